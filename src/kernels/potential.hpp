@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The face of the library: one model, at one precision, ready to be evaluated. No Kokkos, no JSON, no LAMMPS in this header.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace eqnn {
+
+struct ModelSpec;
+
+/// Geometry, energies and virials are double at every precision.
+enum class Precision {
+  Double, ///< everything in double
+  Mixed,  ///< features and weights in float; norms, softmax, readout and edge gradients accumulate in double
+  Single  ///< features, weights and accumulators in float
+};
+
+/// "double", "mixed", "single"; throws Error for anything else.
+Precision precision_from_name(std::string_view name);
+std::string_view name_of(Precision precision);
+
+/// The directed edges of one step. Nodes are the owned atoms (0 .. n_centers-1), then the ghosts.
+/// Every edge of an owned centre within the cutoff is listed, no other. Host memory.
+struct EdgeList {
+  std::int32_t n_centers = 0;        ///< owned atoms
+  std::int32_t n_nodes = 0;          ///< owned atoms and ghosts
+  std::vector<std::int32_t> species; ///< [n_nodes] row of the model's species tables
+  std::vector<std::int64_t> begin;   ///< [n_centers + 1] the edges of centre i are begin[i] .. begin[i+1]-1
+  std::vector<std::int32_t> source;  ///< [n_edges] node index of the neighbour
+  std::vector<double> vector;        ///< [n_edges, 3] x_source - x_center, Angstrom
+
+  std::int64_t n_edges() const { return static_cast<std::int64_t>(source.size()); }
+};
+
+/// Rows of node features, `width` numbers each, for all n_nodes nodes.
+template <class Scalar> struct NodeRows {
+  Scalar* data;
+  std::int32_t width;
+};
+
+/// How features cross the borders between ranks and periodic images. The caller implements it (LAMMPS's Comm; a fake in tests).
+class HaloExchange {
+public:
+  virtual ~HaloExchange() = default;
+  /// Copies the rows of owned atoms onto their ghosts.
+  virtual void forward(NodeRows<double> rows) = 0;
+  virtual void forward(NodeRows<float> rows) = 0;
+  /// Adds the rows of ghosts to the atoms that own them. Ghost rows are undefined afterwards.
+  virtual void reverse(NodeRows<double> rows) = 0;
+  virtual void reverse(NodeRows<float> rows) = 0;
+};
+
+struct Outputs {
+  std::vector<double> energy;        ///< [n_centers] eV; scale, shift and reference energies included
+  std::vector<double> edge_gradient; ///< [n_edges, 3] dE/d(edge vector), eV/Angstrom; empty for direct forces
+  std::vector<double> direct_forces; ///< [n_centers, 3] eV/Angstrom; empty for gradient forces
+};
+
+struct PotentialOptions {
+  Precision precision = Precision::Double;
+  int n_threads = 0; ///< 0: what OMP_NUM_THREADS says, or one
+};
+
+/// A compiled model. Construction takes the time (tables); a warm evaluate() allocates nothing.
+class Potential {
+public:
+  Potential(const ModelSpec& spec, const PotentialOptions& options);
+  ~Potential();
+  Potential(const Potential&) = delete;
+  Potential& operator=(const Potential&) = delete;
+
+  /// Energies, and (unless energy_only) the gradient. All ranks call it together: halo is used the same number of times on each,
+  /// also by ranks without atoms. Throws Error where an edge is shorter than 1e-6 Angstrom or a result is not finite.
+  void evaluate(const EdgeList& edges, HaloExchange& halo, Outputs& outputs, bool energy_only = false);
+
+  /// Largest number of scalars in a row that halo will be handed.
+  std::int32_t max_row_width() const;
+  /// Memory of buffers and tables now held.
+  std::size_t bytes_used() const;
+  /// One paragraph for a log: execution space, threads, precision, tables and their error.
+  std::string description() const;
+
+private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Forces and virial from edge gradients: the only place with the sign convention. Adds to its outputs.
+/// forces [n_nodes, 3] (ghosts included), virial [9] row-major = -sum r (x) dE/dr; either may be null.
+void fold_edges(const EdgeList& edges, const std::vector<double>& edge_gradient, double* forces, double* virial);
+
+} // namespace eqnn

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Reading and writing of .eqnn files (docs/spec/model_file.md). JSON ends here.
+#pragma once
+
+#include "model/model_spec.hpp"
+
+#include <string>
+
+namespace eqnn {
+
+/// Reads and validates a file. Whatever is wrong throws Error with the file's name, the JSON path and the cure.
+ModelSpec read_model(const std::string& path);
+
+/// The same from memory; `name` stands in messages.
+ModelSpec parse_model(const std::string& bytes, const std::string& name);
+
+} // namespace eqnn
