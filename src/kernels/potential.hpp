@@ -2,6 +2,8 @@
 // The face of the library: one model, at one precision, ready to be evaluated. No Kokkos, no JSON, no LAMMPS in this header.
 #pragma once
 
+#include "base/edge_list.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -23,19 +25,6 @@ enum class Precision {
 /// "double", "mixed", "single"; throws Error for anything else.
 Precision precision_from_name(std::string_view name);
 std::string_view name_of(Precision precision);
-
-/// The directed edges of one step. Nodes are the owned atoms (0 .. n_centers-1), then the ghosts.
-/// Every edge of an owned centre within the cutoff is listed, no other. Host memory.
-struct EdgeList {
-  std::int32_t n_centers = 0;        ///< owned atoms
-  std::int32_t n_nodes = 0;          ///< owned atoms and ghosts
-  std::vector<std::int32_t> species; ///< [n_nodes] row of the model's species tables
-  std::vector<std::int64_t> begin;   ///< [n_centers + 1] the edges of centre i are begin[i] .. begin[i+1]-1
-  std::vector<std::int32_t> source;  ///< [n_edges] node index of the neighbour
-  std::vector<double> vector;        ///< [n_edges, 3] x_source - x_center, Angstrom
-
-  std::int64_t n_edges() const { return static_cast<std::int64_t>(source.size()); }
-};
 
 /// Rows of node features, `width` numbers each, for all n_nodes nodes.
 template <class Scalar> struct NodeRows {

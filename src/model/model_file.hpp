@@ -3,6 +3,7 @@
 #pragma once
 
 #include "model/model_spec.hpp"
+#include "model/safetensors.hpp"
 
 #include <string>
 
@@ -13,5 +14,11 @@ ModelSpec read_model(const std::string& path);
 
 /// The same from memory; `name` stands in messages.
 ModelSpec parse_model(const std::string& bytes, const std::string& name);
+
+/// SHA-256 of everything that a file says, as docs/spec/model_file.md defines it. @pre metadata has the key "eqnn"
+std::string model_hash(const Safetensors& content);
+
+/// Everything of parse_model but the hash: for tools that make or fuzz files. @pre metadata has the key "eqnn"
+ModelSpec interpret_model(const Safetensors& content, const std::string& name);
 
 } // namespace eqnn

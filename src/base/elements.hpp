@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Chemical symbols and atomic numbers.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace eqnn {
+
+inline constexpr int kHeaviestElement = 118;
+
+/// "H" for 1; throws Error outside 1..118.
+std::string element_symbol(int atomic_number);
+
+/// 1 for "H"; 0 for anything that is not an element symbol.
+int atomic_number(std::string_view symbol);
+
+} // namespace eqnn

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "model/safetensors.hpp"
+
+#include "base/error.hpp"
+#include "model/json_reader.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <limits>
+
+namespace eqnn {
+namespace {
+
+constexpr std::uint64_t kLengthBytes = 8;
+constexpr std::uint64_t kLongestHeader = 100'000'000; // the limit of the safetensors library
+
+template <class Stored> void widen(const std::string& bytes, std::vector<double>& values) {
+  for (std::size_t k = 0; k < values.size(); ++k) {
+    Stored stored{};
+    std::memcpy(&stored, bytes.data() + k * sizeof(Stored), sizeof(Stored));
+    values[k] = static_cast<double>(stored);
+  }
+}
+
+struct DtypeTraits {
+  const char* name;
+  std::uint64_t size;
+  void (*widen)(const std::string&, std::vector<double>&);
+};
+
+constexpr std::array<DtypeTraits, 5> kDtypes{{{"F64", 8, widen<double>},
+                                              {"F32", 4, widen<float>},
+                                              {"I64", 8, widen<std::int64_t>},
+                                              {"I32", 4, widen<std::int32_t>},
+                                              {"BOOL", 1, widen<std::uint8_t>}}};
+
+StoredTensor read_tensor(const JsonReader& entry, const std::string& bytes, std::uint64_t data_begin) {
+  entry.allow_only({"dtype", "shape", "data_offsets"});
+  StoredTensor stored;
+  stored.dtype = entry.at("dtype").string();
+  const auto* const dtype =
+      std::find_if(kDtypes.begin(), kDtypes.end(), [&](const DtypeTraits& d) { return stored.dtype == d.name; });
+  if (dtype == kDtypes.end()) {
+    entry.error("type ", JsonReader::printable(stored.dtype), ", expected F64 or F32. Re-export the model.");
+  }
+  std::uint64_t n_bytes = dtype->size;
+  for (const auto& extent : entry.at("shape").elements()) {
+    const auto n = static_cast<std::uint64_t>(extent.integer(0, std::numeric_limits<std::int32_t>::max()));
+    if (n != 0 && n_bytes > bytes.size() / n) {
+      entry.error("shape ", entry.at("shape").value().dump().substr(0, 60), " is larger than the file of ", bytes.size(),
+                  " bytes. The file is damaged: copy or export it again.");
+    }
+    n_bytes *= n;
+    stored.tensor.shape.push_back(static_cast<std::int64_t>(n));
+  }
+  const auto offsets = entry.at("data_offsets").elements();
+  if (offsets.size() != 2) {
+    entry.error("data_offsets has ", offsets.size(), " numbers, expected 2. The file is damaged: copy or export it again.");
+  }
+  constexpr std::int64_t kMaxOffset = std::numeric_limits<std::int64_t>::max() / 2;
+  std::array<std::uint64_t, 2> range{};
+  for (std::size_t k = 0; k < 2; ++k) {
+    const auto& offset = offsets[k].value();
+    if (!offset.is_number_unsigned() || offset.get<std::uint64_t>() > static_cast<std::uint64_t>(kMaxOffset)) {
+      offsets[k].error("not a byte offset. The file is damaged: copy or export it again.");
+    }
+    range[k] = offset.get<std::uint64_t>();
+  }
+  const std::uint64_t n_data = bytes.size() - data_begin;
+  if (range[0] > range[1] || range[1] > n_data || range[1] - range[0] != n_bytes) {
+    entry.error("bytes ", range[0], " to ", range[1], " of ", n_data, ", expected ", n_bytes,
+                " bytes. The file is truncated or damaged: copy or export it again.");
+  }
+  stored.bytes = bytes.substr(data_begin + range[0], n_bytes);
+  stored.tensor.values.resize(n_bytes / dtype->size);
+  dtype->widen(stored.bytes, stored.tensor.values);
+  return stored;
+}
+
+} // namespace
+
+Safetensors parse_safetensors(const std::string& bytes, const std::string& name) {
+  std::uint64_t n_header = 0;
+  if (bytes.size() >= kLengthBytes) {
+    std::memcpy(&n_header, bytes.data(), kLengthBytes);
+  }
+  if (bytes.size() < kLengthBytes || n_header > kLongestHeader || n_header > bytes.size() - kLengthBytes) {
+    fail(name, ": ", bytes.size(), " bytes with a header of ", n_header,
+         ": not a safetensors file, or truncated. Copy or export the model again.");
+  }
+  const nlohmann::json header = parse_json(bytes.substr(kLengthBytes, n_header), name + ": safetensors header");
+  const JsonReader reader(header, name, "");
+  if (!header.is_object()) {
+    reader.error("the safetensors header is no JSON object. Copy or export the model again.");
+  }
+  Safetensors content;
+  for (const auto& [key, value] : header.items()) {
+    const JsonReader entry(value, name, "/" + JsonReader::printable(key));
+    if (key == "__metadata__") {
+      if (!value.is_object()) {
+        entry.error("no JSON object. The file is damaged: copy or export it again.");
+      }
+      for (const auto& [meta_key, meta_value] : value.items()) {
+        content.metadata[meta_key] = JsonReader(meta_value, name, "/__metadata__/" + JsonReader::printable(meta_key)).string();
+      }
+    } else {
+      content.tensors[key] = read_tensor(entry, bytes, kLengthBytes + n_header);
+    }
+  }
+  return content;
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    fail(path, ": cannot be opened. Check the name and the permissions.");
+  }
+  std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  if (file.bad()) {
+    fail(path, ": cannot be read to its end. Check the disk.");
+  }
+  return bytes;
+}
+
+} // namespace eqnn

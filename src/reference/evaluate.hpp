@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The oracle: a model's energy and dE/d(edge vector) in plain loops and double precision, straight from ModelSpec. Start reading here.
+#pragma once
+
+#include "base/edge_list.hpp"
+#include "model/model_spec.hpp"
+#include "reference/value.hpp"
+
+#include <array>
+#include <vector>
+
+namespace eqnn::reference {
+
+struct Result {
+  std::vector<double> atom_energy;                   ///< [n] eV; scale, shift, reference energies included (without the factor N of mean-per-atom)
+  std::vector<std::array<double, 3>> edge_gradient;  ///< [n_edges] dE/d(edge vector), eV/Angstrom
+  std::vector<std::array<double, 3>> direct_forces;  ///< [n] eV/Angstrom; empty for gradient forces
+  std::vector<Value> values;                         ///< output of every stage of the graph, for tests
+};
+
+/// @pre edges.n_nodes == edges.n_centers: periodic images are edges, not ghosts
+Result evaluate(const ModelSpec& model, const EdgeList& edges);
+
+} // namespace eqnn::reference

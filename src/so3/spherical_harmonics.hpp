@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Real spherical harmonics: the definition, general in l, in double. docs/spec/conventions.md
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+namespace eqnn::so3 {
+
+/// Number of components up to and including l_max.
+constexpr std::int32_t n_components(std::int32_t l_max) { return (l_max + 1) * (l_max + 1); }
+
+struct Harmonics {
+  std::vector<double> value;                   ///< [(l_max+1)^2], component l^2 + l + m
+  std::vector<std::array<double, 3>> gradient; ///< [(l_max+1)^2] d value / d vector, 1/Angstrom
+};
+
+/// Component normalised (sum over m of Y_lm^2 = 2l+1), e3nn's axes: the polar axis is y, so (Y_1,-1, Y_10, Y_11) = sqrt(3) (x, y, z)/r.
+/// No Condon-Shortley phase. The vector needs a length above 0 and is normalised inside.
+Harmonics spherical_harmonics(std::int32_t l_max, const std::array<double, 3>& vector);
+
+} // namespace eqnn::so3
