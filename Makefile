@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# The everyday commands. All that they make is under .eqnn/; nothing needs root.
+#
+#   make          build libeqnn.so and eqnnplugin.so (sets up what is missing)
+#   make demo     relax and run a molecule in LAMMPS, with a report and a picture
+#   make test     run all tests
+#   make lint     formatters and linters, as CI runs them; `make format` mends what can be mended
+#   make cuda     compile and link for CUDA 13 (needs nvcc; no GPU)
+#   make clean    remove what was built; `make distclean` removes all of .eqnn/
+
+PYTHON ?= python3
+MARCH ?= native
+JOBS ?= $(shell nproc)
+CTEST_ARGS ?=
+PYTEST_ARGS ?= -q
+
+BUILD := .eqnn/build/openmp
+VENV := .eqnn/venv/bin
+SETUP := JOBS=$(JOBS) $(PYTHON) cmake/setup.py
+export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
+# A build tree that is there keeps its settings.
+CONFIGURE = cmake --preset $(1) --log-level=WARNING $(2) >/dev/null
+
+.PHONY: build setup demo test lint format cuda debug clean distclean
+
+build: setup
+	@$(call CONFIGURE,openmp,-DEQNN_MARCH=$(MARCH))
+	@cmake --build $(BUILD)
+
+setup:
+	@$(SETUP) venv deps kokkos-openmp
+
+demo: build
+	@$(VENV)/python examples/demo.py
+
+test: build
+	@ctest --test-dir $(BUILD) --output-on-failure $(CTEST_ARGS)
+	@$(VENV)/python -m pytest $(PYTEST_ARGS) tests
+
+lint: build
+	@$(SETUP) lint
+	@.ci/lint
+
+format:
+	@$(SETUP) lint
+	@.ci/lint --fix
+
+cuda:
+	@command -v nvcc >/dev/null || { echo "make cuda: nvcc is not on PATH; install the CUDA 13 toolkit" >&2; exit 1; }
+	@$(SETUP) venv deps kokkos-cuda
+	@$(call CONFIGURE,cuda)
+	@cmake --build .eqnn/build/cuda
+
+debug:
+	@$(SETUP) venv deps kokkos-debug
+	@$(call CONFIGURE,debug)
+	@cmake --build .eqnn/build/debug
+	@ctest --test-dir .eqnn/build/debug --output-on-failure $(CTEST_ARGS)
+
+clean:
+	rm -rf .eqnn/build
+
+distclean:
+	rm -rf .eqnn

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# `cmake --install`: libeqnn with its C header and CMake package, and the LAMMPS plugin.
+
+include(CMakePackageConfigHelpers)
+
+if(TARGET eqnn)
+    install(TARGETS eqnn EXPORT eqnn-targets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+    install(FILES src/capi/eqnn.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/eqnn)
+    set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/eqnn)
+    install(EXPORT eqnn-targets NAMESPACE eqnn:: DESTINATION ${package_dir})
+    configure_package_config_file(
+        cmake/eqnn-config.cmake.in
+        "${PROJECT_BINARY_DIR}/eqnn-config.cmake"
+        INSTALL_DESTINATION ${package_dir}
+    )
+    write_basic_package_version_file(
+        "${PROJECT_BINARY_DIR}/eqnn-config-version.cmake"
+        COMPATIBILITY SameMinorVersion
+    )
+    install(
+        FILES
+            "${PROJECT_BINARY_DIR}/eqnn-config.cmake"
+            "${PROJECT_BINARY_DIR}/eqnn-config-version.cmake"
+        DESTINATION ${package_dir}
+    )
+endif()
+
+if(TARGET eqnnplugin)
+    install(TARGETS eqnnplugin LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/lammps/plugins)
+endif()

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# How our libraries and tests are declared.
+
+# Sources that include Kokkos are compiled in the language that Kokkos was built for (C++ or CUDA).
+function(eqnn_set_language)
+    cmake_parse_arguments(PARSE_ARGV 0 arg "" "" "SOURCES;LIBS")
+    if("Kokkos::kokkos" IN_LIST arg_LIBS AND Kokkos_COMPILE_LANGUAGE)
+        set_source_files_properties(${arg_SOURCES} PROPERTIES LANGUAGE ${Kokkos_COMPILE_LANGUAGE})
+    endif()
+endfunction()
+
+# eqnn_add_library(NAME [SOURCES file...] [PUBLIC lib...] [PRIVATE lib...])
+# The static library eqnn_NAME; one without sources is header-only.
+function(eqnn_add_library name)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;PUBLIC;PRIVATE")
+    set(target eqnn_${name})
+    if(NOT arg_SOURCES)
+        add_library(${target} INTERFACE)
+        target_link_libraries(${target} INTERFACE eqnn_options ${arg_PUBLIC} ${arg_PRIVATE})
+        return()
+    endif()
+    add_library(${target} STATIC ${arg_SOURCES})
+    eqnn_set_language(SOURCES ${arg_SOURCES} LIBS ${arg_PUBLIC} ${arg_PRIVATE})
+    target_link_libraries(
+        ${target}
+        PUBLIC eqnn_options ${arg_PUBLIC}
+        PRIVATE eqnn_warnings ${arg_PRIVATE}
+    )
+    add_dependencies(${target} eqnn_version_header)
+endfunction()
+
+# eqnn_add_test(NAME name SOURCES file... [LIBS lib...] [LABELS label...])
+# One GoogleTest executable, registered whole. Kokkos is started around the tests if Kokkos::kokkos is among LIBS.
+function(eqnn_add_test)
+    cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME" "SOURCES;LIBS;LABELS")
+    set(target test_${arg_NAME})
+    if("Kokkos::kokkos" IN_LIST arg_LIBS)
+        list(APPEND arg_SOURCES "${PROJECT_SOURCE_DIR}/tests/support/kokkos_main.cpp")
+        list(APPEND arg_LIBS GTest::gtest)
+    else()
+        list(APPEND arg_LIBS GTest::gtest_main)
+    endif()
+    eqnn_set_language(SOURCES ${arg_SOURCES} LIBS ${arg_LIBS})
+    add_executable(${target} ${arg_SOURCES})
+    target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/tests")
+    target_compile_definitions(
+        ${target}
+        PRIVATE EQNN_TEST_DATA="${PROJECT_SOURCE_DIR}/tests" EQNN_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+    )
+    target_link_libraries(${target} PRIVATE eqnn_options eqnn_warnings ${arg_LIBS})
+    add_dependencies(${target} eqnn_version_header)
+    add_test(NAME ${arg_NAME} COMMAND ${target})
+    set_tests_properties(${arg_NAME} PROPERTIES LABELS "${arg_LABELS}")
+endfunction()

