@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/edge_list.hpp"
+#include "kernels/fold_edges.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -78,9 +79,5 @@ private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
-
-/// Forces and virial from edge gradients: the only place with the sign convention. Adds to its outputs.
-/// forces [n_nodes, 3] (ghosts included), virial [9] row-major = -sum r (x) dE/dr; either may be null.
-void fold_edges(const EdgeList& edges, const std::vector<double>& edge_gradient, double* forces, double* virial);
 
 } // namespace eqnn

@@ -9,7 +9,7 @@ namespace eqnn::plan {
 
 struct Options {
   /// Largest error of the radial tables, relative to the function's largest value.
-  double radial_tolerance = 1e-15;
+  double radial_tolerance = 4e-15;
   std::int32_t radial_degree = 9;
   /// Channels are padded with zeros to a multiple of this (the SIMD width); buffers are sized accordingly.
   std::int32_t channel_multiple = 1;

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernels/instantiate.hpp"
+
+namespace eqnn::kernels {
+
+std::unique_ptr<AnyEvaluator> make_mixed_evaluator(const plan::Plan& plan, Space space) { return instantiate<float, double>(plan, space); }
+
+} // namespace eqnn::kernels

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Edge geometry: distances, spherical harmonics, edge matrices, and back from their adjoints to dE/d(edge vector).
+// Formulas: docs/spec/conventions.md. Harmonics are made twice, in double, rather than stored.
+#pragma once
+
+#include "base/edge_list.hpp"
+#include "kernels/tile_multiply.hpp"
+
+#include <array>
+
+namespace eqnn::kernels {
+
+inline constexpr int kMaxL = 10;
+
+/// sqrt((2l+1) (2 - delta_m0) (l-m)!/(l+m)!) at l (l+1)/2 + m.
+struct HarmonicsTable {
+  double norm[(kMaxL + 1) * (kMaxL + 2) / 2];
+};
+
+inline HarmonicsTable harmonics_table() {
+  HarmonicsTable table{};
+  for (int l = 0; l <= kMaxL; ++l) {
+    for (int m = 0; m <= l; ++m) {
+      double square = (2.0 * l + 1.0) * (m == 0 ? 1.0 : 2.0);
+      for (int k = l - m + 1; k <= l + m; ++k) {
+        square /= k;
+      }
+      table.norm[l * (l + 1) / 2 + m] = std::sqrt(square);
+    }
+  }
+  return table;
+}
+
+/// Calls use(lm, value, d/du, d/dv, d/dw) for each component, with (u, v, w) = (z, x, y)/r in e3nn's axes. The derivatives are those of the
+/// polynomial in u, v, w; only their part along the sphere means something. Division-free: Q_l^m(w) by its recurrence, (u + iv)^m.
+template <class Use>
+KOKKOS_INLINE_FUNCTION void visit_harmonics(const HarmonicsTable& table, int l_max, double u, double v, double w, const Use& use) {
+  double cosine = 1.0; // Re (u + iv)^m
+  double sine = 0.0;
+  double cosine_below = 0.0; // of m - 1
+  double sine_below = 0.0;
+  double leading = 1.0; // (2m - 1)!!
+  for (int m = 0; m <= l_max; ++m) {
+    double q = leading;
+    double q_below = 0.0;
+    double dq = 0.0; // dQ/dw
+    double dq_below = 0.0;
+    for (int l = m; l <= l_max; ++l) {
+      const double norm = table.norm[l * (l + 1) / 2 + m];
+      const int middle = l * l + l;
+      use(middle + m, norm * q * cosine, norm * q * m * cosine_below, -norm * q * m * sine_below, norm * dq * cosine);
+      if (m > 0) {
+        use(middle - m, norm * q * sine, norm * q * m * sine_below, norm * q * m * cosine_below, norm * dq * sine);
+      }
+      const double inverse = 1.0 / (l + 1 - m);
+      const double q_next = ((2 * l + 1) * w * q - (l + m) * q_below) * inverse;
+      const double dq_next = ((2 * l + 1) * (q + w * dq) - (l + m) * dq_below) * inverse;
+      q_below = q;
+      dq_below = dq;
+      q = q_next;
+      dq = dq_next;
+    }
+    leading *= 2 * m + 1;
+    cosine_below = cosine;
+    sine_below = sine;
+    cosine = u * cosine_below - v * sine_below;
+    sine = u * sine_below + v * cosine_below;
+  }
+}
+
+/// Distances [n_edges]; returns the number of edges that are too short or not finite.
+template <class S> std::int64_t distances(const typename S::Exec& space, const DeviceEdges<S>& edges) {
+  const auto vector = edges.vector;
+  const auto distance = edges.distance;
+  std::int64_t n_bad = 0;
+  Kokkos::parallel_reduce(
+      "eqnn::geometry::distances",
+      typename S::Range(space, 0, edges.n_edges),
+      KOKKOS_LAMBDA(std::int64_t e, std::int64_t& bad) {
+        const double x = vector(3 * e);
+        const double y = vector(3 * e + 1);
+        const double z = vector(3 * e + 2);
+        distance(e) = Kokkos::sqrt(x * x + y * y + z * z);
+        bad += (distance(e) >= kShortestEdge && Kokkos::isfinite(distance(e))) ? 0 : 1;
+      },
+      n_bad);
+  return n_bad;
+}
+
+inline constexpr std::int64_t kGeometryTile = 32;
+
+/// A coupling on the device, packed for both directions.
+template <class S> struct DeviceCoupling {
+  std::int32_t components = 0;
+  Array<S, typename S::Scalar> forward; ///< [d; d^2]: j to (i, k), packed
+  Array<S, typename S::Scalar> adjoint; ///< [d^2; d]: (i, k) to j, packed
+};
+
+/// matrix[e, i, k] = sum_j T[j][i][k] Y_j(e), [n_edges, d, d]
+template <class S>
+void edge_matrices(const typename S::Exec& space, const DeviceEdges<S>& edges, const HarmonicsTable& table, int l_max,
+                   const DeviceCoupling<S>& coupling, const Array<S, typename S::Scalar>& matrix) {
+  using Scalar = typename S::Scalar;
+  const int d = coupling.components;
+  const int entries = d * d;
+  const int padded_entries = (entries + kLanes<Scalar> - 1) / kLanes<Scalar> * kLanes<Scalar>;
+  const std::size_t scratch_bytes =
+      Scratch<typename S::Team>::template bytes<Scalar>(kGeometryTile * d) + Scratch<typename S::Team>::template bytes<Scalar>(kGeometryTile * padded_entries);
+  Kokkos::parallel_for(
+      "eqnn::geometry::edge_matrices",
+      team_policy<S>(space, (edges.n_edges + kGeometryTile - 1) / kGeometryTile, scratch_bytes),
+      KOKKOS_LAMBDA(const typename S::Team& team) {
+        const std::int64_t first = team.league_rank() * kGeometryTile;
+        const int n = static_cast<int>(first + kGeometryTile <= edges.n_edges ? kGeometryTile : edges.n_edges - first);
+        const Scratch<typename S::Team> scratch(team);
+        Scalar* const y = scratch.template take<Scalar>(kGeometryTile * d);
+        Scalar* const out = scratch.template take<Scalar>(kGeometryTile * padded_entries);
+        for_rows(team, n, [&](std::int64_t e) {
+          once(team, [&]() {
+            const double inverse = 1.0 / edges.distance(first + e);
+            const double* const x = &edges.vector(3 * (first + e));
+            visit_harmonics(table, l_max, x[2] * inverse, x[0] * inverse, x[1] * inverse,
+                            [&](int lm, double value, double, double, double) { y[e * d + lm] = static_cast<Scalar>(value); });
+          });
+        });
+        barrier(team);
+        multiply<false>(team, n, padded_entries, d, Left<Scalar>{y, d, 1}, packed(coupling.forward.data(), d), out, padded_entries);
+        for_rows(team, n, [&](std::int64_t e) {
+          for_channels(team, entries, [&](int k) { matrix((first + e) * entries + k) = out[e * padded_entries + k]; });
+        });
+      });
+}
+
+/// gradient[e] (+)= sum_j (sum_ik T[j][i][k] adj_matrix[e, i, k]) dY_j/d(edge vector)
+template <class S>
+void edge_matrices_adjoint(const typename S::Exec& space, const DeviceEdges<S>& edges, const HarmonicsTable& table, int l_max,
+                           const DeviceCoupling<S>& coupling, const Array<S, typename S::Scalar>& adj_matrix,
+                           const Array<S, double>& gradient) {
+  using Scalar = typename S::Scalar;
+  const int d = coupling.components;
+  const int padded_d = (d + kLanes<Scalar> - 1) / kLanes<Scalar> * kLanes<Scalar>;
+  Kokkos::parallel_for(
+      "eqnn::geometry::edge_matrices_adjoint",
+      team_policy<S>(space, (edges.n_edges + kGeometryTile - 1) / kGeometryTile,
+                     Scratch<typename S::Team>::template bytes<Scalar>(kGeometryTile * padded_d)),
+      KOKKOS_LAMBDA(const typename S::Team& team) {
+        const std::int64_t first = team.league_rank() * kGeometryTile;
+        const int n = static_cast<int>(first + kGeometryTile <= edges.n_edges ? kGeometryTile : edges.n_edges - first);
+        const Scratch<typename S::Team> scratch(team);
+        Scalar* const adj_y = scratch.template take<Scalar>(kGeometryTile * padded_d);
+        multiply<false>(team, n, padded_d, d * d, Left<Scalar>{adj_matrix.data() + first * d * d, d * d, 1},
+                        packed(coupling.adjoint.data(), d * d), adj_y, padded_d);
+        for_rows(team, n, [&](std::int64_t e) {
+          once(team, [&]() {
+            const double inverse = 1.0 / edges.distance(first + e);
+            const double* const x = &edges.vector(3 * (first + e));
+            const double unit[3] = {x[0] * inverse, x[1] * inverse, x[2] * inverse};
+            double slope[3] = {0.0, 0.0, 0.0};
+            visit_harmonics(table, l_max, unit[2], unit[0], unit[1], [&](int lm, double, double du, double dv, double dw) {
+              const double adjoint = adj_y[e * padded_d + lm];
+              slope[0] += adjoint * dv;
+              slope[1] += adjoint * dw;
+              slope[2] += adjoint * du;
+            });
+            const double radial = slope[0] * unit[0] + slope[1] * unit[1] + slope[2] * unit[2];
+            for (int a = 0; a < 3; ++a) {
+              gradient(3 * (first + e) + a) += (slope[a] - radial * unit[a]) * inverse;
+            }
+          });
+        });
+      });
+}
+
+/// gradient[e] = adj_distance[e] * (edge vector)/r, which begins the sum that edge_matrices_adjoint completes
+template <class S>
+void distances_adjoint(const typename S::Exec& space, const DeviceEdges<S>& edges, const Array<S, typename S::Accum>& adj_distance,
+                       const Array<S, double>& gradient) {
+  Kokkos::parallel_for(
+      "eqnn::geometry::distances_adjoint", typename S::Range(space, 0, edges.n_edges), KOKKOS_LAMBDA(std::int64_t e) {
+        const double scale = static_cast<double>(adj_distance(e)) / edges.distance(e);
+        for (int a = 0; a < 3; ++a) {
+          gradient(3 * e + a) = scale * edges.vector(3 * e + a);
+        }
+      });
+}
+
+} // namespace eqnn::kernels

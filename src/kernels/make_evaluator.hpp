@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// One translation unit a precision, so that they compile in parallel.
+#pragma once
+
+#include "kernels/any_evaluator.hpp"
+
+namespace eqnn::kernels {
+
+std::unique_ptr<AnyEvaluator> make_double_evaluator(const plan::Plan& plan, Space space);
+std::unique_ptr<AnyEvaluator> make_mixed_evaluator(const plan::Plan& plan, Space space);
+std::unique_ptr<AnyEvaluator> make_single_evaluator(const plan::Plan& plan, Space space);
+
+} // namespace eqnn::kernels

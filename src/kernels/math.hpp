@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// exp without branches or calls, so that loops over channels vectorise, and the activations made of it.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include <Kokkos_Core.hpp>
+
+namespace eqnn::kernels {
+
+namespace host {
+
+/// exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln(2)/2; exp(r) by its Taylor series to degree 13: 2 ulp. Saturates at exp(-708), exp(709).
+/// Adding 1.5 * 2^52 leaves n in the low bits of the mantissa: no conversion to integer, which AVX2 lacks for 64 bits.
+inline double exponential(double x) {
+  constexpr double kShift = 6755399441055744.0;
+  x = x < -708.0 ? -708.0 : x;
+  x = x > 709.0 ? 709.0 : x;
+  const double shifted = x * 1.4426950408889634074 + kShift;
+  const double n = shifted - kShift;
+  double r = x - n * 6.93147180369123816490e-01;
+  r -= n * 1.90821492927058770002e-10;
+  double p = 1.6059043836821614599e-10;
+  p = p * r + 2.0876756987868098979e-09;
+  p = p * r + 2.5052108385441718775e-08;
+  p = p * r + 2.7557319223985890653e-07;
+  p = p * r + 2.7557319223985892511e-06;
+  p = p * r + 2.4801587301587301566e-05;
+  p = p * r + 1.9841269841269841253e-04;
+  p = p * r + 1.3888888888888889419e-03;
+  p = p * r + 8.3333333333333332177e-03;
+  p = p * r + 4.1666666666666664354e-02;
+  p = p * r + 1.6666666666666665741e-01;
+  p = p * r + 0.5;
+  p = p * r + 1.0;
+  p = p * r + 1.0;
+  std::uint64_t bits = 0;
+  std::memcpy(&bits, &shifted, sizeof bits);
+  bits = (bits + 1023U) << 52U;
+  double scale = 0.0;
+  std::memcpy(&scale, &bits, sizeof scale);
+  return p * scale;
+}
+
+/// The same in float: degree 7, saturates at exp(-87), exp(88).
+inline float exponential(float x) {
+  constexpr float kShift = 12582912.0F;
+  x = x < -87.0F ? -87.0F : x;
+  x = x > 88.0F ? 88.0F : x;
+  const float shifted = x * 1.44269504F + kShift;
+  const float n = shifted - kShift;
+  float r = x - n * 6.93359375e-01F;
+  r -= n * -2.12194440e-04F;
+  float p = 1.98412698e-04F;
+  p = p * r + 1.38888889e-03F;
+  p = p * r + 8.33333333e-03F;
+  p = p * r + 4.16666667e-02F;
+  p = p * r + 1.66666667e-01F;
+  p = p * r + 0.5F;
+  p = p * r + 1.0F;
+  p = p * r + 1.0F;
+  std::uint32_t bits = 0;
+  std::memcpy(&bits, &shifted, sizeof bits);
+  bits = (bits + 127U) << 23U;
+  float scale = 0.0F;
+  std::memcpy(&scale, &bits, sizeof scale);
+  return p * scale;
+}
+
+} // namespace host
+
+template <class T> KOKKOS_FORCEINLINE_FUNCTION T exponential(T x) {
+  KOKKOS_IF_ON_HOST((return host::exponential(x);))
+  KOKKOS_IF_ON_DEVICE((return Kokkos::exp(x);))
+}
+
+template <class T> KOKKOS_FORCEINLINE_FUNCTION T sigmoid(T x) { return T(1) / (T(1) + exponential(-x)); }
+
+/// Derivative of silu(x) = x s, with s = sigmoid(x) at hand.
+template <class T> KOKKOS_FORCEINLINE_FUNCTION T silu_derivative(T x, T s) { return s * (T(1) + x * (T(1) - s)); }
+
+/// Smooth leaky ReLU of negative slope a, with s = sigmoid(x) at hand: (1+a)/2 x + (1-a)/2 x (2s - 1).
+template <class T> KOKKOS_FORCEINLINE_FUNCTION T smooth_leaky_relu(T a, T x, T s) {
+  return T(0.5) * x * ((T(1) + a) + (T(1) - a) * (T(2) * s - T(1)));
+}
+template <class T> KOKKOS_FORCEINLINE_FUNCTION T smooth_leaky_relu_derivative(T a, T x, T s) {
+  return T(0.5) * ((T(1) + a) + (T(1) - a) * ((T(2) * s - T(1)) + T(2) * x * s * (T(1) - s)));
+}
+
+} // namespace eqnn::kernels

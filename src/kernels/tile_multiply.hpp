@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Small matrix products inside a team: a tile of edges or nodes times weights. On the host a register kernel at the machine's speed
+// (GCC and Clang vector types: the compiler's own register allocation, any instruction set); on a device a plain nested loop.
+#pragma once
+
+#include "kernels/types.hpp"
+
+namespace eqnn::kernels {
+
+/// The left operand: element (r, k) is data[r * row + k * column].
+template <class Scalar> struct Left {
+  const Scalar* data;
+  std::int64_t row;
+  std::int64_t column;
+};
+
+/// The right operand, in panels of kPanel columns: element (k, n) is data[(n / kPanel) * panel + k * row + n % kPanel].
+template <class Scalar> struct Right {
+  const Scalar* data;
+  std::int64_t row;
+  std::int64_t panel;
+};
+
+/// A row-major matrix as a right operand: panel after panel side by side.
+template <class Scalar> KOKKOS_INLINE_FUNCTION Right<Scalar> row_major(const Scalar* data, std::int64_t stride) {
+  return {data, stride, kPanel<Scalar>};
+}
+
+/// Number of scalars of a [n_rows, n_columns] matrix packed in panels.
+template <class Scalar> constexpr std::int64_t packed_size(std::int64_t n_rows, std::int64_t n_columns) {
+  return (n_columns + kPanel<Scalar> - 1) / kPanel<Scalar> * kPanel<Scalar> * n_rows;
+}
+
+/// A matrix packed in panels, each contiguous: the register kernel reads it front to back.
+template <class Scalar> KOKKOS_INLINE_FUNCTION Right<Scalar> packed(const Scalar* data, std::int64_t n_rows) {
+  return {data, kPanel<Scalar>, kPanel<Scalar> * n_rows};
+}
+
+namespace host {
+
+#if defined(__GNUC__) && !defined(__CUDACC__)
+#define EQNN_VECTOR_TYPES 1
+/// Unaligned SIMD register that may alias its scalars.
+template <class Scalar> struct VectorOf;
+template <> struct VectorOf<float> {
+  typedef float Type __attribute__((vector_size(kVectorBytes), aligned(sizeof(float)), may_alias));
+};
+template <> struct VectorOf<double> {
+  typedef double Type __attribute__((vector_size(kVectorBytes), aligned(sizeof(double)), may_alias));
+};
+
+/// c[MR, NV registers] (+)= a b. All sums run over k in order, so a row's result does not depend on the tile that it is in.
+template <int MR, int NV, bool kAccumulate, class Scalar>
+inline void register_kernel(std::int64_t depth, const Left<Scalar>& a, const Scalar* b, std::int64_t b_row, Scalar* c, std::int64_t c_row) {
+  using Vector = typename VectorOf<Scalar>::Type;
+  constexpr int kWide = kLanes<Scalar>;
+  Vector sum[MR][NV];
+#pragma GCC unroll 16
+  for (int r = 0; r < MR; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < NV; ++v) {
+      if constexpr (kAccumulate) {
+        sum[r][v] = *reinterpret_cast<const Vector*>(c + r * c_row + v * kWide);
+      } else {
+        sum[r][v] = Vector{};
+      }
+    }
+  }
+  const Scalar* left = a.data;
+  for (std::int64_t k = 0; k < depth; ++k) {
+    Vector right[NV];
+#pragma GCC unroll 2
+    for (int v = 0; v < NV; ++v) {
+      right[v] = *reinterpret_cast<const Vector*>(b + v * kWide);
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < MR; ++r) {
+      const Scalar x = left[r * a.row];
+#pragma GCC unroll 2
+      for (int v = 0; v < NV; ++v) {
+        sum[r][v] += x * right[v];
+      }
+    }
+    left += a.column;
+    b += b_row;
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < MR; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < NV; ++v) {
+      *reinterpret_cast<Vector*>(c + r * c_row + v * kWide) = sum[r][v];
+    }
+  }
+}
+
+/// One panel: full blocks of kRegisterRows rows, then what is left.
+template <int NV, bool kAccumulate, int MR, class Scalar>
+inline void panel_rows(int m, std::int64_t depth, Left<Scalar> a, const Scalar* b, std::int64_t b_row, Scalar* c, std::int64_t c_row) {
+  while (m >= MR) {
+    register_kernel<MR, NV, kAccumulate>(depth, a, b, b_row, c, c_row);
+    a.data += MR * a.row;
+    c += MR * c_row;
+    m -= MR;
+  }
+  if constexpr (MR > 1) {
+    if (m > 0) {
+      panel_rows<NV, kAccumulate, MR - 1>(m, depth, a, b, b_row, c, c_row);
+    }
+  }
+}
+#endif
+
+#ifdef EQNN_VECTOR_TYPES
+template <int MI, int MK, class Scalar>
+inline void outer_block(int n, int channels, const Scalar* x, std::int64_t x_row, const Scalar* y, std::int64_t y_row, Scalar* out) {
+  using Vector = typename VectorOf<Scalar>::Type;
+  Vector sum[MI][MK] = {};
+  for (int c = 0; c < channels; c += kLanes<Scalar>) {
+    Vector right[MK];
+#pragma GCC unroll 4
+    for (int k = 0; k < MK; ++k) {
+      right[k] = *reinterpret_cast<const Vector*>(y + k * y_row + c);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < MI; ++i) {
+      const Vector left = *reinterpret_cast<const Vector*>(x + i * x_row + c);
+#pragma GCC unroll 4
+      for (int k = 0; k < MK; ++k) {
+        sum[i][k] += left * right[k];
+      }
+    }
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < MI; ++i) {
+#pragma GCC unroll 4
+    for (int k = 0; k < MK; ++k) {
+      Scalar total = 0;
+      for (int lane = 0; lane < kLanes<Scalar>; ++lane) {
+        total += sum[i][k][lane];
+      }
+      out[i * n + k] += total;
+    }
+  }
+}
+
+template <int MI, class Scalar>
+inline void outer_rows(int n, int channels, const Scalar* x, std::int64_t x_row, const Scalar* y, std::int64_t y_row, Scalar* out) {
+  int k = 0;
+  for (; k + 4 <= n; k += 4) {
+    outer_block<MI, 4>(n, channels, x, x_row, y + k * y_row, y_row, out + k);
+  }
+  for (; k < n; ++k) {
+    outer_block<MI, 1>(n, channels, x, x_row, y + k * y_row, y_row, out + k);
+  }
+}
+
+template <class Scalar>
+inline void add_outer(int m, int n, int channels, const Scalar* x, std::int64_t x_row, const Scalar* y, std::int64_t y_row, Scalar* out) {
+  int i = 0;
+  for (; i + 3 <= m; i += 3) {
+    outer_rows<3>(n, channels, x + i * x_row, x_row, y, y_row, out + i * n);
+  }
+  for (; i < m; ++i) {
+    outer_rows<1>(n, channels, x + i * x_row, x_row, y, y_row, out + i * n);
+  }
+}
+#endif
+
+template <bool kAccumulate, class Scalar>
+inline void multiply(int m, int n, std::int64_t depth, const Left<Scalar>& a, const Right<Scalar>& b, Scalar* c, std::int64_t c_row) {
+#ifdef EQNN_VECTOR_TYPES
+  for (int first = 0; first < n; first += kPanel<Scalar>) {
+    const Scalar* const panel = b.data + first / kPanel<Scalar> * b.panel;
+    if (n - first >= kPanel<Scalar>) {
+      panel_rows<2, kAccumulate, kRegisterRows>(m, depth, a, panel, b.row, c + first, c_row);
+    } else {
+      panel_rows<1, kAccumulate, kRegisterRows>(m, depth, a, panel, b.row, c + first, c_row);
+    }
+  }
+#else
+  for (int r = 0; r < m; ++r) {
+    for (int first = 0; first < n; first += kLanes<Scalar>) {
+      Scalar sum[kLanes<Scalar>];
+      const Scalar* right = b.data + first / kPanel<Scalar> * b.panel + first % kPanel<Scalar>;
+      for (int v = 0; v < kLanes<Scalar>; ++v) {
+        sum[v] = kAccumulate ? c[r * c_row + first + v] : Scalar(0);
+      }
+      for (std::int64_t k = 0; k < depth; ++k) {
+        for (int v = 0; v < kLanes<Scalar>; ++v) {
+          sum[v] += a.data[r * a.row + k * a.column] * right[k * b.row + v];
+        }
+      }
+      for (int v = 0; v < kLanes<Scalar>; ++v) {
+        c[r * c_row + first + v] = sum[v];
+      }
+    }
+  }
+#endif
+}
+
+} // namespace host
+
+/// c[m, n] = a[m, depth] b[depth, n], or += where kAccumulate. n is a multiple of kLanes. Ends with a barrier of the team.
+template <bool kAccumulate, class Team, class Scalar>
+KOKKOS_FORCEINLINE_FUNCTION void multiply(const Team& team, int m, int n, std::int64_t depth, const Left<Scalar>& a,
+                                          const Right<Scalar>& b, Scalar* c, std::int64_t c_row) {
+  KOKKOS_IF_ON_HOST((static_cast<void>(team); host::multiply<kAccumulate>(m, n, depth, a, b, c, c_row);))
+  KOKKOS_IF_ON_DEVICE((
+      for_rows(team, m, [&](std::int64_t r) {
+        for_channels(team, n, [&](int j) {
+          const Scalar* right = b.data + j / kPanel<Scalar> * b.panel + j % kPanel<Scalar>;
+          Scalar sum = kAccumulate ? c[r * c_row + j] : Scalar(0);
+          for (std::int64_t k = 0; k < depth; ++k) {
+            sum += a.data[r * a.row + k * a.column] * right[k * b.row];
+          }
+          c[r * c_row + j] = sum;
+        });
+      });
+      team.team_barrier();))
+}
+
+/// out[i * n + k] += sum over c of x[i, c] y[k, c]: the adjoint of an edge's matrix. One row of the team (one edge) at a time.
+/// Sums of so many channels are kept in registers and folded at the end.
+template <class Team, class Scalar>
+KOKKOS_FORCEINLINE_FUNCTION void add_outer(const Team& team, int m, int n, int channels, const Scalar* x, std::int64_t x_row,
+                                           const Scalar* y, std::int64_t y_row, Scalar* out) {
+#ifdef EQNN_VECTOR_TYPES
+  KOKKOS_IF_ON_HOST((static_cast<void>(team); host::add_outer(m, n, channels, x, x_row, y, y_row, out);))
+#else
+  KOKKOS_IF_ON_HOST((static_cast<void>(team); for (int i = 0; i < m; ++i) {
+    for (int k = 0; k < n; ++k) {
+      Scalar sum = 0;
+      for (int c = 0; c < channels; ++c) {
+        sum += x[i * x_row + c] * y[k * y_row + c];
+      }
+      out[i * n + k] += sum;
+    }
+  }))
+#endif
+  KOKKOS_IF_ON_DEVICE((for (int i = 0; i < m; ++i) {
+    for (int k = 0; k < n; ++k) {
+      const Scalar sum = sum_channels<Scalar>(team, 0, channels, [&](int c) { return x[i * x_row + c] * y[k * y_row + c]; });
+      once(team, [&]() { out[i * n + k] += sum; });
+    }
+  }))
+}
+
+} // namespace eqnn::kernels

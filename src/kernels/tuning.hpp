@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Every number that was chosen for speed, and how. None changes a result beyond rounding.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace eqnn::kernels {
+
+/// Bytes of a SIMD register of the machine that the host code is compiled for.
+#if defined(__AVX512F__)
+inline constexpr std::size_t kVectorBytes = 64;
+inline constexpr int kRegisterRows = 12; // 12 x 2 accumulators of 32 registers
+#elif defined(__AVX__)
+inline constexpr std::size_t kVectorBytes = 32;
+inline constexpr int kRegisterRows = 6; // 6 x 2 accumulators of 16 registers
+#else
+inline constexpr std::size_t kVectorBytes = 16;
+inline constexpr int kRegisterRows = 6;
+#endif
+
+template <class Scalar> inline constexpr int kLanes = static_cast<int>(kVectorBytes / sizeof(Scalar));
+
+/// Columns that the register kernel of tile_multiply.hpp makes at a time; weights are packed in panels of so many columns.
+template <class Scalar> inline constexpr int kPanel = 2 * kLanes<Scalar>;
+
+/// The edge buffers of one tile may take so much of the L2 cache (512 KiB on Zen 3, 2 MiB on Sapphire Rapids).
+inline constexpr std::size_t kTileBytes = 192 * 1024;
+inline constexpr std::int32_t kFewestTileEdges = 4;
+inline constexpr std::int32_t kMostTileEdges = 64;
+
+/// Nodes per tile of a node-level stage.
+inline constexpr std::int32_t kTileNodes = 16;
+
+/// Adjoints of messages wait here for their sources, when several threads make them. Bytes.
+inline constexpr std::size_t kMessageBytes = std::size_t{8} << 20;
+
+} // namespace eqnn::kernels

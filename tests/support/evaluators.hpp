@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The same model on every execution space of this build, at every precision.
+#pragma once
+
+#include "kernels/any_evaluator.hpp"
+#include "kernels/plan_options.hpp"
+#include "model/model_spec.hpp"
+#include "plan/compile.hpp"
+#include "reference/self_test.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace eqnn::test {
+
+/// For structures without ghosts: periodic images are edges.
+class NoExchange final : public HaloExchange {
+public:
+  void forward(NodeRows<double>) override {}
+  void forward(NodeRows<float>) override {}
+  void reverse(NodeRows<double>) override {}
+  void reverse(NodeRows<float>) override {}
+};
+
+struct Target {
+  kernels::Space space;
+  Precision precision;
+  std::string name() const { return std::string(kernels::name_of(space)) + "_" + std::string(name_of(precision)); }
+};
+
+inline std::vector<Target> all_targets() {
+  std::vector<Target> targets;
+  for (const auto space : kernels::available_spaces()) {
+    for (const auto precision : {Precision::Double, Precision::Mixed, Precision::Single}) {
+      targets.push_back({space, precision});
+    }
+  }
+  return targets;
+}
+
+inline std::unique_ptr<kernels::AnyEvaluator> make(const ModelSpec& model, const Target& target) {
+  return kernels::make_evaluator(plan::compile(model, kernels::plan_options(target.precision)), target.precision, target.space);
+}
+
+inline reference::Evaluation run(kernels::AnyEvaluator& evaluator, const EdgeList& edges) {
+  NoExchange halo;
+  Outputs outputs;
+  evaluator.evaluate(edges, halo, outputs, false);
+  return {outputs.energy, outputs.edge_gradient, outputs.direct_forces};
+}
+
+} // namespace eqnn::test
