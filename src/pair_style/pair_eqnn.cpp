@@ -18,6 +18,7 @@
 #include "kernels/potential.hpp"
 #include "model/energy_semantics.hpp"
 #include "model/model_file.hpp"
+#include "self_test/self_test.hpp"
 
 #include "atom.h"
 #include "comm.h"
@@ -48,6 +49,7 @@ struct PairEQNN::Impl {
   eqnn::PotentialOptions options;
   bool allow_mean_per_atom = false;
   bool allow_direct_forces = false;
+  bool self_test = true;
 
   // pair_coeff
 
@@ -106,21 +108,23 @@ void PairEQNN::allocate()
 }
 
 /* ----------------------------------------------------------------------
-   pair_style eqnn [precision double|mixed|single] [allow mean-per-atom|direct-forces ...]
+   pair_style eqnn [precision double|mixed|single] [allow mean-per-atom|direct-forces]
+                   [self_test yes|no]
 ------------------------------------------------------------------------- */
 
 void PairEQNN::settings(int narg, char **arg)
 {
   impl->options = {};
   impl->allow_mean_per_atom = impl->allow_direct_forces = false;
+  impl->self_test = true;
 
   int iarg = 0;
   while (iarg < narg) {
     const std::string keyword = arg[iarg++];
     if (iarg == narg)
       error->all(FLERR,
-                 "Pair style eqnn: '{}' is the last word, expected 'precision' or 'allow' "
-                 "with a value after it",
+                 "Pair style eqnn: '{}' is the last word, expected 'precision', 'allow' or "
+                 "'self_test' with a value after it",
                  keyword);
     if (keyword == "precision") {
       try {
@@ -137,10 +141,12 @@ void PairEQNN::settings(int narg, char **arg)
                    "Pair style eqnn: 'allow {}' is not known, expected 'allow mean-per-atom' "
                    "or 'allow direct-forces'",
                    what);
-    } else
+    } else if (keyword == "self_test")
+      impl->self_test = utils::logical(FLERR, arg[iarg++], false, lmp) == 1;
+    else
       error->all(FLERR,
-                 "Pair style eqnn: keyword '{}' is not known, expected 'precision' or "
-                 "'allow'",
+                 "Pair style eqnn: keyword '{}' is not known, expected 'precision', 'allow' or "
+                 "'self_test'",
                  keyword);
   }
 }
@@ -172,10 +178,10 @@ void PairEQNN::coeff(int narg, char **arg)
 }
 
 /* ----------------------------------------------------------------------
-   read the model on one rank, compile it on each
+   read a file on one rank for all
 ------------------------------------------------------------------------- */
 
-void PairEQNN::load(const char *name)
+std::string PairEQNN::read_file(const char *name)
 {
   std::string bytes;
   bigint size = -1;
@@ -202,7 +208,15 @@ void PairEQNN::load(const char *name)
                name, size, MAXSMALLINT);
   bytes.resize(size);
   MPI_Bcast(bytes.data(), static_cast<int>(size), MPI_CHAR, 0, world);
+  return bytes;
+}
 
+/* ---------------------------------------------------------------------- */
+
+void PairEQNN::load(const char *name)
+{
+  const std::string bytes = read_file(name);
+  impl->potential.reset();
   try {
     impl->model = eqnn::parse_model(bytes, name);
     const eqnn::ModelSpec &model = *impl->model;
@@ -218,7 +232,6 @@ void PairEQNN::load(const char *name)
                  "energy, so that energy is not conserved and there is no virial: use a model with "
                  "gradient forces, or force it by 'pair_style eqnn allow direct-forces'",
                  name);
-    impl->potential.reset();
     impl->potential = std::make_unique<eqnn::Potential>(model, impl->options);
     if (comm->me == 0)
       utils::logmesg(lmp,
@@ -226,6 +239,7 @@ void PairEQNN::load(const char *name)
                      eqnn::kVersion, eqnn::kCommit, EQNN_LAMMPS_VERSION,
                      std::string(eqnn::name_of(impl->options.precision)), name, model.family,
                      model.sha256.substr(0, 12), impl->potential->description());
+    if (impl->self_test) self_test();
   } catch (const eqnn::Error &failure) {
     error->all(FLERR, "Pair style eqnn: {}", failure.what());
   } catch (const std::bad_alloc &) {
@@ -233,6 +247,18 @@ void PairEQNN::load(const char *name)
   }
 
   comm_forward = comm_reverse = impl->potential->max_row_width();
+}
+
+/* ---------------------------------------------------------------------- */
+
+void PairEQNN::self_test()
+{
+  const auto result = eqnn::run_self_tests(*impl->model, *impl->potential);
+  eqnn::require_passed(result, *impl->model, impl->options.precision);
+  if (comm->me == 0)
+    utils::logmesg(lmp,
+                   "  self-test: {} structures, errors up to {:.1e} eV/atom, {:.1e} eV/Angstrom\n",
+                   result.n_structures, result.energy_error, result.force_error);
 }
 
 /* ---------------------------------------------------------------------- */

@@ -18,6 +18,8 @@ PairStyle(eqnn,PairEQNN);
 
 #include "pair.h"
 
+#include <string>
+
 namespace LAMMPS_NS {
 
 class PairEQNN : public Pair {
@@ -44,7 +46,9 @@ class PairEQNN : public Pair {
   Impl *impl;
 
   void allocate();
+  std::string read_file(const char *);
   void load(const char *);
+  void self_test();
   void evaluate();
   void tally_energy();
   void tally_forces();
