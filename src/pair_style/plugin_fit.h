@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Whether the plugin and the LAMMPS that loads it fit together.
+
+#ifndef LMP_EQNN_PLUGIN_FIT_H
+#define LMP_EQNN_PLUGIN_FIT_H
+
+#include <string>
+
+namespace LAMMPS_NS {
+
+struct LammpsKind {
+  int release;        // as in 20250722
+  int tagint_size;    // bytes of an atom ID: 8 if built with -DLAMMPS_BIGBIG
+};
+
+// Why the plugin cannot run here, in one sentence; empty if it can. LAMMPS's own check is a remark in
+// the log, but the layout of its classes changes between releases: a misfit reads garbage.
+std::string eqnn_misfit(LammpsKind compiled_for, LammpsKind running,
+                        const std::string &missing_cpu_features);
+
+}    // namespace LAMMPS_NS
+
+#endif

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// From LAMMPS's atom types to the rows of a model's species tables.
+
+#ifndef LMP_EQNN_TYPE_MAP_H
+#define LMP_EQNN_TYPE_MAP_H
+
+#include <string>
+#include <vector>
+
+namespace eqnn {
+struct ModelSpec;
+}
+
+namespace LAMMPS_NS {
+
+// element_of_type: [ntypes + 1] chemical symbols, empty for NULL; entry 0 is not used.
+// Returns [ntypes + 1] rows, -1 for NULL. Throws eqnn::Error for an element that the model lacks.
+std::vector<int> species_of_type(const eqnn::ModelSpec &model,
+                                 const std::vector<std::string> &element_of_type);
+
+}    // namespace LAMMPS_NS
+
+#endif
