@@ -20,6 +20,13 @@ struct EdgeList {
   std::int64_t n_edges() const { return static_cast<std::int64_t>(source.size()); }
 };
 
+/// What an evaluator makes of them.
+struct Outputs {
+  std::vector<double> energy;        ///< [n_centers] eV; scale, shift and reference energies included (of mean-per-atom: without the factor N)
+  std::vector<double> edge_gradient; ///< [n_edges, 3] dE/d(edge vector), eV/Angstrom; empty for direct forces
+  std::vector<double> direct_forces; ///< [n_centers, 3] eV/Angstrom; empty for gradient forces
+};
+
 /// Shorter edges are refused: a direction is not defined there, and no model has seen such a pair. Angstrom.
 inline constexpr double kShortestEdge = 1e-6;
 

@@ -45,12 +45,6 @@ public:
   virtual void reverse(NodeRows<float> rows) = 0;
 };
 
-struct Outputs {
-  std::vector<double> energy;        ///< [n_centers] eV; scale, shift and reference energies included
-  std::vector<double> edge_gradient; ///< [n_edges, 3] dE/d(edge vector), eV/Angstrom; empty for direct forces
-  std::vector<double> direct_forces; ///< [n_centers, 3] eV/Angstrom; empty for gradient forces
-};
-
 struct PotentialOptions {
   Precision precision = Precision::Double;
   int n_threads = 0; ///< 0: what OMP_NUM_THREADS says, or one

@@ -37,7 +37,11 @@ public:
     for (const Value& value : values_) {
       adjoints_.emplace_back(value.rows, value.components, value.channels);
     }
-    result.edge_gradient.assign(static_cast<std::size_t>(edges_.n_edges()), {0.0, 0.0, 0.0});
+    if (model_.forces == ForceKind::Direct) {
+      result.values = std::move(values_);
+      return result;
+    }
+    result.outputs.edge_gradient.assign(3 * static_cast<std::size_t>(edges_.n_edges()), 0.0);
     for (std::size_t k = model_.graph.size(); k-- > 0;) {
       current_ = k;
       std::visit([&](const auto& op) { backward(op, result); }, model_.graph[k].op);
@@ -69,7 +73,7 @@ private:
       const auto harmonics = so3::spherical_harmonics(op.l_max, edge_vector(edges_, e));
       for (std::size_t j = 0; j < harmonics.value.size(); ++j) {
         for (std::size_t a = 0; a < 3; ++a) {
-          result.edge_gradient[static_cast<std::size_t>(e)][a] +=
+          result.outputs.edge_gradient[static_cast<std::size_t>(3 * e) + a] +=
               adj_out().at(e, static_cast<std::int32_t>(j), 0) * harmonics.gradient[j][a];
         }
       }
@@ -98,7 +102,7 @@ private:
         adj_r += adj_out().at(e, 0, c) * sample.derivative[static_cast<std::size_t>(c)];
       }
       for (std::size_t a = 0; a < 3; ++a) {
-        result.edge_gradient[static_cast<std::size_t>(e)][a] += adj_r * r[a] / length(r);
+        result.outputs.edge_gradient[static_cast<std::size_t>(3 * e) + a] += adj_r * r[a] / length(r);
       }
     }
   }
@@ -150,9 +154,8 @@ private:
   Value forward(const DirectForcesStage& op, Result& result) const {
     const Value& x = value(op.features);
     for (std::int64_t i = 0; i < x.rows; ++i) {
-      result.direct_forces.push_back({x.at(i, 1, 0), x.at(i, 2, 0), x.at(i, 3, 0)});
-      if (zeroed(i)) {
-        result.direct_forces.back() = {0.0, 0.0, 0.0};
+      for (std::int32_t a = 0; a < 3; ++a) {
+        result.outputs.direct_forces.push_back(zeroed(i) ? 0.0 : x.at(i, 1 + a, 0));
       }
     }
     return {};
@@ -166,7 +169,7 @@ private:
         total.at(i, 0, 0) += zeroed(i) ? 0.0 : value(term).at(i, 0, 0);
       }
       const auto species = static_cast<std::size_t>(edges_.species[static_cast<std::size_t>(i)]);
-      result.atom_energy.push_back(model_.energy.scale * total.at(i, 0, 0) + model_.energy.shift + model_.energy.reference[species]);
+      result.outputs.energy.push_back(model_.energy.scale * total.at(i, 0, 0) + model_.energy.shift + model_.energy.reference[species]);
     }
     return total;
   }

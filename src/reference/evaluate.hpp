@@ -6,16 +6,13 @@
 #include "model/model_spec.hpp"
 #include "reference/value.hpp"
 
-#include <array>
 #include <vector>
 
 namespace eqnn::reference {
 
 struct Result {
-  std::vector<double> atom_energy;                   ///< [n] eV; scale, shift, reference energies included (without the factor N of mean-per-atom)
-  std::vector<std::array<double, 3>> edge_gradient;  ///< [n_edges] dE/d(edge vector), eV/Angstrom
-  std::vector<std::array<double, 3>> direct_forces;  ///< [n] eV/Angstrom; empty for gradient forces
-  std::vector<Value> values;                         ///< output of every stage of the graph, for tests
+  Outputs outputs;
+  std::vector<Value> values; ///< output of every stage of the graph, for tests
 };
 
 /// @pre edges.n_nodes == edges.n_centers: periodic images are edges, not ghosts

@@ -7,6 +7,8 @@
 
 #include <array>
 #include <cmath>
+#include <numeric>
+#include <utility>
 #include <vector>
 
 namespace eqnn {
@@ -33,53 +35,60 @@ void take_worst(double& worst, double deviation) {
 
 } // namespace
 
-SelfTestResult run_self_tests(const ModelSpec& model, Potential& potential) {
-  SelfTestResult result;
-  NoHalo halo;
-  Outputs outputs;
-  const bool is_mean_per_atom = model.energy.semantics == EnergySemantics::MeanPerAtom;
+Properties properties_of(const ModelSpec& model, const EdgeList& edges, Outputs outputs) {
+  Properties out;
+  const auto n_atoms = static_cast<double>(edges.n_centers);
+  if (model.energy.semantics == EnergySemantics::MeanPerAtom) {
+    for (std::size_t i = 0; i < outputs.energy.size(); ++i) {
+      outputs.energy[i] = share_of_mean_per_atom(model.energy, edges.species[i], outputs.energy[i], n_atoms);
+    }
+    for (double& gradient : outputs.edge_gradient) {
+      gradient *= n_atoms;
+    }
+  }
+  out.energy = std::accumulate(outputs.energy.begin(), outputs.energy.end(), 0.0);
+  out.atom_energy = std::move(outputs.energy);
+  if (model.forces == ForceKind::Direct) {
+    out.forces = std::move(outputs.direct_forces);
+  } else {
+    out.forces.assign(3 * static_cast<std::size_t>(edges.n_centers), 0.0);
+    fold_edges(edges, outputs.edge_gradient, out.forces.data(), out.virial.data());
+  }
+  return out;
+}
 
+SelfTestResult run_self_tests(const ModelSpec& model, const std::function<Outputs(const EdgeList&)>& evaluate) {
+  SelfTestResult result;
   for (const SelfTest& test : model.self_tests) {
     const EdgeList edges =
         reference::edges_of(test.numbers, test.positions, test.cell, model.species, model.cutoff);
-    potential.evaluate(edges, halo, outputs);
-
-    const std::size_t n = test.numbers.size();
-    const double n_atoms = static_cast<double>(n);
-    double energy = 0.0;
-    for (std::size_t i = 0; i < n; ++i) {
-      energy +=
-          is_mean_per_atom
-              ? share_of_mean_per_atom(model.energy, edges.species[i], outputs.energy[i], n_atoms)
-              : outputs.energy[i];
-    }
-    std::vector<double> forces(3 * n, 0.0);
-    std::array<double, 9> virial{};
-    if (model.forces == ForceKind::Direct) {
-      forces = outputs.direct_forces;
-    } else {
-      if (is_mean_per_atom) {
-        for (double& gradient : outputs.edge_gradient) {
-          gradient *= n_atoms;
-        }
-      }
-      fold_edges(edges, outputs.edge_gradient, forces.data(), virial.data());
-    }
-
-    take_worst(result.energy_error, (energy - test.energy) / n_atoms);
-    for (std::size_t i = 0; i < n; ++i) {
+    const Properties found = properties_of(model, edges, evaluate(edges));
+    const auto n_atoms = static_cast<double>(test.numbers.size());
+    take_worst(result.energy_error, (found.energy - test.energy) / n_atoms);
+    for (std::size_t i = 0; i < test.forces.size(); ++i) {
       for (std::size_t a = 0; a < 3; ++a) {
-        take_worst(result.force_error, forces[3 * i + a] - test.forces[i][a]);
+        take_worst(result.force_error, found.forces[3 * i + a] - test.forces[i][a]);
       }
     }
     if (test.virial) {
       for (std::size_t ab = 0; ab < 9; ++ab) {
-        take_worst(result.virial_error, (virial[ab] - (*test.virial)[ab]) / n_atoms);
+        take_worst(result.virial_error, (found.virial[ab] - (*test.virial)[ab]) / n_atoms);
       }
     }
     ++result.n_structures;
   }
   return result;
+}
+
+SelfTestResult run_self_tests(const ModelSpec& model, Potential& potential) {
+  return run_self_tests(model, [&](const EdgeList& edges) { return evaluate_alone(potential, edges); });
+}
+
+Outputs evaluate_alone(Potential& potential, const EdgeList& edges) {
+  NoHalo halo;
+  Outputs outputs;
+  potential.evaluate(edges, halo, outputs);
+  return outputs;
 }
 
 void require_passed(const SelfTestResult& result, const ModelSpec& model, Precision precision) {

@@ -6,7 +6,7 @@
 #include "kernels/plan_options.hpp"
 #include "model/model_spec.hpp"
 #include "plan/compile.hpp"
-#include "reference/self_test.hpp"
+#include "self_test/self_test.hpp"
 
 #include <algorithm>
 #include <memory>
@@ -44,11 +44,11 @@ inline std::unique_ptr<kernels::AnyEvaluator> make(const ModelSpec& model, const
   return kernels::make_evaluator(plan::compile(model, kernels::plan_options(target.precision)), target.precision, target.space);
 }
 
-inline reference::Evaluation run(kernels::AnyEvaluator& evaluator, const EdgeList& edges) {
+inline Outputs run(kernels::AnyEvaluator& evaluator, const EdgeList& edges) {
   NoExchange halo;
   Outputs outputs;
   evaluator.evaluate(edges, halo, outputs, false);
-  return {outputs.energy, outputs.edge_gradient, outputs.direct_forces};
+  return outputs;
 }
 
 } // namespace eqnn::test

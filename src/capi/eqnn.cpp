@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "capi/eqnn.h"
+
+#include "base/error.hpp"
+#include "base/version.hpp"
+#include "kernels/potential.hpp"
+#include "model/model_file.hpp"
+#include "reference/evaluate.hpp"
+#include "reference/structure.hpp"
+#include "self_test/self_test.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <new>
+#include <string>
+
+struct eqnn_model {
+  eqnn::ModelSpec spec;
+  std::unique_ptr<eqnn::Potential> potential; ///< none: the reference evaluator
+  std::string description;
+
+  eqnn::Outputs evaluate(const eqnn::EdgeList& edges) {
+    return potential ? eqnn::evaluate_alone(*potential, edges) : eqnn::reference::evaluate(spec, edges).outputs;
+  }
+};
+
+namespace {
+
+thread_local std::string last_error;
+
+/// Runs body; 0, or 1 with the message kept.
+template <class Body> int guarded(const Body& body) {
+  try {
+    last_error.clear();
+    body();
+    return 0;
+  } catch (const std::bad_alloc&) {
+    last_error = "not enough memory.";
+  } catch (const std::exception& error) {
+    last_error = error.what();
+  }
+  return 1;
+}
+
+void copy(const std::vector<double>& from, double* to) {
+  if (to != nullptr) {
+    std::copy(from.begin(), from.end(), to);
+  }
+}
+
+} // namespace
+
+const char* eqnn_version(void) { return eqnn::kVersion; }
+
+const char* eqnn_last_error(void) { return last_error.c_str(); }
+
+eqnn_model* eqnn_open(const char* path, const char* evaluator) {
+  std::unique_ptr<eqnn_model> model;
+  guarded([&] {
+    model = std::make_unique<eqnn_model>();
+    model->spec = eqnn::read_model(path);
+    if (const std::string name = evaluator; name != "reference") {
+      eqnn::PotentialOptions options;
+      options.precision = eqnn::precision_from_name(name);
+      model->potential = std::make_unique<eqnn::Potential>(model->spec, options);
+      model->description = model->potential->description();
+    } else {
+      model->description = "reference evaluator: plain loops in double precision";
+    }
+  });
+  return last_error.empty() ? model.release() : nullptr;
+}
+
+void eqnn_close(eqnn_model* model) { delete model; }
+
+int eqnn_evaluate(eqnn_model* model, int n_atoms, const int* atomic_numbers, const double* positions, const double* cell,
+                  double* energy, double* atom_energy, double* forces, double* virial) {
+  return guarded([&] {
+    if (virial != nullptr && model->spec.forces == eqnn::ForceKind::Direct) {
+      eqnn::fail(model->spec.file, ": forces are direct, so there is no virial. Ask for energy and forces only.");
+    }
+    std::vector<std::array<double, 3>> x(static_cast<std::size_t>(n_atoms));
+    for (std::size_t k = 0; k < 3 * x.size(); ++k) {
+      x[k / 3][k % 3] = positions[k];
+    }
+    std::optional<std::array<double, 9>> lattice;
+    if (cell != nullptr) {
+      std::copy(cell, cell + 9, lattice.emplace().begin());
+    }
+    const eqnn::EdgeList edges =
+        eqnn::reference::edges_of({atomic_numbers, atomic_numbers + n_atoms}, x, lattice, model->spec.species, model->spec.cutoff);
+    const eqnn::Properties properties = eqnn::properties_of(model->spec, edges, model->evaluate(edges));
+    if (energy != nullptr) {
+      *energy = properties.energy;
+    }
+    copy(properties.atom_energy, atom_energy);
+    copy(properties.forces, forces);
+    copy({properties.virial.begin(), properties.virial.end()}, virial);
+  });
+}
+
+int eqnn_self_test(eqnn_model* model, double* energy_error, double* force_error, int* n_structures) {
+  return guarded([&] {
+    const eqnn::SelfTestResult result =
+        eqnn::run_self_tests(model->spec, [&](const eqnn::EdgeList& edges) { return model->evaluate(edges); });
+    *energy_error = result.energy_error;
+    *force_error = result.force_error;
+    *n_structures = result.n_structures;
+  });
+}
+
+const char* eqnn_describe(eqnn_model* model) { return model->description.c_str(); }
