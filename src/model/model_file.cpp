@@ -70,7 +70,7 @@ public:
     std::int64_t n_parameters = 0;
     for (const auto& [key, stored] : tensors_) {
       if (used_.count(key) == 0) {
-        fail(file_, ": tensor \"", JsonReader::printable(key),
+        fail(file_, ": /graph: tensor \"", JsonReader::printable(key),
              "\" is used by no stage. Re-export the model with this version of eqnn.");
       }
       n_parameters += stored.tensor.size();

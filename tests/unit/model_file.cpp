@@ -5,22 +5,24 @@
 #include "base/error.hpp"
 #include "support/model_writer.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 namespace eqnn::test {
 namespace {
 
 using nlohmann::json;
-using testing::AllOf;
-using testing::HasSubstr;
 
 const std::string& good_bytes() {
   static const std::string bytes = read_file(std::string(EQNN_TEST_DATA) + "/golden/tdn/model_l1_h16_b1.eqnn");
   return bytes;
+}
+
+void expect_in(const std::string& text, const std::string& message) {
+  EXPECT_NE(message.find(text), std::string::npos) << "expected: " << text << "\nfound:    " << message;
 }
 
 /// The message with which parse_model refuses the bytes; empty if it takes them.
@@ -147,9 +149,9 @@ TEST_P(DefectiveModel, IsRefusedWithPlaceAndCure) {
   GetParam().make(parts);
   const std::string message = refusal(put_together(parts));
   for (const std::string& text : GetParam().expected) {
-    EXPECT_THAT(message, HasSubstr(text));
+    expect_in(text, message);
   }
-  EXPECT_THAT(message, testing::StartsWith("test.eqnn: /"));
+  EXPECT_EQ(message.rfind("test.eqnn: /", 0), 0U) << message;
   EXPECT_LE(std::count(message.begin(), message.end(), '\n'), 1);
   EXPECT_EQ(message.back(), '.');
 }
@@ -172,8 +174,8 @@ TEST(ModelFile, EveryTruncationIsRefused) {
   for (std::size_t n = 0; n < bytes.size(); n += 1 + n / 50) {
     EXPECT_NE(refusal(bytes.substr(0, n)), "") << n << " bytes";
   }
-  EXPECT_THAT(refusal(bytes.substr(0, bytes.size() - 1)), HasSubstr("truncated or damaged"));
-  EXPECT_THAT(refusal(""), HasSubstr("not a safetensors file, or truncated"));
+  expect_in("truncated or damaged", refusal(bytes.substr(0, bytes.size() - 1)));
+  expect_in("not a safetensors file, or truncated", refusal(""));
 }
 
 TEST(ModelFile, EveryFlippedBitOfTheWeightsIsNoticed) {
@@ -181,18 +183,18 @@ TEST(ModelFile, EveryFlippedBitOfTheWeightsIsNoticed) {
   for (std::size_t at = bytes.size() - 20000; at < bytes.size(); at += 997) {
     std::string damaged = bytes;
     damaged[at] = static_cast<char>(damaged[at] ^ 4);
-    EXPECT_THAT(refusal(damaged), HasSubstr("/__metadata__/eqnn_sha256: the content has SHA-256"));
+    expect_in("/__metadata__/eqnn_sha256: the content has SHA-256", refusal(damaged));
   }
 }
 
 TEST(ModelFile, OtherContainersAreRefused) {
   ModelParts parts = take_apart(good_bytes());
-  EXPECT_THAT(refusal(container({}, parts.tensors)), HasSubstr("key \"eqnn\" is missing: not a model of eqnn"));
-  EXPECT_THAT(refusal(container({{"eqnn", "{}"}}, parts.tensors)), HasSubstr("key \"eqnn_sha256\" is missing"));
-  EXPECT_THAT(refusal(container({{"eqnn", "{}"}, {"eqnn_sha256", "x"}, {"more", ""}}, parts.tensors)), HasSubstr("unknown key \"more\""));
-  EXPECT_THAT(refusal("a text that is no model at all"), HasSubstr("not a safetensors file"));
-  EXPECT_THAT(refusal(std::string("\x02\0\0\0\0\0\0\0[]", 10)), HasSubstr("no JSON object"));
-  EXPECT_THAT(refusal(std::string("\x05\0\0\0\0\0\0\0{\"a\":", 13)), HasSubstr("not valid JSON"));
+  expect_in("key \"eqnn\" is missing: not a model of eqnn", refusal(container({}, parts.tensors)));
+  expect_in("key \"eqnn_sha256\" is missing", refusal(container({{"eqnn", "{}"}}, parts.tensors)));
+  expect_in("unknown key \"more\"", refusal(container({{"eqnn", "{}"}, {"eqnn_sha256", "x"}, {"more", ""}}, parts.tensors)));
+  expect_in("not a safetensors file", refusal("a text that is no model at all"));
+  expect_in("no JSON object", refusal(std::string("\x02\0\0\0\0\0\0\0[]", 10)));
+  expect_in("not valid JSON", refusal(std::string("\x05\0\0\0\0\0\0\0{\"a\":", 13)));
 }
 
 TEST(ModelFile, AHeaderThatLiesIsRefused) {
@@ -205,15 +207,15 @@ TEST(ModelFile, AHeaderThatLiesIsRefused) {
   const auto entry = [&](const std::string& dtype, const std::string& shape, const std::string& offsets) {
     return with_header("{\"a\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":" + offsets + "}}");
   };
-  EXPECT_THAT(refusal(entry("F64", "[1]", "[0,16]")), HasSubstr("expected 8 bytes"));
-  EXPECT_THAT(refusal(entry("F64", "[1]", "[8,0]")), HasSubstr("expected 8 bytes"));
-  EXPECT_THAT(refusal(entry("F64", "[2147483647,2147483647,2147483647]", "[0,8]")), HasSubstr("is larger than the file"));
-  EXPECT_THAT(refusal(entry("F64", "[4294967296]", "[0,8]")), HasSubstr("expected an integer from 0 to 2147483647"));
-  EXPECT_THAT(refusal(entry("F64", "[-1]", "[0,8]")), HasSubstr("expected an integer from 0"));
-  EXPECT_THAT(refusal(entry("F64", "[1]", "[0]")), HasSubstr("data_offsets has 1 numbers, expected 2"));
-  EXPECT_THAT(refusal(entry("F64", "[1]", "[0,-8]")), HasSubstr("not a byte offset"));
-  EXPECT_THAT(refusal(entry("F16", "[1]", "[0,2]")), HasSubstr("type F16, expected F64 or F32"));
-  EXPECT_THAT(refusal(with_header("{\"a\":1,\"a\":2}")), HasSubstr("key \"a\" stands twice"));
+  expect_in("expected 8 bytes", refusal(entry("F64", "[1]", "[0,16]")));
+  expect_in("expected 8 bytes", refusal(entry("F64", "[1]", "[8,0]")));
+  expect_in("is larger than the file", refusal(entry("F64", "[2147483647,2147483647,2147483647]", "[0,8]")));
+  expect_in("expected an integer from 0 to 2147483647", refusal(entry("F64", "[4294967296]", "[0,8]")));
+  expect_in("expected an integer from 0", refusal(entry("F64", "[-1]", "[0,8]")));
+  expect_in("data_offsets has 1 numbers, expected 2", refusal(entry("F64", "[1]", "[0]")));
+  expect_in("not a byte offset", refusal(entry("F64", "[1]", "[0,-8]")));
+  expect_in("type F16, expected F64 or F32", refusal(entry("F16", "[1]", "[0,2]")));
+  expect_in("key \"a\" stands twice", refusal(with_header("{\"a\":1,\"a\":2}")));
 }
 
 TEST(ModelFile, AFileThatIsNotThereIsNamed) {
