@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Time per atom of whole models and of each kernel, one thread, with FLOP counts and the fraction of this core's matrix-product peak.
-//   bench_model [--channels C] [--blocks B] [--atoms N] [--repeat R] [--precision double|mixed|single] [--space Serial|OpenMP]
-// A random network of attention blocks on random periodic structures. Energy and forces; edge list given. Best of R evaluations.
+// Time per atom of whole models and of each kernel, one thread, with FLOP counts and the fraction
+// of this core's matrix-product peak.
+//   bench_model [--channels C] [--blocks B] [--atoms N] [--repeat R] [--precision
+//   double|mixed|single] [--space Serial|OpenMP] A random network of attention blocks on random
+//   periodic structures. Energy and forces; edge list given. Best of R evaluations.
 #include "base/error.hpp"
 #include "base/version.hpp"
 #include "kernels/tile_multiply.hpp"
@@ -18,7 +20,9 @@ namespace {
 using eqnn::Precision;
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 // ---- time per kernel, by Kokkos's own hooks ----
 
@@ -44,7 +48,8 @@ void watch_kernels() {
   Kokkos::Tools::Experimental::set_end_parallel_reduce_callback(end_kernel);
 }
 
-/// GFLOP/s of the register kernel on operands in the L1 cache: the most that the matrix products can reach here.
+/// GFLOP/s of the register kernel on operands in the L1 cache: the most that the matrix products
+/// can reach here.
 template <class Scalar> double peak() {
   constexpr int kRows = eqnn::kernels::kRegisterRows * 4;
   constexpr int kDepth = 64;
@@ -57,8 +62,13 @@ template <class Scalar> double peak() {
     constexpr int kRounds = 4000;
     const auto start = Clock::now();
     for (int round = 0; round < kRounds; ++round) {
-      eqnn::kernels::host::multiply<false>(kRows, kColumns, kDepth, eqnn::kernels::Left<Scalar>{a.data(), kDepth, 1},
-                                           eqnn::kernels::packed(b.data(), kDepth), c.data(), std::int64_t{kColumns});
+      eqnn::kernels::host::multiply<false>(kRows,
+                                           kColumns,
+                                           kDepth,
+                                           eqnn::kernels::Left<Scalar>{a.data(), kDepth, 1},
+                                           eqnn::kernels::packed(b.data(), kDepth),
+                                           c.data(),
+                                           std::int64_t{kColumns});
     }
     best = std::max(best, 2e-9 * kRounds * kRows * kDepth * kColumns / seconds_since(start));
   }
@@ -80,6 +90,7 @@ struct Flops {
     of["eqnn::linear"] = linear + blocks * (5.0 * linear + 2.0 * c * c);
     of["eqnn::linear_adjoint"] = of["eqnn::linear"];
   }
+
   std::map<std::string, double> of;
 };
 
@@ -119,9 +130,11 @@ void run_case(const Arguments& arguments, int l_max, double density, double peak
   options.blocks = arguments.blocks;
   options.cutoff = 4.5;
   const eqnn::ModelSpec model = eqnn::test::random_model(options);
-  const auto edges = eqnn::test::edges_of(model, eqnn::test::random_structure(arguments.atoms, options.species, density, 1.2, 7));
+  const auto edges = eqnn::test::edges_of(
+      model, eqnn::test::random_structure(arguments.atoms, options.species, density, 1.2, 7));
   const auto setup = Clock::now();
-  const eqnn::test::Target target{arguments.space == "Serial" ? eqnn::kernels::Space::Serial : eqnn::kernels::Space::OpenMP,
+  const eqnn::test::Target target{arguments.space == "Serial" ? eqnn::kernels::Space::Serial
+                                                              : eqnn::kernels::Space::OpenMP,
                                   eqnn::precision_from_name(arguments.precision)};
   const auto evaluator = eqnn::test::make(model, target);
   const double setup_seconds = seconds_since(setup);
@@ -147,15 +160,27 @@ void run_case(const Arguments& arguments, int l_max, double density, double peak
     total += count;
   }
   const double per_atom = 1e6 * best / arguments.atoms;
-  std::printf("\nl_max %d, %d channels, %d blocks, %.1f neighbours, %d atoms, %s: %.1f us/atom, %.1f MFLOP/atom, %.0f %% of peak, %.1f kB/atom, set up in %.2f s\n",
-              l_max, arguments.channels, arguments.blocks, neighbors, arguments.atoms, arguments.precision.c_str(), per_atom, 1e-6 * total,
-              100e-3 * total / per_atom / peak_gflops, 1e-3 * static_cast<double>(evaluator->bytes_used()) / arguments.atoms, setup_seconds);
+  std::printf("\nl_max %d, %d channels, %d blocks, %.1f neighbours, %d atoms, %s: %.1f us/atom, "
+              "%.1f MFLOP/atom, %.0f %% of peak, %.1f kB/atom, set up in %.2f s\n",
+              l_max,
+              arguments.channels,
+              arguments.blocks,
+              neighbors,
+              arguments.atoms,
+              arguments.precision.c_str(),
+              per_atom,
+              1e-6 * total,
+              100e-3 * total / per_atom / peak_gflops,
+              1e-3 * static_cast<double>(evaluator->bytes_used()) / arguments.atoms,
+              setup_seconds);
   for (const auto& [name, seconds] : best_kernels) {
     const double us = 1e6 * seconds / arguments.atoms;
     const auto found = flops.of.find(name);
     std::printf("  %-38s %8.2f us/atom %5.1f %%", name.c_str(), us, 100.0 * us / per_atom);
     if (found != flops.of.end()) {
-      std::printf("  %6.1f GFLOP/s, %3.0f %% of peak", 1e-3 * found->second / us, 100e-3 * found->second / us / peak_gflops);
+      std::printf("  %6.1f GFLOP/s, %3.0f %% of peak",
+                  1e-3 * found->second / us,
+                  100e-3 * found->second / us / peak_gflops);
     }
     std::printf("\n");
   }
@@ -164,15 +189,21 @@ void run_case(const Arguments& arguments, int l_max, double density, double peak
 } // namespace
 
 int main(int argc, char** argv) {
-  const Kokkos::ScopeGuard kokkos(Kokkos::InitializationSettings().set_num_threads(1).set_disable_warnings(true));
+  const Kokkos::ScopeGuard kokkos(
+      Kokkos::InitializationSettings().set_num_threads(1).set_disable_warnings(true));
   try {
     const Arguments arguments = parse(argc, argv);
     const double peak_gflops = arguments.precision == "double" ? peak<double>() : peak<float>();
-    std::printf("eqnn %s (%s), %s, SIMD registers of %zu bytes, matrix-product peak %.1f GFLOP/s\n", eqnn::kVersion, eqnn::kCommit,
-                arguments.space.c_str(), eqnn::kernels::kVectorBytes, peak_gflops);
+    std::printf("eqnn %s (%s), %s, SIMD registers of %zu bytes, matrix-product peak %.1f GFLOP/s\n",
+                eqnn::kVersion,
+                eqnn::kCommit,
+                arguments.space.c_str(),
+                eqnn::kernels::kVectorBytes,
+                peak_gflops);
     watch_kernels();
     for (const int l_max : {1, 2, 3}) {
-      for (const double density : {0.046, 0.105}) { // about 18 and 40 neighbours within 4.5 Angstrom
+      // about 18 and 40 neighbours within 4.5 Angstrom
+      for (const double density : {0.046, 0.105}) {
         run_case(arguments, l_max, density, peak_gflops);
       }
     }

@@ -7,27 +7,33 @@
 
 namespace eqnn {
 
-/// Nodes are the owned atoms (0 .. n_centers-1), then the ghosts. Every edge of an owned centre within the cutoff is listed, no other.
-/// Several periodic images of one neighbour are several edges.
+/// Nodes are the owned atoms (0 .. n_centers-1), then the ghosts. Every edge of an owned centre
+/// within the cutoff is listed, no other. Several periodic images of one neighbour are several
+/// edges.
 struct EdgeList {
   std::int32_t n_centers = 0;        ///< owned atoms
   std::int32_t n_nodes = 0;          ///< owned atoms and ghosts
   std::vector<std::int32_t> species; ///< [n_nodes] row of the model's species tables
-  std::vector<std::int64_t> begin;   ///< [n_centers + 1] the edges of centre i are begin[i] .. begin[i+1]-1
-  std::vector<std::int32_t> source;  ///< [n_edges] node index of the neighbour
-  std::vector<double> vector;        ///< [n_edges, 3] x_source - x_center, Angstrom
+  /// [n_centers + 1] the edges of centre i are begin[i] .. begin[i+1]-1
+  std::vector<std::int64_t> begin;
+  std::vector<std::int32_t> source; ///< [n_edges] node index of the neighbour
+  std::vector<double> vector;       ///< [n_edges, 3] x_source - x_center, Angstrom
 
   std::int64_t n_edges() const { return static_cast<std::int64_t>(source.size()); }
 };
 
 /// What an evaluator makes of them.
 struct Outputs {
-  std::vector<double> energy;        ///< [n_centers] eV; scale, shift and reference energies included (of mean-per-atom: without the factor N)
-  std::vector<double> edge_gradient; ///< [n_edges, 3] dE/d(edge vector), eV/Angstrom; empty for direct forces
+  /// [n_centers] eV; scale, shift and reference energies included (of mean-per-atom: without the
+  /// factor N)
+  std::vector<double> energy;
+  /// [n_edges, 3] dE/d(edge vector), eV/Angstrom; empty for direct forces
+  std::vector<double> edge_gradient;
   std::vector<double> direct_forces; ///< [n_centers, 3] eV/Angstrom; empty for gradient forces
 };
 
-/// Shorter edges are refused: a direction is not defined there, and no model has seen such a pair. Angstrom.
+/// Shorter edges are refused: a direction is not defined there, and no model has seen such a pair.
+/// Angstrom.
 inline constexpr double kShortestEdge = 1e-6;
 
 } // namespace eqnn

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The one exception type. A message says what was found, what was expected, where, and what to do, in at most two lines.
+// The one exception type. A message says what was found, what was expected, where, and what to do,
+// in at most two lines.
 #pragma once
 
 #include <sstream>

@@ -20,7 +20,8 @@ struct eqnn_model {
   std::string description;
 
   eqnn::Outputs evaluate(const eqnn::EdgeList& edges) {
-    return potential ? eqnn::evaluate_alone(*potential, edges) : eqnn::reference::evaluate(spec, edges).outputs;
+    return potential ? eqnn::evaluate_alone(*potential, edges)
+                     : eqnn::reference::evaluate(spec, edges).outputs;
   }
 };
 
@@ -73,11 +74,19 @@ eqnn_model* eqnn_open(const char* path, const char* evaluator) {
 
 void eqnn_close(eqnn_model* model) { delete model; }
 
-int eqnn_evaluate(eqnn_model* model, int n_atoms, const int* atomic_numbers, const double* positions, const double* cell,
-                  double* energy, double* atom_energy, double* forces, double* virial) {
+int eqnn_evaluate(eqnn_model* model,
+                  int n_atoms,
+                  const int* atomic_numbers,
+                  const double* positions,
+                  const double* cell,
+                  double* energy,
+                  double* atom_energy,
+                  double* forces,
+                  double* virial) {
   return guarded([&] {
     if (virial != nullptr && model->spec.forces == eqnn::ForceKind::Direct) {
-      eqnn::fail(model->spec.file, ": forces are direct, so there is no virial. Ask for energy and forces only.");
+      eqnn::fail(model->spec.file,
+                 ": forces are direct, so there is no virial. Ask for energy and forces only.");
     }
     std::vector<std::array<double, 3>> x(static_cast<std::size_t>(n_atoms));
     for (std::size_t k = 0; k < 3 * x.size(); ++k) {
@@ -88,8 +97,13 @@ int eqnn_evaluate(eqnn_model* model, int n_atoms, const int* atomic_numbers, con
       std::copy(cell, cell + 9, lattice.emplace().begin());
     }
     const eqnn::EdgeList edges =
-        eqnn::reference::edges_of({atomic_numbers, atomic_numbers + n_atoms}, x, lattice, model->spec.species, model->spec.cutoff);
-    const eqnn::Properties properties = eqnn::properties_of(model->spec, edges, model->evaluate(edges));
+        eqnn::reference::edges_of({atomic_numbers, atomic_numbers + n_atoms},
+                                  x,
+                                  lattice,
+                                  model->spec.species,
+                                  model->spec.cutoff);
+    const eqnn::Properties properties =
+        eqnn::properties_of(model->spec, edges, model->evaluate(edges));
     if (energy != nullptr) {
       *energy = properties.energy;
     }
@@ -99,10 +113,13 @@ int eqnn_evaluate(eqnn_model* model, int n_atoms, const int* atomic_numbers, con
   });
 }
 
-int eqnn_self_test(eqnn_model* model, double* energy_error, double* force_error, int* n_structures) {
+int eqnn_self_test(eqnn_model* model,
+                   double* energy_error,
+                   double* force_error,
+                   int* n_structures) {
   return guarded([&] {
-    const eqnn::SelfTestResult result =
-        eqnn::run_self_tests(model->spec, [&](const eqnn::EdgeList& edges) { return model->evaluate(edges); });
+    const eqnn::SelfTestResult result = eqnn::run_self_tests(
+        model->spec, [&](const eqnn::EdgeList& edges) { return model->evaluate(edges); });
     *energy_error = result.energy_error;
     *force_error = result.force_error;
     *n_structures = result.n_structures;

@@ -26,11 +26,19 @@ EQNN_API void eqnn_close(eqnn_model* model);
 /* Energy and derivatives of one structure. cell: 9 numbers, rows are lattice vectors, periodic in all three directions; or NULL.
  * energy [1]; atom_energy [n]; forces [n,3]; virial [9] = -sum r (x) dE/dr, row-major. Any output may be NULL.
  * For models with direct forces the forces are those and the virial is refused. */
-EQNN_API int eqnn_evaluate(eqnn_model* model, int n_atoms, const int* atomic_numbers, const double* positions, const double* cell,
-                  double* energy, double* atom_energy, double* forces, double* virial);
+EQNN_API int eqnn_evaluate(eqnn_model* model,
+                           int n_atoms,
+                           const int* atomic_numbers,
+                           const double* positions,
+                           const double* cell,
+                           double* energy,
+                           double* atom_energy,
+                           double* forces,
+                           double* virial);
 
 /* Runs the self-tests that travel in the file; largest errors in eV and eV/Angstrom. */
-EQNN_API int eqnn_self_test(eqnn_model* model, double* energy_error, double* force_error, int* n_structures);
+EQNN_API int
+eqnn_self_test(eqnn_model* model, double* energy_error, double* force_error, int* n_structures);
 
 /* Text for a log; valid until the model is closed. */
 EQNN_API const char* eqnn_describe(eqnn_model* model);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A plan on some execution space at some precision, behind one interface. Tests run the same plan on all of them.
+// A plan on some execution space at some precision, behind one interface. Tests run the same plan
+// on all of them.
 #pragma once
 
 #include "kernels/potential.hpp"
@@ -20,15 +21,19 @@ std::string_view name_of(Space space);
 class AnyEvaluator {
 public:
   virtual ~AnyEvaluator() = default;
-  virtual void evaluate(const EdgeList& edges, HaloExchange& halo, Outputs& outputs, bool energy_only) = 0;
+  virtual void
+  evaluate(const EdgeList& edges, HaloExchange& halo, Outputs& outputs, bool energy_only) = 0;
   virtual std::size_t bytes_used() const = 0;
   virtual int concurrency() const = 0;
 };
 
-/// The channel padding and the table accuracy that a plan for this precision needs are those of plan_options().
-std::unique_ptr<AnyEvaluator> make_evaluator(const plan::Plan& plan, Precision precision, Space space);
+/// The channel padding and the table accuracy that a plan for this precision needs are those of
+/// plan_options().
+std::unique_ptr<AnyEvaluator>
+make_evaluator(const plan::Plan& plan, Precision precision, Space space);
 
-/// Starts Kokkos if nobody did. It is never stopped: it cannot be started twice, and the next model may come at any time.
+/// Starts Kokkos if nobody did. It is never stopped: it cannot be started twice, and the next model
+/// may come at any time.
 void start_kokkos(int n_threads);
 
 } // namespace eqnn::kernels

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Stages that sum over neighbours: neighbour sum and edge attention, each beside its adjoint. Formulas: docs/spec/model_file.md,
-// adjoints: docs/spec/adjoints.md.
+// Stages that sum over neighbours: neighbour sum and edge attention, each beside its adjoint.
+// Formulas: docs/spec/model_file.md, adjoints: docs/spec/adjoints.md.
 //
-// A team owns a group of centres and works through their edges in tiles that stay in cache. What lives on edges (messages, values, their
-// adjoints) exists for one tile only and is made again in the adjoint; memory does not grow with edges x components x channels.
-// Sums over the edges of a centre are one matrix product: with matrices stored as M[e][i][k], the centre's
-// sum_e sum_i M[e][i][k] p[e][i][c] has the columns (e, i) at a constant stride.
+// A team owns a group of centres and works through their edges in tiles that stay in cache. What
+// lives on edges (messages, values, their adjoints) exists for one tile only and is made again in
+// the adjoint; memory does not grow with edges x components x channels. Sums over the edges of a
+// centre are one matrix product: with matrices stored as M[e][i][k], the centre's sum_e sum_i
+// M[e][i][k] p[e][i][c] has the columns (e, i) at a constant stride.
 #pragma once
 
 #include "kernels/math.hpp"
@@ -21,13 +22,15 @@ template <class S> struct EdgeTile {
   std::int64_t n;
 };
 
-/// Calls body(center, first edge within the tile, number of edges) for the part of each centre that lies in the tile.
-template <class S, class Body>
-KOKKOS_FORCEINLINE_FUNCTION void for_centers_of_tile(const DeviceEdges<S>& edges, const EdgeTile<S>& tile, const Body& body) {
+/// Calls body(center, first edge within the tile, number of edges) for the part of each centre that
+/// lies in the tile.
+template <class S, class Body> KOKKOS_FORCEINLINE_FUNCTION void
+for_centers_of_tile(const DeviceEdges<S>& edges, const EdgeTile<S>& tile, const Body& body) {
   std::int64_t e = tile.first;
   while (e < tile.first + tile.n) {
     const std::int32_t i = edges.center(e);
-    const std::int64_t end = edges.begin(i + 1) < tile.first + tile.n ? edges.begin(i + 1) : tile.first + tile.n;
+    const std::int64_t end =
+        edges.begin(i + 1) < tile.first + tile.n ? edges.begin(i + 1) : tile.first + tile.n;
     body(i, e - tile.first, end - e);
     e = end;
   }
@@ -35,8 +38,11 @@ KOKKOS_FORCEINLINE_FUNCTION void for_centers_of_tile(const DeviceEdges<S>& edges
 
 /// Calls body(tile) for the tiles of a team's group.
 template <class S, class Body>
-KOKKOS_FORCEINLINE_FUNCTION void for_tiles_of_group(const typename S::Team& team, const DeviceEdges<S>& edges, std::int32_t group,
-                                                    std::int32_t tile_edges, const Body& body) {
+KOKKOS_FORCEINLINE_FUNCTION void for_tiles_of_group(const typename S::Team& team,
+                                                    const DeviceEdges<S>& edges,
+                                                    std::int32_t group,
+                                                    std::int32_t tile_edges,
+                                                    const Body& body) {
   const std::int64_t end = edges.begin(edges.group(group + 1));
   for (std::int64_t first = edges.begin(edges.group(group)); first < end; first += tile_edges) {
     body(EdgeTile<S>{first, end - first < tile_edges ? end - first : std::int64_t{tile_edges}});
@@ -44,8 +50,10 @@ KOKKOS_FORCEINLINE_FUNCTION void for_tiles_of_group(const typename S::Team& team
   }
 }
 
-template <class S> KOKKOS_FORCEINLINE_FUNCTION void clear_rows(const typename S::Team& team, const Rows<typename S::Scalar>& rows,
-                                                               std::int64_t begin, std::int64_t end) {
+template <class S> KOKKOS_FORCEINLINE_FUNCTION void clear_rows(const typename S::Team& team,
+                                                               const Rows<typename S::Scalar>& rows,
+                                                               std::int64_t begin,
+                                                               std::int64_t end) {
   for_rows(team, end - begin, [&](std::int64_t r) {
     auto* const x = rows.row(begin + r);
     for_channels(team, rows.width(), [&](int c) { x[c] = 0; });
@@ -55,14 +63,20 @@ template <class S> KOKKOS_FORCEINLINE_FUNCTION void clear_rows(const typename S:
 
 // ---- neighbour sum: out[i,k] = sum over edges of M[e][0][k] w_e ----
 
-template <class S>
-void neighbor_sum(const typename S::Exec& space, const DeviceEdges<S>& edges, std::int32_t tile_edges,
-                  const Array<S, typename S::Scalar>& matrix, const DeviceRadial<S>& radial, const Rows<typename S::Scalar>& out) {
+template <class S> void neighbor_sum(const typename S::Exec& space,
+                                     const DeviceEdges<S>& edges,
+                                     std::int32_t tile_edges,
+                                     const Array<S, typename S::Scalar>& matrix,
+                                     const DeviceRadial<S>& radial,
+                                     const Rows<typename S::Scalar>& out) {
   using Scalar = typename S::Scalar;
   using Team = typename S::Team;
   Kokkos::parallel_for(
       "eqnn::neighbor_sum",
-      team_policy<S>(space, edges.n_groups, Scratch<Team>::template bytes<Scalar>(std::int64_t{tile_edges} * radial.stride)),
+      team_policy<S>(
+          space,
+          edges.n_groups,
+          Scratch<Team>::template bytes<Scalar>(std::int64_t{tile_edges} * radial.stride)),
       KOKKOS_LAMBDA(const Team& team) {
         const std::int32_t g = static_cast<std::int32_t>(team.league_rank());
         const int d = out.components;
@@ -70,43 +84,62 @@ void neighbor_sum(const typename S::Exec& space, const DeviceEdges<S>& edges, st
         Scalar* const w = scratch.template take<Scalar>(std::int64_t{tile_edges} * radial.stride);
         clear_rows<S>(team, out, edges.group(g), edges.group(g + 1));
         for_tiles_of_group(team, edges, g, tile_edges, [&](const EdgeTile<S>& tile) {
-          for_rows(team, tile.n, [&](std::int64_t e) { radial_value(team, radial, edges.distance(tile.first + e), w + e * radial.stride); });
+          for_rows(team, tile.n, [&](std::int64_t e) {
+            radial_value(team, radial, edges.distance(tile.first + e), w + e * radial.stride);
+          });
           barrier(team);
           for_centers_of_tile(edges, tile, [&](std::int32_t i, std::int64_t first, std::int64_t n) {
-            multiply<true>(team, d, out.stride, n, Left<Scalar>{matrix.data() + (tile.first + first) * d * d, 1, d * d},
-                           row_major(w + first * radial.stride, radial.stride), out.row(i), out.stride);
+            multiply<true>(team,
+                           d,
+                           out.stride,
+                           n,
+                           Left<Scalar>{matrix.data() + (tile.first + first) * d * d, 1, d * d},
+                           row_major(w + first * radial.stride, radial.stride),
+                           out.row(i),
+                           out.stride);
           });
         });
       });
 }
 
-/// adj_matrix[e][0][k] += sum_c adj_out[i,k,c] w_c;  adj_distance[e] += sum_c dw_c/dr sum_k M[e][0][k] adj_out[i,k,c]
-template <class S>
-void neighbor_sum_adjoint(const typename S::Exec& space, const DeviceEdges<S>& edges, const Array<S, typename S::Scalar>& matrix,
-                          const DeviceRadial<S>& radial, const Rows<typename S::Scalar>& adj_out,
-                          const Array<S, typename S::Scalar>& adj_matrix, const Array<S, typename S::Accum>& adj_distance) {
+/// adj_matrix[e][0][k] += sum_c adj_out[i,k,c] w_c;  adj_distance[e] += sum_c dw_c/dr sum_k
+/// M[e][0][k] adj_out[i,k,c]
+template <class S> void neighbor_sum_adjoint(const typename S::Exec& space,
+                                             const DeviceEdges<S>& edges,
+                                             const Array<S, typename S::Scalar>& matrix,
+                                             const DeviceRadial<S>& radial,
+                                             const Rows<typename S::Scalar>& adj_out,
+                                             const Array<S, typename S::Scalar>& adj_matrix,
+                                             const Array<S, typename S::Accum>& adj_distance) {
   using Scalar = typename S::Scalar;
   using Accum = typename S::Accum;
   using Team = typename S::Team;
   Kokkos::parallel_for(
       "eqnn::neighbor_sum_adjoint",
-      team_policy<S>(space, edges.n_groups, Scratch<Team>::template bytes<Scalar>(2 * radial.stride)), KOKKOS_LAMBDA(const Team& team) {
+      team_policy<S>(
+          space, edges.n_groups, Scratch<Team>::template bytes<Scalar>(2 * radial.stride)),
+      KOKKOS_LAMBDA(const Team& team) {
         const std::int32_t g = static_cast<std::int32_t>(team.league_rank());
         const int d = adj_out.components;
         const Scratch<Team> scratch(team);
         Scalar* const w = scratch.template take<Scalar>(2 * radial.stride);
         Scalar* const slope = w + radial.stride;
-        // One edge at a time: a team is one thread on the host, and this stage runs once in a network.
-        for (std::int64_t e = edges.begin(edges.group(g)); e < edges.begin(edges.group(g + 1)); ++e) {
+        // One edge at a time: a team is one thread on the host, and this stage runs once in a
+        // network.
+        for (std::int64_t e = edges.begin(edges.group(g)); e < edges.begin(edges.group(g + 1));
+             ++e) {
           for_rows(team, 1, [&](std::int64_t) {
             const Scalar* const adjoint = adj_out.row(edges.center(e));
             radial_value_and_slope(team, radial, edges.distance(e), w, slope);
             Accum total = 0;
             for (int k = 0; k < d; ++k) {
               const Scalar entry = matrix(e * d * d + k);
-              const Scalar with_value = sum_channels<Scalar>(team, 0, radial.stride, [&](int c) { return adjoint[k * adj_out.stride + c] * w[c]; });
-              const Accum with_slope =
-                  sum_channels<Accum>(team, 0, radial.stride, [&](int c) { return static_cast<Accum>(adjoint[k * adj_out.stride + c] * slope[c]); });
+              const Scalar with_value = sum_channels<Scalar>(team, 0, radial.stride, [&](int c) {
+                return adjoint[k * adj_out.stride + c] * w[c];
+              });
+              const Accum with_slope = sum_channels<Accum>(team, 0, radial.stride, [&](int c) {
+                return static_cast<Accum>(adjoint[k * adj_out.stride + c] * slope[c]);
+              });
               total += static_cast<Accum>(entry) * with_slope;
               once(team, [&]() { adj_matrix(e * d * d + k) += with_value; });
             }
@@ -123,7 +156,8 @@ template <class S> struct DeviceAttention {
   std::int32_t heads = 0, head_size = 0, channels = 0, stride = 0, components = 0;
   typename S::Scalar negative_slope = 0;
   double eps = 0.0;
-  Array<S, typename S::Scalar> scalar_weight;  ///< [stride, 2 stride]: logits, then gates, of u_0; packed
+  /// [stride, 2 stride]: logits, then gates, of u_0; packed
+  Array<S, typename S::Scalar> scalar_weight;
   Array<S, typename S::Scalar> scalar_adjoint; ///< [2 stride, stride]; packed
   Array<S, typename S::Scalar> scalar_bias;    ///< [2 stride]
   Array<S, typename S::Scalar> value_weight;   ///< [stride, stride]; packed
@@ -134,9 +168,12 @@ template <class S> struct DeviceAttention {
 
 /// Edges of a tile so that its buffers stay in cache.
 template <class S> std::int32_t attention_tile_edges(std::int32_t components, std::int32_t stride) {
-  const std::size_t per_edge = 3 * sizeof(typename S::Scalar) * static_cast<std::size_t>(components) * static_cast<std::size_t>(stride);
+  const std::size_t per_edge = 3 * sizeof(typename S::Scalar) *
+                               static_cast<std::size_t>(components) *
+                               static_cast<std::size_t>(stride);
   const auto fitting = static_cast<std::int32_t>(kTileBytes / per_edge);
-  return fitting < kFewestTileEdges ? kFewestTileEdges : (fitting > kMostTileEdges ? kMostTileEdges : fitting);
+  return fitting < kFewestTileEdges ? kFewestTileEdges
+                                    : (fitting > kMostTileEdges ? kMostTileEdges : fitting);
 }
 
 /// Buffers of one tile, and the steps that the forward pass and its adjoint share.
@@ -162,9 +199,14 @@ template <class S> struct AttentionTile {
     return Scratch<Team>::template bytes<Scalar>(rows * (3 * a.components + 8));
   }
 
-  KOKKOS_INLINE_FUNCTION AttentionTile(const Team& team_, const DeviceEdges<S>& edges_, const DeviceAttention<S>& a_,
-                                       const DeviceRadial<S>& radial_, const Scalar* matrix_, const Rows<Scalar>& source_,
-                                       const Rows<Scalar>& center_, std::int32_t tile_edges)
+  KOKKOS_INLINE_FUNCTION AttentionTile(const Team& team_,
+                                       const DeviceEdges<S>& edges_,
+                                       const DeviceAttention<S>& a_,
+                                       const DeviceRadial<S>& radial_,
+                                       const Scalar* matrix_,
+                                       const Rows<Scalar>& source_,
+                                       const Rows<Scalar>& center_,
+                                       std::int32_t tile_edges)
       : team(team_)
       , edges(edges_)
       , a(a_)
@@ -185,7 +227,9 @@ template <class S> struct AttentionTile {
     work = slope + rows;
   }
 
-  KOKKOS_FORCEINLINE_FUNCTION const Scalar* matrix_of(std::int64_t edge) const { return matrix + edge * d * d; }
+  KOKKOS_FORCEINLINE_FUNCTION const Scalar* matrix_of(std::int64_t edge) const {
+    return matrix + edge * d * d;
+  }
 
   /// m = source + center, u = (M m) w for the first n_components components of u.
   KOKKOS_FORCEINLINE_FUNCTION void messages(const EdgeTile<S>& tile, int n_components) const {
@@ -197,8 +241,14 @@ template <class S> struct AttentionTile {
     });
     barrier(team);
     for (std::int64_t e = 0; e < tile.n; ++e) {
-      multiply<false>(team, n_components, stride, d, Left<Scalar>{matrix_of(tile.first + e), 1, d}, row_major(m + e * width, stride),
-                      u + e * width, stride);
+      multiply<false>(team,
+                      n_components,
+                      stride,
+                      d,
+                      Left<Scalar>{matrix_of(tile.first + e), 1, d},
+                      row_major(m + e * width, stride),
+                      u + e * width,
+                      stride);
     }
     for_rows(team, tile.n, [&](std::int64_t e) {
       for (int k = 0; k < n_components; ++k) {
@@ -211,17 +261,30 @@ template <class S> struct AttentionTile {
 
   /// scalars = (logit, gate) weights times u_0, with their biases
   KOKKOS_FORCEINLINE_FUNCTION void logits_and_gates(const EdgeTile<S>& tile) const {
-    multiply<false>(team, static_cast<int>(tile.n), 2 * stride, stride, Left<Scalar>{u, width, 1}, packed(a.scalar_weight.data(), stride),
-                    scalars, 2 * stride);
+    multiply<false>(team,
+                    static_cast<int>(tile.n),
+                    2 * stride,
+                    stride,
+                    Left<Scalar>{u, width, 1},
+                    packed(a.scalar_weight.data(), stride),
+                    scalars,
+                    2 * stride);
     for_rows(team, tile.n, [&](std::int64_t e) {
-      for_channels(team, 2 * stride, [&](int c) { scalars[e * 2 * stride + c] += a.scalar_bias(c); });
+      for_channels(
+          team, 2 * stride, [&](int c) { scalars[e * 2 * stride + c] += a.scalar_bias(c); });
     });
     barrier(team);
   }
 
   /// v = value weights times u, with the bias on l = 0
   KOKKOS_FORCEINLINE_FUNCTION void values(const EdgeTile<S>& tile) const {
-    multiply<false>(team, static_cast<int>(tile.n) * d, stride, stride, Left<Scalar>{u, stride, 1}, packed(a.value_weight.data(), stride), v,
+    multiply<false>(team,
+                    static_cast<int>(tile.n) * d,
+                    stride,
+                    stride,
+                    Left<Scalar>{u, stride, 1},
+                    packed(a.value_weight.data(), stride),
+                    v,
                     stride);
     for_rows(team, tile.n, [&](std::int64_t e) {
       for_channels(team, stride, [&](int c) { v[e * width + c] += a.value_bias(c); });
@@ -231,19 +294,26 @@ template <class S> struct AttentionTile {
 };
 
 /// out[i] = sum over edges of attention t;  attention [n_edges, heads] is kept for the adjoint.
-template <class S>
-void attention(const typename S::Exec& space, const DeviceEdges<S>& edges, std::int32_t tile_edges,
-               const Array<S, typename S::Scalar>& matrix, const DeviceRadial<S>& radial, const DeviceAttention<S>& a,
-               const Rows<typename S::Scalar>& source, const Rows<typename S::Scalar>& center, const Rows<typename S::Scalar>& out,
-               const Array<S, typename S::Accum>& attention) {
+template <class S> void attention(const typename S::Exec& space,
+                                  const DeviceEdges<S>& edges,
+                                  std::int32_t tile_edges,
+                                  const Array<S, typename S::Scalar>& matrix,
+                                  const DeviceRadial<S>& radial,
+                                  const DeviceAttention<S>& a,
+                                  const Rows<typename S::Scalar>& source,
+                                  const Rows<typename S::Scalar>& center,
+                                  const Rows<typename S::Scalar>& out,
+                                  const Array<S, typename S::Accum>& attention) {
   using Scalar = typename S::Scalar;
   using Accum = typename S::Accum;
   using Team = typename S::Team;
   Kokkos::parallel_for(
-      "eqnn::attention", team_policy<S>(space, edges.n_groups, AttentionTile<S>::scratch_bytes(a, tile_edges)),
+      "eqnn::attention",
+      team_policy<S>(space, edges.n_groups, AttentionTile<S>::scratch_bytes(a, tile_edges)),
       KOKKOS_LAMBDA(const Team& team) {
         const std::int32_t g = static_cast<std::int32_t>(team.league_rank());
-        const AttentionTile<S> at(team, edges, a, radial, matrix.data(), source, center, tile_edges);
+        const AttentionTile<S> at(
+            team, edges, a, radial, matrix.data(), source, center, tile_edges);
         const int heads = a.heads;
         clear_rows<S>(team, out, edges.group(g), edges.group(g + 1));
         const std::int64_t group_begin = edges.begin(edges.group(g));
@@ -260,10 +330,14 @@ void attention(const typename S::Exec& space, const DeviceEdges<S>& edges, std::
           at.logits_and_gates(tile);
           for_rows(team, tile.n, [&](std::int64_t e) {
             Scalar* const q = at.scalars + e * 2 * at.stride;
-            for_channels(team, at.stride, [&](int c) { q[c] = a.logit_vector(c) * smooth_leaky_relu(a.negative_slope, q[c], sigmoid(q[c])); });
+            for_channels(team, at.stride, [&](int c) {
+              q[c] = a.logit_vector(c) * smooth_leaky_relu(a.negative_slope, q[c], sigmoid(q[c]));
+            });
             for (int h = 0; h < heads; ++h) {
               const Accum z =
-                  sum_channels<Accum>(team, h * a.head_size, (h + 1) * a.head_size, [&](int c) { return static_cast<Accum>(q[c]); });
+                  sum_channels<Accum>(team, h * a.head_size, (h + 1) * a.head_size, [&](int c) {
+                    return static_cast<Accum>(q[c]);
+                  });
               once(team, [&]() { attention((tile.first + e) * heads + h) = z; });
             }
           });
@@ -322,8 +396,14 @@ void attention(const typename S::Exec& space, const DeviceEdges<S>& edges, std::
           });
           barrier(team);
           for_centers_of_tile(edges, tile, [&](std::int32_t i, std::int64_t first, std::int64_t n) {
-            multiply<true>(team, at.d, at.stride, n * at.d, Left<Scalar>{at.matrix_of(tile.first + first), 1, at.d},
-                           row_major(at.v + first * at.width, at.stride), out.row(i), at.stride);
+            multiply<true>(team,
+                           at.d,
+                           at.stride,
+                           n * at.d,
+                           Left<Scalar>{at.matrix_of(tile.first + first), 1, at.d},
+                           row_major(at.v + first * at.width, at.stride),
+                           out.row(i),
+                           at.stride);
           });
         });
       });
@@ -331,32 +411,51 @@ void attention(const typename S::Exec& space, const DeviceEdges<S>& edges, std::
 
 /// Where the adjoints of m = source + center go.
 template <class S> struct MessageAdjoints {
-  Rows<typename S::Scalar> center;            ///< adj_center, of which a team owns its group's rows
-  Rows<typename S::Scalar> source;            ///< adj_source, written at once where one thread does all; else
-  typename S::Scalar* messages = nullptr;     ///< [edges of the chunk, d, stride], to be gathered by gather_messages
-  std::int64_t first_edge = 0;                ///< of the chunk
+  Rows<typename S::Scalar> center; ///< adj_center, of which a team owns its group's rows
+  /// adj_source, written at once where one thread does all; else
+  Rows<typename S::Scalar> source;
+  /// [edges of the chunk, d, stride], to be gathered by gather_messages
+  typename S::Scalar* messages = nullptr;
+  std::int64_t first_edge = 0; ///< of the chunk
 };
 
-/// Adjoint of attention for the groups first_group .. first_group + n_groups - 1. Makes everything on the edges again.
-///   adj_attention_h = sum of b p w over the channels of h, with b = M^T adj_out;  sum_e attention adj_attention = adj_out . out
-/// adj_matrix [n_edges, d, d] and adj_distance [n_edges] are added to; adj_center is overwritten or added to.
-template <class S>
-void attention_adjoint(const typename S::Exec& space, const DeviceEdges<S>& edges, std::int32_t first_group, std::int32_t n_groups,
-                       std::int32_t tile_edges, const Array<S, typename S::Scalar>& matrix, const DeviceRadial<S>& radial,
-                       const DeviceAttention<S>& a, const Rows<typename S::Scalar>& source, const Rows<typename S::Scalar>& center,
-                       const Rows<typename S::Scalar>& out, const Array<S, typename S::Accum>& attention,
-                       const Rows<typename S::Scalar>& adj_out, const MessageAdjoints<S>& adjoints, plan::Write write_center,
-                       const Array<S, typename S::Scalar>& adj_matrix, const Array<S, typename S::Accum>& adj_distance) {
+/// Adjoint of attention for the groups first_group .. first_group + n_groups - 1. Makes everything
+/// on the edges again.
+///   adj_attention_h = sum of b p w over the channels of h, with b = M^T adj_out;  sum_e attention
+///   adj_attention = adj_out . out adj_matrix [n_edges, d, d] and adj_distance [n_edges] are added
+///   to; adj_center is overwritten or added to.
+template <class S> void attention_adjoint(const typename S::Exec& space,
+                                          const DeviceEdges<S>& edges,
+                                          std::int32_t first_group,
+                                          std::int32_t n_groups,
+                                          std::int32_t tile_edges,
+                                          const Array<S, typename S::Scalar>& matrix,
+                                          const DeviceRadial<S>& radial,
+                                          const DeviceAttention<S>& a,
+                                          const Rows<typename S::Scalar>& source,
+                                          const Rows<typename S::Scalar>& center,
+                                          const Rows<typename S::Scalar>& out,
+                                          const Array<S, typename S::Accum>& attention,
+                                          const Rows<typename S::Scalar>& adj_out,
+                                          const MessageAdjoints<S>& adjoints,
+                                          plan::Write write_center,
+                                          const Array<S, typename S::Scalar>& adj_matrix,
+                                          const Array<S, typename S::Accum>& adj_distance) {
   using Scalar = typename S::Scalar;
   using Accum = typename S::Accum;
   using Team = typename S::Team;
   Kokkos::parallel_for(
       "eqnn::attention_adjoint",
-      team_policy<S>(space, n_groups, AttentionTile<S>::scratch_bytes(a, tile_edges) + Scratch<Team>::template bytes<Accum>(std::int64_t{tile_edges} * a.heads)),
+      team_policy<S>(space,
+                     n_groups,
+                     AttentionTile<S>::scratch_bytes(a, tile_edges) +
+                         Scratch<Team>::template bytes<Accum>(std::int64_t{tile_edges} * a.heads)),
       KOKKOS_LAMBDA(const Team& team) {
         const std::int32_t g = first_group + static_cast<std::int32_t>(team.league_rank());
-        const AttentionTile<S> at(team, edges, a, radial, matrix.data(), source, center, tile_edges);
-        Accum* const along = Scratch<Team>(team).template take<Accum>(std::int64_t{tile_edges} * a.heads);
+        const AttentionTile<S> at(
+            team, edges, a, radial, matrix.data(), source, center, tile_edges);
+        Accum* const along =
+            Scratch<Team>(team).template take<Accum>(std::int64_t{tile_edges} * a.heads);
         const int d = at.d;
         const int stride = at.stride;
         const int width = at.width;
@@ -366,7 +465,11 @@ void attention_adjoint(const typename S::Exec& space, const DeviceEdges<S>& edge
         }
         for_tiles_of_group(team, edges, g, tile_edges, [&](const EdgeTile<S>& tile) {
           for_rows(team, tile.n, [&](std::int64_t e) {
-            radial_value_and_slope(team, radial, edges.distance(tile.first + e), at.w + e * stride, at.slope + e * stride);
+            radial_value_and_slope(team,
+                                   radial,
+                                   edges.distance(tile.first + e),
+                                   at.w + e * stride,
+                                   at.slope + e * stride);
           });
           barrier(team);
           at.messages(tile, d);
@@ -375,8 +478,14 @@ void attention_adjoint(const typename S::Exec& space, const DeviceEdges<S>& edge
           // u becomes b = M^T adj_out, and along[e, h] = adj_out . out of the edge's centre
           for_centers_of_tile(edges, tile, [&](std::int32_t i, std::int64_t first, std::int64_t n) {
             for (std::int64_t e = first; e < first + n; ++e) {
-              multiply<false>(team, d, stride, d, Left<Scalar>{at.matrix_of(tile.first + e), d, 1}, row_major(adj_out.row(i), stride),
-                              at.u + e * width, stride);
+              multiply<false>(team,
+                              d,
+                              stride,
+                              d,
+                              Left<Scalar>{at.matrix_of(tile.first + e), d, 1},
+                              row_major(adj_out.row(i), stride),
+                              at.u + e * width,
+                              stride);
             }
             for_rows(team, 1, [&](std::int64_t) {
               for (int h = 0; h < heads; ++h) {
@@ -384,7 +493,10 @@ void attention_adjoint(const typename S::Exec& space, const DeviceEdges<S>& edge
                 for (int k = 0; k < d; ++k) {
                   const Scalar* const x = adj_out.row(i) + k * stride;
                   const Scalar* const y = out.row(i) + k * stride;
-                  sum += sum_channels<Accum>(team, h * a.head_size, (h + 1) * a.head_size, [&](int c) { return static_cast<Accum>(x[c] * y[c]); });
+                  sum +=
+                      sum_channels<Accum>(team, h * a.head_size, (h + 1) * a.head_size, [&](int c) {
+                        return static_cast<Accum>(x[c] * y[c]);
+                      });
                 }
                 once(team, [&]() {
                   for (std::int64_t e = first; e < first + n; ++e) {
@@ -395,7 +507,8 @@ void attention_adjoint(const typename S::Exec& space, const DeviceEdges<S>& edge
             });
           });
           barrier(team);
-          // u: b -> adjoint of the values; v: values -> p w attention; scalars: q, g -> their adjoints
+          // u: b -> adjoint of the values; v: values -> p w attention; scalars: q, g -> their
+          // adjoints
           for_rows(team, tile.n, [&](std::int64_t e) {
             Scalar* const b = at.u + e * width;
             Scalar* const v = at.v + e * width;
@@ -423,8 +536,10 @@ void attention_adjoint(const typename S::Exec& space, const DeviceEdges<S>& edge
               const int begin = h * a.head_size;
               const int end = begin + a.head_size;
               const Accum of_edge = attention((tile.first + e) * heads + h);
-              const Accum adj_share = sum_channels<Accum>(team, begin, end, [&](int c) { return static_cast<Accum>(adj_w[c] * w[c]); });
-              const auto adjoint = static_cast<Scalar>(of_edge * (adj_share - along[e * heads + h]));
+              const Accum adj_share = sum_channels<Accum>(
+                  team, begin, end, [&](int c) { return static_cast<Accum>(adj_w[c] * w[c]); });
+              const auto adjoint =
+                  static_cast<Scalar>(of_edge * (adj_share - along[e * heads + h]));
               for_channels(team, a.head_size, [&](int c) {
                 share[begin + c] = static_cast<Scalar>(of_edge);
                 adj_z[begin + c] = adjoint;
@@ -435,7 +550,8 @@ void attention_adjoint(const typename S::Exec& space, const DeviceEdges<S>& edge
               const Scalar share_w = share[c] * w[c];
               const Scalar opening = gates[c];
               gates[c] = share_w * factor[c] * opening * (Scalar(1) - opening);
-              q[c] = adj_z[c] * a.logit_vector(c) * smooth_leaky_relu_derivative(a.negative_slope, q[c], sigmoid(q[c]));
+              q[c] = adj_z[c] * a.logit_vector(c) *
+                     smooth_leaky_relu_derivative(a.negative_slope, q[c], sigmoid(q[c]));
               adj_w[c] *= share[c];
               factor[c] = share_w * opening;
               b[c] *= share_w * silu_derivative(v[c], s);
@@ -449,19 +565,44 @@ void attention_adjoint(const typename S::Exec& space, const DeviceEdges<S>& edge
                 v_row[c] *= factor[c];
               });
             }
-            add_outer(team, d, d, stride, v, stride, adj_out.row(edges.center(tile.first + e)), stride,
+            add_outer(team,
+                      d,
+                      d,
+                      stride,
+                      v,
+                      stride,
+                      adj_out.row(edges.center(tile.first + e)),
+                      stride,
                       adj_matrix.data() + (tile.first + e) * d * d);
           });
           barrier(team);
           // v: adjoint of u, through values, gates and logits
-          multiply<false>(team, static_cast<int>(tile.n) * d, stride, stride, Left<Scalar>{at.u, stride, 1},
-                          packed(a.value_adjoint.data(), stride), at.v, stride);
-          multiply<true>(team, static_cast<int>(tile.n), stride, 2 * stride, Left<Scalar>{at.scalars, 2 * stride, 1},
-                         packed(a.scalar_adjoint.data(), 2 * stride), at.v, width);
+          multiply<false>(team,
+                          static_cast<int>(tile.n) * d,
+                          stride,
+                          stride,
+                          Left<Scalar>{at.u, stride, 1},
+                          packed(a.value_adjoint.data(), stride),
+                          at.v,
+                          stride);
+          multiply<true>(team,
+                         static_cast<int>(tile.n),
+                         stride,
+                         2 * stride,
+                         Left<Scalar>{at.scalars, 2 * stride, 1},
+                         packed(a.scalar_adjoint.data(), 2 * stride),
+                         at.v,
+                         width);
           // u: M^T of it, which times w is the adjoint of m; m becomes m w
           for (std::int64_t e = 0; e < tile.n; ++e) {
-            multiply<false>(team, d, stride, d, Left<Scalar>{at.matrix_of(tile.first + e), d, 1}, row_major(at.v + e * width, stride),
-                            at.u + e * width, stride);
+            multiply<false>(team,
+                            d,
+                            stride,
+                            d,
+                            Left<Scalar>{at.matrix_of(tile.first + e), d, 1},
+                            row_major(at.v + e * width, stride),
+                            at.u + e * width,
+                            stride);
           }
           for_rows(team, tile.n, [&](std::int64_t e) {
             const Scalar* const w = at.w + e * stride;
@@ -476,9 +617,17 @@ void attention_adjoint(const typename S::Exec& space, const DeviceEdges<S>& edge
                 u_row[c] *= w[c];
               });
             }
-            add_outer(team, d, d, stride, at.m + e * width, stride, at.v + e * width, stride,
+            add_outer(team,
+                      d,
+                      d,
+                      stride,
+                      at.m + e * width,
+                      stride,
+                      at.v + e * width,
+                      stride,
                       adj_matrix.data() + (tile.first + e) * d * d);
-            const Accum total = sum_channels<Accum>(team, 0, stride, [&](int c) { return static_cast<Accum>(adj_w[c] * slope[c]); });
+            const Accum total = sum_channels<Accum>(
+                team, 0, stride, [&](int c) { return static_cast<Accum>(adj_w[c] * slope[c]); });
             once(team, [&]() { adj_distance(tile.first + e) += total; });
           });
           barrier(team);
@@ -495,7 +644,8 @@ void attention_adjoint(const typename S::Exec& space, const DeviceEdges<S>& edge
           for_rows(team, tile.n, [&](std::int64_t e) {
             const Scalar* const u_row = at.u + e * width;
             if (adjoints.messages != nullptr) {
-              Scalar* const row = adjoints.messages + (tile.first + e - adjoints.first_edge) * width;
+              Scalar* const row =
+                  adjoints.messages + (tile.first + e - adjoints.first_edge) * width;
               for_channels(team, width, [&](int c) { row[c] = u_row[c]; });
             } else {
               Scalar* const row = adjoints.source.row(edges.source(tile.first + e));
@@ -506,32 +656,40 @@ void attention_adjoint(const typename S::Exec& space, const DeviceEdges<S>& edge
       });
 }
 
-/// The edges of a chunk, ordered by their source: those of segment s are edge[begin[s]] .. edge[begin[s+1]-1], in increasing order.
+/// The edges of a chunk, ordered by their source: those of segment s are edge[begin[s]] ..
+/// edge[begin[s+1]-1], in increasing order.
 template <class S> struct SourceSegments {
   std::int32_t first_segment = 0, n_segments = 0;
   Array<S, const std::int64_t> begin;
   Array<S, const std::int64_t> edge;
 };
 
-/// adj_source[j] += the messages of the chunk's edges that come from j. Without atomics: one team owns a source. Edges are added in
-/// increasing order, chunk after chunk, so the sum is the one that a single thread makes.
-template <class S>
-void gather_messages(const typename S::Exec& space, const DeviceEdges<S>& edges, const SourceSegments<S>& segments,
-                     const MessageAdjoints<S>& adjoints) {
+/// adj_source[j] += the messages of the chunk's edges that come from j. Without atomics: one team
+/// owns a source. Edges are added in increasing order, chunk after chunk, so the sum is the one
+/// that a single thread makes.
+template <class S> void gather_messages(const typename S::Exec& space,
+                                        const DeviceEdges<S>& edges,
+                                        const SourceSegments<S>& segments,
+                                        const MessageAdjoints<S>& adjoints) {
   using Scalar = typename S::Scalar;
   using Team = typename S::Team;
-  Kokkos::parallel_for("eqnn::gather_messages", team_policy<S>(space, segments.n_segments, 0), KOKKOS_LAMBDA(const Team& team) {
-    const std::int32_t s = segments.first_segment + static_cast<std::int32_t>(team.league_rank());
-    const std::int32_t source = edges.source(segments.edge(segments.begin(s)));
-    const int width = adjoints.source.width();
-    for_rows(team, 1, [&](std::int64_t) {
-      Scalar* const row = adjoints.source.row(source);
-      for (std::int64_t k = segments.begin(s); k < segments.begin(s + 1); ++k) {
-        const Scalar* const message = adjoints.messages + (segments.edge(k) - adjoints.first_edge) * width;
-        for_channels(team, width, [&](int c) { row[c] += message[c]; });
-      }
-    });
-  });
+  Kokkos::parallel_for(
+      "eqnn::gather_messages",
+      team_policy<S>(space, segments.n_segments, 0),
+      KOKKOS_LAMBDA(const Team& team) {
+        const std::int32_t s =
+            segments.first_segment + static_cast<std::int32_t>(team.league_rank());
+        const std::int32_t source = edges.source(segments.edge(segments.begin(s)));
+        const int width = adjoints.source.width();
+        for_rows(team, 1, [&](std::int64_t) {
+          Scalar* const row = adjoints.source.row(source);
+          for (std::int64_t k = segments.begin(s); k < segments.begin(s + 1); ++k) {
+            const Scalar* const message =
+                adjoints.messages + (segments.edge(k) - adjoints.first_edge) * width;
+            for_channels(team, width, [&](int c) { row[c] += message[c]; });
+          }
+        });
+      });
 }
 
 } // namespace eqnn::kernels

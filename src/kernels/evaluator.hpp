@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The page to read first: all stages of a network, forward, then in reverse. Each is one kernel call; what they compute stands in
-// node_stages.hpp, edge_stages.hpp, harmonics.hpp, with formulas in docs/spec/.
+// The page to read first: all stages of a network, forward, then in reverse. Each is one kernel
+// call; what they compute stands in node_stages.hpp, edge_stages.hpp, harmonics.hpp, with formulas
+// in docs/spec/.
 #pragma once
 
 #include "base/error.hpp"
@@ -19,12 +20,18 @@ public:
       : plan_(plan)
       , gather_(!S::kOnHost || space_.concurrency() > 1) {}
 
-  void evaluate(const EdgeList& edges, HaloExchange& halo, Outputs& outputs, bool energy_only) override {
+  void
+  evaluate(const EdgeList& edges, HaloExchange& halo, Outputs& outputs, bool energy_only) override {
     halo_ = &halo;
     bring_edges(edges);
     check_distances(edges);
     for (std::size_t k = 0; k < plan_.couplings.size(); ++k) {
-      edge_matrices(space_, edges_, plan_.harmonics, degree_of(plan_.couplings[k]), plan_.couplings[k], matrices_[k]);
+      edge_matrices(space_,
+                    edges_,
+                    plan_.harmonics,
+                    degree_of(plan_.couplings[k]),
+                    plan_.couplings[k],
+                    matrices_[k]);
     }
     Kokkos::deep_copy(space_, energy_, 0.0);
     for (const auto& stage : plan_.stages) {
@@ -42,15 +49,23 @@ public:
     }
     distances_adjoint(space_, edges_, adj_distance_, gradient_);
     for (std::size_t k = 0; k < plan_.couplings.size(); ++k) {
-      edge_matrices_adjoint(space_, edges_, plan_.harmonics, degree_of(plan_.couplings[k]), plan_.couplings[k], adj_matrices_[k], gradient_);
+      edge_matrices_adjoint(space_,
+                            edges_,
+                            plan_.harmonics,
+                            degree_of(plan_.couplings[k]),
+                            plan_.couplings[k],
+                            adj_matrices_[k],
+                            gradient_);
     }
     collect_gradient(edges, outputs);
   }
 
   std::size_t bytes_used() const override {
-    std::size_t total = plan_.bytes + bytes_of(distance_) + bytes_of(energy_) + bytes_of(seed_) + bytes_of(adj_distance_) +
-                        bytes_of(gradient_) + bytes_of(messages_) + begin_.bytes() + source_.bytes() + center_.bytes() +
-                        species_.bytes() + vector_.bytes() + group_.bytes() + segment_begin_.bytes() + segment_edge_.bytes();
+    std::size_t total = plan_.bytes + bytes_of(distance_) + bytes_of(energy_) + bytes_of(seed_) +
+                        bytes_of(adj_distance_) + bytes_of(gradient_) + bytes_of(messages_) +
+                        begin_.bytes() + source_.bytes() + center_.bytes() + species_.bytes() +
+                        vector_.bytes() + group_.bytes() + segment_begin_.bytes() +
+                        segment_edge_.bytes();
     for (const auto* arrays : {&buffers_, &matrices_, &adj_matrices_}) {
       for (const auto& array : *arrays) {
         total += bytes_of(array);
@@ -67,61 +82,129 @@ public:
 private:
   // ---- each stage, forward and adjoint ----
 
-  void forward(const EmbeddingStage<S>& s, Outputs&) { embedding(space_, edges_, s.table, value(s.op.out)); }
+  void forward(const EmbeddingStage<S>& s, Outputs&) {
+    embedding(space_, edges_, s.table, value(s.op.out));
+  }
+
   void adjoint(const EmbeddingStage<S>&) {}
 
   void forward(const NeighborSumStage<S>& s, Outputs&) {
-    neighbor_sum(space_, edges_, kMostTileEdges, matrix(s.op.matrix), radial(s.op.radial), value(s.op.out));
+    neighbor_sum(
+        space_, edges_, kMostTileEdges, matrix(s.op.matrix), radial(s.op.radial), value(s.op.out));
   }
+
   void adjoint(const NeighborSumStage<S>& s) {
-    neighbor_sum_adjoint(space_, edges_, matrix(s.op.matrix), radial(s.op.radial), adj(s.op.out), adj_matrix(s.op.matrix), adj_distance_);
+    neighbor_sum_adjoint(space_,
+                         edges_,
+                         matrix(s.op.matrix),
+                         radial(s.op.radial),
+                         adj(s.op.out),
+                         adj_matrix(s.op.matrix),
+                         adj_distance_);
   }
 
   void forward(const LinearStage<S>& s, Outputs&) {
-    linear(space_, edges_, s.weights, value(s.op.in.value), value(s.op.residual.value), value(s.op.out));
+    linear(space_,
+           edges_,
+           s.weights,
+           value(s.op.in.value),
+           value(s.op.residual.value),
+           value(s.op.out));
   }
+
   void adjoint(const LinearStage<S>& s) {
-    linear_adjoint(space_, edges_.n_centers, s.weights, adj(s.op.out), adj(s.op.in.value), s.op.in.adjoint);
+    linear_adjoint(
+        space_, edges_.n_centers, s.weights, adj(s.op.out), adj(s.op.in.value), s.op.in.adjoint);
     if (s.op.residual.value != plan::kNoValue) {
-      add_adjoint<S>(space_, edges_.n_centers, adj(s.op.out), adj(s.op.residual.value), s.op.residual.adjoint);
+      add_adjoint<S>(
+          space_, edges_.n_centers, adj(s.op.out), adj(s.op.residual.value), s.op.residual.adjoint);
     }
   }
 
   void forward(const AddStage<S>& s, Outputs&) {
     add<S>(space_, edges_.n_centers, value(s.op.a.value), value(s.op.b.value), value(s.op.out));
   }
+
   void adjoint(const AddStage<S>& s) {
     add_adjoint<S>(space_, edges_.n_centers, adj(s.op.out), adj(s.op.a.value), s.op.a.adjoint);
     add_adjoint<S>(space_, edges_.n_centers, adj(s.op.out), adj(s.op.b.value), s.op.b.adjoint);
   }
 
-  void forward(const NormStage<S>& s, Outputs&) { norm(space_, edges_.n_centers, s.weights, value(s.op.in.value), value(s.op.out)); }
+  void forward(const NormStage<S>& s, Outputs&) {
+    norm(space_, edges_.n_centers, s.weights, value(s.op.in.value), value(s.op.out));
+  }
+
   void adjoint(const NormStage<S>& s) {
-    norm_adjoint(space_, edges_.n_centers, s.weights, value(s.op.in.value), adj(s.op.out), adj(s.op.in.value), s.op.in.adjoint);
+    norm_adjoint(space_,
+                 edges_.n_centers,
+                 s.weights,
+                 value(s.op.in.value),
+                 adj(s.op.out),
+                 adj(s.op.in.value),
+                 s.op.in.adjoint);
   }
 
   void forward(const GateStage<S>& s, Outputs&) {
-    gate<S>(space_, edges_.n_centers, value(s.op.features.value), value(s.op.gates.value), value(s.op.out));
+    gate<S>(space_,
+            edges_.n_centers,
+            value(s.op.features.value),
+            value(s.op.gates.value),
+            value(s.op.out));
   }
+
   void adjoint(const GateStage<S>& s) {
-    gate_adjoint<S>(space_, edges_.n_centers, value(s.op.features.value), value(s.op.gates.value), adj(s.op.out),
-                    adj(s.op.features.value), s.op.features.adjoint, adj(s.op.gates.value), s.op.gates.adjoint);
+    gate_adjoint<S>(space_,
+                    edges_.n_centers,
+                    value(s.op.features.value),
+                    value(s.op.gates.value),
+                    adj(s.op.out),
+                    adj(s.op.features.value),
+                    s.op.features.adjoint,
+                    adj(s.op.gates.value),
+                    s.op.gates.adjoint);
   }
 
   void forward(const AttentionStage<S>& s, Outputs&) {
     exchange_forward(value(s.op.source.value));
-    attention(space_, edges_, s.tile_edges, matrix(s.op.matrix), radial(s.op.radial), s.weights, value(s.op.source.value),
-              value(s.op.center.value), value(s.op.out), attention_[static_cast<std::size_t>(s.index)]);
+    attention(space_,
+              edges_,
+              s.tile_edges,
+              matrix(s.op.matrix),
+              radial(s.op.radial),
+              s.weights,
+              value(s.op.source.value),
+              value(s.op.center.value),
+              value(s.op.out),
+              attention_[static_cast<std::size_t>(s.index)]);
   }
+
   void adjoint(const AttentionStage<S>& s) {
     const Rows<Scalar> adj_source = adj(s.op.source.value);
-    clear<S>(space_, adj_source, s.op.source.adjoint == plan::Write::Overwrite ? 0 : edges_.n_centers, edges_.n_nodes);
-    MessageAdjoints<S> adjoints{adj(s.op.center.value), adj_source, gather_ ? messages_.data() : nullptr, 0};
+    clear<S>(space_,
+             adj_source,
+             s.op.source.adjoint == plan::Write::Overwrite ? 0 : edges_.n_centers,
+             edges_.n_nodes);
+    MessageAdjoints<S> adjoints{
+        adj(s.op.center.value), adj_source, gather_ ? messages_.data() : nullptr, 0};
     for (const auto& chunk : schedule_.chunks) {
       adjoints.first_edge = chunk.first_edge;
-      attention_adjoint(space_, edges_, chunk.first_group, chunk.n_groups, s.tile_edges, matrix(s.op.matrix), radial(s.op.radial), s.weights,
-                        value(s.op.source.value), value(s.op.center.value), value(s.op.out), attention_[static_cast<std::size_t>(s.index)],
-                        adj(s.op.out), adjoints, s.op.center.adjoint, adj_matrix(s.op.matrix), adj_distance_);
+      attention_adjoint(space_,
+                        edges_,
+                        chunk.first_group,
+                        chunk.n_groups,
+                        s.tile_edges,
+                        matrix(s.op.matrix),
+                        radial(s.op.radial),
+                        s.weights,
+                        value(s.op.source.value),
+                        value(s.op.center.value),
+                        value(s.op.out),
+                        attention_[static_cast<std::size_t>(s.index)],
+                        adj(s.op.out),
+                        adjoints,
+                        s.op.center.adjoint,
+                        adj_matrix(s.op.matrix),
+                        adj_distance_);
       if (gather_) {
         segments_.first_segment = chunk.first_segment;
         segments_.n_segments = chunk.n_segments;
@@ -131,19 +214,39 @@ private:
     exchange_reverse(adj_source);
   }
 
-  void forward(const ReadoutStage<S>& s, Outputs&) { readout(space_, edges_.n_centers, s.weights, value(s.op.in.value), energy_); }
-  void adjoint(const ReadoutStage<S>& s) {
-    readout_adjoint(space_, edges_.n_centers, s.weights, seed_, value(s.op.in.value), adj(s.op.in.value), s.op.in.adjoint);
+  void forward(const ReadoutStage<S>& s, Outputs&) {
+    readout(space_, edges_.n_centers, s.weights, value(s.op.in.value), energy_);
   }
 
-  void forward(const DirectForcesStage<S>& s, Outputs& outputs) { collect_direct_forces(value(s.op.in.value), outputs); }
+  void adjoint(const ReadoutStage<S>& s) {
+    readout_adjoint(space_,
+                    edges_.n_centers,
+                    s.weights,
+                    seed_,
+                    value(s.op.in.value),
+                    adj(s.op.in.value),
+                    s.op.in.adjoint);
+  }
+
+  void forward(const DirectForcesStage<S>& s, Outputs& outputs) {
+    collect_direct_forces(value(s.op.in.value), outputs);
+  }
+
   void adjoint(const DirectForcesStage<S>&) {}
 
   // ---- where things are ----
 
-  const Array<S, Scalar>& matrix(std::int32_t k) const { return matrices_[static_cast<std::size_t>(k)]; }
-  const Array<S, Scalar>& adj_matrix(std::int32_t k) const { return adj_matrices_[static_cast<std::size_t>(k)]; }
-  const DeviceRadial<S>& radial(std::int32_t k) const { return plan_.radials[static_cast<std::size_t>(k)]; }
+  const Array<S, Scalar>& matrix(std::int32_t k) const {
+    return matrices_[static_cast<std::size_t>(k)];
+  }
+
+  const Array<S, Scalar>& adj_matrix(std::int32_t k) const {
+    return adj_matrices_[static_cast<std::size_t>(k)];
+  }
+
+  const DeviceRadial<S>& radial(std::int32_t k) const {
+    return plan_.radials[static_cast<std::size_t>(k)];
+  }
 
   static int degree_of(const DeviceCoupling<S>& coupling) {
     int l = 0;
@@ -159,9 +262,14 @@ private:
     }
     const plan::NodeValue& info = plan_.plan.values[static_cast<std::size_t>(v)];
     const auto buffer = static_cast<std::size_t>(of_adjoint ? info.adjoint_buffer : info.buffer);
-    return {buffers_[buffer].data(), info.components, info.channels, padded_channels<Scalar>(info.channels)};
+    return {buffers_[buffer].data(),
+            info.components,
+            info.channels,
+            padded_channels<Scalar>(info.channels)};
   }
+
   Rows<Scalar> value(plan::ValueId v) const { return rows(v, false); }
+
   Rows<Scalar> adj(plan::ValueId v) const { return rows(v, true); }
 
   // ---- edges in, energies and gradients out ----
@@ -170,8 +278,13 @@ private:
     edges_.n_centers = edges.n_centers;
     edges_.n_nodes = edges.n_nodes;
     edges_.n_edges = edges.n_edges();
-    const auto message_bytes = static_cast<std::int64_t>(sizeof(Scalar)) * std::max(plan_.widest_message, 1);
-    schedule_.build(edges, kMostTileEdges / 2, gather_ ? static_cast<std::int64_t>(kMessageBytes) / message_bytes : edges_.n_edges, gather_);
+    const auto message_bytes =
+        static_cast<std::int64_t>(sizeof(Scalar)) * std::max(plan_.widest_message, 1);
+    schedule_.build(edges,
+                    kMostTileEdges / 2,
+                    gather_ ? static_cast<std::int64_t>(kMessageBytes) / message_bytes
+                            : edges_.n_edges,
+                    gather_);
     edges_.n_groups = schedule_.n_groups();
     edges_.begin = begin_.bring(space_, "eqnn::edges::begin", edges.begin);
     edges_.source = source_.bring(space_, "eqnn::edges::source", edges.source);
@@ -180,8 +293,10 @@ private:
     edges_.vector = vector_.bring(space_, "eqnn::edges::vector", edges.vector);
     edges_.group = group_.bring(space_, "eqnn::edges::group", schedule_.group);
     if (gather_) {
-      segments_.begin = segment_begin_.bring(space_, "eqnn::edges::segment_begin", schedule_.segment_begin);
-      segments_.edge = segment_edge_.bring(space_, "eqnn::edges::segment_edge", schedule_.segment_edge);
+      segments_.begin =
+          segment_begin_.bring(space_, "eqnn::edges::segment_begin", schedule_.segment_begin);
+      segments_.edge =
+          segment_edge_.bring(space_, "eqnn::edges::segment_edge", schedule_.segment_edge);
       reserve(messages_, "eqnn::messages", schedule_.longest_chunk(edges) * plan_.widest_message);
       poison(space_, messages_);
     }
@@ -195,7 +310,8 @@ private:
     matrices_.resize(plan_.couplings.size());
     adj_matrices_.resize(plan_.couplings.size());
     for (std::size_t k = 0; k < plan_.couplings.size(); ++k) {
-      const std::int64_t entries = edges_.n_edges * plan_.couplings[k].components * plan_.couplings[k].components;
+      const std::int64_t entries =
+          edges_.n_edges * plan_.couplings[k].components * plan_.couplings[k].components;
       reserve(matrices_[k], "eqnn::matrix", entries);
       reserve(adj_matrices_[k], "eqnn::adj_matrix", entries);
       poison(space_, matrices_[k]);
@@ -204,7 +320,9 @@ private:
     buffers_.resize(plan_.plan.buffers.size());
     for (std::size_t k = 0; k < buffers_.size(); ++k) {
       const plan::Buffer& buffer = plan_.plan.buffers[k];
-      reserve(buffers_[k], "eqnn::features", buffer.width * (buffer.on_ghosts ? edges_.n_nodes : edges_.n_centers));
+      reserve(buffers_[k],
+              "eqnn::features",
+              buffer.width * (buffer.on_ghosts ? edges_.n_nodes : edges_.n_centers));
       poison(space_, buffers_[k]);
     }
     attention_.resize(static_cast<std::size_t>(plan_.n_attentions));
@@ -222,12 +340,22 @@ private:
       return;
     }
     for (std::int32_t i = 0; i < edges.n_centers; ++i) {
-      for (std::int64_t e = edges.begin[static_cast<std::size_t>(i)]; e < edges.begin[static_cast<std::size_t>(i) + 1]; ++e) {
+      for (std::int64_t e = edges.begin[static_cast<std::size_t>(i)];
+           e < edges.begin[static_cast<std::size_t>(i) + 1];
+           ++e) {
         const double* const x = edges.vector.data() + 3 * e;
         const double r = std::sqrt(x[0] * x[0] + x[1] * x[1] + x[2] * x[2]);
         if (!(r >= kShortestEdge) || !std::isfinite(r)) {
-          fail("node ", edges.source[static_cast<std::size_t>(e)], " is ", r, " Angstrom from atom ", i, ", expected at least ",
-               kShortestEdge, ".\nTwo atoms coincide or a coordinate is not finite: check the structure, the box and the time step.");
+          fail("node ",
+               edges.source[static_cast<std::size_t>(e)],
+               " is ",
+               r,
+               " Angstrom from atom ",
+               i,
+               ", expected at least ",
+               kShortestEdge,
+               ".\nTwo atoms coincide or a coordinate is not finite: check the structure, the box "
+               "and the time step.");
         }
       }
     }
@@ -240,12 +368,18 @@ private:
     outputs.energy.resize(static_cast<std::size_t>(edges.n_centers));
     for (std::int32_t i = 0; i < edges.n_centers; ++i) {
       const auto at = static_cast<std::size_t>(i);
-      const bool zeroed = plan_.plan.isolated_atoms_are_zero && edges.begin[at] == edges.begin[at + 1];
+      const bool zeroed =
+          plan_.plan.isolated_atoms_are_zero && edges.begin[at] == edges.begin[at + 1];
       seed(at) = zeroed ? 0.0 : plan_.plan.energy_scale;
-      outputs.energy[at] = (zeroed ? 0.0 : plan_.plan.energy_scale * energy(at)) + plan_.plan.atom_energy[static_cast<std::size_t>(edges.species[at])];
+      outputs.energy[at] = (zeroed ? 0.0 : plan_.plan.energy_scale * energy(at)) +
+                           plan_.plan.atom_energy[static_cast<std::size_t>(edges.species[at])];
       if (!std::isfinite(outputs.energy[at])) {
-        fail("the energy of atom ", i, " is ", outputs.energy[at],
-             ", expected a finite number.\nThe structure is far outside the training data, or the precision too low: try precision double.");
+        fail("the energy of atom ",
+             i,
+             " is ",
+             outputs.energy[at],
+             ", expected a finite number.\nThe structure is far outside the training data, or the "
+             "precision too low: try precision double.");
       }
     }
     Kokkos::deep_copy(seed_, seed);
@@ -257,8 +391,14 @@ private:
     for (std::size_t k = 0; k < outputs.edge_gradient.size(); ++k) {
       outputs.edge_gradient[k] = gradient(k);
       if (!std::isfinite(gradient(k))) {
-        fail("the energy gradient of edge ", k / 3, " (to node ", edges.source[k / 3], ") is ", gradient(k),
-             ", expected a finite number.\nThe structure is far outside the training data, or the precision too low: try precision double.");
+        fail("the energy gradient of edge ",
+             k / 3,
+             " (to node ",
+             edges.source[k / 3],
+             ") is ",
+             gradient(k),
+             ", expected a finite number.\nThe structure is far outside the training data, or the "
+             "precision too low: try precision double.");
       }
     }
   }
@@ -266,13 +406,16 @@ private:
   /// Rows l = 1 of a single channel are (x, y, z) in e3nn's axes.
   void collect_direct_forces(const Rows<Scalar>& forces, Outputs& outputs) {
     outputs.direct_forces.resize(3 * static_cast<std::size_t>(edges_.n_centers));
-    Kokkos::View<const Scalar*, typename S::Memory> device(forces.data, static_cast<std::size_t>(edges_.n_centers) * static_cast<std::size_t>(forces.width()));
+    Kokkos::View<const Scalar*, typename S::Memory> device(
+        forces.data,
+        static_cast<std::size_t>(edges_.n_centers) * static_cast<std::size_t>(forces.width()));
     const auto host = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), device);
     const auto begin = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), edges_.begin);
     for (std::size_t i = 0; i < static_cast<std::size_t>(edges_.n_centers); ++i) {
       const bool zeroed = plan_.plan.isolated_atoms_are_zero && begin(i) == begin(i + 1);
       for (std::size_t a = 0; a < 3; ++a) {
-        const std::size_t at = i * static_cast<std::size_t>(forces.width()) + (1 + a) * static_cast<std::size_t>(forces.stride);
+        const std::size_t at = i * static_cast<std::size_t>(forces.width()) +
+                               (1 + a) * static_cast<std::size_t>(forces.stride);
         outputs.direct_forces[3 * i + a] = zeroed ? 0.0 : static_cast<double>(host(at));
       }
     }
@@ -288,12 +431,15 @@ private:
   void exchange_forward(const Rows<Scalar>& x) {
     exchange(x, [&](NodeRows<Scalar> host) { halo_->forward(host); });
   }
+
   void exchange_reverse(const Rows<Scalar>& x) {
     exchange(x, [&](NodeRows<Scalar> host) { halo_->reverse(host); });
   }
+
   template <class Move> void exchange(const Rows<Scalar>& x, const Move& move) {
     space_.fence("eqnn::exchange");
-    Kokkos::View<Scalar*, typename S::Memory> device(x.data, static_cast<std::size_t>(edges_.n_nodes) * static_cast<std::size_t>(x.width()));
+    Kokkos::View<Scalar*, typename S::Memory> device(
+        x.data, static_cast<std::size_t>(edges_.n_nodes) * static_cast<std::size_t>(x.width()));
     const auto host = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), device);
     move(NodeRows<Scalar>{host.data(), x.width()});
     Kokkos::deep_copy(device, host);

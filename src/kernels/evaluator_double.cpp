@@ -3,6 +3,8 @@
 
 namespace eqnn::kernels {
 
-std::unique_ptr<AnyEvaluator> make_double_evaluator(const plan::Plan& plan, Space space) { return instantiate<double, double>(plan, space); }
+std::unique_ptr<AnyEvaluator> make_double_evaluator(const plan::Plan& plan, Space space) {
+  return instantiate<double, double>(plan, space);
+}
 
 } // namespace eqnn::kernels

@@ -3,6 +3,8 @@
 
 namespace eqnn::kernels {
 
-std::unique_ptr<AnyEvaluator> make_single_evaluator(const plan::Plan& plan, Space space) { return instantiate<float, float>(plan, space); }
+std::unique_ptr<AnyEvaluator> make_single_evaluator(const plan::Plan& plan, Space space) {
+  return instantiate<float, float>(plan, space);
+}
 
 } // namespace eqnn::kernels

@@ -5,7 +5,11 @@
 
 namespace eqnn {
 
-void fold_edges(const EdgeList& edges, const std::vector<double>& edge_gradient, double* forces, double* virial, double* atom_virial) {
+void fold_edges(const EdgeList& edges,
+                const std::vector<double>& edge_gradient,
+                double* forces,
+                double* virial,
+                double* atom_virial) {
   for (std::int32_t i = 0; i < edges.n_centers; ++i) {
     const std::int64_t end = edges.begin[static_cast<std::size_t>(i) + 1];
     for (std::int64_t e = edges.begin[static_cast<std::size_t>(i)]; e < end; ++e) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Forces and virial from edge gradients: the only place with the sign convention. No Kokkos in this header.
+// Forces and virial from edge gradients: the only place with the sign convention. No Kokkos in this
+// header.
 #pragma once
 
 #include "base/edge_list.hpp"
@@ -8,9 +9,14 @@
 
 namespace eqnn {
 
-/// Adds to its outputs, each of which may be null. With g = dE/dr of an edge from centre i to source j, r = x_j - x_i:
+/// Adds to its outputs, each of which may be null. With g = dE/dr of an edge from centre i to
+/// source j, r = x_j - x_i:
 /// forces [n_nodes, 3], ghosts included: F_i += g, F_j -= g;  virial [9], row-major: -sum r (x) g;
 /// atom_virial [n_nodes, 9]: each edge's part half to i, half to j.
-void fold_edges(const EdgeList& edges, const std::vector<double>& edge_gradient, double* forces, double* virial, double* atom_virial = nullptr);
+void fold_edges(const EdgeList& edges,
+                const std::vector<double>& edge_gradient,
+                double* forces,
+                double* virial,
+                double* atom_virial = nullptr);
 
 } // namespace eqnn

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Edge geometry: distances, spherical harmonics, edge matrices, and back from their adjoints to dE/d(edge vector).
-// Formulas: docs/spec/conventions.md. Harmonics are made twice, in double, rather than stored.
+// Edge geometry: distances, spherical harmonics, edge matrices, and back from their adjoints to
+// dE/d(edge vector). Formulas: docs/spec/conventions.md. Harmonics are made twice, in double,
+// rather than stored.
 #pragma once
 
 #include "base/edge_list.hpp"
@@ -31,10 +32,11 @@ inline HarmonicsTable harmonics_table() {
   return table;
 }
 
-/// Calls use(lm, value, d/du, d/dv, d/dw) for each component, with (u, v, w) = (z, x, y)/r in e3nn's axes. The derivatives are those of the
-/// polynomial in u, v, w; only their part along the sphere means something. Division-free: Q_l^m(w) by its recurrence, (u + iv)^m.
-template <class Use>
-KOKKOS_INLINE_FUNCTION void visit_harmonics(const HarmonicsTable& table, int l_max, double u, double v, double w, const Use& use) {
+/// Calls use(lm, value, d/du, d/dv, d/dw) for each component, with (u, v, w) = (z, x, y)/r in
+/// e3nn's axes. The derivatives are those of the polynomial in u, v, w; only their part along the
+/// sphere means something. Division-free: Q_l^m(w) by its recurrence, (u + iv)^m.
+template <class Use> KOKKOS_INLINE_FUNCTION void visit_harmonics(
+    const HarmonicsTable& table, int l_max, double u, double v, double w, const Use& use) {
   double cosine = 1.0; // Re (u + iv)^m
   double sine = 0.0;
   double cosine_below = 0.0; // of m - 1
@@ -48,9 +50,17 @@ KOKKOS_INLINE_FUNCTION void visit_harmonics(const HarmonicsTable& table, int l_m
     for (int l = m; l <= l_max; ++l) {
       const double norm = table.norm[l * (l + 1) / 2 + m];
       const int middle = l * l + l;
-      use(middle + m, norm * q * cosine, norm * q * m * cosine_below, -norm * q * m * sine_below, norm * dq * cosine);
+      use(middle + m,
+          norm * q * cosine,
+          norm * q * m * cosine_below,
+          -norm * q * m * sine_below,
+          norm * dq * cosine);
       if (m > 0) {
-        use(middle - m, norm * q * sine, norm * q * m * sine_below, norm * q * m * cosine_below, norm * dq * sine);
+        use(middle - m,
+            norm * q * sine,
+            norm * q * m * sine_below,
+            norm * q * m * cosine_below,
+            norm * dq * sine);
       }
       const double inverse = 1.0 / (l + 1 - m);
       const double q_next = ((2 * l + 1) * w * q - (l + m) * q_below) * inverse;
@@ -69,7 +79,8 @@ KOKKOS_INLINE_FUNCTION void visit_harmonics(const HarmonicsTable& table, int l_m
 }
 
 /// Distances [n_edges]; returns the number of edges that are too short or not finite.
-template <class S> std::int64_t distances(const typename S::Exec& space, const DeviceEdges<S>& edges) {
+template <class S>
+std::int64_t distances(const typename S::Exec& space, const DeviceEdges<S>& edges) {
   const auto vector = edges.vector;
   const auto distance = edges.distance;
   std::int64_t n_bad = 0;
@@ -97,21 +108,26 @@ template <class S> struct DeviceCoupling {
 };
 
 /// matrix[e, i, k] = sum_j T[j][i][k] Y_j(e), [n_edges, d, d]
-template <class S>
-void edge_matrices(const typename S::Exec& space, const DeviceEdges<S>& edges, const HarmonicsTable& table, int l_max,
-                   const DeviceCoupling<S>& coupling, const Array<S, typename S::Scalar>& matrix) {
+template <class S> void edge_matrices(const typename S::Exec& space,
+                                      const DeviceEdges<S>& edges,
+                                      const HarmonicsTable& table,
+                                      int l_max,
+                                      const DeviceCoupling<S>& coupling,
+                                      const Array<S, typename S::Scalar>& matrix) {
   using Scalar = typename S::Scalar;
   const int d = coupling.components;
   const int entries = d * d;
   const int padded_entries = (entries + kLanes<Scalar> - 1) / kLanes<Scalar> * kLanes<Scalar>;
   const std::size_t scratch_bytes =
-      Scratch<typename S::Team>::template bytes<Scalar>(kGeometryTile * d) + Scratch<typename S::Team>::template bytes<Scalar>(kGeometryTile * padded_entries);
+      Scratch<typename S::Team>::template bytes<Scalar>(kGeometryTile * d) +
+      Scratch<typename S::Team>::template bytes<Scalar>(kGeometryTile * padded_entries);
   Kokkos::parallel_for(
       "eqnn::geometry::edge_matrices",
       team_policy<S>(space, (edges.n_edges + kGeometryTile - 1) / kGeometryTile, scratch_bytes),
       KOKKOS_LAMBDA(const typename S::Team& team) {
         const std::int64_t first = team.league_rank() * kGeometryTile;
-        const int n = static_cast<int>(first + kGeometryTile <= edges.n_edges ? kGeometryTile : edges.n_edges - first);
+        const int n = static_cast<int>(
+            first + kGeometryTile <= edges.n_edges ? kGeometryTile : edges.n_edges - first);
         const Scratch<typename S::Team> scratch(team);
         Scalar* const y = scratch.template take<Scalar>(kGeometryTile * d);
         Scalar* const out = scratch.template take<Scalar>(kGeometryTile * padded_entries);
@@ -119,49 +135,80 @@ void edge_matrices(const typename S::Exec& space, const DeviceEdges<S>& edges, c
           once(team, [&]() {
             const double inverse = 1.0 / edges.distance(first + e);
             const double* const x = &edges.vector(3 * (first + e));
-            visit_harmonics(table, l_max, x[2] * inverse, x[0] * inverse, x[1] * inverse,
-                            [&](int lm, double value, double, double, double) { y[e * d + lm] = static_cast<Scalar>(value); });
+            visit_harmonics(table,
+                            l_max,
+                            x[2] * inverse,
+                            x[0] * inverse,
+                            x[1] * inverse,
+                            [&](int lm, double value, double, double, double) {
+                              y[e * d + lm] = static_cast<Scalar>(value);
+                            });
           });
         });
         barrier(team);
-        multiply<false>(team, n, padded_entries, d, Left<Scalar>{y, d, 1}, packed(coupling.forward.data(), d), out, padded_entries);
+        multiply<false>(team,
+                        n,
+                        padded_entries,
+                        d,
+                        Left<Scalar>{y, d, 1},
+                        packed(coupling.forward.data(), d),
+                        out,
+                        padded_entries);
         for_rows(team, n, [&](std::int64_t e) {
-          for_channels(team, entries, [&](int k) { matrix((first + e) * entries + k) = out[e * padded_entries + k]; });
+          for_channels(team, entries, [&](int k) {
+            matrix((first + e) * entries + k) = out[e * padded_entries + k];
+          });
         });
       });
 }
 
 /// gradient[e] (+)= sum_j (sum_ik T[j][i][k] adj_matrix[e, i, k]) dY_j/d(edge vector)
-template <class S>
-void edge_matrices_adjoint(const typename S::Exec& space, const DeviceEdges<S>& edges, const HarmonicsTable& table, int l_max,
-                           const DeviceCoupling<S>& coupling, const Array<S, typename S::Scalar>& adj_matrix,
-                           const Array<S, double>& gradient) {
+template <class S> void edge_matrices_adjoint(const typename S::Exec& space,
+                                              const DeviceEdges<S>& edges,
+                                              const HarmonicsTable& table,
+                                              int l_max,
+                                              const DeviceCoupling<S>& coupling,
+                                              const Array<S, typename S::Scalar>& adj_matrix,
+                                              const Array<S, double>& gradient) {
   using Scalar = typename S::Scalar;
   const int d = coupling.components;
   const int padded_d = (d + kLanes<Scalar> - 1) / kLanes<Scalar> * kLanes<Scalar>;
   Kokkos::parallel_for(
       "eqnn::geometry::edge_matrices_adjoint",
-      team_policy<S>(space, (edges.n_edges + kGeometryTile - 1) / kGeometryTile,
+      team_policy<S>(space,
+                     (edges.n_edges + kGeometryTile - 1) / kGeometryTile,
                      Scratch<typename S::Team>::template bytes<Scalar>(kGeometryTile * padded_d)),
       KOKKOS_LAMBDA(const typename S::Team& team) {
         const std::int64_t first = team.league_rank() * kGeometryTile;
-        const int n = static_cast<int>(first + kGeometryTile <= edges.n_edges ? kGeometryTile : edges.n_edges - first);
+        const int n = static_cast<int>(
+            first + kGeometryTile <= edges.n_edges ? kGeometryTile : edges.n_edges - first);
         const Scratch<typename S::Team> scratch(team);
         Scalar* const adj_y = scratch.template take<Scalar>(kGeometryTile * padded_d);
-        multiply<false>(team, n, padded_d, d * d, Left<Scalar>{adj_matrix.data() + first * d * d, d * d, 1},
-                        packed(coupling.adjoint.data(), d * d), adj_y, padded_d);
+        multiply<false>(team,
+                        n,
+                        padded_d,
+                        d * d,
+                        Left<Scalar>{adj_matrix.data() + first * d * d, d * d, 1},
+                        packed(coupling.adjoint.data(), d * d),
+                        adj_y,
+                        padded_d);
         for_rows(team, n, [&](std::int64_t e) {
           once(team, [&]() {
             const double inverse = 1.0 / edges.distance(first + e);
             const double* const x = &edges.vector(3 * (first + e));
             const double unit[3] = {x[0] * inverse, x[1] * inverse, x[2] * inverse};
             double slope[3] = {0.0, 0.0, 0.0};
-            visit_harmonics(table, l_max, unit[2], unit[0], unit[1], [&](int lm, double, double du, double dv, double dw) {
-              const double adjoint = adj_y[e * padded_d + lm];
-              slope[0] += adjoint * dv;
-              slope[1] += adjoint * dw;
-              slope[2] += adjoint * du;
-            });
+            visit_harmonics(table,
+                            l_max,
+                            unit[2],
+                            unit[0],
+                            unit[1],
+                            [&](int lm, double, double du, double dv, double dw) {
+                              const double adjoint = adj_y[e * padded_d + lm];
+                              slope[0] += adjoint * dv;
+                              slope[1] += adjoint * dw;
+                              slope[2] += adjoint * du;
+                            });
             const double radial = slope[0] * unit[0] + slope[1] * unit[1] + slope[2] * unit[2];
             for (int a = 0; a < 3; ++a) {
               gradient(3 * (first + e) + a) += (slope[a] - radial * unit[a]) * inverse;
@@ -171,12 +218,16 @@ void edge_matrices_adjoint(const typename S::Exec& space, const DeviceEdges<S>& 
       });
 }
 
-/// gradient[e] = adj_distance[e] * (edge vector)/r, which begins the sum that edge_matrices_adjoint completes
-template <class S>
-void distances_adjoint(const typename S::Exec& space, const DeviceEdges<S>& edges, const Array<S, typename S::Accum>& adj_distance,
-                       const Array<S, double>& gradient) {
+/// gradient[e] = adj_distance[e] * (edge vector)/r, which begins the sum that edge_matrices_adjoint
+/// completes
+template <class S> void distances_adjoint(const typename S::Exec& space,
+                                          const DeviceEdges<S>& edges,
+                                          const Array<S, typename S::Accum>& adj_distance,
+                                          const Array<S, double>& gradient) {
   Kokkos::parallel_for(
-      "eqnn::geometry::distances_adjoint", typename S::Range(space, 0, edges.n_edges), KOKKOS_LAMBDA(std::int64_t e) {
+      "eqnn::geometry::distances_adjoint",
+      typename S::Range(space, 0, edges.n_edges),
+      KOKKOS_LAMBDA(std::int64_t e) {
         const double scale = static_cast<double>(adj_distance(e)) / edges.distance(e);
         for (int a = 0; a < 3; ++a) {
           gradient(3 * e + a) = scale * edges.vector(3 * e + a);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The evaluator for each execution space that Kokkos was built with. Included by evaluator_*.cpp only.
+// The evaluator for each execution space that Kokkos was built with. Included by evaluator_*.cpp
+// only.
 #pragma once
 
 #include "kernels/evaluator.hpp"
@@ -7,7 +8,8 @@
 
 namespace eqnn::kernels {
 
-template <class Scalar, class Accum> std::unique_ptr<AnyEvaluator> instantiate(const plan::Plan& plan, Space space) {
+template <class Scalar, class Accum>
+std::unique_ptr<AnyEvaluator> instantiate(const plan::Plan& plan, Space space) {
   switch (space) {
 #ifdef KOKKOS_ENABLE_SERIAL
   case Space::Serial:

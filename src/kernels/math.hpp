@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// exp without branches or calls, so that loops over channels vectorise, and the activations made of it.
+// exp without branches or calls, so that loops over channels vectorise, and the activations made of
+// it.
 #pragma once
+
+#include <Kokkos_Core.hpp>
 
 #include <cstdint>
 #include <cstring>
-
-#include <Kokkos_Core.hpp>
 
 namespace eqnn::kernels {
 
 namespace host {
 
-/// exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln(2)/2; exp(r) by its Taylor series to degree 13: 2 ulp. Saturates at exp(-708), exp(709).
-/// Adding 1.5 * 2^52 leaves n in the low bits of the mantissa: no conversion to integer, which AVX2 lacks for 64 bits.
+/// exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln(2)/2; exp(r) by its Taylor series to degree
+/// 13: 2 ulp. Saturates at exp(-708), exp(709). Adding 1.5 * 2^52 leaves n in the low bits of the
+/// mantissa: no conversion to integer, which AVX2 lacks for 64 bits.
 inline double exponential(double x) {
   constexpr double kShift = 6755399441055744.0;
   x = x < -708.0 ? -708.0 : x;
@@ -75,15 +77,21 @@ template <class T> KOKKOS_FORCEINLINE_FUNCTION T exponential(T x) {
   KOKKOS_IF_ON_DEVICE((return Kokkos::exp(x);))
 }
 
-template <class T> KOKKOS_FORCEINLINE_FUNCTION T sigmoid(T x) { return T(1) / (T(1) + exponential(-x)); }
+template <class T> KOKKOS_FORCEINLINE_FUNCTION T sigmoid(T x) {
+  return T(1) / (T(1) + exponential(-x));
+}
 
 /// Derivative of silu(x) = x s, with s = sigmoid(x) at hand.
-template <class T> KOKKOS_FORCEINLINE_FUNCTION T silu_derivative(T x, T s) { return s * (T(1) + x * (T(1) - s)); }
+template <class T> KOKKOS_FORCEINLINE_FUNCTION T silu_derivative(T x, T s) {
+  return s * (T(1) + x * (T(1) - s));
+}
 
-/// Smooth leaky ReLU of negative slope a, with s = sigmoid(x) at hand: (1+a)/2 x + (1-a)/2 x (2s - 1).
+/// Smooth leaky ReLU of negative slope a, with s = sigmoid(x) at hand: (1+a)/2 x + (1-a)/2 x (2s -
+/// 1).
 template <class T> KOKKOS_FORCEINLINE_FUNCTION T smooth_leaky_relu(T a, T x, T s) {
   return T(0.5) * x * ((T(1) + a) + (T(1) - a) * (T(2) * s - T(1)));
 }
+
 template <class T> KOKKOS_FORCEINLINE_FUNCTION T smooth_leaky_relu_derivative(T a, T x, T s) {
   return T(0.5) * ((T(1) + a) + (T(1) - a) * ((T(2) * s - T(1)) + T(2) * x * s * (T(1) - s)));
 }

@@ -8,12 +8,12 @@
 #include "model/model_spec.hpp"
 #include "plan/compile.hpp"
 
+#include <Kokkos_Core.hpp>
+
 #include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <sstream>
-
-#include <Kokkos_Core.hpp>
 
 namespace eqnn {
 namespace {
@@ -74,7 +74,8 @@ plan::Options plan_options(Precision precision) {
   return options;
 }
 
-std::unique_ptr<AnyEvaluator> make_evaluator(const plan::Plan& plan, Precision precision, Space space) {
+std::unique_ptr<AnyEvaluator>
+make_evaluator(const plan::Plan& plan, Precision precision, Space space) {
   switch (precision) {
   case Precision::Double:
     return make_double_evaluator(plan, space);
@@ -94,7 +95,8 @@ void start_kokkos(int n_threads) {
     const char* const variable = std::getenv("OMP_NUM_THREADS");
     n_threads = variable == nullptr ? 1 : std::max(1, std::atoi(variable));
   }
-  Kokkos::initialize(Kokkos::InitializationSettings().set_num_threads(n_threads).set_disable_warnings(true));
+  Kokkos::initialize(
+      Kokkos::InitializationSettings().set_num_threads(n_threads).set_disable_warnings(true));
 }
 
 } // namespace kernels
@@ -121,7 +123,10 @@ Potential::Potential(const ModelSpec& spec, const PotentialOptions& options)
 
 Potential::~Potential() = default;
 
-void Potential::evaluate(const EdgeList& edges, HaloExchange& halo, Outputs& outputs, bool energy_only) {
+void Potential::evaluate(const EdgeList& edges,
+                         HaloExchange& halo,
+                         Outputs& outputs,
+                         bool energy_only) {
   impl_->evaluator->evaluate(edges, halo, outputs, energy_only);
 }
 
@@ -141,8 +146,9 @@ std::size_t Potential::bytes_used() const { return impl_->evaluator->bytes_used(
 std::string Potential::description() const {
   std::ostringstream text;
   const int n_threads = impl_->evaluator->concurrency();
-  text << name_of(impl_->precision) << " precision on " << kernels::name_of(impl_->space) << " with " << n_threads
-       << (n_threads == 1 ? " thread; " : " threads; ") << impl_->plan.radials.size() << " radial tables";
+  text << name_of(impl_->precision) << " precision on " << kernels::name_of(impl_->space)
+       << " with " << n_threads << (n_threads == 1 ? " thread; " : " threads; ")
+       << impl_->plan.radials.size() << " radial tables";
   double error = 0.0;
   std::int32_t n_intervals = 0;
   for (const auto& radial : impl_->plan.radials) {
@@ -150,7 +156,8 @@ std::string Potential::description() const {
     n_intervals = std::max(n_intervals, radial.n_intervals);
   }
   if (!impl_->plan.radials.empty()) {
-    text << " (up to " << n_intervals << " intervals of degree " << impl_->plan.radials.front().degree << ", relative error " << error << ")";
+    text << " (up to " << n_intervals << " intervals of degree "
+         << impl_->plan.radials.front().degree << ", relative error " << error << ")";
   }
   return text.str();
 }

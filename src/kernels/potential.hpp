@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The face of the library: one model, at one precision, ready to be evaluated. No Kokkos, no JSON, no LAMMPS in this header.
+// The face of the library: one model, at one precision, ready to be evaluated. No Kokkos, no JSON,
+// no LAMMPS in this header.
 #pragma once
 
 #include "base/edge_list.hpp"
@@ -19,8 +20,9 @@ struct ModelSpec;
 /// Geometry, energies and virials are double at every precision.
 enum class Precision {
   Double, ///< everything in double
-  Mixed,  ///< features and weights in float; norms, softmax, readout and edge gradients accumulate in double
-  Single  ///< features, weights and accumulators in float
+  /// features and weights in float; norms, softmax, readout and edge gradients accumulate in double
+  Mixed,
+  Single ///< features, weights and accumulators in float
 };
 
 /// "double", "mixed", "single"; throws Error for anything else.
@@ -33,7 +35,8 @@ template <class Scalar> struct NodeRows {
   std::int32_t width;
 };
 
-/// How features cross the borders between ranks and periodic images. The caller implements it (LAMMPS's Comm; a fake in tests).
+/// How features cross the borders between ranks and periodic images. The caller implements it
+/// (LAMMPS's Comm; a fake in tests).
 class HaloExchange {
 public:
   virtual ~HaloExchange() = default;
@@ -58,9 +61,11 @@ public:
   Potential(const Potential&) = delete;
   Potential& operator=(const Potential&) = delete;
 
-  /// Energies, and (unless energy_only) the gradient. All ranks call it together: halo is used the same number of times on each,
-  /// also by ranks without atoms. Throws Error where an edge is shorter than 1e-6 Angstrom or a result is not finite.
-  void evaluate(const EdgeList& edges, HaloExchange& halo, Outputs& outputs, bool energy_only = false);
+  /// Energies, and (unless energy_only) the gradient. All ranks call it together: halo is used the
+  /// same number of times on each, also by ranks without atoms. Throws Error where an edge is
+  /// shorter than 1e-6 Angstrom or a result is not finite.
+  void
+  evaluate(const EdgeList& edges, HaloExchange& halo, Outputs& outputs, bool energy_only = false);
 
   /// Largest number of scalars in a row that halo will be handed.
   std::int32_t max_row_width() const;

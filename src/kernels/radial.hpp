@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Radial functions from their tables (plan::RadialTable): one Horner pass gives all channels of an edge.
+// Radial functions from their tables (plan::RadialTable): one Horner pass gives all channels of an
+// edge.
 #pragma once
 
 #include "kernels/types.hpp"
@@ -18,19 +19,24 @@ template <class S> struct RadialPoint {
   typename S::Scalar t;
 };
 
-template <class S> KOKKOS_FORCEINLINE_FUNCTION RadialPoint<S> radial_point(const DeviceRadial<S>& radial, double r) {
+template <class S>
+KOKKOS_FORCEINLINE_FUNCTION RadialPoint<S> radial_point(const DeviceRadial<S>& radial, double r) {
   const double x = r * radial.intervals_per_angstrom;
   // Edges are shorter than the cutoff; rounding may still reach it.
   const int interval = x < radial.n_intervals ? static_cast<int>(x) : radial.n_intervals - 1;
   const std::int64_t begin = std::int64_t{interval} * (radial.degree + 1) * radial.stride;
-  return {radial.coefficients.data() + begin, static_cast<typename S::Scalar>(2.0 * (x - interval) - 1.0)};
+  return {radial.coefficients.data() + begin,
+          static_cast<typename S::Scalar>(2.0 * (x - interval) - 1.0)};
 }
 
-// The loop over powers is outside, so that the one over channels is a plain SIMD loop whatever the degree.
+// The loop over powers is outside, so that the one over channels is a plain SIMD loop whatever the
+// degree.
 
 /// w[stride] at distance r.
-template <class S>
-KOKKOS_FORCEINLINE_FUNCTION void radial_value(const typename S::Team& team, const DeviceRadial<S>& radial, double r, typename S::Scalar* w) {
+template <class S> KOKKOS_FORCEINLINE_FUNCTION void radial_value(const typename S::Team& team,
+                                                                 const DeviceRadial<S>& radial,
+                                                                 double r,
+                                                                 typename S::Scalar* w) {
   using Scalar = typename S::Scalar;
   const RadialPoint<S> point = radial_point(radial, r);
   const Scalar t = point.t;
@@ -44,8 +50,11 @@ KOKKOS_FORCEINLINE_FUNCTION void radial_value(const typename S::Team& team, cons
 
 /// w[stride] and dw/dr[stride].
 template <class S>
-KOKKOS_FORCEINLINE_FUNCTION void radial_value_and_slope(const typename S::Team& team, const DeviceRadial<S>& radial, double r,
-                                                        typename S::Scalar* w, typename S::Scalar* slope) {
+KOKKOS_FORCEINLINE_FUNCTION void radial_value_and_slope(const typename S::Team& team,
+                                                        const DeviceRadial<S>& radial,
+                                                        double r,
+                                                        typename S::Scalar* w,
+                                                        typename S::Scalar* slope) {
   using Scalar = typename S::Scalar;
   const RadialPoint<S> point = radial_point(radial, r);
   const Scalar t = point.t;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Small matrix products inside a team: a tile of edges or nodes times weights. On the host a register kernel at the machine's speed
-// (GCC and Clang vector types: the compiler's own register allocation, any instruction set); on a device a plain nested loop.
+// Small matrix products inside a team: a tile of edges or nodes times weights. On the host a
+// register kernel at the machine's speed (GCC and Clang vector types: the compiler's own register
+// allocation, any instruction set); on a device a plain nested loop.
 #pragma once
 
 #include "kernels/types.hpp"
@@ -14,7 +15,8 @@ template <class Scalar> struct Left {
   std::int64_t column;
 };
 
-/// The right operand, in panels of kPanel columns: element (k, n) is data[(n / kPanel) * panel + k * row + n % kPanel].
+/// The right operand, in panels of kPanel columns: element (k, n) is data[(n / kPanel) * panel + k
+/// * row + n % kPanel].
 template <class Scalar> struct Right {
   const Scalar* data;
   std::int64_t row;
@@ -22,17 +24,20 @@ template <class Scalar> struct Right {
 };
 
 /// A row-major matrix as a right operand: panel after panel side by side.
-template <class Scalar> KOKKOS_INLINE_FUNCTION Right<Scalar> row_major(const Scalar* data, std::int64_t stride) {
+template <class Scalar>
+KOKKOS_INLINE_FUNCTION Right<Scalar> row_major(const Scalar* data, std::int64_t stride) {
   return {data, stride, kPanel<Scalar>};
 }
 
 /// Number of scalars of a [n_rows, n_columns] matrix packed in panels.
-template <class Scalar> constexpr std::int64_t packed_size(std::int64_t n_rows, std::int64_t n_columns) {
+template <class Scalar>
+constexpr std::int64_t packed_size(std::int64_t n_rows, std::int64_t n_columns) {
   return (n_columns + kPanel<Scalar> - 1) / kPanel<Scalar> * kPanel<Scalar> * n_rows;
 }
 
 /// A matrix packed in panels, each contiguous: the register kernel reads it front to back.
-template <class Scalar> KOKKOS_INLINE_FUNCTION Right<Scalar> packed(const Scalar* data, std::int64_t n_rows) {
+template <class Scalar>
+KOKKOS_INLINE_FUNCTION Right<Scalar> packed(const Scalar* data, std::int64_t n_rows) {
   return {data, kPanel<Scalar>, kPanel<Scalar> * n_rows};
 }
 
@@ -42,16 +47,25 @@ namespace host {
 #define EQNN_VECTOR_TYPES 1
 /// Unaligned SIMD register that may alias its scalars.
 template <class Scalar> struct VectorOf;
+
 template <> struct VectorOf<float> {
   typedef float Type __attribute__((vector_size(kVectorBytes), aligned(sizeof(float)), may_alias));
 };
+
 template <> struct VectorOf<double> {
-  typedef double Type __attribute__((vector_size(kVectorBytes), aligned(sizeof(double)), may_alias));
+  typedef double Type
+      __attribute__((vector_size(kVectorBytes), aligned(sizeof(double)), may_alias));
 };
 
-/// c[MR, NV registers] (+)= a b. All sums run over k in order, so a row's result does not depend on the tile that it is in.
+/// c[MR, NV registers] (+)= a b. All sums run over k in order, so a row's result does not depend on
+/// the tile that it is in.
 template <int MR, int NV, bool kAccumulate, class Scalar>
-inline void register_kernel(std::int64_t depth, const Left<Scalar>& a, const Scalar* b, std::int64_t b_row, Scalar* c, std::int64_t c_row) {
+inline void register_kernel(std::int64_t depth,
+                            const Left<Scalar>& a,
+                            const Scalar* b,
+                            std::int64_t b_row,
+                            Scalar* c,
+                            std::int64_t c_row) {
   using Vector = typename VectorOf<Scalar>::Type;
   constexpr int kWide = kLanes<Scalar>;
   Vector sum[MR][NV];
@@ -95,7 +109,13 @@ inline void register_kernel(std::int64_t depth, const Left<Scalar>& a, const Sca
 
 /// One panel: full blocks of kRegisterRows rows, then what is left.
 template <int NV, bool kAccumulate, int MR, class Scalar>
-inline void panel_rows(int m, std::int64_t depth, Left<Scalar> a, const Scalar* b, std::int64_t b_row, Scalar* c, std::int64_t c_row) {
+inline void panel_rows(int m,
+                       std::int64_t depth,
+                       Left<Scalar> a,
+                       const Scalar* b,
+                       std::int64_t b_row,
+                       Scalar* c,
+                       std::int64_t c_row) {
   while (m >= MR) {
     register_kernel<MR, NV, kAccumulate>(depth, a, b, b_row, c, c_row);
     a.data += MR * a.row;
@@ -111,8 +131,13 @@ inline void panel_rows(int m, std::int64_t depth, Left<Scalar> a, const Scalar* 
 #endif
 
 #ifdef EQNN_VECTOR_TYPES
-template <int MI, int MK, class Scalar>
-inline void outer_block(int n, int channels, const Scalar* x, std::int64_t x_row, const Scalar* y, std::int64_t y_row, Scalar* out) {
+template <int MI, int MK, class Scalar> inline void outer_block(int n,
+                                                                int channels,
+                                                                const Scalar* x,
+                                                                std::int64_t x_row,
+                                                                const Scalar* y,
+                                                                std::int64_t y_row,
+                                                                Scalar* out) {
   using Vector = typename VectorOf<Scalar>::Type;
   Vector sum[MI][MK] = {};
   for (int c = 0; c < channels; c += kLanes<Scalar>) {
@@ -143,8 +168,13 @@ inline void outer_block(int n, int channels, const Scalar* x, std::int64_t x_row
   }
 }
 
-template <int MI, class Scalar>
-inline void outer_rows(int n, int channels, const Scalar* x, std::int64_t x_row, const Scalar* y, std::int64_t y_row, Scalar* out) {
+template <int MI, class Scalar> inline void outer_rows(int n,
+                                                       int channels,
+                                                       const Scalar* x,
+                                                       std::int64_t x_row,
+                                                       const Scalar* y,
+                                                       std::int64_t y_row,
+                                                       Scalar* out) {
   int k = 0;
   for (; k + 4 <= n; k += 4) {
     outer_block<MI, 4>(n, channels, x, x_row, y + k * y_row, y_row, out + k);
@@ -154,8 +184,14 @@ inline void outer_rows(int n, int channels, const Scalar* x, std::int64_t x_row,
   }
 }
 
-template <class Scalar>
-inline void add_outer(int m, int n, int channels, const Scalar* x, std::int64_t x_row, const Scalar* y, std::int64_t y_row, Scalar* out) {
+template <class Scalar> inline void add_outer(int m,
+                                              int n,
+                                              int channels,
+                                              const Scalar* x,
+                                              std::int64_t x_row,
+                                              const Scalar* y,
+                                              std::int64_t y_row,
+                                              Scalar* out) {
   int i = 0;
   for (; i + 3 <= m; i += 3) {
     outer_rows<3>(n, channels, x + i * x_row, x_row, y, y_row, out + i * n);
@@ -166,8 +202,13 @@ inline void add_outer(int m, int n, int channels, const Scalar* x, std::int64_t 
 }
 #endif
 
-template <bool kAccumulate, class Scalar>
-inline void multiply(int m, int n, std::int64_t depth, const Left<Scalar>& a, const Right<Scalar>& b, Scalar* c, std::int64_t c_row) {
+template <bool kAccumulate, class Scalar> inline void multiply(int m,
+                                                               int n,
+                                                               std::int64_t depth,
+                                                               const Left<Scalar>& a,
+                                                               const Right<Scalar>& b,
+                                                               Scalar* c,
+                                                               std::int64_t c_row) {
 #ifdef EQNN_VECTOR_TYPES
   for (int first = 0; first < n; first += kPanel<Scalar>) {
     const Scalar* const panel = b.data + first / kPanel<Scalar> * b.panel;
@@ -200,32 +241,49 @@ inline void multiply(int m, int n, std::int64_t depth, const Left<Scalar>& a, co
 
 } // namespace host
 
-/// c[m, n] = a[m, depth] b[depth, n], or += where kAccumulate. n is a multiple of kLanes. Ends with a barrier of the team.
+/// c[m, n] = a[m, depth] b[depth, n], or += where kAccumulate. n is a multiple of kLanes. Ends with
+/// a barrier of the team.
 template <bool kAccumulate, class Team, class Scalar>
-KOKKOS_FORCEINLINE_FUNCTION void multiply(const Team& team, int m, int n, std::int64_t depth, const Left<Scalar>& a,
-                                          const Right<Scalar>& b, Scalar* c, std::int64_t c_row) {
-  KOKKOS_IF_ON_HOST((static_cast<void>(team); host::multiply<kAccumulate>(m, n, depth, a, b, c, c_row);))
-  KOKKOS_IF_ON_DEVICE((
-      for_rows(team, m, [&](std::int64_t r) {
-        for_channels(team, n, [&](int j) {
-          const Scalar* right = b.data + j / kPanel<Scalar> * b.panel + j % kPanel<Scalar>;
-          Scalar sum = kAccumulate ? c[r * c_row + j] : Scalar(0);
-          for (std::int64_t k = 0; k < depth; ++k) {
-            sum += a.data[r * a.row + k * a.column] * right[k * b.row];
-          }
-          c[r * c_row + j] = sum;
-        });
-      });
-      team.team_barrier();))
+KOKKOS_FORCEINLINE_FUNCTION void multiply(const Team& team,
+                                          int m,
+                                          int n,
+                                          std::int64_t depth,
+                                          const Left<Scalar>& a,
+                                          const Right<Scalar>& b,
+                                          Scalar* c,
+                                          std::int64_t c_row) {
+  KOKKOS_IF_ON_HOST(
+      (static_cast<void>(team); host::multiply<kAccumulate>(m, n, depth, a, b, c, c_row);))
+  KOKKOS_IF_ON_DEVICE((for_rows(team,
+                                m,
+                                [&](std::int64_t r) {
+                                  for_channels(team, n, [&](int j) {
+                                    const Scalar* right =
+                                        b.data + j / kPanel<Scalar> * b.panel + j % kPanel<Scalar>;
+                                    Scalar sum = kAccumulate ? c[r * c_row + j] : Scalar(0);
+                                    for (std::int64_t k = 0; k < depth; ++k) {
+                                      sum += a.data[r * a.row + k * a.column] * right[k * b.row];
+                                    }
+                                    c[r * c_row + j] = sum;
+                                  });
+                                });
+                       team.team_barrier();))
 }
 
-/// out[i * n + k] += sum over c of x[i, c] y[k, c]: the adjoint of an edge's matrix. One row of the team (one edge) at a time.
-/// Sums of so many channels are kept in registers and folded at the end.
-template <class Team, class Scalar>
-KOKKOS_FORCEINLINE_FUNCTION void add_outer(const Team& team, int m, int n, int channels, const Scalar* x, std::int64_t x_row,
-                                           const Scalar* y, std::int64_t y_row, Scalar* out) {
+/// out[i * n + k] += sum over c of x[i, c] y[k, c]: the adjoint of an edge's matrix. One row of the
+/// team (one edge) at a time. Sums of so many channels are kept in registers and folded at the end.
+template <class Team, class Scalar> KOKKOS_FORCEINLINE_FUNCTION void add_outer(const Team& team,
+                                                                               int m,
+                                                                               int n,
+                                                                               int channels,
+                                                                               const Scalar* x,
+                                                                               std::int64_t x_row,
+                                                                               const Scalar* y,
+                                                                               std::int64_t y_row,
+                                                                               Scalar* out) {
 #ifdef EQNN_VECTOR_TYPES
-  KOKKOS_IF_ON_HOST((static_cast<void>(team); host::add_outer(m, n, channels, x, x_row, y, y_row, out);))
+  KOKKOS_IF_ON_HOST(
+      (static_cast<void>(team); host::add_outer(m, n, channels, x, x_row, y, y_row, out);))
 #else
   KOKKOS_IF_ON_HOST((static_cast<void>(team); for (int i = 0; i < m; ++i) {
     for (int k = 0; k < n; ++k) {
@@ -239,7 +297,8 @@ KOKKOS_FORCEINLINE_FUNCTION void add_outer(const Team& team, int m, int n, int c
 #endif
   KOKKOS_IF_ON_DEVICE((for (int i = 0; i < m; ++i) {
     for (int k = 0; k < n; ++k) {
-      const Scalar sum = sum_channels<Scalar>(team, 0, channels, [&](int c) { return x[i * x_row + c] * y[k * y_row + c]; });
+      const Scalar sum = sum_channels<Scalar>(
+          team, 0, channels, [&](int c) { return x[i * x_row + c] * y[k * y_row + c]; });
       once(team, [&]() { out[i * n + k] += sum; });
     }
   }))

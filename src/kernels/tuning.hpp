@@ -19,12 +19,15 @@ inline constexpr std::size_t kVectorBytes = 16;
 inline constexpr int kRegisterRows = 6;
 #endif
 
-template <class Scalar> inline constexpr int kLanes = static_cast<int>(kVectorBytes / sizeof(Scalar));
+template <class Scalar> inline constexpr int kLanes =
+    static_cast<int>(kVectorBytes / sizeof(Scalar));
 
-/// Columns that the register kernel of tile_multiply.hpp makes at a time; weights are packed in panels of so many columns.
+/// Columns that the register kernel of tile_multiply.hpp makes at a time; weights are packed in
+/// panels of so many columns.
 template <class Scalar> inline constexpr int kPanel = 2 * kLanes<Scalar>;
 
-/// The edge buffers of one tile may take so much of the L2 cache (512 KiB on Zen 3, 2 MiB on Sapphire Rapids).
+/// The edge buffers of one tile may take so much of the L2 cache (512 KiB on Zen 3, 2 MiB on
+/// Sapphire Rapids).
 inline constexpr std::size_t kTileBytes = 192 * 1024;
 inline constexpr std::int32_t kFewestTileEdges = 4;
 inline constexpr std::int32_t kMostTileEdges = 64;

@@ -4,16 +4,16 @@
 
 #include "kernels/tuning.hpp"
 
+#include <Kokkos_Core.hpp>
+
 #include <cstdint>
 #include <string>
 #include <type_traits>
 
-#include <Kokkos_Core.hpp>
-
 namespace eqnn::kernels {
 
-/// Where and in which precision a model runs.
-/// Scalar: features, weights, edge matrices. Accum: sums over channels and neighbours that decide the accuracy of energies and forces.
+/// Where and in which precision a model runs. Scalar: features, weights, edge matrices. Accum: sums
+/// over channels and neighbours that decide the accuracy of energies and forces.
 template <class Exec_, class Scalar_, class Accum_> struct Setting {
   using Exec = Exec_;
   using Scalar = Scalar_;
@@ -27,8 +27,9 @@ template <class Exec_, class Scalar_, class Accum_> struct Setting {
 
 template <class S, class T> using Array = Kokkos::View<T*, typename S::Memory>;
 
-/// Rows of `components` x `stride` scalars; row r, component k, channel c at (r * components + k) * stride + c.
-/// stride: channels padded with zeros to the SIMD width, so that loops over channels have no remainder.
+/// Rows of `components` x `stride` scalars; row r, component k, channel c at (r * components + k) *
+/// stride + c. stride: channels padded with zeros to the SIMD width, so that loops over channels
+/// have no remainder.
 template <class Scalar> struct Rows {
   Scalar* data = nullptr;
   std::int32_t components = 0;
@@ -36,10 +37,12 @@ template <class Scalar> struct Rows {
   std::int32_t stride = 0;
 
   KOKKOS_INLINE_FUNCTION std::int32_t width() const { return components * stride; }
+
   KOKKOS_INLINE_FUNCTION Scalar* row(std::int64_t r) const { return data + r * width(); }
 };
 
-/// The edges of one step on the device; see EdgeList. Distances and matrices are made once and shared by all stages.
+/// The edges of one step on the device; see EdgeList. Distances and matrices are made once and
+/// shared by all stages.
 template <class S> struct DeviceEdges {
   std::int32_t n_centers = 0, n_nodes = 0;
   std::int64_t n_edges = 0;
@@ -50,19 +53,23 @@ template <class S> struct DeviceEdges {
   Array<S, const std::int32_t> species; ///< [n_nodes]
   Array<S, const double> vector;        ///< [n_edges, 3] Angstrom
   Array<S, double> distance;            ///< [n_edges] Angstrom
-  /// Centres of group g: group[g] .. group[g+1]-1. One team works on a group, so each sum over neighbours has one owner.
+  /// Centres of group g: group[g] .. group[g+1]-1. One team works on a group, so each sum over
+  /// neighbours has one owner.
   Array<S, const std::int32_t> group;
 };
 
-// ---- loops of a team: nested loops on a device, plain ones with SIMD over channels on the host ----
+// ---- loops of a team: nested loops on a device, plain ones with SIMD over channels on the host
 
-template <class Team, class Body> KOKKOS_FORCEINLINE_FUNCTION void for_rows(const Team& team, std::int64_t n, const Body& body) {
+template <class Team, class Body>
+KOKKOS_FORCEINLINE_FUNCTION void for_rows(const Team& team, std::int64_t n, const Body& body) {
   KOKKOS_IF_ON_HOST((static_cast<void>(team); for (std::int64_t r = 0; r < n; ++r) { body(r); }))
   KOKKOS_IF_ON_DEVICE((Kokkos::parallel_for(Kokkos::TeamThreadRange(team, n), body);))
 }
 
-template <class Team, class Body> KOKKOS_FORCEINLINE_FUNCTION void for_channels(const Team& team, int n, const Body& body) {
-  KOKKOS_IF_ON_HOST((static_cast<void>(team); _Pragma("omp simd") for (int c = 0; c < n; ++c) { body(c); }))
+template <class Team, class Body>
+KOKKOS_FORCEINLINE_FUNCTION void for_channels(const Team& team, int n, const Body& body) {
+  KOKKOS_IF_ON_HOST(
+      (static_cast<void>(team); _Pragma("omp simd") for (int c = 0; c < n; ++c) { body(c); }))
   KOKKOS_IF_ON_DEVICE((Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, n), body);))
 }
 
@@ -70,14 +77,19 @@ template <class Team, class Body> KOKKOS_FORCEINLINE_FUNCTION void for_channels(
 template <class T, class Team, class Body>
 KOKKOS_FORCEINLINE_FUNCTION T sum_channels(const Team& team, int begin, int end, const Body& body) {
   T sum = 0;
-  KOKKOS_IF_ON_HOST((static_cast<void>(team); _Pragma("omp simd reduction(+ : sum)") for (int c = begin; c < end; ++c) { sum += body(c); }))
-  KOKKOS_IF_ON_DEVICE(
-      (Kokkos::parallel_reduce(Kokkos::ThreadVectorRange(team, begin, end), [&](int c, T& partial) { partial += body(c); }, sum);))
+  KOKKOS_IF_ON_HOST((
+      static_cast<void>(team);
+      _Pragma("omp simd reduction(+ : sum)") for (int c = begin; c < end; ++c) { sum += body(c); }))
+  KOKKOS_IF_ON_DEVICE((Kokkos::parallel_reduce(
+                           Kokkos::ThreadVectorRange(team, begin, end),
+                           [&](int c, T& partial) { partial += body(c); },
+                           sum);))
   return sum;
 }
 
 /// Inside for_rows: once, not once per vector lane.
-template <class Team, class Body> KOKKOS_FORCEINLINE_FUNCTION void once(const Team& team, const Body& body) {
+template <class Team, class Body>
+KOKKOS_FORCEINLINE_FUNCTION void once(const Team& team, const Body& body) {
   KOKKOS_IF_ON_HOST((static_cast<void>(team); body();))
   KOKKOS_IF_ON_DEVICE((Kokkos::single(Kokkos::PerThread(team), body);))
 }
@@ -87,16 +99,23 @@ template <class Team> KOKKOS_FORCEINLINE_FUNCTION void barrier(const Team& team)
   KOKKOS_IF_ON_DEVICE((team.team_barrier();))
 }
 
-/// Hands out the team's scratch memory piece by piece. scratch_bytes() of a kernel must cover what it takes.
+/// Hands out the team's scratch memory piece by piece. scratch_bytes() of a kernel must cover what
+/// it takes.
 template <class Team> class Scratch {
 public:
   KOKKOS_INLINE_FUNCTION explicit Scratch(const Team& team)
       : team_(team) {}
+
   template <class T> KOKKOS_INLINE_FUNCTION T* take(std::int64_t n) const {
-    return static_cast<T*>(team_.team_scratch(kLevel).get_shmem_aligned(static_cast<std::size_t>(n) * sizeof(T), kAlign));
+    return static_cast<T*>(team_.team_scratch(kLevel).get_shmem_aligned(
+        static_cast<std::size_t>(n) * sizeof(T), kAlign));
   }
+
   /// Bytes that take<T>(n) needs at most.
-  template <class T> static std::size_t bytes(std::int64_t n) { return static_cast<std::size_t>(n) * sizeof(T) + kAlign; }
+  template <class T> static std::size_t bytes(std::int64_t n) {
+    return static_cast<std::size_t>(n) * sizeof(T) + kAlign;
+  }
+
   static constexpr int kLevel = 1;
 
 private:
@@ -104,11 +123,15 @@ private:
   const Team& team_;
 };
 
-/// Teams of one thread on the host (its vector units do the work inside), of 128 x 32 lanes... as the kernel allows on a device.
-template <class S> typename S::Policy team_policy(const typename S::Exec& space, std::int64_t league, std::size_t scratch_bytes) {
+/// Teams of one thread on the host (its vector units do the work inside), of 128 x 32 lanes... as
+/// the kernel allows on a device.
+template <class S> typename S::Policy
+team_policy(const typename S::Exec& space, std::int64_t league, std::size_t scratch_bytes) {
   const int n_league = static_cast<int>(league);
-  typename S::Policy policy = S::kOnHost ? typename S::Policy(space, n_league, 1, 1) : typename S::Policy(space, n_league, 8, 32);
-  policy.set_scratch_size(Scratch<typename S::Team>::kLevel, Kokkos::PerTeam(static_cast<int>(scratch_bytes)));
+  typename S::Policy policy = S::kOnHost ? typename S::Policy(space, n_league, 1, 1)
+                                         : typename S::Policy(space, n_league, 8, 32);
+  policy.set_scratch_size(Scratch<typename S::Team>::kLevel,
+                          Kokkos::PerTeam(static_cast<int>(scratch_bytes)));
   return policy;
 }
 

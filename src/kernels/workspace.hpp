@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Memory that grows and is then kept: a warm step allocates nothing. And the edges of a step, brought to the device.
+// Memory that grows and is then kept: a warm step allocates nothing. And the edges of a step,
+// brought to the device.
 #pragma once
 
 #include "base/edge_list.hpp"
@@ -16,14 +17,18 @@ namespace eqnn::kernels {
 template <class View> void reserve(View& view, const char* label, std::int64_t n) {
   if (static_cast<std::int64_t>(view.extent(0)) < n || !view.is_allocated()) {
     view = View(); // give back first: the old and the new need not fit together
-    view = View(Kokkos::view_alloc(std::string(label), Kokkos::WithoutInitializing), static_cast<std::size_t>(n + n / 5 + 1));
+    view = View(Kokkos::view_alloc(std::string(label), Kokkos::WithoutInitializing),
+                static_cast<std::size_t>(n + n / 5 + 1));
   }
 }
 
-template <class View> std::size_t bytes_of(const View& view) { return view.extent(0) * sizeof(typename View::value_type); }
+template <class View> std::size_t bytes_of(const View& view) {
+  return view.extent(0) * sizeof(typename View::value_type);
+}
 
 /// In builds for debugging, what is read before it is written must not pass for a plausible number.
-template <class Exec, class View> void poison([[maybe_unused]] const Exec& space, [[maybe_unused]] const View& view) {
+template <class Exec, class View>
+void poison([[maybe_unused]] const Exec& space, [[maybe_unused]] const View& view) {
 #ifdef EQNN_POISON
   Kokkos::deep_copy(space, view, std::numeric_limits<typename View::value_type>::quiet_NaN());
 #endif
@@ -32,7 +37,8 @@ template <class Exec, class View> void poison([[maybe_unused]] const Exec& space
 /// A host vector on the device: the vector itself where the device is the host.
 template <class S, class T> class Mirror {
 public:
-  Array<S, const T> bring(const typename S::Exec& space, const char* label, const std::vector<T>& values) {
+  Array<S, const T>
+  bring(const typename S::Exec& space, const char* label, const std::vector<T>& values) {
     if constexpr (S::kOnHost) {
       static_cast<void>(space);
       static_cast<void>(label);
@@ -40,18 +46,21 @@ public:
     } else {
       reserve(copy_, label, static_cast<std::int64_t>(values.size()));
       const auto part = Kokkos::subview(copy_, std::make_pair(std::size_t{0}, values.size()));
-      Kokkos::deep_copy(space, part, Kokkos::View<const T*, Kokkos::HostSpace>(values.data(), values.size()));
+      Kokkos::deep_copy(
+          space, part, Kokkos::View<const T*, Kokkos::HostSpace>(values.data(), values.size()));
       return part;
     }
   }
+
   std::size_t bytes() const { return bytes_of(copy_); }
 
 private:
   Array<S, T> copy_;
 };
 
-/// Groups of centres (one team each), chunks of groups (one round of messages each) and, where several threads work, the order in which
-/// messages are gathered. Depends on the edges only, not on the number of threads.
+/// Groups of centres (one team each), chunks of groups (one round of messages each) and, where
+/// several threads work, the order in which messages are gathered. Depends on the edges only, not
+/// on the number of threads.
 class EdgeSchedule {
 public:
   struct Chunk {
@@ -60,8 +69,10 @@ public:
     std::int32_t first_segment = 0, n_segments = 0;
   };
 
-  /// group_edges: a group takes whole centres until it has so many edges. chunk_edges: the same for chunks of groups.
-  void build(const EdgeList& edges, std::int64_t group_edges, std::int64_t chunk_edges, bool gather) {
+  /// group_edges: a group takes whole centres until it has so many edges. chunk_edges: the same for
+  /// chunks of groups.
+  void
+  build(const EdgeList& edges, std::int64_t group_edges, std::int64_t chunk_edges, bool gather) {
     center.resize(static_cast<std::size_t>(edges.n_edges()));
     group.clear();
     chunks.clear();
@@ -71,8 +82,10 @@ public:
     for (std::int32_t i = 0; i < edges.n_centers; ++i) {
       const auto at = static_cast<std::size_t>(i);
       std::fill(center.begin() + edges.begin[at], center.begin() + edges.begin[at + 1], i);
-      const std::int64_t n_open = edges.begin[at] - edges.begin[static_cast<std::size_t>(group.back())];
-      if (i > group.back() && (n_open + edges.begin[at + 1] - edges.begin[at] > group_edges || i - group.back() >= kMostCentersOfGroup)) {
+      const std::int64_t n_open =
+          edges.begin[at] - edges.begin[static_cast<std::size_t>(group.back())];
+      if (i > group.back() && (n_open + edges.begin[at + 1] - edges.begin[at] > group_edges ||
+                               i - group.back() >= kMostCentersOfGroup)) {
         group.push_back(i);
       }
     }
@@ -80,8 +93,10 @@ public:
       group.push_back(edges.n_centers);
     }
     for (std::int32_t g = 0; g < n_groups(); ++g) {
-      const std::int64_t begin = edges.begin[static_cast<std::size_t>(group[static_cast<std::size_t>(g)])];
-      const std::int64_t end = edges.begin[static_cast<std::size_t>(group[static_cast<std::size_t>(g) + 1])];
+      const std::int64_t begin =
+          edges.begin[static_cast<std::size_t>(group[static_cast<std::size_t>(g)])];
+      const std::int64_t end =
+          edges.begin[static_cast<std::size_t>(group[static_cast<std::size_t>(g) + 1])];
       if (chunks.empty() || end - chunks.back().first_edge > chunk_edges) {
         chunks.push_back({g, 0, begin, 0, 0});
       }
@@ -93,9 +108,12 @@ public:
   }
 
   std::int32_t n_groups() const { return static_cast<std::int32_t>(group.size()) - 1; }
+
   std::int64_t end_of(const Chunk& chunk, const EdgeList& edges) const {
-    return edges.begin[static_cast<std::size_t>(group[static_cast<std::size_t>(chunk.first_group + chunk.n_groups)])];
+    return edges.begin[static_cast<std::size_t>(
+        group[static_cast<std::size_t>(chunk.first_group + chunk.n_groups)])];
   }
+
   std::int64_t longest_chunk(const EdgeList& edges) const {
     std::int64_t longest = 0;
     for (const Chunk& chunk : chunks) {
@@ -119,11 +137,16 @@ private:
       for (std::int64_t e = chunk.first_edge; e < end_of(chunk, edges); ++e) {
         segment_edge.push_back(e);
       }
-      const auto source_of = [&](std::int64_t e) { return edges.source[static_cast<std::size_t>(e)]; };
-      std::sort(segment_edge.begin() + first, segment_edge.end(),
-                [&](std::int64_t a, std::int64_t b) { return std::pair(source_of(a), a) < std::pair(source_of(b), b); });
+      const auto source_of = [&](std::int64_t e) {
+        return edges.source[static_cast<std::size_t>(e)];
+      };
+      std::sort(
+          segment_edge.begin() + first, segment_edge.end(), [&](std::int64_t a, std::int64_t b) {
+            return std::pair(source_of(a), a) < std::pair(source_of(b), b);
+          });
       for (auto k = static_cast<std::size_t>(first); k < segment_edge.size(); ++k) {
-        if (k == static_cast<std::size_t>(first) || source_of(segment_edge[k]) != source_of(segment_edge[k - 1])) {
+        if (k == static_cast<std::size_t>(first) ||
+            source_of(segment_edge[k]) != source_of(segment_edge[k - 1])) {
           segment_begin.push_back(static_cast<std::int64_t>(k));
         }
       }

@@ -6,7 +6,8 @@
 
 namespace eqnn {
 
-/// An evaluator's per-atom energy s e_i + b + E0 as its share N s e_i + b + E0 of the total energy of n_atoms atoms.
+/// An evaluator's per-atom energy s e_i + b + E0 as its share N s e_i + b + E0 of the total energy
+/// of n_atoms atoms.
 inline double share_of_mean_per_atom(const EnergyScale& scale,
                                      std::int32_t species,
                                      double energy,

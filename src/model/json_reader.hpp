@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A JSON value together with the place where it stands, so that every complaint names both. Private to src/model.
+// A JSON value together with the place where it stands, so that every complaint names both. Private
+// to src/model.
 #pragma once
 
 #include "base/error.hpp"
+
+#include <nlohmann/json.hpp>
 
 #include <cmath>
 #include <cstdint>
 #include <set>
 #include <string>
-
-#include <nlohmann/json.hpp>
 
 namespace eqnn {
 
@@ -23,7 +24,10 @@ inline nlohmann::json parse_json(const std::string& text, const std::string& whe
       keys.pop_back();
     } else if (event == nlohmann::json::parse_event_t::key) {
       if (!keys.back().insert(parsed.get<std::string>()).second) {
-        fail(where, ": key ", parsed.dump(), " stands twice in one object, expected once. Re-export the model.");
+        fail(where,
+             ": key ",
+             parsed.dump(),
+             " stands twice in one object, expected once. Re-export the model.");
       }
     }
     return true;
@@ -31,7 +35,10 @@ inline nlohmann::json parse_json(const std::string& text, const std::string& whe
   try {
     return nlohmann::json::parse(text, watch);
   } catch (const nlohmann::json::exception& error) {
-    fail(where, ": not valid JSON (", error.what(), "). The file is damaged: copy or export it again.");
+    fail(where,
+         ": not valid JSON (",
+         error.what(),
+         "). The file is damaged: copy or export it again.");
   }
 }
 
@@ -47,7 +54,9 @@ public:
   }
 
   const nlohmann::json& value() const { return *value_; }
+
   const std::string& path() const { return path_; }
+
   bool is_null() const { return value_->is_null(); }
 
   /// Member of an object that must be there.
@@ -65,7 +74,9 @@ public:
     expect_object();
     for (const auto& [key, unused] : value_->items()) {
       if (keys.count(key) == 0) {
-        error("unknown key \"", printable(key), "\". This reader knows format version 1: update eqnn or re-export the model.");
+        error("unknown key \"",
+              printable(key),
+              "\". This reader knows format version 1: update eqnn or re-export the model.");
       }
     }
   }
@@ -116,10 +127,17 @@ public:
   }
 
   std::int32_t integer(std::int64_t low, std::int64_t high) const {
-    const bool fits = value_->is_number_unsigned() ? value_->get<std::uint64_t>() <= static_cast<std::uint64_t>(high)
-                                                   : value_->is_number_integer();
+    const bool fits = value_->is_number_unsigned()
+                          ? value_->get<std::uint64_t>() <= static_cast<std::uint64_t>(high)
+                          : value_->is_number_integer();
     if (!fits || value_->get<std::int64_t>() < low || value_->get<std::int64_t>() > high) {
-      error("found ", printable(value_->dump()), ", expected an integer from ", low, " to ", high, ". Re-export the model.");
+      error("found ",
+            printable(value_->dump()),
+            ", expected an integer from ",
+            low,
+            " to ",
+            high,
+            ". Re-export the model.");
     }
     return static_cast<std::int32_t>(value_->get<std::int64_t>());
   }

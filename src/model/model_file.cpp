@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Format: docs/spec/model_file.md. Everything is checked here, so that nothing later has to doubt a ModelSpec.
+// Format: docs/spec/model_file.md. Everything is checked here, so that nothing later has to doubt a
+// ModelSpec.
 #include "model/model_file.hpp"
 
 #include "base/elements.hpp"
@@ -28,7 +29,8 @@ std::string shape_text(const std::vector<std::int64_t>& shape) {
   return text + "]";
 }
 
-/// Hands out the file's tensors by name, checks them, and knows at the end which were never asked for.
+/// Hands out the file's tensors by name, checks them, and knows at the end which were never asked
+/// for.
 class Weights {
 public:
   Weights(const std::map<std::string, StoredTensor>& tensors, std::string file)
@@ -40,11 +42,15 @@ public:
     const std::string key = name.string();
     const auto found = tensors_.find(key);
     if (found == tensors_.end()) {
-      name.error("tensor \"", JsonReader::printable(key), "\" is not in the file. Re-export the model.");
+      name.error(
+          "tensor \"", JsonReader::printable(key), "\" is not in the file. Re-export the model.");
     }
     const StoredTensor& stored = found->second;
     if (stored.dtype != "F64" && stored.dtype != "F32") {
-      name.error("tensor \"", JsonReader::printable(key), "\" has type ", stored.dtype,
+      name.error("tensor \"",
+                 JsonReader::printable(key),
+                 "\" has type ",
+                 stored.dtype,
                  ", expected F64 or F32. Re-export the model.");
     }
     const auto& shape = stored.tensor.shape;
@@ -53,14 +59,26 @@ public:
       fits = shape[k] > 0 && (expected[k] < 0 || shape[k] == expected[k]);
     }
     if (!fits) {
-      name.error("tensor \"", JsonReader::printable(key), "\" has shape ", shape_text(shape), ", expected ",
-                 shape_text(expected), expected_note(expected), ". Re-export the model.");
+      name.error("tensor \"",
+                 JsonReader::printable(key),
+                 "\" has shape ",
+                 shape_text(shape),
+                 ", expected ",
+                 shape_text(expected),
+                 expected_note(expected),
+                 ". Re-export the model.");
     }
-    const auto bad =
-        std::find_if(stored.tensor.values.begin(), stored.tensor.values.end(), [](double v) { return !std::isfinite(v); });
+    const auto bad = std::find_if(stored.tensor.values.begin(),
+                                  stored.tensor.values.end(),
+                                  [](double v) { return !std::isfinite(v); });
     if (bad != stored.tensor.values.end()) {
-      name.error("tensor \"", JsonReader::printable(key), "\" holds ", *bad, " at flat index ",
-                 bad - stored.tensor.values.begin(), ". The training diverged or the file is damaged: export it again.");
+      name.error("tensor \"",
+                 JsonReader::printable(key),
+                 "\" holds ",
+                 *bad,
+                 " at flat index ",
+                 bad - stored.tensor.values.begin(),
+                 ". The training diverged or the file is damaged: export it again.");
     }
     used_.insert(key);
     return stored.tensor;
@@ -70,7 +88,9 @@ public:
     std::int64_t n_parameters = 0;
     for (const auto& [key, stored] : tensors_) {
       if (used_.count(key) == 0) {
-        fail(file_, ": /graph: tensor \"", JsonReader::printable(key),
+        fail(file_,
+             ": /graph: tensor \"",
+             JsonReader::printable(key),
              "\" is used by no stage. Re-export the model with this version of eqnn.");
       }
       n_parameters += stored.tensor.size();
@@ -80,7 +100,8 @@ public:
 
 private:
   static std::string expected_note(const std::vector<std::int64_t>& expected) {
-    const bool open = std::any_of(expected.begin(), expected.end(), [](std::int64_t n) { return n < 0; });
+    const bool open =
+        std::any_of(expected.begin(), expected.end(), [](std::int64_t n) { return n < 0; });
     return open ? " (-1: any)" : "";
   }
 
@@ -128,13 +149,17 @@ private:
     const std::string op = entry.at("op").string();
     const auto reader = kReaders.find(op);
     if (reader == kReaders.end()) {
-      entry.at("op").error("unknown stage \"", JsonReader::printable(op), "\". Update eqnn, or export with this version.");
+      entry.at("op").error("unknown stage \"",
+                           JsonReader::printable(op),
+                           "\". Update eqnn, or export with this version.");
     }
     Stage stage;
     stage.output = entry.at("output").string();
     if (stage.output.empty() || index_of_.count(stage.output) != 0) {
-      entry.at("output").error("output \"", JsonReader::printable(stage.output),
-                               "\" is empty or made twice, expected a name of its own. Re-export the model.");
+      entry.at("output").error(
+          "output \"",
+          JsonReader::printable(stage.output),
+          "\" is empty or made twice, expected a name of its own. Re-export the model.");
     }
     (this->*reader->second)(entry, stage);
     index_of_[stage.output] = static_cast<StageIndex>(spec_.graph.size());
@@ -149,20 +174,29 @@ private:
     const auto found = index_of_.find(key);
     if (found == index_of_.end()) {
       if (names_in_file_.count(key) != 0) {
-        name.error("\"", JsonReader::printable(key),
-                   "\" is made by this or a later stage, expected an earlier one (the graph has a cycle or is out of order). "
+        name.error("\"",
+                   JsonReader::printable(key),
+                   "\" is made by this or a later stage, expected an earlier one (the graph has a "
+                   "cycle or is out of order). "
                    "Re-export the model.");
       }
-      name.error("\"", JsonReader::printable(key), "\" is the output of no stage. Re-export the model.");
+      name.error(
+          "\"", JsonReader::printable(key), "\" is the output of no stage. Re-export the model.");
     }
     if (spec_.graph[static_cast<std::size_t>(found->second)].kind != kind) {
-      name.error("\"", JsonReader::printable(key), "\" is not ", kind_name, ", as expected here. Re-export the model.");
+      name.error("\"",
+                 JsonReader::printable(key),
+                 "\" is not ",
+                 kind_name,
+                 ", as expected here. Re-export the model.");
     }
     ++n_uses_[static_cast<std::size_t>(found->second)];
     return found->second;
   }
 
-  const Stage& stage_at(StageIndex index) const { return spec_.graph[static_cast<std::size_t>(index)]; }
+  const Stage& stage_at(StageIndex index) const {
+    return spec_.graph[static_cast<std::size_t>(index)];
+  }
 
   StageIndex features(const JsonReader& inputs, const char* key) {
     return input(inputs.at(key), ValueKind::Features, "node features");
@@ -178,7 +212,10 @@ private:
     return input(inputs.at("radial"), ValueKind::Radial, "a radial function");
   }
 
-  static void expect_equal(const JsonReader& where, const char* what, std::int64_t found, std::int64_t expected) {
+  static void expect_equal(const JsonReader& where,
+                           const char* what,
+                           std::int64_t found,
+                           std::int64_t expected) {
     if (found != expected) {
       where.error(what, " is ", found, ", expected ", expected, ". Re-export the model.");
     }
@@ -210,9 +247,13 @@ private:
     stage.channels = static_cast<std::int32_t>(channels);
   }
 
-  std::int64_t checked_channels(const JsonReader& where, const Tensor& weight, std::size_t axis) const {
+  std::int64_t
+  checked_channels(const JsonReader& where, const Tensor& weight, std::size_t axis) const {
     if (weight.shape[axis] > kMaxChannels) {
-      where.error(weight.shape[axis], " channels, expected at most ", kMaxChannels, ". Re-export the model.");
+      where.error(weight.shape[axis],
+                  " channels, expected at most ",
+                  kMaxChannels,
+                  ". Re-export the model.");
     }
     return weight.shape[axis];
   }
@@ -232,7 +273,9 @@ private:
   void edge_matrix(const JsonReader& entry, Stage& stage) {
     allow_attributes(entry, {});
     EdgeMatrixStage op;
-    op.harmonics = input(inputs_of(entry, {"harmonics"}).at("harmonics"), ValueKind::Harmonics, "spherical harmonics");
+    op.harmonics = input(inputs_of(entry, {"harmonics"}).at("harmonics"),
+                         ValueKind::Harmonics,
+                         "spherical harmonics");
     stage.kind = ValueKind::Matrix;
     stage.l_max = stage_at(op.harmonics).l_max;
     const std::int64_t d = components(stage.l_max);
@@ -252,10 +295,12 @@ private:
       }
       if (const JsonReader norm = entry.at("layer_norm"); !norm.is_null()) {
         norm.allow_only({"scale", "shift", "eps"});
-        layer.layer_norm = LayerNorm{weights_.take(norm.at("scale"), {n_out}), weights_.take(norm.at("shift"), {n_out}),
+        layer.layer_norm = LayerNorm{weights_.take(norm.at("scale"), {n_out}),
+                                     weights_.take(norm.at("shift"), {n_out}),
                                      norm.at("eps").positive()};
       }
-      layer.activation = entry.at("activation").word({"none", "silu"}) == "silu" ? Activation::Silu : Activation::None;
+      layer.activation = entry.at("activation").word({"none", "silu"}) == "silu" ? Activation::Silu
+                                                                                 : Activation::None;
       layers.push_back(std::move(layer));
       n_in = n_out;
     }
@@ -279,7 +324,8 @@ private:
     op.basis.amplitude = weights_.take(basis.at("amplitude"), {n});
     for (const double width : op.basis.width.values) {
       if (!(width > 0.0)) {
-        basis.at("width").error("a width of ", width, " Angstrom, expected a positive one. Re-export the model.");
+        basis.at("width").error(
+            "a width of ", width, " Angstrom, expected a positive one. Re-export the model.");
       }
     }
     const JsonReader envelope = entry.at("envelope");
@@ -288,7 +334,8 @@ private:
       op.envelope.kind = EnvelopeKind::Polynomial;
       op.envelope.p = envelope.at("p").number();
       if (!(op.envelope.p >= 2.0)) {
-        envelope.at("p").error("found ", op.envelope.p, ", expected at least 2. Re-export the model.");
+        envelope.at("p").error(
+            "found ", op.envelope.p, ", expected at least 2. Re-export the model.");
       }
     } else {
       envelope.allow_only({"kind"});
@@ -370,7 +417,10 @@ private:
     const JsonReader inputs = inputs_of(entry, {"features", "gates"});
     const GateStage op{features(inputs, "features"), features(inputs, "gates")};
     expect_equal(inputs.at("gates"), "l_max", stage_at(op.gates).l_max, 0);
-    expect_equal(inputs.at("gates"), "channels", stage_at(op.gates).channels, stage_at(op.features).channels);
+    expect_equal(inputs.at("gates"),
+                 "channels",
+                 stage_at(op.gates).channels,
+                 stage_at(op.features).channels);
     make_features(stage, stage_at(op.features).l_max, stage_at(op.features).channels);
     stage.op = op;
   }
@@ -390,15 +440,22 @@ private:
     expect_equal(inputs.at("radial"), "channels", stage_at(op.radial).channels, channels);
     op.heads = entry.at("heads").integer(1, channels);
     if (channels % op.heads != 0) {
-      entry.at("heads").error(op.heads, " heads do not divide ", channels, " channels. Re-export the model.");
+      entry.at("heads").error(
+          op.heads, " heads do not divide ", channels, " channels. Re-export the model.");
     }
     op.negative_slope = entry.at("negative_slope").number();
     op.eps = entry.at("eps").number();
     if (!(op.eps >= 0.0)) {
       entry.at("eps").error("found ", op.eps, ", expected 0 or more. Re-export the model.");
     }
-    const JsonReader weights = weights_of(entry, {"logit_weight", "logit_bias", "logit_vector", "value_weight", "value_bias",
-                                                  "gate_weight", "gate_bias"});
+    const JsonReader weights = weights_of(entry,
+                                          {"logit_weight",
+                                           "logit_bias",
+                                           "logit_vector",
+                                           "value_weight",
+                                           "value_bias",
+                                           "gate_weight",
+                                           "gate_bias"});
     op.logit_weight = weights_.take(weights.at("logit_weight"), {channels, channels});
     op.logit_bias = weights_.take(weights.at("logit_bias"), {channels});
     op.logit_vector = weights_.take(weights.at("logit_vector"), {op.heads, channels / op.heads});
@@ -416,10 +473,14 @@ private:
     ReadoutStage op;
     op.features = features(inputs_of(entry, {"features"}), "features");
     op.layers = layers(entry.at("layers"), stage_at(op.features).channels);
-    expect_equal(entry.at("layers"), "the last layer's number of outputs", op.layers.back().weight.shape[0], 1);
+    expect_equal(entry.at("layers"),
+                 "the last layer's number of outputs",
+                 op.layers.back().weight.shape[0],
+                 1);
     for (const auto& layer : op.layers) {
       if (layer.layer_norm) {
-        entry.at("layers").error("layer_norm in a readout, expected null: this version has none there. Re-export the model.");
+        entry.at("layers").error("layer_norm in a readout, expected null: this version has none "
+                                 "there. Re-export the model.");
       }
     }
     stage.kind = ValueKind::Scalar;
@@ -433,7 +494,8 @@ private:
     const DirectForcesStage op{features(inputs, "features")};
     expect_equal(inputs.at("features"), "channels", stage_at(op.features).channels, 1);
     if (stage_at(op.features).l_max < 1) {
-      inputs.at("features").error("l_max is 0, expected at least 1 (forces are vectors). Re-export the model.");
+      inputs.at("features")
+          .error("l_max is 0, expected at least 1 (forces are vectors). Re-export the model.");
     }
     stage.kind = ValueKind::Forces;
     stage.op = op;
@@ -464,15 +526,21 @@ private:
       n_energy += kind == ValueKind::Energy ? 1 : 0;
       n_direct += kind == ValueKind::Forces ? 1 : 0;
       if (n_uses_[k] == 0 && kind != ValueKind::Energy && kind != ValueKind::Forces) {
-        graph.error("output \"", JsonReader::printable(spec_.graph[k].output), "\" is used by no stage. Re-export the model.");
+        graph.error("output \"",
+                    JsonReader::printable(spec_.graph[k].output),
+                    "\" is used by no stage. Re-export the model.");
       }
     }
     expect_equal(graph, "the number of energy stages", n_energy, 1);
     if (spec_.graph.back().kind != ValueKind::Energy) {
-      graph.error("the last stage is \"", JsonReader::printable(spec_.graph.back().output),
+      graph.error("the last stage is \"",
+                  JsonReader::printable(spec_.graph.back().output),
                   "\", expected the energy. Re-export the model.");
     }
-    expect_equal(graph, "the number of direct_forces stages", n_direct, spec_.forces == ForceKind::Direct ? 1 : 0);
+    expect_equal(graph,
+                 "the number of direct_forces stages",
+                 n_direct,
+                 spec_.forces == ForceKind::Direct ? 1 : 0);
   }
 
   ModelSpec& spec_;
@@ -482,22 +550,41 @@ private:
   std::vector<std::int64_t> n_uses_;
 };
 
-void expect_word(const JsonReader& object, const char* key, const char* word) { (void)object.at(key).word({word}); }
+void expect_word(const JsonReader& object, const char* key, const char* word) {
+  (void)object.at(key).word({word});
+}
 
 void read_header(const JsonReader& document, ModelSpec& spec) {
   // The version first: a later format may have other keys.
   const JsonReader version = document.at("format_version");
   if (!version.value().is_number_integer() || version.value() != kFormatVersion) {
-    version.error("format version ", JsonReader::printable(version.value().dump()), ", this reader knows ", kFormatVersion,
+    version.error("format version ",
+                  JsonReader::printable(version.value().dump()),
+                  ", this reader knows ",
+                  kFormatVersion,
                   ". Update eqnn, or export the model with this version.");
   }
-  document.allow_only({"format_version", "family", "species", "cutoff", "units", "spherical_harmonics", "parity",
-                       "equivariance", "energy", "forces", "graph", "self_test", "provenance"});
+  document.allow_only({"format_version",
+                       "family",
+                       "species",
+                       "cutoff",
+                       "units",
+                       "spherical_harmonics",
+                       "parity",
+                       "equivariance",
+                       "energy",
+                       "forces",
+                       "graph",
+                       "self_test",
+                       "provenance"});
   spec.family = document.at("family").string();
   for (const auto& species : document.at("species").elements()) {
     spec.species.push_back(species.integer(1, kHeaviestElement));
     if (spec.species.size() > 1 && spec.species.back() <= spec.species[spec.species.size() - 2]) {
-      species.error("atomic number ", spec.species.back(), " after ", spec.species[spec.species.size() - 2],
+      species.error("atomic number ",
+                    spec.species.back(),
+                    " after ",
+                    spec.species[spec.species.size() - 2],
                     ", expected increasing numbers. Re-export the model.");
     }
   }
@@ -525,7 +612,8 @@ void read_header(const JsonReader& document, ModelSpec& spec) {
   spec.exactly_equivariant = equivariance.at("exact").boolean();
   spec.equivariance_defect = equivariance.at("defect").number();
   if (!(spec.equivariance_defect >= 0.0)) {
-    equivariance.at("defect").error("found ", spec.equivariance_defect, ", expected 0 or more. Re-export the model.");
+    equivariance.at("defect").error(
+        "found ", spec.equivariance_defect, ", expected 0 or more. Re-export the model.");
   }
 
   const JsonReader energy = document.at("energy");
@@ -539,11 +627,17 @@ void read_header(const JsonReader& document, ModelSpec& spec) {
     spec.energy.reference.push_back(reference.number());
   }
   if (spec.energy.reference.size() != spec.species.size()) {
-    energy.at("reference").error(spec.energy.reference.size(), " energies for ", spec.species.size(),
-                                 " species. Re-export the model.");
+    energy.at("reference")
+        .error(spec.energy.reference.size(),
+               " energies for ",
+               spec.species.size(),
+               " species. Re-export the model.");
   }
-  spec.energy.isolated_atoms_are_zero = energy.at("isolated_atoms").word({"zero", "network"}) == "zero";
-  spec.forces = document.at("forces").word({"gradient", "direct"}) == "direct" ? ForceKind::Direct : ForceKind::Gradient;
+  spec.energy.isolated_atoms_are_zero =
+      energy.at("isolated_atoms").word({"zero", "network"}) == "zero";
+  spec.forces = document.at("forces").word({"gradient", "direct"}) == "direct"
+                    ? ForceKind::Direct
+                    : ForceKind::Gradient;
 
   const JsonReader provenance = document.at("provenance");
   for (const char* key : {"upstream", "exporter", "data", "level_of_theory", "licence"}) {
@@ -594,17 +688,21 @@ SelfTest read_self_test(const JsonReader& entry, const ModelSpec& spec) {
   test.name = entry.at("name").string();
   for (const auto& number : entry.at("numbers").elements()) {
     test.numbers.push_back(number.integer(1, kHeaviestElement));
-    if (std::find(spec.species.begin(), spec.species.end(), test.numbers.back()) == spec.species.end()) {
-      number.error("the model has no ", element_symbol(test.numbers.back()), ". Re-export the model.");
+    if (std::find(spec.species.begin(), spec.species.end(), test.numbers.back()) ==
+        spec.species.end()) {
+      number.error(
+          "the model has no ", element_symbol(test.numbers.back()), ". Re-export the model.");
     }
   }
   test.positions = vectors(entry.at("positions"), test.numbers.size());
   if (!entry.at("cell").is_null()) {
     test.cell = matrix3(entry.at("cell"));
     const auto& h = *test.cell;
-    const double volume = h[0] * (h[4] * h[8] - h[5] * h[7]) - h[1] * (h[3] * h[8] - h[5] * h[6]) + h[2] * (h[3] * h[7] - h[4] * h[6]);
+    const double volume = h[0] * (h[4] * h[8] - h[5] * h[7]) - h[1] * (h[3] * h[8] - h[5] * h[6]) +
+                          h[2] * (h[3] * h[7] - h[4] * h[6]);
     if (!(std::abs(volume) > 1e-3)) {
-      entry.at("cell").error("the cell's volume is ", volume, " A^3, expected above 0.001. Re-export the model.");
+      entry.at("cell").error(
+          "the cell's volume is ", volume, " A^3, expected above 0.001. Re-export the model.");
     }
   }
   test.energy = entry.at("energy").number();
@@ -634,7 +732,8 @@ std::string model_hash(const Safetensors& content) {
 ModelSpec interpret_model(const Safetensors& content, const std::string& name) {
   ModelSpec spec;
   spec.file = name;
-  const nlohmann::json json = parse_json(content.metadata.at("eqnn"), name + ": /__metadata__/eqnn");
+  const nlohmann::json json =
+      parse_json(content.metadata.at("eqnn"), name + ": /__metadata__/eqnn");
   const JsonReader document(json, name, "");
   read_header(document, spec);
   Weights weights(content.tensors, name);
@@ -654,18 +753,28 @@ ModelSpec parse_model(const std::string& bytes, const std::string& name) {
   const Safetensors content = parse_safetensors(bytes, name);
   for (const char* key : {"eqnn", "eqnn_sha256"}) {
     if (content.metadata.count(key) == 0) {
-      fail(name, ": /__metadata__: key \"", key, "\" is missing: not a model of eqnn. Make one with `eqnn export`.");
+      fail(name,
+           ": /__metadata__: key \"",
+           key,
+           "\" is missing: not a model of eqnn. Make one with `eqnn export`.");
     }
   }
   for (const auto& [key, unused] : content.metadata) {
     if (key != "eqnn" && key != "eqnn_sha256") {
-      fail(name, ": /__metadata__: unknown key \"", JsonReader::printable(key), "\". Re-export the model.");
+      fail(name,
+           ": /__metadata__: unknown key \"",
+           JsonReader::printable(key),
+           "\". Re-export the model.");
     }
   }
   const std::string hash = model_hash(content);
   if (const std::string& stated = content.metadata.at("eqnn_sha256"); stated != hash) {
-    fail(name, ": /__metadata__/eqnn_sha256: the content has SHA-256 ", hash, ", the file states ",
-         JsonReader::printable(stated), ".\nThe file was damaged or edited: copy or export it again.");
+    fail(name,
+         ": /__metadata__/eqnn_sha256: the content has SHA-256 ",
+         hash,
+         ", the file states ",
+         JsonReader::printable(stated),
+         ".\nThe file was damaged or edited: copy or export it again.");
   }
   ModelSpec spec = interpret_model(content, name);
   spec.sha256 = hash;

@@ -9,16 +9,19 @@
 
 namespace eqnn {
 
-/// Reads and validates a file. Whatever is wrong throws Error with the file's name, the JSON path and the cure.
+/// Reads and validates a file. Whatever is wrong throws Error with the file's name, the JSON path
+/// and the cure.
 ModelSpec read_model(const std::string& path);
 
 /// The same from memory; `name` stands in messages.
 ModelSpec parse_model(const std::string& bytes, const std::string& name);
 
-/// SHA-256 of everything that a file says, as docs/spec/model_file.md defines it. @pre metadata has the key "eqnn"
+/// SHA-256 of everything that a file says, as docs/spec/model_file.md defines it. @pre metadata has
+/// the key "eqnn"
 std::string model_hash(const Safetensors& content);
 
-/// Everything of parse_model but the hash: for tools that make or fuzz files. @pre metadata has the key "eqnn"
+/// Everything of parse_model but the hash: for tools that make or fuzz files. @pre metadata has the
+/// key "eqnn"
 ModelSpec interpret_model(const Safetensors& content, const std::string& name);
 
 } // namespace eqnn

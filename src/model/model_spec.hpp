@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What a model file says, as plain structs. Names and formulas: docs/spec/model_file.md. No behaviour here.
+// What a model file says, as plain structs. Names and formulas: docs/spec/model_file.md. No
+// behaviour here.
 #pragma once
 
 #include <array>
@@ -149,9 +150,9 @@ enum class ForceKind { Gradient, Direct };
 
 struct EnergyScale {
   EnergySemantics semantics = EnergySemantics::Extensive;
-  double scale = 1.0, shift = 0.0;         ///< eV
-  std::vector<double> reference;           ///< [n_species] eV
-  bool isolated_atoms_are_zero = false;    ///< e_i = 0 for an atom without neighbours
+  double scale = 1.0, shift = 0.0;      ///< eV
+  std::vector<double> reference;        ///< [n_species] eV
+  bool isolated_atoms_are_zero = false; ///< e_i = 0 for an atom without neighbours
 };
 
 struct SelfTest {

@@ -35,20 +35,27 @@ constexpr std::array<DtypeTraits, 5> kDtypes{{{"F64", 8, widen<double>},
                                               {"I32", 4, widen<std::int32_t>},
                                               {"BOOL", 1, widen<std::uint8_t>}}};
 
-StoredTensor read_tensor(const JsonReader& entry, const std::string& bytes, std::uint64_t data_begin) {
+StoredTensor
+read_tensor(const JsonReader& entry, const std::string& bytes, std::uint64_t data_begin) {
   entry.allow_only({"dtype", "shape", "data_offsets"});
   StoredTensor stored;
   stored.dtype = entry.at("dtype").string();
-  const auto* const dtype =
-      std::find_if(kDtypes.begin(), kDtypes.end(), [&](const DtypeTraits& d) { return stored.dtype == d.name; });
+  const auto* const dtype = std::find_if(
+      kDtypes.begin(), kDtypes.end(), [&](const DtypeTraits& d) { return stored.dtype == d.name; });
   if (dtype == kDtypes.end()) {
-    entry.error("type ", JsonReader::printable(stored.dtype), ", expected F64 or F32. Re-export the model.");
+    entry.error("type ",
+                JsonReader::printable(stored.dtype),
+                ", expected F64 or F32. Re-export the model.");
   }
   std::uint64_t n_bytes = dtype->size;
   for (const auto& extent : entry.at("shape").elements()) {
-    const auto n = static_cast<std::uint64_t>(extent.integer(0, std::numeric_limits<std::int32_t>::max()));
+    const auto n =
+        static_cast<std::uint64_t>(extent.integer(0, std::numeric_limits<std::int32_t>::max()));
     if (n != 0 && n_bytes > bytes.size() / n) {
-      entry.error("shape ", entry.at("shape").value().dump().substr(0, 60), " is larger than the file of ", bytes.size(),
+      entry.error("shape ",
+                  entry.at("shape").value().dump().substr(0, 60),
+                  " is larger than the file of ",
+                  bytes.size(),
                   " bytes. The file is damaged: copy or export it again.");
     }
     n_bytes *= n;
@@ -56,20 +63,30 @@ StoredTensor read_tensor(const JsonReader& entry, const std::string& bytes, std:
   }
   const auto offsets = entry.at("data_offsets").elements();
   if (offsets.size() != 2) {
-    entry.error("data_offsets has ", offsets.size(), " numbers, expected 2. The file is damaged: copy or export it again.");
+    entry.error("data_offsets has ",
+                offsets.size(),
+                " numbers, expected 2. The file is damaged: copy or export it again.");
   }
   constexpr std::int64_t kMaxOffset = std::numeric_limits<std::int64_t>::max() / 2;
   std::array<std::uint64_t, 2> range{};
   for (std::size_t k = 0; k < 2; ++k) {
     const auto& offset = offsets[k].value();
-    if (!offset.is_number_unsigned() || offset.get<std::uint64_t>() > static_cast<std::uint64_t>(kMaxOffset)) {
+    if (!offset.is_number_unsigned() ||
+        offset.get<std::uint64_t>() > static_cast<std::uint64_t>(kMaxOffset)) {
       offsets[k].error("not a byte offset. The file is damaged: copy or export it again.");
     }
     range[k] = offset.get<std::uint64_t>();
   }
   const std::uint64_t n_data = bytes.size() - data_begin;
   if (range[0] > range[1] || range[1] > n_data || range[1] - range[0] != n_bytes) {
-    entry.error("bytes ", range[0], " to ", range[1], " of ", n_data, ", expected ", n_bytes,
+    entry.error("bytes ",
+                range[0],
+                " to ",
+                range[1],
+                " of ",
+                n_data,
+                ", expected ",
+                n_bytes,
                 " bytes. The file is truncated or damaged: copy or export it again.");
   }
   stored.bytes = bytes.substr(data_begin + range[0], n_bytes);
@@ -85,11 +102,17 @@ Safetensors parse_safetensors(const std::string& bytes, const std::string& name)
   if (bytes.size() >= kLengthBytes) {
     std::memcpy(&n_header, bytes.data(), kLengthBytes);
   }
-  if (bytes.size() < kLengthBytes || n_header > kLongestHeader || n_header > bytes.size() - kLengthBytes) {
-    fail(name, ": ", bytes.size(), " bytes with a header of ", n_header,
+  if (bytes.size() < kLengthBytes || n_header > kLongestHeader ||
+      n_header > bytes.size() - kLengthBytes) {
+    fail(name,
+         ": ",
+         bytes.size(),
+         " bytes with a header of ",
+         n_header,
          ": not a safetensors file, or truncated. Copy or export the model again.");
   }
-  const nlohmann::json header = parse_json(bytes.substr(kLengthBytes, n_header), name + ": safetensors header");
+  const nlohmann::json header =
+      parse_json(bytes.substr(kLengthBytes, n_header), name + ": safetensors header");
   const JsonReader reader(header, name, "");
   if (!header.is_object()) {
     reader.error("the safetensors header is no JSON object. Copy or export the model again.");
@@ -102,7 +125,9 @@ Safetensors parse_safetensors(const std::string& bytes, const std::string& name)
         entry.error("no JSON object. The file is damaged: copy or export it again.");
       }
       for (const auto& [meta_key, meta_value] : value.items()) {
-        content.metadata[meta_key] = JsonReader(meta_value, name, "/__metadata__/" + JsonReader::printable(meta_key)).string();
+        content.metadata[meta_key] =
+            JsonReader(meta_value, name, "/__metadata__/" + JsonReader::printable(meta_key))
+                .string();
       }
     } else {
       content.tensors[key] = read_tensor(entry, bytes, kLengthBytes + n_header);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The safetensors container: 8 bytes of length, a JSON header, the tensors' bytes. https://github.com/huggingface/safetensors
+// The safetensors container: 8 bytes of length, a JSON header, the tensors' bytes.
+// https://github.com/huggingface/safetensors
 #pragma once
 
 #include "model/model_spec.hpp"

@@ -36,8 +36,10 @@ Coupling reordered(const EdgeMatrixStage& stage) {
 }
 
 /// Index of `item` in `list`, appended if no equal one is there.
-template <class Item, class Equal> std::int32_t add_once(std::vector<Item>& list, Item item, Equal equal) {
-  const auto found = std::find_if(list.begin(), list.end(), [&](const Item& other) { return equal(item, other); });
+template <class Item, class Equal>
+std::int32_t add_once(std::vector<Item>& list, Item item, Equal equal) {
+  const auto found =
+      std::find_if(list.begin(), list.end(), [&](const Item& other) { return equal(item, other); });
   const auto index = static_cast<std::int32_t>(found - list.begin());
   if (found == list.end()) {
     list.push_back(std::move(item));
@@ -89,13 +91,20 @@ private:
   void lower(const SphericalHarmonicsStage&) {} // recomputed from the edge vector wherever needed
 
   void lower(const EdgeMatrixStage& op) {
-    value_of_[current_] = add_once(plan_.couplings, reordered(op), [](const Coupling& a, const Coupling& b) { return a.values == b.values; });
+    value_of_[current_] =
+        add_once(plan_.couplings, reordered(op), [](const Coupling& a, const Coupling& b) {
+          return a.values == b.values;
+        });
   }
 
   void lower(const RadialStage& op) {
-    value_of_[current_] = add_once(plan_.radials, tabulate(op, model_.cutoff, options_), [](const RadialTable& a, const RadialTable& b) {
-      return a.n_intervals == b.n_intervals && a.channels == b.channels && a.coefficients == b.coefficients;
-    });
+    value_of_[current_] = add_once(plan_.radials,
+                                   tabulate(op, model_.cutoff, options_),
+                                   [](const RadialTable& a, const RadialTable& b) {
+                                     return a.n_intervals == b.n_intervals &&
+                                            a.channels == b.channels &&
+                                            a.coefficients == b.coefficients;
+                                   });
   }
 
   void lower(const SpeciesEmbeddingStage& op) {
@@ -106,7 +115,8 @@ private:
   void lower(const DegreeEmbeddingStage& op) {
     // W (sum over edges): the channel mixing moves from the edges to the nodes.
     const eqnn::Stage& s = stage(current_);
-    const ValueId sum = new_value(s.output + ".sum", (s.l_max + 1) * (s.l_max + 1), stage(op.radial).channels);
+    const ValueId sum =
+        new_value(s.output + ".sum", (s.l_max + 1) * (s.l_max + 1), stage(op.radial).channels);
     plan_.stages.emplace_back(NeighborSum{sum, value_of_.at(op.matrix), value_of_.at(op.radial)});
     Linear linear;
     linear.out = output();
@@ -124,7 +134,8 @@ private:
 
   void lower(const EquivariantNormStage& op) {
     const ValueId out = output();
-    plan_.stages.emplace_back(Norm{out, input(op.features), op.eps, op.scale.values, op.shift.values});
+    plan_.stages.emplace_back(
+        Norm{out, input(op.features), op.eps, op.scale.values, op.shift.values});
   }
 
   void lower(const LinearStage& op) {
@@ -172,14 +183,17 @@ private:
       dense.n_out = static_cast<std::int32_t>(layer.weight.shape[0]);
       dense.n_in = static_cast<std::int32_t>(layer.weight.shape[1]);
       dense.weight = layer.weight.values;
-      dense.bias = layer.bias ? layer.bias->values : std::vector<double>(static_cast<std::size_t>(dense.n_out), 0.0);
+      dense.bias = layer.bias ? layer.bias->values
+                              : std::vector<double>(static_cast<std::size_t>(dense.n_out), 0.0);
       dense.silu = layer.activation == Activation::Silu;
       readout.layers.push_back(std::move(dense));
     }
     plan_.stages.emplace_back(std::move(readout));
   }
 
-  void lower(const DirectForcesStage& op) { plan_.stages.emplace_back(DirectForces{input(op.features)}); }
+  void lower(const DirectForcesStage& op) {
+    plan_.stages.emplace_back(DirectForces{input(op.features)});
+  }
 
   void lower(const EnergyStage&) {} // every readout adds to the atom's energy
 
@@ -187,31 +201,45 @@ private:
   const Options& options_;
   Plan plan_;
   StageIndex current_ = 0;
-  std::map<StageIndex, std::int32_t> value_of_; ///< value, coupling or radial that a stage of the model became
+  /// value, coupling or radial that a stage of the model became
+  std::map<StageIndex, std::int32_t> value_of_;
 };
 
 /// In the order in which the stage's adjoint writes them.
 std::vector<Input*> inputs_of(Stage& stage) {
   struct Lister {
     std::vector<Input*> operator()(Embedding&) const { return {}; }
+
     std::vector<Input*> operator()(NeighborSum&) const { return {}; }
+
     std::vector<Input*> operator()(Linear& s) const { return {&s.in, &s.residual}; }
+
     std::vector<Input*> operator()(Add& s) const { return {&s.a, &s.b}; }
+
     std::vector<Input*> operator()(Norm& s) const { return {&s.in}; }
+
     std::vector<Input*> operator()(Gate& s) const { return {&s.features, &s.gates}; }
+
     std::vector<Input*> operator()(Attention& s) const { return {&s.source, &s.center}; }
+
     std::vector<Input*> operator()(Readout& s) const { return {&s.in}; }
+
     std::vector<Input*> operator()(DirectForces& s) const { return {&s.in}; }
   };
+
   auto inputs = std::visit(Lister{}, stage);
-  inputs.erase(std::remove_if(inputs.begin(), inputs.end(), [](const Input* in) { return in->value == kNoValue; }), inputs.end());
+  inputs.erase(std::remove_if(inputs.begin(),
+                              inputs.end(),
+                              [](const Input* in) { return in->value == kNoValue; }),
+               inputs.end());
   return inputs;
 }
 
 ValueId output_of(const Stage& stage) {
   return std::visit(
       [](const auto& s) -> ValueId {
-        if constexpr (std::is_same_v<std::decay_t<decltype(s)>, Readout> || std::is_same_v<std::decay_t<decltype(s)>, DirectForces>) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(s)>, Readout> ||
+                      std::is_same_v<std::decay_t<decltype(s)>, DirectForces>) {
           return kNoValue;
         } else {
           return s.out;
@@ -237,7 +265,8 @@ std::vector<ValueId> needed_by_adjoint(const Stage& stage) {
   return {};
 }
 
-/// The time for which something must stay in memory. Stage k runs forward at time k and in reverse at 2n - 1 - k.
+/// The time for which something must stay in memory. Stage k runs forward at time k and in reverse
+/// at 2n - 1 - k.
 struct Lifetime {
   std::int64_t begin = -1, end = -1;
   std::int64_t width = 0;
@@ -252,7 +281,9 @@ struct Lifetime {
 
 /// Greedy colouring of intervals in order of their begin.
 void assign_buffers(std::vector<Lifetime> lifetimes, std::vector<Buffer>& buffers) {
-  std::stable_sort(lifetimes.begin(), lifetimes.end(), [](const Lifetime& a, const Lifetime& b) { return a.begin < b.begin; });
+  std::stable_sort(lifetimes.begin(), lifetimes.end(), [](const Lifetime& a, const Lifetime& b) {
+    return a.begin < b.begin;
+  });
   std::vector<std::int64_t> free_from; // per buffer: the first time at which it is free
   for (const Lifetime& life : lifetimes) {
     std::size_t best = buffers.size();
@@ -275,7 +306,9 @@ void assign_buffers(std::vector<Lifetime> lifetimes, std::vector<Buffer>& buffer
 
 } // namespace
 
-Plan lower(const ModelSpec& model, const Options& options) { return Lowering(model, options).run(); }
+Plan lower(const ModelSpec& model, const Options& options) {
+  return Lowering(model, options).run();
+}
 
 void fuse_residuals(Plan& plan) {
   std::vector<int> n_uses(plan.values.size(), 0);
@@ -289,14 +322,20 @@ void fuse_residuals(Plan& plan) {
     const auto* add = std::get_if<Add>(&stage);
     bool done = false;
     if (add != nullptr) {
-      for (const auto& [term, other] : {std::pair{add->a.value, add->b.value}, std::pair{add->b.value, add->a.value}}) {
-        const auto producer = std::find_if(fused.begin(), fused.end(), [&, t = term](const Stage& s) { return output_of(s) == t; });
+      for (const auto& [term, other] :
+           {std::pair{add->a.value, add->b.value}, std::pair{add->b.value, add->a.value}}) {
+        const auto producer =
+            std::find_if(fused.begin(), fused.end(), [&, t = term](const Stage& s) {
+              return output_of(s) == t;
+            });
         auto* linear = producer == fused.end() ? nullptr : std::get_if<Linear>(&*producer);
-        if (!done && linear != nullptr && linear->residual.value == kNoValue && n_uses[static_cast<std::size_t>(term)] == 1 && term != other) {
+        if (!done && linear != nullptr && linear->residual.value == kNoValue &&
+            n_uses[static_cast<std::size_t>(term)] == 1 && term != other) {
           Linear with_residual = std::move(*linear);
           with_residual.residual = {other, Write::Add};
           with_residual.out = add->out;
-          fused.erase(producer); // and stands where the addition stood, after everything that makes the other term
+          // and stands where the addition stood, after everything that makes the other term
+          fused.erase(producer);
           fused.emplace_back(std::move(with_residual));
           done = true;
         }
@@ -315,7 +354,8 @@ void schedule(Plan& plan, std::int32_t channel_multiple) {
   std::vector<Lifetime> adjoints(plan.values.size());
   for (std::size_t v = 0; v < plan.values.size(); ++v) {
     NodeValue& value = plan.values[v];
-    const std::int64_t width = std::int64_t{value.components} * padded(value.channels, channel_multiple);
+    const std::int64_t width =
+        std::int64_t{value.components} * padded(value.channels, channel_multiple);
     values[v].width = adjoints[v].width = width;
     values[v].on_ghosts = adjoints[v].on_ghosts = value.on_ghosts;
     values[v].buffer = &value.buffer;
@@ -346,7 +386,10 @@ void schedule(Plan& plan, std::int32_t channel_multiple) {
   }
   std::vector<Lifetime> all;
   for (const auto& lifetimes : {values, adjoints}) {
-    std::copy_if(lifetimes.begin(), lifetimes.end(), std::back_inserter(all), [](const Lifetime& life) { return life.begin >= 0; });
+    std::copy_if(lifetimes.begin(),
+                 lifetimes.end(),
+                 std::back_inserter(all),
+                 [](const Lifetime& life) { return life.begin >= 0; });
   }
   plan.buffers.clear();
   assign_buffers(all, plan.buffers);

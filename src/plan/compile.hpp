@@ -11,25 +11,31 @@ struct Options {
   /// Largest error of the radial tables, relative to the function's largest value.
   double radial_tolerance = 4e-15;
   std::int32_t radial_degree = 9;
-  /// Channels are padded with zeros to a multiple of this (the SIMD width); buffers are sized accordingly.
+  /// Channels are padded with zeros to a multiple of this (the SIMD width); buffers are sized
+  /// accordingly.
   std::int32_t channel_multiple = 1;
 };
 
 /// lower -> fuse_residuals -> schedule
 Plan compile(const ModelSpec& model, const Options& options);
 
-/// Each stage of the model as a stage of the plan; equal couplings and equal radial functions are stored once.
+/// Each stage of the model as a stage of the plan; equal couplings and equal radial functions are
+/// stored once.
 Plan lower(const ModelSpec& model, const Options& options);
 
 /// a + W b becomes one stage, where W b is used by nothing else.
 void fuse_residuals(Plan& plan);
 
-/// Decides who overwrites and who adds adjoints, and gives values and adjoints buffers so that those alive together never share one.
+/// Decides who overwrites and who adds adjoints, and gives values and adjoints buffers so that
+/// those alive together never share one.
 void schedule(Plan& plan, std::int32_t channel_multiple);
 
-/// Throws Error where the tolerance is out of reach (a function that varies within 1/4096 of the cutoff).
+/// Throws Error where the tolerance is out of reach (a function that varies within 1/4096 of the
+/// cutoff).
 RadialTable tabulate(const RadialStage& radial, double cutoff, const Options& options);
 
-inline std::int32_t padded(std::int32_t channels, std::int32_t multiple) { return (channels + multiple - 1) / multiple * multiple; }
+inline std::int32_t padded(std::int32_t channels, std::int32_t multiple) {
+  return (channels + multiple - 1) / multiple * multiple;
+}
 
 } // namespace eqnn::plan

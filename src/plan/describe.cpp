@@ -12,21 +12,36 @@ public:
       : plan_(plan) {}
 
   std::string operator()(const Embedding& s) const { return out(s.out) + "species embedding"; }
+
   std::string operator()(const NeighborSum& s) const {
-    return out(s.out) + "sum over neighbours, matrix " + std::to_string(s.matrix) + ", radial " + std::to_string(s.radial);
+    return out(s.out) + "sum over neighbours, matrix " + std::to_string(s.matrix) + ", radial " +
+           std::to_string(s.radial);
   }
+
   std::string operator()(const Linear& s) const {
-    return out(s.out) + "linear of " + in(s.in) + (s.residual.value == kNoValue ? "" : " + " + in(s.residual)) +
+    return out(s.out) + "linear of " + in(s.in) +
+           (s.residual.value == kNoValue ? "" : " + " + in(s.residual)) +
            (s.bias_per_neighbor ? ", bias per neighbour" : "");
   }
+
   std::string operator()(const Add& s) const { return out(s.out) + in(s.a) + " + " + in(s.b); }
-  std::string operator()(const Norm& s) const { return out(s.out) + "equivariant norm of " + in(s.in); }
-  std::string operator()(const Gate& s) const { return out(s.out) + "gate of " + in(s.features) + " by " + in(s.gates); }
-  std::string operator()(const Attention& s) const {
-    return out(s.out) + "edge attention of source " + in(s.source) + ", center " + in(s.center) + ", matrix " +
-           std::to_string(s.matrix) + ", radial " + std::to_string(s.radial) + ", " + std::to_string(s.heads) + " heads";
+
+  std::string operator()(const Norm& s) const {
+    return out(s.out) + "equivariant norm of " + in(s.in);
   }
+
+  std::string operator()(const Gate& s) const {
+    return out(s.out) + "gate of " + in(s.features) + " by " + in(s.gates);
+  }
+
+  std::string operator()(const Attention& s) const {
+    return out(s.out) + "edge attention of source " + in(s.source) + ", center " + in(s.center) +
+           ", matrix " + std::to_string(s.matrix) + ", radial " + std::to_string(s.radial) + ", " +
+           std::to_string(s.heads) + " heads";
+  }
+
   std::string operator()(const Readout& s) const { return "energy += readout of " + in(s.in); }
+
   std::string operator()(const DirectForces& s) const { return "forces = vectors of " + in(s.in); }
 
 private:
@@ -34,9 +49,11 @@ private:
 
   std::string out(ValueId v) const {
     const NodeValue& x = value(v);
-    return x.name + " [" + std::to_string(x.components) + ", " + std::to_string(x.channels) + "] in " +
-           std::to_string(x.buffer) + "/" + std::to_string(x.adjoint_buffer) + (x.on_ghosts ? ", with ghosts" : "") + " = ";
+    return x.name + " [" + std::to_string(x.components) + ", " + std::to_string(x.channels) +
+           "] in " + std::to_string(x.buffer) + "/" + std::to_string(x.adjoint_buffer) +
+           (x.on_ghosts ? ", with ghosts" : "") + " = ";
   }
+
   std::string in(const Input& input) const {
     return value(input.value).name + (input.adjoint == Write::Add ? " (+=)" : " (=)");
   }
@@ -50,8 +67,8 @@ std::string describe(const Plan& plan) {
   std::ostringstream text;
   for (std::size_t k = 0; k < plan.radials.size(); ++k) {
     const RadialTable& table = plan.radials[k];
-    text << "radial " << k << ": " << table.n_intervals << " intervals of degree " << table.degree << ", " << table.channels
-         << " channels, relative error " << table.error << "\n";
+    text << "radial " << k << ": " << table.n_intervals << " intervals of degree " << table.degree
+         << ", " << table.channels << " channels, relative error " << table.error << "\n";
   }
   for (std::size_t k = 0; k < plan.couplings.size(); ++k) {
     text << "matrix " << k << ": " << plan.couplings[k].components << " components\n";

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What will be executed: flat tables in double, stages in order, buffers assigned. Names no architecture. Made by compile().
+// What will be executed: flat tables in double, stages in order, buffers assigned. Names no
+// architecture. Made by compile().
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,8 @@ namespace eqnn::plan {
 using ValueId = std::int32_t;
 inline constexpr ValueId kNoValue = -1;
 
-/// Node features [node, components, channels] and, during the reverse pass, their adjoint. Values with the same buffer are never alive together.
+/// Node features [node, components, channels] and, during the reverse pass, their adjoint. Values
+/// with the same buffer are never alive together.
 struct NodeValue {
   std::string name;
   std::int32_t components = 0;
@@ -31,17 +33,19 @@ struct Input {
   Write adjoint = Write::Add;
 };
 
-/// Piecewise polynomial of all channels of a radial function on [0, cutoff]: on interval n of n_intervals equal ones,
-/// w_c(r) = sum_p coefficients[n][p][c] t^p with t in [-1, 1].
+/// Piecewise polynomial of all channels of a radial function on [0, cutoff]: on interval n of
+/// n_intervals equal ones, w_c(r) = sum_p coefficients[n][p][c] t^p with t in [-1, 1].
 struct RadialTable {
   std::int32_t degree = 0;
   std::int32_t n_intervals = 0;
   std::int32_t channels = 0;
   std::vector<double> coefficients; ///< [n_intervals, degree + 1, channels]
-  double error = 0.0;               ///< largest |table - function| over largest |function|, on points between the nodes
+  /// largest |table - function| over largest |function|, on points between the nodes
+  double error = 0.0;
 };
 
-/// T[j][i][k] of M[i][k] = sum_j T[j][i][k] Y_j (the transpose of the model's M: input component first).
+/// T[j][i][k] of M[i][k] = sum_j T[j][i][k] Y_j (the transpose of the model's M: input component
+/// first).
 struct Coupling {
   std::int32_t components = 0;
   std::vector<double> values; ///< [d, d, d]
@@ -58,7 +62,8 @@ struct NeighborSum {
   std::int32_t matrix = -1, radial = -1;
 };
 
-/// out = residual + W in, bias on component 0 (times the number of neighbours where bias_per_neighbor)
+/// out = residual + W in, bias on component 0 (times the number of neighbours where
+/// bias_per_neighbor)
 struct Linear {
   ValueId out = kNoValue;
   Input in, residual;
@@ -92,7 +97,8 @@ struct Attention {
   double negative_slope = 0.0, eps = 0.0;
   std::vector<double> logit_weight, value_weight, gate_weight; ///< [channels in, channels out]
   std::vector<double> logit_bias, value_bias, gate_bias;       ///< [channels]
-  std::vector<double> logit_vector;                            ///< [channels], heads one after another
+  /// [channels], heads one after another
+  std::vector<double> logit_vector;
 };
 
 struct Dense {
@@ -112,7 +118,8 @@ struct DirectForces {
   Input in;
 };
 
-using Stage = std::variant<Embedding, NeighborSum, Linear, Add, Norm, Gate, Attention, Readout, DirectForces>;
+using Stage =
+    std::variant<Embedding, NeighborSum, Linear, Add, Norm, Gate, Attention, Readout, DirectForces>;
 
 /// One array of node rows in memory; values and adjoints take turns in it.
 struct Buffer {

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Radial functions as piecewise Chebyshev interpolants, stored as monomials: the kernels evaluate value and slope with one Horner pass,
-// and the forces are the exact derivative of the tabulated energy. A high degree keeps the table small enough for the L2 cache.
-// The function is evaluated in extended precision: rounding errors of nearby nodes would be magnified in the slope.
+// Radial functions as piecewise Chebyshev interpolants, stored as monomials: the kernels evaluate
+// value and slope with one Horner pass, and the forces are the exact derivative of the tabulated
+// energy. A high degree keeps the table small enough for the L2 cache. The function is evaluated in
+// extended precision: rounding errors of nearby nodes would be magnified in the slope.
 #include "base/error.hpp"
 #include "plan/compile.hpp"
 
+#include <Eigen/Core>
+
 #include <algorithm>
 #include <cmath>
-
-#include <Eigen/Core>
 
 namespace eqnn::plan {
 namespace {
@@ -17,11 +18,13 @@ using Real = long double;
 using Matrix = Eigen::Matrix<Real, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 using Vector = Eigen::Matrix<Real, Eigen::Dynamic, 1>;
 
-Vector as_vector(const Tensor& tensor) { return Eigen::Map<const Eigen::VectorXd>(tensor.values.data(), tensor.size()).cast<Real>(); }
+Vector as_vector(const Tensor& tensor) {
+  return Eigen::Map<const Eigen::VectorXd>(tensor.values.data(), tensor.size()).cast<Real>();
+}
 
 Matrix as_matrix(const Tensor& tensor) {
-  return Eigen::Map<const Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(tensor.values.data(), tensor.shape[0],
-                                                                                                   tensor.shape[1])
+  return Eigen::Map<const Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(
+             tensor.values.data(), tensor.shape[0], tensor.shape[1])
       .cast<Real>();
 }
 
@@ -54,7 +57,8 @@ public:
       const Real p = radial_.envelope.p;
       for (Eigen::Index k = 0; k < r.size(); ++k) {
         const Real s = r(k) / cutoff_;
-        x.col(k) *= 1 - std::pow(s, p) * ((p + 1) * (p + 2) / 2 - s * (p * (p + 2) - s * p * (p + 1) / 2));
+        x.col(k) *=
+            1 - std::pow(s, p) * ((p + 1) * (p + 2) / 2 - s * (p * (p + 2) - s * p * (p + 1) / 2));
       }
     }
     return x;
@@ -70,7 +74,10 @@ private:
       const Real eps = layer.layer_norm->eps;
       for (Eigen::Index p = 0; p < y.cols(); ++p) {
         y.col(p) /= std::sqrt(y.col(p).squaredNorm() / static_cast<Real>(y.rows()) + eps);
-        y.col(p) = (y.col(p).array() * as_vector(layer.layer_norm->scale).array() + as_vector(layer.layer_norm->shift).array()).matrix().eval();
+        y.col(p) = (y.col(p).array() * as_vector(layer.layer_norm->scale).array() +
+                    as_vector(layer.layer_norm->shift).array())
+                       .matrix()
+                       .eval();
       }
     }
     if (layer.activation == Activation::Silu) {
@@ -85,7 +92,8 @@ private:
   std::vector<Matrix> weights_;
 };
 
-/// Values at the Chebyshev nodes -> coefficients of 1, t, t^2, ...: [degree + 1 powers, degree + 1 nodes].
+/// Values at the Chebyshev nodes -> coefficients of 1, t, t^2, ...: [degree + 1 powers, degree + 1
+/// nodes].
 Matrix monomials_from_nodes(std::int32_t degree, Vector& nodes) {
   const Eigen::Index n = degree + 1;
   const Real pi = std::acos(Real(-1));
@@ -104,7 +112,8 @@ Matrix monomials_from_nodes(std::int32_t degree, Vector& nodes) {
     const Real angle = pi * (static_cast<Real>(node) + 0.5L) / static_cast<Real>(n);
     nodes(node) = std::cos(angle);
     for (Eigen::Index k = 0; k < n; ++k) {
-      transform(k, node) = (k == 0 ? 1 : 2) * std::cos(static_cast<Real>(k) * angle) / static_cast<Real>(n);
+      transform(k, node) =
+          (k == 0 ? 1 : 2) * std::cos(static_cast<Real>(k) * angle) / static_cast<Real>(n);
     }
   }
   return chebyshev.transpose() * transform;
@@ -114,18 +123,21 @@ void fit(const Function& function, double cutoff, RadialTable& table) {
   Vector nodes;
   const Matrix transform = monomials_from_nodes(table.degree, nodes);
   const Real half = Real(cutoff) / (2 * table.n_intervals);
-  const auto block = static_cast<std::size_t>(table.degree + 1) * static_cast<std::size_t>(table.channels);
+  const auto block =
+      static_cast<std::size_t>(table.degree + 1) * static_cast<std::size_t>(table.channels);
   table.coefficients.resize(static_cast<std::size_t>(table.n_intervals) * block);
   for (std::int32_t interval = 0; interval < table.n_intervals; ++interval) {
     const Vector r = ((2 * interval + 1) * half + half * nodes.array()).matrix();
     const Matrix powers = transform * function(r).transpose(); // [powers, channels]
     for (std::size_t k = 0; k < block; ++k) {
-      table.coefficients[static_cast<std::size_t>(interval) * block + k] = static_cast<double>(powers.data()[k]);
+      table.coefficients[static_cast<std::size_t>(interval) * block + k] =
+          static_cast<double>(powers.data()[k]);
     }
   }
 }
 
-/// Largest difference between table and function on points between the nodes, over the function's largest value.
+/// Largest difference between table and function on points between the nodes, over the function's
+/// largest value.
 double measure_error(const Function& function, double cutoff, const RadialTable& table) {
   const Vector samples = (Vector(4) << -0.93L, -0.33L, 0.27L, 0.87L).finished();
   const auto channels = static_cast<std::size_t>(table.channels);
@@ -136,7 +148,8 @@ double measure_error(const Function& function, double cutoff, const RadialTable&
   for (std::int32_t interval = 0; interval < table.n_intervals; ++interval) {
     const Vector r = ((2 * interval + 1) * half + half * samples.array()).matrix();
     const Matrix exact = function(r);
-    const double* const in = table.coefficients.data() + static_cast<std::size_t>(interval) * n_powers * channels;
+    const double* const in =
+        table.coefficients.data() + static_cast<std::size_t>(interval) * n_powers * channels;
     for (Eigen::Index p = 0; p < samples.size(); ++p) {
       for (std::size_t c = 0; c < channels; ++c) {
         double value = 0.0;
@@ -162,14 +175,20 @@ RadialTable tabulate(const RadialStage& radial, double cutoff, const Options& op
   RadialTable table;
   table.degree = options.radial_degree;
   table.channels = static_cast<std::int32_t>(radial.layers.back().weight.shape[0]);
-  for (table.n_intervals = kFewestIntervals; table.n_intervals <= kMostIntervals; table.n_intervals += table.n_intervals / 2) {
+  for (table.n_intervals = kFewestIntervals; table.n_intervals <= kMostIntervals;
+       table.n_intervals += table.n_intervals / 2) {
     fit(function, cutoff, table);
     table.error = measure_error(function, cutoff, table);
     if (table.error <= options.radial_tolerance) {
       return table;
     }
   }
-  fail("a radial function cannot be tabulated to ", options.radial_tolerance, " (", table.error, " with up to ", kMostIntervals,
+  fail("a radial function cannot be tabulated to ",
+       options.radial_tolerance,
+       " (",
+       table.error,
+       " with up to ",
+       kMostIntervals,
        " intervals): it varies too fast, or is not finite. Check the widths of its Gaussians.");
 }
 

@@ -21,7 +21,9 @@ std::array<double, 3> edge_vector(const EdgeList& edges, std::int64_t e) {
   return {edges.vector[k], edges.vector[k + 1], edges.vector[k + 2]};
 }
 
-double length(const std::array<double, 3>& r) { return std::sqrt(r[0] * r[0] + r[1] * r[1] + r[2] * r[2]); }
+double length(const std::array<double, 3>& r) {
+  return std::sqrt(r[0] * r[0] + r[1] * r[1] + r[2] * r[2]);
+}
 
 class Network {
 public:
@@ -52,7 +54,9 @@ public:
 
 private:
   const Value& value(StageIndex k) const { return values_[static_cast<std::size_t>(k)]; }
+
   Value& adjoint(StageIndex k) { return adjoints_[static_cast<std::size_t>(k)]; }
+
   /// dE/d(output) of the stage whose turn it is
   const Value& adj_out() const { return adjoints_[current_]; }
 
@@ -68,6 +72,7 @@ private:
     }
     return y;
   }
+
   void backward(const SphericalHarmonicsStage& op, Result& result) {
     for (std::int64_t e = 0; e < edges_.n_edges(); ++e) {
       const auto harmonics = so3::spherical_harmonics(op.l_max, edge_vector(edges_, e));
@@ -80,8 +85,13 @@ private:
     }
   }
 
-  Value forward(const EdgeMatrixStage& op, Result&) const { return edge_matrix(op, value(op.harmonics)); }
-  void backward(const EdgeMatrixStage& op, Result&) { edge_matrix_adjoint(op, adj_out(), adjoint(op.harmonics)); }
+  Value forward(const EdgeMatrixStage& op, Result&) const {
+    return edge_matrix(op, value(op.harmonics));
+  }
+
+  void backward(const EdgeMatrixStage& op, Result&) {
+    edge_matrix_adjoint(op, adj_out(), adjoint(op.harmonics));
+  }
 
   Value forward(const RadialStage& op, Result&) const {
     Value w(edges_.n_edges(), 1, static_cast<std::int32_t>(op.layers.back().weight.shape[0]));
@@ -93,6 +103,7 @@ private:
     }
     return w;
   }
+
   void backward(const RadialStage& op, Result& result) {
     for (std::int64_t e = 0; e < edges_.n_edges(); ++e) {
       const auto r = edge_vector(edges_, e);
@@ -102,19 +113,30 @@ private:
         adj_r += adj_out().at(e, 0, c) * sample.derivative[static_cast<std::size_t>(c)];
       }
       for (std::size_t a = 0; a < 3; ++a) {
-        result.outputs.edge_gradient[static_cast<std::size_t>(3 * e) + a] += adj_r * r[a] / length(r);
+        result.outputs.edge_gradient[static_cast<std::size_t>(3 * e) + a] +=
+            adj_r * r[a] / length(r);
       }
     }
   }
 
-  Value forward(const SpeciesEmbeddingStage& op, Result&) const { return species_embedding(op, edges_); }
+  Value forward(const SpeciesEmbeddingStage& op, Result&) const {
+    return species_embedding(op, edges_);
+  }
+
   void backward(const SpeciesEmbeddingStage&, Result&) {}
 
   Value forward(const DegreeEmbeddingStage& op, Result&) const {
     return degree_embedding(op, edges_, value(op.matrix), value(op.radial));
   }
+
   void backward(const DegreeEmbeddingStage& op, Result&) {
-    degree_embedding_adjoint(op, edges_, value(op.matrix), value(op.radial), adj_out(), adjoint(op.matrix), adjoint(op.radial));
+    degree_embedding_adjoint(op,
+                             edges_,
+                             value(op.matrix),
+                             value(op.radial),
+                             adj_out(),
+                             adjoint(op.matrix),
+                             adjoint(op.radial));
   }
 
   Value forward(const AddStage& op, Result&) const {
@@ -122,34 +144,59 @@ private:
     add_to(sum, value(op.b));
     return sum;
   }
+
   void backward(const AddStage& op, Result&) {
     add_to(adjoint(op.a), adj_out());
     add_to(adjoint(op.b), adj_out());
   }
 
-  Value forward(const EquivariantNormStage& op, Result&) const { return equivariant_norm(op, value(op.features)); }
+  Value forward(const EquivariantNormStage& op, Result&) const {
+    return equivariant_norm(op, value(op.features));
+  }
+
   void backward(const EquivariantNormStage& op, Result&) {
     equivariant_norm_adjoint(op, value(op.features), adj_out(), adjoint(op.features));
   }
 
   Value forward(const LinearStage& op, Result&) const { return linear(op, value(op.features)); }
-  void backward(const LinearStage& op, Result&) { linear_adjoint(op, adj_out(), adjoint(op.features)); }
 
-  Value forward(const GateStage& op, Result&) const { return gate(value(op.features), value(op.gates)); }
+  void backward(const LinearStage& op, Result&) {
+    linear_adjoint(op, adj_out(), adjoint(op.features));
+  }
+
+  Value forward(const GateStage& op, Result&) const {
+    return gate(value(op.features), value(op.gates));
+  }
+
   void backward(const GateStage& op, Result&) {
-    gate_adjoint(value(op.features), value(op.gates), adj_out(), adjoint(op.features), adjoint(op.gates));
+    gate_adjoint(
+        value(op.features), value(op.gates), adj_out(), adjoint(op.features), adjoint(op.gates));
   }
 
   Value forward(const EdgeAttentionStage& op, Result&) const {
-    return edge_attention(op, edges_, value(op.source), value(op.center), value(op.matrix), value(op.radial));
+    return edge_attention(
+        op, edges_, value(op.source), value(op.center), value(op.matrix), value(op.radial));
   }
+
   void backward(const EdgeAttentionStage& op, Result&) {
-    edge_attention_adjoint(op, edges_, value(op.source), value(op.center), value(op.matrix), value(op.radial), adj_out(),
-                           adjoint(op.source), adjoint(op.center), adjoint(op.matrix), adjoint(op.radial));
+    edge_attention_adjoint(op,
+                           edges_,
+                           value(op.source),
+                           value(op.center),
+                           value(op.matrix),
+                           value(op.radial),
+                           adj_out(),
+                           adjoint(op.source),
+                           adjoint(op.center),
+                           adjoint(op.matrix),
+                           adjoint(op.radial));
   }
 
   Value forward(const ReadoutStage& op, Result&) const { return readout(op, value(op.features)); }
-  void backward(const ReadoutStage& op, Result&) { readout_adjoint(op, value(op.features), adj_out(), adjoint(op.features)); }
+
+  void backward(const ReadoutStage& op, Result&) {
+    readout_adjoint(op, value(op.features), adj_out(), adjoint(op.features));
+  }
 
   Value forward(const DirectForcesStage& op, Result& result) const {
     const Value& x = value(op.features);
@@ -160,6 +207,7 @@ private:
     }
     return {};
   }
+
   void backward(const DirectForcesStage&, Result&) {}
 
   Value forward(const EnergyStage& op, Result& result) const {
@@ -169,10 +217,12 @@ private:
         total.at(i, 0, 0) += zeroed(i) ? 0.0 : value(term).at(i, 0, 0);
       }
       const auto species = static_cast<std::size_t>(edges_.species[static_cast<std::size_t>(i)]);
-      result.outputs.energy.push_back(model_.energy.scale * total.at(i, 0, 0) + model_.energy.shift + model_.energy.reference[species]);
+      result.outputs.energy.push_back(model_.energy.scale * total.at(i, 0, 0) +
+                                      model_.energy.shift + model_.energy.reference[species]);
     }
     return total;
   }
+
   void backward(const EnergyStage& op, Result&) {
     for (const StageIndex term : op.terms) {
       for (std::int64_t i = 0; i < edges_.n_centers; ++i) {
@@ -184,7 +234,8 @@ private:
   /// Atoms without neighbours, where the model gives them no energy of the network.
   bool zeroed(std::int64_t i) const {
     return model_.energy.isolated_atoms_are_zero &&
-           edges_.begin[static_cast<std::size_t>(i)] == edges_.begin[static_cast<std::size_t>(i) + 1];
+           edges_.begin[static_cast<std::size_t>(i)] ==
+               edges_.begin[static_cast<std::size_t>(i) + 1];
   }
 
   static void add_to(Value& x, const Value& y) {
@@ -203,7 +254,9 @@ private:
 
 Result evaluate(const ModelSpec& model, const EdgeList& edges) {
   if (edges.n_nodes != edges.n_centers) {
-    fail("reference::evaluate: ", edges.n_nodes - edges.n_centers, " ghosts, expected none: give periodic images as edges.");
+    fail("reference::evaluate: ",
+         edges.n_nodes - edges.n_centers,
+         " ghosts, expected none: give periodic images as edges.");
   }
   return Network(model, edges).run();
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The oracle: a model's energy and dE/d(edge vector) in plain loops and double precision, straight from ModelSpec. Start reading here.
+// The oracle: a model's energy and dE/d(edge vector) in plain loops and double precision, straight
+// from ModelSpec. Start reading here.
 #pragma once
 
 #include "base/edge_list.hpp"

@@ -8,6 +8,7 @@ namespace eqnn::reference {
 namespace {
 
 double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
+
 double silu(double x) { return x * sigmoid(x); }
 
 double silu_derivative(double x) {
@@ -16,7 +17,9 @@ double silu_derivative(double x) {
 }
 
 /// Smooth leaky ReLU of negative slope a: (1+a)/2 x + (1-a)/2 x (2 sigmoid(x) - 1).
-double slrelu(double a, double x) { return 0.5 * (1.0 + a) * x + 0.5 * (1.0 - a) * x * (2.0 * sigmoid(x) - 1.0); }
+double slrelu(double a, double x) {
+  return 0.5 * (1.0 + a) * x + 0.5 * (1.0 - a) * x * (2.0 * sigmoid(x) - 1.0);
+}
 
 double slrelu_derivative(double a, double x) {
   const double s = sigmoid(x);
@@ -24,15 +27,22 @@ double slrelu_derivative(double a, double x) {
 }
 
 double activate(Activation kind, double x) { return kind == Activation::Silu ? silu(x) : x; }
-double activation_derivative(Activation kind, double x) { return kind == Activation::Silu ? silu_derivative(x) : 1.0; }
+
+double activation_derivative(Activation kind, double x) {
+  return kind == Activation::Silu ? silu_derivative(x) : 1.0;
+}
 
 double weight_at(const Tensor& weight, std::int64_t out, std::int64_t in) {
   return weight.values[static_cast<std::size_t>(out * weight.shape[1] + in)];
 }
 
-double bias_at(const Tensor& bias, std::int64_t c) { return bias.values[static_cast<std::size_t>(c)]; }
+double bias_at(const Tensor& bias, std::int64_t c) {
+  return bias.values[static_cast<std::size_t>(c)];
+}
 
-std::int32_t degree_of(std::int32_t component) { return static_cast<std::int32_t>(std::sqrt(static_cast<double>(component) + 0.5)); }
+std::int32_t degree_of(std::int32_t component) {
+  return static_cast<std::int32_t>(std::sqrt(static_cast<double>(component) + 0.5));
+}
 
 double dot_row(const Tensor& weight, std::int64_t out, const std::vector<double>& x) {
   double sum = 0.0;
@@ -54,7 +64,8 @@ LayerState apply_layer(const MlpLayer& layer, const std::vector<double>& x) {
   const auto n_out = static_cast<std::size_t>(layer.weight.shape[0]);
   std::vector<double> z(n_out);
   for (std::size_t o = 0; o < n_out; ++o) {
-    z[o] = dot_row(layer.weight, static_cast<std::int64_t>(o), x) + (layer.bias ? layer.bias->values[o] : 0.0);
+    z[o] = dot_row(layer.weight, static_cast<std::int64_t>(o), x) +
+           (layer.bias ? layer.bias->values[o] : 0.0);
   }
   if (layer.layer_norm) {
     double mean = 0.0;
@@ -69,7 +80,8 @@ LayerState apply_layer(const MlpLayer& layer, const std::vector<double>& x) {
     state.normalized.resize(n_out);
     for (std::size_t o = 0; o < n_out; ++o) {
       state.normalized[o] = (z[o] - mean) * state.inverse_deviation;
-      z[o] = state.normalized[o] * layer.layer_norm->scale.values[o] + layer.layer_norm->shift.values[o];
+      z[o] = state.normalized[o] * layer.layer_norm->scale.values[o] +
+             layer.layer_norm->shift.values[o];
     }
   }
   state.pre_activation = z;
@@ -80,7 +92,8 @@ LayerState apply_layer(const MlpLayer& layer, const std::vector<double>& x) {
   return state;
 }
 
-std::vector<LayerState> mlp_states(const std::vector<MlpLayer>& layers, const std::vector<double>& x) {
+std::vector<LayerState> mlp_states(const std::vector<MlpLayer>& layers,
+                                   const std::vector<double>& x) {
   std::vector<LayerState> states;
   for (const auto& layer : layers) {
     states.push_back(apply_layer(layer, states.empty() ? x : states.back().output));
@@ -89,7 +102,8 @@ std::vector<LayerState> mlp_states(const std::vector<MlpLayer>& layers, const st
 }
 
 /// J v of one layer, for a direction v in its input.
-std::vector<double> layer_tangent(const MlpLayer& layer, const LayerState& state, const std::vector<double>& v) {
+std::vector<double>
+layer_tangent(const MlpLayer& layer, const LayerState& state, const std::vector<double>& v) {
   const std::size_t n_out = state.output.size();
   std::vector<double> t(n_out);
   for (std::size_t o = 0; o < n_out; ++o) {
@@ -103,7 +117,8 @@ std::vector<double> layer_tangent(const MlpLayer& layer, const LayerState& state
       projection += t[o] * state.normalized[o] / static_cast<double>(n_out);
     }
     for (std::size_t o = 0; o < n_out; ++o) {
-      t[o] = (t[o] - mean - projection * state.normalized[o]) * state.inverse_deviation * layer.layer_norm->scale.values[o];
+      t[o] = (t[o] - mean - projection * state.normalized[o]) * state.inverse_deviation *
+             layer.layer_norm->scale.values[o];
     }
   }
   for (std::size_t o = 0; o < n_out; ++o) {
@@ -113,7 +128,8 @@ std::vector<double> layer_tangent(const MlpLayer& layer, const LayerState& state
 }
 
 /// J^T w of one layer.
-std::vector<double> layer_adjoint(const MlpLayer& layer, const LayerState& state, std::vector<double> w) {
+std::vector<double>
+layer_adjoint(const MlpLayer& layer, const LayerState& state, std::vector<double> w) {
   const std::size_t n_out = state.output.size();
   for (std::size_t o = 0; o < n_out; ++o) {
     w[o] *= activation_derivative(layer.activation, state.pre_activation[o]);
@@ -133,13 +149,16 @@ std::vector<double> layer_adjoint(const MlpLayer& layer, const LayerState& state
   std::vector<double> adj_x(static_cast<std::size_t>(layer.weight.shape[1]), 0.0);
   for (std::size_t o = 0; o < n_out; ++o) {
     for (std::size_t k = 0; k < adj_x.size(); ++k) {
-      adj_x[k] += weight_at(layer.weight, static_cast<std::int64_t>(o), static_cast<std::int64_t>(k)) * w[o];
+      adj_x[k] +=
+          weight_at(layer.weight, static_cast<std::int64_t>(o), static_cast<std::int64_t>(k)) *
+          w[o];
     }
   }
   return adj_x;
 }
 
-/// DimeNet's polynomial envelope (Gasteiger et al. 2020, eq. 8 without its 1/d): 1 at x = 0; value, slope, curvature 0 at x = 1.
+/// DimeNet's polynomial envelope (Gasteiger et al. 2020, eq. 8 without its 1/d): 1 at x = 0; value,
+/// slope, curvature 0 at x = 1.
 double envelope(double p, double x) {
   return 1.0 - 0.5 * (p + 1.0) * (p + 2.0) * std::pow(x, p) + p * (p + 2.0) * std::pow(x, p + 1.0) -
          0.5 * p * (p + 1.0) * std::pow(x, p + 2.0);
@@ -151,9 +170,13 @@ double envelope_derivative(double p, double x) {
 
 } // namespace
 
-std::vector<double> mlp(const std::vector<MlpLayer>& layers, const std::vector<double>& x) { return mlp_states(layers, x).back().output; }
+std::vector<double> mlp(const std::vector<MlpLayer>& layers, const std::vector<double>& x) {
+  return mlp_states(layers, x).back().output;
+}
 
-std::vector<double> mlp_adjoint(const std::vector<MlpLayer>& layers, const std::vector<double>& x, const std::vector<double>& adj_y) {
+std::vector<double> mlp_adjoint(const std::vector<MlpLayer>& layers,
+                                const std::vector<double>& x,
+                                const std::vector<double>& adj_y) {
   const auto states = mlp_states(layers, x);
   std::vector<double> adjoint = adj_y;
   for (std::size_t k = layers.size(); k-- > 0;) {
@@ -196,7 +219,9 @@ Value edge_matrix(const EdgeMatrixStage& stage, const Value& harmonics) {
     for (std::int32_t k = 0; k < d; ++k) {
       for (std::int32_t j = 0; j < d; ++j) {
         for (std::int32_t i = 0; i < d; ++i) {
-          matrix.at(e, k, i) += stage.coupling.values[static_cast<std::size_t>((k * d + j) * d + i)] * harmonics.at(e, j, 0);
+          matrix.at(e, k, i) +=
+              stage.coupling.values[static_cast<std::size_t>((k * d + j) * d + i)] *
+              harmonics.at(e, j, 0);
         }
       }
     }
@@ -204,13 +229,17 @@ Value edge_matrix(const EdgeMatrixStage& stage, const Value& harmonics) {
   return matrix;
 }
 
-void edge_matrix_adjoint(const EdgeMatrixStage& stage, const Value& adj_matrix, Value& adj_harmonics) {
+void edge_matrix_adjoint(const EdgeMatrixStage& stage,
+                         const Value& adj_matrix,
+                         Value& adj_harmonics) {
   const std::int32_t d = adj_matrix.components;
   for (std::int64_t e = 0; e < adj_matrix.rows; ++e) {
     for (std::int32_t k = 0; k < d; ++k) {
       for (std::int32_t j = 0; j < d; ++j) {
         for (std::int32_t i = 0; i < d; ++i) {
-          adj_harmonics.at(e, j, 0) += stage.coupling.values[static_cast<std::size_t>((k * d + j) * d + i)] * adj_matrix.at(e, k, i);
+          adj_harmonics.at(e, j, 0) +=
+              stage.coupling.values[static_cast<std::size_t>((k * d + j) * d + i)] *
+              adj_matrix.at(e, k, i);
         }
       }
     }
@@ -230,11 +259,16 @@ Value species_embedding(const SpeciesEmbeddingStage& stage, const EdgeList& edge
   return x;
 }
 
-Value degree_embedding(const DegreeEmbeddingStage& stage, const EdgeList& edges, const Value& matrix, const Value& radial) {
+Value degree_embedding(const DegreeEmbeddingStage& stage,
+                       const EdgeList& edges,
+                       const Value& matrix,
+                       const Value& radial) {
   const auto n_out = static_cast<std::int32_t>(stage.weight.shape[0]);
   Value out(edges.n_centers, matrix.components, n_out);
   for (std::int32_t i = 0; i < edges.n_centers; ++i) {
-    for (std::int64_t e = edges.begin[static_cast<std::size_t>(i)]; e < edges.begin[static_cast<std::size_t>(i) + 1]; ++e) {
+    for (std::int64_t e = edges.begin[static_cast<std::size_t>(i)];
+         e < edges.begin[static_cast<std::size_t>(i) + 1];
+         ++e) {
       for (std::int32_t o = 0; o < n_out; ++o) {
         double mixed = 0.0;
         for (std::int32_t c = 0; c < radial.channels; ++c) {
@@ -250,11 +284,18 @@ Value degree_embedding(const DegreeEmbeddingStage& stage, const EdgeList& edges,
   return out;
 }
 
-void degree_embedding_adjoint(const DegreeEmbeddingStage& stage, const EdgeList& edges, const Value& matrix, const Value& radial,
-                              const Value& adj_out, Value& adj_matrix, Value& adj_radial) {
+void degree_embedding_adjoint(const DegreeEmbeddingStage& stage,
+                              const EdgeList& edges,
+                              const Value& matrix,
+                              const Value& radial,
+                              const Value& adj_out,
+                              Value& adj_matrix,
+                              Value& adj_radial) {
   const auto n_out = static_cast<std::int32_t>(stage.weight.shape[0]);
   for (std::int32_t i = 0; i < edges.n_centers; ++i) {
-    for (std::int64_t e = edges.begin[static_cast<std::size_t>(i)]; e < edges.begin[static_cast<std::size_t>(i) + 1]; ++e) {
+    for (std::int64_t e = edges.begin[static_cast<std::size_t>(i)];
+         e < edges.begin[static_cast<std::size_t>(i) + 1];
+         ++e) {
       for (std::int32_t o = 0; o < n_out; ++o) {
         for (std::int32_t k = 0; k < matrix.components; ++k) {
           for (std::int32_t c = 0; c < radial.channels; ++c) {
@@ -268,7 +309,7 @@ void degree_embedding_adjoint(const DegreeEmbeddingStage& stage, const EdgeList&
   }
 }
 
-// ---- equivariant norm: per l, y = f scale / sqrt(mean f^2 + eps), the mean over channels removed first for l = 0 ----
+// ---- equivariant norm: per l, y = f scale / sqrt(mean f^2 + eps), the mean over channels removed first for l = 0
 
 namespace {
 
@@ -278,7 +319,8 @@ struct NormBlock {
   double inverse_norm = 0.0;
 };
 
-NormBlock norm_block(const EquivariantNormStage& stage, const Value& x, std::int64_t node, std::int32_t l) {
+NormBlock
+norm_block(const EquivariantNormStage& stage, const Value& x, std::int64_t node, std::int32_t l) {
   NormBlock block;
   double mean = 0.0;
   if (l == 0) {
@@ -307,7 +349,8 @@ Value equivariant_norm(const EquivariantNormStage& stage, const Value& x) {
       const NormBlock block = norm_block(stage, x, i, l);
       for (std::int32_t m = 0; m < 2 * l + 1; ++m) {
         for (std::int32_t c = 0; c < x.channels; ++c) {
-          y.at(i, l * l + m, c) = block.f[static_cast<std::size_t>(m * x.channels + c)] * block.inverse_norm * weight_at(stage.scale, l, c) +
+          y.at(i, l * l + m, c) = block.f[static_cast<std::size_t>(m * x.channels + c)] *
+                                      block.inverse_norm * weight_at(stage.scale, l, c) +
                                   (l == 0 ? bias_at(stage.shift, c) : 0.0);
         }
       }
@@ -316,7 +359,10 @@ Value equivariant_norm(const EquivariantNormStage& stage, const Value& x) {
   return y;
 }
 
-void equivariant_norm_adjoint(const EquivariantNormStage& stage, const Value& x, const Value& adj_out, Value& adj_x) {
+void equivariant_norm_adjoint(const EquivariantNormStage& stage,
+                              const Value& x,
+                              const Value& adj_out,
+                              Value& adj_x) {
   const std::int32_t l_max = degree_of(x.components - 1);
   for (std::int64_t i = 0; i < x.rows; ++i) {
     for (std::int32_t l = 0; l <= l_max; ++l) {
@@ -332,12 +378,14 @@ void equivariant_norm_adjoint(const EquivariantNormStage& stage, const Value& x,
       }
       double mean = 0.0;
       for (std::size_t k = 0; k < block.f.size(); ++k) {
-        adj_f[k] = block.inverse_norm * (adj_f[k] - block.f[k] * block.inverse_norm * block.inverse_norm * projection / n);
+        adj_f[k] = block.inverse_norm * (adj_f[k] - block.f[k] * block.inverse_norm *
+                                                        block.inverse_norm * projection / n);
         mean += adj_f[k] / n;
       }
       for (std::size_t k = 0; k < block.f.size(); ++k) {
-        adj_x.at(i, l * l + static_cast<std::int32_t>(k) / x.channels, static_cast<std::int32_t>(k) % x.channels) +=
-            adj_f[k] - (l == 0 ? mean : 0.0);
+        adj_x.at(i,
+                 l * l + static_cast<std::int32_t>(k) / x.channels,
+                 static_cast<std::int32_t>(k) % x.channels) += adj_f[k] - (l == 0 ? mean : 0.0);
       }
     }
   }
@@ -389,7 +437,8 @@ Value gate(const Value& x, const Value& gates) {
   return y;
 }
 
-void gate_adjoint(const Value& x, const Value& gates, const Value& adj_out, Value& adj_x, Value& adj_gates) {
+void gate_adjoint(
+    const Value& x, const Value& gates, const Value& adj_out, Value& adj_x, Value& adj_gates) {
   for (std::int64_t i = 0; i < x.rows; ++i) {
     for (std::int32_t c = 0; c < x.channels; ++c) {
       const double g = sigmoid(gates.at(i, 0, c));
@@ -406,10 +455,12 @@ void gate_adjoint(const Value& x, const Value& gates, const Value& adj_out, Valu
 
 namespace {
 
-/// Everything that edge_attention makes on the edges of one centre. Each Value has one row per edge.
+/// Everything that edge_attention makes on the edges of one centre. Each Value has one row per
+/// edge.
 struct AttentionEdges {
-  Value m, u, q, v, g, p, mp;      ///< source + center; (M m) w; logits before slrelu; value, gate before Gate; p; M p
-  std::vector<double> attention;   ///< [n_edges, H]
+  /// source + center; (M m) w; logits before slrelu; value, gate before Gate; p; M p
+  Value m, u, q, v, g, p, mp;
+  std::vector<double> attention; ///< [n_edges, H]
 };
 
 Value apply_matrix(const Value& matrix, std::int64_t first_edge, const Value& x, bool transposed) {
@@ -417,7 +468,8 @@ Value apply_matrix(const Value& matrix, std::int64_t first_edge, const Value& x,
   for (std::int64_t e = 0; e < x.rows; ++e) {
     for (std::int32_t k = 0; k < x.components; ++k) {
       for (std::int32_t i = 0; i < x.components; ++i) {
-        const double entry = transposed ? matrix.at(first_edge + e, i, k) : matrix.at(first_edge + e, k, i);
+        const double entry =
+            transposed ? matrix.at(first_edge + e, i, k) : matrix.at(first_edge + e, k, i);
         for (std::int32_t c = 0; c < x.channels; ++c) {
           y.at(e, k, c) += entry * x.at(e, i, c);
         }
@@ -427,10 +479,17 @@ Value apply_matrix(const Value& matrix, std::int64_t first_edge, const Value& x,
   return y;
 }
 
-LinearStage as_linear(const Tensor& weight, const Tensor& bias, std::int32_t l_max) { return {-1, l_max, weight, bias}; }
+LinearStage as_linear(const Tensor& weight, const Tensor& bias, std::int32_t l_max) {
+  return {-1, l_max, weight, bias};
+}
 
-AttentionEdges attention_edges(const EdgeAttentionStage& stage, const EdgeList& edges, std::int32_t center_index, const Value& source,
-                               const Value& center, const Value& matrix, const Value& radial) {
+AttentionEdges attention_edges(const EdgeAttentionStage& stage,
+                               const EdgeList& edges,
+                               std::int32_t center_index,
+                               const Value& source,
+                               const Value& center,
+                               const Value& matrix,
+                               const Value& radial) {
   const std::int64_t begin = edges.begin[static_cast<std::size_t>(center_index)];
   const std::int64_t n = edges.begin[static_cast<std::size_t>(center_index) + 1] - begin;
   const std::int32_t d = source.components;
@@ -441,7 +500,8 @@ AttentionEdges attention_edges(const EdgeAttentionStage& stage, const EdgeList& 
   for (std::int64_t e = 0; e < n; ++e) {
     for (std::int32_t k = 0; k < d; ++k) {
       for (std::int32_t c = 0; c < channels; ++c) {
-        at.m.at(e, k, c) = source.at(edges.source[static_cast<std::size_t>(begin + e)], k, c) + center.at(center_index, k, c);
+        at.m.at(e, k, c) = source.at(edges.source[static_cast<std::size_t>(begin + e)], k, c) +
+                           center.at(center_index, k, c);
       }
     }
   }
@@ -456,11 +516,14 @@ AttentionEdges attention_edges(const EdgeAttentionStage& stage, const EdgeList& 
   at.q = linear(as_linear(stage.logit_weight, stage.logit_bias, 0), at.u);
   at.attention.assign(static_cast<std::size_t>(n * stage.heads), 0.0);
   for (std::int32_t h = 0; h < stage.heads; ++h) {
-    const auto z = [&](std::int64_t e) -> double& { return at.attention[static_cast<std::size_t>(e * stage.heads + h)]; };
+    const auto z = [&](std::int64_t e) -> double& {
+      return at.attention[static_cast<std::size_t>(e * stage.heads + h)];
+    };
     double largest = -INFINITY;
     for (std::int64_t e = 0; e < n; ++e) {
       for (std::int32_t c = h * head_size; c < (h + 1) * head_size; ++c) {
-        z(e) += stage.logit_vector.values[static_cast<std::size_t>(c)] * slrelu(stage.negative_slope, at.q.at(e, 0, c));
+        z(e) += stage.logit_vector.values[static_cast<std::size_t>(c)] *
+                slrelu(stage.negative_slope, at.q.at(e, 0, c));
       }
       largest = std::max(largest, z(e));
     }
@@ -482,8 +545,12 @@ AttentionEdges attention_edges(const EdgeAttentionStage& stage, const EdgeList& 
 
 } // namespace
 
-Value edge_attention(const EdgeAttentionStage& stage, const EdgeList& edges, const Value& source, const Value& center,
-                     const Value& matrix, const Value& radial) {
+Value edge_attention(const EdgeAttentionStage& stage,
+                     const EdgeList& edges,
+                     const Value& source,
+                     const Value& center,
+                     const Value& matrix,
+                     const Value& radial) {
   Value out(edges.n_centers, source.components, source.channels);
   const std::int32_t head_size = source.channels / stage.heads;
   for (std::int32_t i = 0; i < edges.n_centers; ++i) {
@@ -492,7 +559,8 @@ Value edge_attention(const EdgeAttentionStage& stage, const EdgeList& edges, con
     for (std::int64_t e = 0; e < at.m.rows; ++e) {
       for (std::int32_t k = 0; k < out.components; ++k) {
         for (std::int32_t c = 0; c < out.channels; ++c) {
-          const double attention = at.attention[static_cast<std::size_t>(e * stage.heads + c / head_size)];
+          const double attention =
+              at.attention[static_cast<std::size_t>(e * stage.heads + c / head_size)];
           out.at(i, k, c) += attention * at.mp.at(e, k, c) * radial.at(begin + e, 0, c);
         }
       }
@@ -501,9 +569,17 @@ Value edge_attention(const EdgeAttentionStage& stage, const EdgeList& edges, con
   return out;
 }
 
-void edge_attention_adjoint(const EdgeAttentionStage& stage, const EdgeList& edges, const Value& source, const Value& center,
-                            const Value& matrix, const Value& radial, const Value& adj_out, Value& adj_source, Value& adj_center,
-                            Value& adj_matrix, Value& adj_radial) {
+void edge_attention_adjoint(const EdgeAttentionStage& stage,
+                            const EdgeList& edges,
+                            const Value& source,
+                            const Value& center,
+                            const Value& matrix,
+                            const Value& radial,
+                            const Value& adj_out,
+                            Value& adj_source,
+                            Value& adj_center,
+                            Value& adj_matrix,
+                            Value& adj_radial) {
   const std::int32_t d = source.components;
   const std::int32_t channels = source.channels;
   const std::int32_t head_size = channels / stage.heads;
@@ -514,11 +590,12 @@ void edge_attention_adjoint(const EdgeAttentionStage& stage, const EdgeList& edg
     const auto attention = [&](std::int64_t e, std::int32_t c) {
       return at.attention[static_cast<std::size_t>(e * stage.heads + c / head_size)];
     };
-    const auto outer = [&](std::int64_t e, std::int32_t k, std::int32_t c, const Value& x, double adj) {
-      for (std::int32_t j = 0; j < d; ++j) { // y[k] += M[k,j] x[j]
-        adj_matrix.at(begin + e, k, j) += adj * x.at(e, j, c);
-      }
-    };
+    const auto outer =
+        [&](std::int64_t e, std::int32_t k, std::int32_t c, const Value& x, double adj) {
+          for (std::int32_t j = 0; j < d; ++j) { // y[k] += M[k,j] x[j]
+            adj_matrix.at(begin + e, k, j) += adj * x.at(e, j, c);
+          }
+        };
 
     // message t = M p w, output = sum of attention t
     std::vector<double> adj_attention(static_cast<std::size_t>(n * stage.heads), 0.0);
@@ -528,7 +605,8 @@ void edge_attention_adjoint(const EdgeAttentionStage& stage, const EdgeList& edg
         for (std::int32_t c = 0; c < channels; ++c) {
           const double w = radial.at(begin + e, 0, c);
           const double adj_t = adj_out.at(i, k, c) * attention(e, c);
-          adj_attention[static_cast<std::size_t>(e * stage.heads + c / head_size)] += adj_out.at(i, k, c) * at.mp.at(e, k, c) * w;
+          adj_attention[static_cast<std::size_t>(e * stage.heads + c / head_size)] +=
+              adj_out.at(i, k, c) * at.mp.at(e, k, c) * w;
           adj_radial.at(begin + e, 0, c) += adj_t * at.mp.at(e, k, c);
           adj_mp.at(e, k, c) = adj_t * w;
           outer(e, k, c, at.p, adj_mp.at(e, k, c));
@@ -545,14 +623,15 @@ void edge_attention_adjoint(const EdgeAttentionStage& stage, const EdgeList& edg
     for (std::int32_t h = 0; h < stage.heads; ++h) {
       double mean = 0.0;
       for (std::int64_t e = 0; e < n; ++e) {
-        mean += at.attention[static_cast<std::size_t>(e * stage.heads + h)] * adj_attention[static_cast<std::size_t>(e * stage.heads + h)];
+        mean += at.attention[static_cast<std::size_t>(e * stage.heads + h)] *
+                adj_attention[static_cast<std::size_t>(e * stage.heads + h)];
       }
       for (std::int64_t e = 0; e < n; ++e) {
         const auto eh = static_cast<std::size_t>(e * stage.heads + h);
         const double adj_z = at.attention[eh] * (adj_attention[eh] - mean);
         for (std::int32_t c = h * head_size; c < (h + 1) * head_size; ++c) {
-          adj_q.at(e, 0, c) =
-              adj_z * stage.logit_vector.values[static_cast<std::size_t>(c)] * slrelu_derivative(stage.negative_slope, at.q.at(e, 0, c));
+          adj_q.at(e, 0, c) = adj_z * stage.logit_vector.values[static_cast<std::size_t>(c)] *
+                              slrelu_derivative(stage.negative_slope, at.q.at(e, 0, c));
         }
       }
     }
@@ -576,7 +655,8 @@ void edge_attention_adjoint(const EdgeAttentionStage& stage, const EdgeList& edg
     for (std::int64_t e = 0; e < n; ++e) {
       for (std::int32_t k = 0; k < d; ++k) {
         for (std::int32_t c = 0; c < channels; ++c) {
-          adj_source.at(edges.source[static_cast<std::size_t>(begin + e)], k, c) += adj_m.at(e, k, c);
+          adj_source.at(edges.source[static_cast<std::size_t>(begin + e)], k, c) +=
+              adj_m.at(e, k, c);
           adj_center.at(i, k, c) += adj_m.at(e, k, c);
         }
       }
@@ -606,7 +686,10 @@ Value readout(const ReadoutStage& stage, const Value& x) {
   return y;
 }
 
-void readout_adjoint(const ReadoutStage& stage, const Value& x, const Value& adj_out, Value& adj_x) {
+void readout_adjoint(const ReadoutStage& stage,
+                     const Value& x,
+                     const Value& adj_out,
+                     Value& adj_x) {
   for (std::int64_t i = 0; i < x.rows; ++i) {
     const auto adj_row = mlp_adjoint(stage.layers, scalar_row(x, i), {adj_out.at(i, 0, 0)});
     for (std::int32_t c = 0; c < x.channels; ++c) {

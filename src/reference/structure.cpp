@@ -19,8 +19,11 @@ Vector cross(const Vector& a, const Vector& b) {
 double dot(const Vector& a, const Vector& b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
 
 /// Lattice translations that can bring any atom within the cutoff of any other.
-std::vector<Vector> translations(const std::array<double, 9>& cell, const std::vector<Vector>& positions, double cutoff) {
-  const std::array<Vector, 3> lattice{{{cell[0], cell[1], cell[2]}, {cell[3], cell[4], cell[5]}, {cell[6], cell[7], cell[8]}}};
+std::vector<Vector> translations(const std::array<double, 9>& cell,
+                                 const std::vector<Vector>& positions,
+                                 double cutoff) {
+  const std::array<Vector, 3> lattice{
+      {{cell[0], cell[1], cell[2]}, {cell[3], cell[4], cell[5]}, {cell[6], cell[7], cell[8]}}};
   const double volume = dot(lattice[0], cross(lattice[1], lattice[2]));
   if (!(std::abs(volume) > 1e-6)) {
     fail("cell of volume ", volume, " A^3, expected three independent lattice vectors.");
@@ -56,8 +59,11 @@ std::vector<Vector> translations(const std::array<double, 9>& cell, const std::v
 
 } // namespace
 
-EdgeList edges_of(const std::vector<std::int32_t>& numbers, const std::vector<Vector>& positions,
-                  const std::optional<std::array<double, 9>>& cell, const std::vector<std::int32_t>& species, double cutoff) {
+EdgeList edges_of(const std::vector<std::int32_t>& numbers,
+                  const std::vector<Vector>& positions,
+                  const std::optional<std::array<double, 9>>& cell,
+                  const std::vector<std::int32_t>& species,
+                  double cutoff) {
   EdgeList edges;
   edges.n_centers = edges.n_nodes = static_cast<std::int32_t>(numbers.size());
   for (const std::int32_t number : numbers) {
@@ -80,7 +86,8 @@ EdgeList edges_of(const std::vector<std::int32_t>& numbers, const std::vector<Ve
           r[a] = positions[j][a] + shift[a] - positions[i][a];
         }
         const bool self = i == j && dot(shift, shift) == 0.0;
-        // Negated, so that a NaN becomes an edge, which every evaluator refuses, and not a lonely atom.
+        // Negated, so that a NaN becomes an edge, which every evaluator refuses, and not a lonely
+        // atom.
         if (!self && !(dot(r, r) >= cutoff * cutoff)) {
           edges.source.push_back(static_cast<std::int32_t>(j));
           edges.vector.insert(edges.vector.end(), r.begin(), r.end());

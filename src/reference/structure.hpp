@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Small structures as people write them, turned into edges by brute force: for self-tests, tests and the C interface. Not for MD.
+// Small structures as people write them, turned into edges by brute force: for self-tests, tests
+// and the C interface. Not for MD.
 #pragma once
 
 #include "base/edge_list.hpp"
@@ -11,10 +12,14 @@
 
 namespace eqnn::reference {
 
-/// Every pair closer than the cutoff, periodic images and an atom's own images included. Cost: n^2 times the number of images.
-/// numbers: atomic numbers; species: those of the model, whose rows the edges name. positions, cell (rows are lattice vectors,
-/// periodic in all three) in Angstrom. Throws Error for an element that is not in `species` and for a cell without volume.
-EdgeList edges_of(const std::vector<std::int32_t>& numbers, const std::vector<std::array<double, 3>>& positions,
-                  const std::optional<std::array<double, 9>>& cell, const std::vector<std::int32_t>& species, double cutoff);
+/// Every pair closer than the cutoff, periodic images and an atom's own images included. Cost: n^2
+/// times the number of images. numbers: atomic numbers; species: those of the model, whose rows the
+/// edges name. positions, cell (rows are lattice vectors, periodic in all three) in Angstrom.
+/// Throws Error for an element that is not in `species` and for a cell without volume.
+EdgeList edges_of(const std::vector<std::int32_t>& numbers,
+                  const std::vector<std::array<double, 3>>& positions,
+                  const std::optional<std::array<double, 9>>& cell,
+                  const std::vector<std::int32_t>& species,
+                  double cutoff);
 
 } // namespace eqnn::reference

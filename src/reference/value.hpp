@@ -15,6 +15,7 @@ struct Value {
   std::vector<double> data;
 
   Value() = default;
+
   Value(std::int64_t n_rows, std::int32_t n_components, std::int32_t n_channels)
       : rows(n_rows)
       , components(n_components)
@@ -24,6 +25,7 @@ struct Value {
   double& at(std::int64_t row, std::int32_t component, std::int32_t channel) {
     return data[static_cast<std::size_t>((row * components + component) * channels + channel)];
   }
+
   double at(std::int64_t row, std::int32_t component, std::int32_t channel) const {
     return data[static_cast<std::size_t>((row * components + component) * channels + channel)];
   }

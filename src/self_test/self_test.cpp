@@ -40,7 +40,8 @@ Properties properties_of(const ModelSpec& model, const EdgeList& edges, Outputs 
   const auto n_atoms = static_cast<double>(edges.n_centers);
   if (model.energy.semantics == EnergySemantics::MeanPerAtom) {
     for (std::size_t i = 0; i < outputs.energy.size(); ++i) {
-      outputs.energy[i] = share_of_mean_per_atom(model.energy, edges.species[i], outputs.energy[i], n_atoms);
+      outputs.energy[i] =
+          share_of_mean_per_atom(model.energy, edges.species[i], outputs.energy[i], n_atoms);
     }
     for (double& gradient : outputs.edge_gradient) {
       gradient *= n_atoms;
@@ -57,7 +58,8 @@ Properties properties_of(const ModelSpec& model, const EdgeList& edges, Outputs 
   return out;
 }
 
-SelfTestResult run_self_tests(const ModelSpec& model, const std::function<Outputs(const EdgeList&)>& evaluate) {
+SelfTestResult run_self_tests(const ModelSpec& model,
+                              const std::function<Outputs(const EdgeList&)>& evaluate) {
   SelfTestResult result;
   for (const SelfTest& test : model.self_tests) {
     const EdgeList edges =
@@ -81,7 +83,8 @@ SelfTestResult run_self_tests(const ModelSpec& model, const std::function<Output
 }
 
 SelfTestResult run_self_tests(const ModelSpec& model, Potential& potential) {
-  return run_self_tests(model, [&](const EdgeList& edges) { return evaluate_alone(potential, edges); });
+  return run_self_tests(model,
+                        [&](const EdgeList& edges) { return evaluate_alone(potential, edges); });
 }
 
 Outputs evaluate_alone(Potential& potential, const EdgeList& edges) {

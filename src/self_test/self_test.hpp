@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What per-atom energies and edge gradients mean for a whole structure, and the structures that travel in a model file: evaluated here
-// and now, and compared with what the file says.
+// What per-atom energies and edge gradients mean for a whole structure, and the structures that
+// travel in a model file: evaluated here and now, and compared with what the file says.
 #pragma once
 
 #include "base/edge_list.hpp"
@@ -32,7 +32,8 @@ struct SelfTestResult {
   double virial_error = 0.0; ///< eV per atom, of one component; 0 for direct forces
 };
 
-SelfTestResult run_self_tests(const ModelSpec& model, const std::function<Outputs(const EdgeList&)>& evaluate);
+SelfTestResult run_self_tests(const ModelSpec& model,
+                              const std::function<Outputs(const EdgeList&)>& evaluate);
 SelfTestResult run_self_tests(const ModelSpec& model, Potential& potential);
 
 /// Energies and gradients of a structure without ghosts, where there is nothing to exchange.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Y_lm = N_lm Q_l^m(w) (cos or sin)(m phi) sin^m(theta), where Q_l^m is the m-th derivative of the Legendre polynomial P_l, w = cos(theta),
-// and (u + iv)^m carries the azimuth without division. With e3nn's axes (u, v, w) = (z, x, y). Derivatives by dual numbers,
-// so that they share no formula with the kernels' recurrences.
+// Y_lm = N_lm Q_l^m(w) (cos or sin)(m phi) sin^m(theta), where Q_l^m is the m-th derivative of the
+// Legendre polynomial P_l, w = cos(theta), and (u + iv)^m carries the azimuth without division.
+// With e3nn's axes (u, v, w) = (z, x, y). Derivatives by dual numbers, so that they share no
+// formula with the kernels' recurrences.
 #include "so3/spherical_harmonics.hpp"
 
 #include <cmath>
@@ -41,7 +42,8 @@ Dual legendre_derivative(int l, int m, const Dual& w) {
     current.value *= 2 * k - 1;
   }
   for (int n = m + 1; n <= l; ++n) {
-    const Dual next = (1.0 / (n - m)) * ((2.0 * n - 1.0) * (w * current) + (-(n + m - 1.0)) * below);
+    const Dual next =
+        (1.0 / (n - m)) * ((2.0 * n - 1.0) * (w * current) + (-(n + m - 1.0)) * below);
     below = current;
     current = next;
   }

@@ -8,8 +8,9 @@
 namespace eqnn::so3 {
 
 std::vector<double> wigner_d(std::int32_t l, const Matrix3& rotation) {
-  // D_mn = <Y_m(R r) Y_n(r)>, the mean over the sphere (component normalisation: <Y_m Y_n> = delta_mn). The mean by a product rule that
-  // is exact for polynomials of degree 2l: Gauss-Legendre in the polar cosine, equidistant azimuths.
+  // D_mn = <Y_m(R r) Y_n(r)>, the mean over the sphere (component normalisation: <Y_m Y_n> =
+  // delta_mn). The mean by a product rule that is exact for polynomials of degree 2l:
+  // Gauss-Legendre in the polar cosine, equidistant azimuths.
   const int n_polar = l + 1;
   const int n_azimuth = 2 * l + 1;
   const auto n = static_cast<std::size_t>(2 * l + 1);
@@ -29,14 +30,16 @@ std::vector<double> wigner_d(std::int32_t l, const Matrix3& rotation) {
       slope = n_polar * (x * value - below) / (x * x - 1.0);
       x -= value / slope;
     }
-    const double weight = 1.0 / ((1.0 - x * x) * slope * slope) / n_azimuth; // sums to 1 over all points
+    // sums to 1 over all points
+    const double weight = 1.0 / ((1.0 - x * x) * slope * slope) / n_azimuth;
     for (int a = 0; a < n_azimuth; ++a) {
       const double phi = 2.0 * pi * a / n_azimuth;
       const double s = std::sqrt(1.0 - x * x);
       const std::array<double, 3> r{s * std::cos(phi), s * std::sin(phi), x};
       std::array<double, 3> rotated{};
       for (std::size_t i = 0; i < 3; ++i) {
-        rotated[i] = rotation[3 * i] * r[0] + rotation[3 * i + 1] * r[1] + rotation[3 * i + 2] * r[2];
+        rotated[i] =
+            rotation[3 * i] * r[0] + rotation[3 * i + 1] * r[1] + rotation[3 * i + 2] * r[2];
       }
       const auto y = spherical_harmonics(l, r);
       const auto y_rotated = spherical_harmonics(l, rotated);

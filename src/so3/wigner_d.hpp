@@ -11,8 +11,9 @@ namespace eqnn::so3 {
 /// Row-major 3x3 matrix.
 using Matrix3 = std::array<double, 9>;
 
-/// D^l(R) [2l+1, 2l+1], row-major, with Y_l(R r) = D^l(R) Y_l(r) in the convention of spherical_harmonics(), for any orthogonal R: an
-/// inversion gives (-1)^l. By quadrature over directions: independent of Euler angles and of their singularities.
+/// D^l(R) [2l+1, 2l+1], row-major, with Y_l(R r) = D^l(R) Y_l(r) in the convention of
+/// spherical_harmonics(), for any orthogonal R: an inversion gives (-1)^l. By quadrature over
+/// directions: independent of Euler angles and of their singularities.
 std::vector<double> wigner_d(std::int32_t l, const Matrix3& rotation);
 
 } // namespace eqnn::so3

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Whole models against upstream: energies, edge gradients, forces, strain derivatives, by the reference evaluator and by the Kokkos
-// evaluator on every execution space at every precision.
+// Whole models against upstream: energies, edge gradients, forces, strain derivatives, by the
+// reference evaluator and by the Kokkos evaluator on every execution space at every precision.
 #include "model/model_file.hpp"
 #include "reference/evaluate.hpp"
 #include "reference/structure.hpp"
@@ -18,8 +18,8 @@ struct Tolerance {
   double gradient; ///< relative to the largest component
 };
 
-// Reference and double: rounding of sums of some thousand terms. Mixed and single: eps(float) = 6e-8 times the depth of the network;
-// docs/accuracy.md has the measured errors.
+// Reference and double: rounding of sums of some thousand terms. Mixed and single: eps(float) =
+// 6e-8 times the depth of the network; docs/accuracy.md has the measured errors.
 constexpr Tolerance kReference{1e-12, 1e-11};
 constexpr Tolerance kDouble{1e-12, 1e-11};
 constexpr Tolerance kFloat{5e-6, 5e-5};
@@ -28,11 +28,14 @@ struct Case {
   std::string model, structure;
 };
 
-std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.model << " " << c.structure; }
+std::ostream& operator<<(std::ostream& out, const Case& c) {
+  return out << c.model << " " << c.structure;
+}
 
 std::vector<Case> cases() {
   std::vector<Case> list;
-  for (const char* model : {"l1_h16_b1", "l1_h32_b2", "l2_h16_b2", "l2_h32_b3", "l3_h16_b2", "l3_h32_b1"}) {
+  for (const char* model :
+       {"l1_h16_b1", "l1_h32_b2", "l2_h16_b2", "l2_h32_b3", "l3_h16_b2", "l3_h32_b1"}) {
     for (const char* structure : {"3bpa0", "3bpa1", "acac2", "pbc16"}) {
       list.push_back({std::string("tdn/model_") + model, structure});
     }
@@ -46,20 +49,26 @@ std::vector<std::int32_t> numbers_of(const Golden& golden) {
   return {values.begin(), values.end()};
 }
 
-void set_species(EdgeList& edges, const ModelSpec& model, const std::vector<std::int32_t>& numbers) {
+void set_species(EdgeList& edges,
+                 const ModelSpec& model,
+                 const std::vector<std::int32_t>& numbers) {
   for (std::size_t i = 0; i < numbers.size(); ++i) {
-    edges.species[i] = static_cast<std::int32_t>(std::find(model.species.begin(), model.species.end(), numbers[i]) - model.species.begin());
+    edges.species[i] = static_cast<std::int32_t>(
+        std::find(model.species.begin(), model.species.end(), numbers[i]) - model.species.begin());
   }
 }
 
-ModelSpec load(const std::string& name) { return read_model(std::string(EQNN_TEST_DATA) + "/golden/" + name + ".eqnn"); }
+ModelSpec load(const std::string& name) {
+  return read_model(std::string(EQNN_TEST_DATA) + "/golden/" + name + ".eqnn");
+}
 
 class TdnModels : public testing::TestWithParam<Case> {
 protected:
   TdnModels()
       : model_(load(GetParam().model))
-      , golden_(GetParam().model.substr(0, 8) == "tdn_3bpa" ? "tdn_3bpa/" + GetParam().structure + ".safetensors"
-                                                            : GetParam().model + "." + GetParam().structure + ".safetensors")
+      , golden_(GetParam().model.substr(0, 8) == "tdn_3bpa"
+                    ? "tdn_3bpa/" + GetParam().structure + ".safetensors"
+                    : GetParam().model + "." + GetParam().structure + ".safetensors")
       , numbers_(numbers_of(golden_))
       , edges_(golden_.edges(static_cast<std::int32_t>(numbers_.size()), order_)) {
     set_species(edges_, model_, numbers_);
@@ -68,7 +77,8 @@ protected:
     model_.energy.reference.assign(model_.species.size(), 0.0);
   }
 
-  void expect_equal(const Outputs& found, const Tolerance& tolerance, const std::string& who) const {
+  void
+  expect_equal(const Outputs& found, const Tolerance& tolerance, const std::string& who) const {
     double energy = 0.0;
     double size = 0.0;
     for (const double e : found.energy) {
@@ -83,7 +93,8 @@ protected:
     const auto gradient = in_order(golden_.value("dE_dedge_vec", 1, 3), order_).data;
     EXPECT_LE(relative_error(found.edge_gradient, gradient), tolerance.gradient) << who;
     const auto properties = properties_of(model_, edges_, found);
-    EXPECT_LE(relative_error(properties.forces, golden_["forces"].values), tolerance.gradient) << who;
+    EXPECT_LE(relative_error(properties.forces, golden_["forces"].values), tolerance.gradient)
+        << who;
     if (golden_.has("dE_dstrain")) {
       std::vector<double> strain(9);
       for (std::size_t k = 0; k < 9; ++k) {
@@ -100,12 +111,16 @@ protected:
   EdgeList edges_;
 };
 
-TEST_P(TdnModels, ReferenceEqualsUpstream) { expect_equal(reference::evaluate(model_, edges_).outputs, kReference, "reference"); }
+TEST_P(TdnModels, ReferenceEqualsUpstream) {
+  expect_equal(reference::evaluate(model_, edges_).outputs, kReference, "reference");
+}
 
 TEST_P(TdnModels, KernelsEqualUpstream) {
   for (const Target& target : all_targets()) {
     const auto evaluator = make(model_, target);
-    expect_equal(run(*evaluator, edges_), target.precision == Precision::Double ? kDouble : kFloat, target.name());
+    expect_equal(run(*evaluator, edges_),
+                 target.precision == Precision::Double ? kDouble : kFloat,
+                 target.name());
   }
 }
 
@@ -114,7 +129,8 @@ INSTANTIATE_TEST_SUITE_P(All, TdnModels, testing::ValuesIn(cases()), [](const au
 });
 
 /// Outputs of all stages of one kind, in the order of the graph.
-template <class Op> std::vector<reference::Value> values_of(const ModelSpec& model, const reference::Result& result) {
+template <class Op>
+std::vector<reference::Value> values_of(const ModelSpec& model, const reference::Result& result) {
   std::vector<reference::Value> values;
   for (std::size_t k = 0; k < model.graph.size(); ++k) {
     if (std::holds_alternative<Op>(model.graph[k].op)) {
@@ -126,7 +142,8 @@ template <class Op> std::vector<reference::Value> values_of(const ModelSpec& mod
 
 TEST(TdnModel, StagesOnTheWayEqualUpstream) {
   const ModelSpec model = load("tdn/model_l1_h16_b1");
-  for (const char* name : {"tdn/model_l1_h16_b1.3bpa0.safetensors", "tdn/model_l1_h16_b1.pbc16.safetensors"}) {
+  for (const char* name :
+       {"tdn/model_l1_h16_b1.3bpa0.safetensors", "tdn/model_l1_h16_b1.pbc16.safetensors"}) {
     const Golden golden(name);
     const auto numbers = numbers_of(golden);
     std::vector<std::size_t> order;
@@ -162,12 +179,15 @@ TEST(TdnModel, TrainedModelReproducesTheTwentyGoldenFrames) {
           forces.push_back(golden["forces"].values[(frame * numbers.size() + i) * 3 + a]);
         }
       }
-      const EdgeList edges = reference::edges_of(numbers, positions, std::nullopt, model.species, model.cutoff);
+      const EdgeList edges =
+          reference::edges_of(numbers, positions, std::nullopt, model.species, model.cutoff);
       const auto properties = properties_of(model, edges, run(*evaluator, edges));
       const double expected = golden["E_total"].values[frame];
       // 1e-10 relative of 1.6e4 eV is 1.6e-6 eV; ask for more. eV, eV/Angstrom.
-      EXPECT_LE(std::abs(properties.energy - expected), is_double ? 1e-9 : 2e-4) << target.name() << " frame " << frame;
-      EXPECT_LE(max_error(properties.forces, forces), is_double ? 1e-9 : 1e-3) << target.name() << " frame " << frame;
+      EXPECT_LE(std::abs(properties.energy - expected), is_double ? 1e-9 : 2e-4)
+          << target.name() << " frame " << frame;
+      EXPECT_LE(max_error(properties.forces, forces), is_double ? 1e-9 : 1e-3)
+          << target.name() << " frame " << frame;
     }
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Every stage of the reference evaluator, forward and adjoint, against upstream's modules (double precision, random weights).
+// Every stage of the reference evaluator, forward and adjoint, against upstream's modules (double
+// precision, random weights).
 #include "reference/stages.hpp"
 #include "so3/spherical_harmonics.hpp"
 #include "support/compare.hpp"
@@ -12,7 +13,8 @@ namespace {
 
 using reference::Value;
 
-// Sums of at most a few hundred products of numbers of order 1 to 100, in another order than upstream's.
+// Sums of at most a few hundred products of numbers of order 1 to 100, in another order than
+// upstream's.
 constexpr double kTolerance = 1e-12;
 constexpr double kUpstreamNormEps = 1e-5;
 constexpr double kUpstreamSoftmaxEps = 1e-16;
@@ -31,7 +33,8 @@ Tensor coupling(const Golden& golden, const std::string& prefix) {
     for (std::size_t j = 0; j < d; ++j) {
       for (std::size_t i = 0; i < d; ++i) {
         for (std::size_t r = 0; r < rank; ++r) {
-          t.values[(k * d + j) * d + i] += a.values[i * rank + r] * b.values[j * rank + r] * c.values[k * rank + r];
+          t.values[(k * d + j) * d + i] +=
+              a.values[i * rank + r] * b.values[j * rank + r] * c.values[k * rank + r];
         }
       }
     }
@@ -48,7 +51,8 @@ std::vector<MlpLayer> radial_layers(const Golden& golden, const std::string& pre
     if (norm) {
       const std::string norm_name = prefix + "net." + std::to_string(linear + 1);
       out.bias = golden[name + ".bias"];
-      out.layer_norm = LayerNorm{golden[norm_name + ".weight"], golden[norm_name + ".bias"], kUpstreamNormEps};
+      out.layer_norm =
+          LayerNorm{golden[norm_name + ".weight"], golden[norm_name + ".bias"], kUpstreamNormEps};
       out.activation = Activation::Silu;
     } else {
       out.bias = golden[prefix + "offset"];
@@ -62,18 +66,23 @@ std::vector<MlpLayer> radial_layers(const Golden& golden, const std::string& pre
 Value radial_values(const std::vector<MlpLayer>& layers, const Value& scalars) {
   Value w(scalars.rows, 1, static_cast<std::int32_t>(layers.back().weight.shape[0]));
   for (std::int64_t e = 0; e < scalars.rows; ++e) {
-    const std::vector<double> x(scalars.data.begin() + e * scalars.channels, scalars.data.begin() + (e + 1) * scalars.channels);
+    const std::vector<double> x(scalars.data.begin() + e * scalars.channels,
+                                scalars.data.begin() + (e + 1) * scalars.channels);
     const auto y = reference::mlp(layers, x);
     std::copy(y.begin(), y.end(), w.data.begin() + e * w.channels);
   }
   return w;
 }
 
-Value radial_values_adjoint(const std::vector<MlpLayer>& layers, const Value& scalars, const Value& adj_w) {
+Value radial_values_adjoint(const std::vector<MlpLayer>& layers,
+                            const Value& scalars,
+                            const Value& adj_w) {
   Value adj_scalars(scalars.rows, 1, scalars.channels);
   for (std::int64_t e = 0; e < scalars.rows; ++e) {
-    const std::vector<double> x(scalars.data.begin() + e * scalars.channels, scalars.data.begin() + (e + 1) * scalars.channels);
-    const std::vector<double> adj(adj_w.data.begin() + e * adj_w.channels, adj_w.data.begin() + (e + 1) * adj_w.channels);
+    const std::vector<double> x(scalars.data.begin() + e * scalars.channels,
+                                scalars.data.begin() + (e + 1) * scalars.channels);
+    const std::vector<double> adj(adj_w.data.begin() + e * adj_w.channels,
+                                  adj_w.data.begin() + (e + 1) * adj_w.channels);
     const auto y = reference::mlp_adjoint(layers, x, adj);
     std::copy(y.begin(), y.end(), adj_scalars.data.begin() + e * adj_scalars.channels);
   }
@@ -88,10 +97,13 @@ std::vector<double> harmonics_adjoint(const EdgeList& edges, const Value& adj_y)
     ++l_max;
   }
   for (std::size_t e = 0; e < edges.source.size(); ++e) {
-    const auto y = so3::spherical_harmonics(l_max, {edges.vector[3 * e], edges.vector[3 * e + 1], edges.vector[3 * e + 2]});
+    const auto y = so3::spherical_harmonics(
+        l_max, {edges.vector[3 * e], edges.vector[3 * e + 1], edges.vector[3 * e + 2]});
     for (std::size_t j = 0; j < y.value.size(); ++j) {
       for (std::size_t a = 0; a < 3; ++a) {
-        gradient[3 * e + a] += adj_y.at(static_cast<std::int64_t>(e), static_cast<std::int32_t>(j), 0) * y.gradient[j][a];
+        gradient[3 * e + a] +=
+            adj_y.at(static_cast<std::int64_t>(e), static_cast<std::int32_t>(j), 0) *
+            y.gradient[j][a];
       }
     }
   }
@@ -110,11 +122,14 @@ LinearStage linear_stage(const Golden& golden, const std::string& name, int l_ma
 
 EquivariantNormStage norm_stage(const Golden& golden, const std::string& name, int l_max) {
   const std::int64_t channels = golden[name + "affine_bias"].size();
-  return {-1, kUpstreamNormEps, golden.reshaped(name + "affine_weight", {l_max + 1, channels}),
+  return {-1,
+          kUpstreamNormEps,
+          golden.reshaped(name + "affine_weight", {l_max + 1, channels}),
           golden.reshaped(name + "affine_bias", {channels})};
 }
 
-/// First or second half of the output channels: upstream's Gate takes values and gates from one linear map.
+/// First or second half of the output channels: upstream's Gate takes values and gates from one
+/// linear map.
 LinearStage half(const LinearStage& whole, bool second, int l_max) {
   LinearStage stage;
   stage.l_max = l_max;
@@ -122,7 +137,8 @@ LinearStage half(const LinearStage& whole, bool second, int l_max) {
   const std::int64_t n_in = whole.weight.shape[1];
   const auto take = [&](const Tensor& from, std::vector<std::int64_t> shape, std::int64_t row) {
     const std::ptrdiff_t begin = second ? n_out * row : 0;
-    return Tensor{std::move(shape), {from.values.begin() + begin, from.values.begin() + begin + n_out * row}};
+    return Tensor{std::move(shape),
+                  {from.values.begin() + begin, from.values.begin() + begin + n_out * row}};
   };
   stage.weight = take(whole.weight, {n_out, n_in}, n_in);
   stage.bias = take(*whole.bias, {n_out}, 1);
@@ -146,7 +162,8 @@ EdgeAttentionStage attention_stage(const Golden& golden, const std::string& pref
   return stage;
 }
 
-/// Upstream's attention module from its nodes on: maps to source and centre, attention, projection. Forward and adjoint.
+/// Upstream's attention module from its nodes on: maps to source and centre, attention, projection.
+/// Forward and adjoint.
 struct AttentionModule {
   AttentionModule(const Golden& golden, const std::string& prefix, int l_max, int heads)
       : to_source(linear_stage(golden, prefix + "merge_src", l_max))
@@ -161,17 +178,33 @@ struct AttentionModule {
     center = reference::linear(to_center, x);
     m = reference::edge_matrix(matrix, y);
     w = radial_values(layers, scalars);
-    return reference::linear(projection, reference::edge_attention(attention, edges, source, center, m, w));
+    return reference::linear(projection,
+                             reference::edge_attention(attention, edges, source, center, m, w));
   }
 
-  void adjoint(const EdgeList& edges, const Value& scalars, const Value& adj_out, Value& adj_x, Value& adj_y, Value& adj_scalars) {
+  void adjoint(const EdgeList& edges,
+               const Value& scalars,
+               const Value& adj_out,
+               Value& adj_x,
+               Value& adj_y,
+               Value& adj_scalars) {
     Value adj_attention(adj_out.rows, adj_out.components, adj_out.channels);
     reference::linear_adjoint(projection, adj_out, adj_attention);
     Value adj_source(source.rows, source.components, source.channels);
     Value adj_center = adj_source;
     Value adj_m(m.rows, m.components, m.channels);
     Value adj_w(w.rows, 1, w.channels);
-    reference::edge_attention_adjoint(attention, edges, source, center, m, w, adj_attention, adj_source, adj_center, adj_m, adj_w);
+    reference::edge_attention_adjoint(attention,
+                                      edges,
+                                      source,
+                                      center,
+                                      m,
+                                      w,
+                                      adj_attention,
+                                      adj_source,
+                                      adj_center,
+                                      adj_m,
+                                      adj_w);
     reference::linear_adjoint(to_source, adj_source, adj_x);
     reference::linear_adjoint(to_center, adj_center, adj_x);
     reference::edge_matrix_adjoint(matrix, adj_m, adj_y);
@@ -188,8 +221,12 @@ struct AttentionModule {
 class TdnStages : public testing::TestWithParam<int> {
 protected:
   int l_max() const { return GetParam(); }
+
   std::int32_t d() const { return components(l_max()); }
-  std::string file(const std::string& op) const { return "tdn/op_" + op + "_l" + std::to_string(l_max()) + ".safetensors"; }
+
+  std::string file(const std::string& op) const {
+    return "tdn/op_" + op + "_l" + std::to_string(l_max()) + ".safetensors";
+  }
 };
 
 TEST_P(TdnStages, EdgeMatrixTimesFeaturesIsTheTensorProduct) {
@@ -229,7 +266,10 @@ TEST_P(TdnStages, EdgeMatrixTimesFeaturesIsTheTensorProduct) {
   for (std::int64_t e = 0; e < x.rows; ++e) {
     const double* const r = edges.vector.data() + 3 * e;
     const auto harmonics = so3::spherical_harmonics(l_max(), {r[0], r[1], r[2]});
-    EXPECT_LE(max_error(harmonics.value, std::vector<double>(y.data.begin() + e * d(), y.data.begin() + (e + 1) * d())), kTolerance);
+    EXPECT_LE(
+        max_error(harmonics.value,
+                  std::vector<double>(y.data.begin() + e * d(), y.data.begin() + (e + 1) * d())),
+        kTolerance);
   }
   EXPECT_LE(relative_error(harmonics_adjoint(edges, adj_y), golden["grad_vec"].values), kTolerance);
 }
@@ -250,7 +290,8 @@ TEST_P(TdnStages, EquivariantNorm) {
   const Value x = golden.value("x", d(), 16);
   Value adj_x(x.rows, d(), 16);
   reference::equivariant_norm_adjoint(stage, x, golden.value("g", d(), 16), adj_x);
-  EXPECT_LE(relative_error(reference::equivariant_norm(stage, x).data, golden["out"].values), kTolerance);
+  EXPECT_LE(relative_error(reference::equivariant_norm(stage, x).data, golden["out"].values),
+            kTolerance);
   EXPECT_LE(relative_error(adj_x.data, golden["grad_x"].values), kTolerance);
 }
 
@@ -289,7 +330,8 @@ TEST_P(TdnStages, DegreeEmbedding) {
   const EdgeList edges = golden.edges(6, order);
   const Value y = in_order(golden.value("edge_attr", d(), 1), order);
   const Value scalars = in_order(golden.value("edge_scalars", 1, 16), order);
-  // The element-independent vector v = rowsum(exp) + bias goes into the last layer of the radial profile.
+  // The element-independent vector v = rowsum(exp) + bias goes into the last layer of the radial
+  // profile.
   auto layers = radial_layers(golden, "sd.rad.");
   const LinearStage exp = linear_stage(golden, "sd.exp", 0);
   for (std::size_t c = 0; c < 16; ++c) {
@@ -313,15 +355,21 @@ TEST_P(TdnStages, DegreeEmbedding) {
   const EdgeMatrixStage matrix{-1, coupling(golden, "sd.tp.cp_tp.")};
   const Value m = reference::edge_matrix(matrix, y);
   const Value w = radial_values(layers, scalars);
-  EXPECT_LE(relative_error(reference::degree_embedding(stage, edges, m, w).data, golden["out"].values), kTolerance);
+  EXPECT_LE(
+      relative_error(reference::degree_embedding(stage, edges, m, w).data, golden["out"].values),
+      kTolerance);
 
   Value adj_m(m.rows, d(), d());
   Value adj_w(w.rows, 1, 16);
   reference::degree_embedding_adjoint(stage, edges, m, w, golden.value("g", d(), 16), adj_m, adj_w);
   Value adj_y(y.rows, d(), 1);
   reference::edge_matrix_adjoint(matrix, adj_m, adj_y);
-  EXPECT_LE(relative_error(radial_values_adjoint(layers, scalars, adj_w).data, in_order(golden.value("grad_edge_scalars", 1, 16), order).data), kTolerance);
-  EXPECT_LE(relative_error(harmonics_adjoint(edges, adj_y), in_order(golden.value("grad_edge_vec", 1, 3), order).data), kTolerance);
+  EXPECT_LE(relative_error(radial_values_adjoint(layers, scalars, adj_w).data,
+                           in_order(golden.value("grad_edge_scalars", 1, 16), order).data),
+            kTolerance);
+  EXPECT_LE(relative_error(harmonics_adjoint(edges, adj_y),
+                           in_order(golden.value("grad_edge_vec", 1, 3), order).data),
+            kTolerance);
 }
 
 TEST_P(TdnStages, EdgeAttention) {
@@ -332,16 +380,23 @@ TEST_P(TdnStages, EdgeAttention) {
   const Value y = in_order(golden.value("edge_attr", d(), 1), order);
   const Value scalars = in_order(golden.value("edge_scalars", 1, 16), order);
   AttentionModule module(golden, "sd.", l_max(), 4);
-  EXPECT_LE(relative_error(module.forward(edges, x, y, scalars).data, golden["out"].values), kTolerance);
+  EXPECT_LE(relative_error(module.forward(edges, x, y, scalars).data, golden["out"].values),
+            kTolerance);
 
   Value adj_x(x.rows, d(), 16);
   Value adj_y(y.rows, d(), 1);
   Value adj_scalars;
   module.adjoint(edges, scalars, golden.value("g", d(), 16), adj_x, adj_y, adj_scalars);
   EXPECT_LE(relative_error(adj_x.data, golden["grad_node_input"].values), kTolerance);
-  EXPECT_LE(relative_error(adj_y.data, in_order(golden.value("grad_edge_attr", d(), 1), order).data), kTolerance);
-  EXPECT_LE(relative_error(adj_scalars.data, in_order(golden.value("grad_edge_scalars", 1, 16), order).data), kTolerance);
-  EXPECT_LE(relative_error(harmonics_adjoint(edges, adj_y), in_order(golden.value("grad_edge_vec", 1, 3), order).data), kTolerance);
+  EXPECT_LE(
+      relative_error(adj_y.data, in_order(golden.value("grad_edge_attr", d(), 1), order).data),
+      kTolerance);
+  EXPECT_LE(relative_error(adj_scalars.data,
+                           in_order(golden.value("grad_edge_scalars", 1, 16), order).data),
+            kTolerance);
+  EXPECT_LE(relative_error(harmonics_adjoint(edges, adj_y),
+                           in_order(golden.value("grad_edge_vec", 1, 3), order).data),
+            kTolerance);
 }
 
 TEST_P(TdnStages, Block) {
@@ -365,11 +420,14 @@ TEST_P(TdnStages, Block) {
   const LinearStage narrow = linear_stage(golden, "sd.ffn.2", l_max());
   AttentionModule module(golden, "sd.attn.", l_max(), 4);
 
-  const Value middle = add(x, module.forward(edges, reference::equivariant_norm(norm1, x), y, scalars));
+  const Value middle =
+      add(x, module.forward(edges, reference::equivariant_norm(norm1, x), y, scalars));
   const Value n2 = reference::equivariant_norm(norm2, middle);
   const Value v = reference::linear(values, n2);
   const Value g = reference::linear(gates, n2);
-  EXPECT_LE(relative_error(add(middle, reference::linear(narrow, reference::gate(v, g))).data, golden["out"].values), kTolerance);
+  EXPECT_LE(relative_error(add(middle, reference::linear(narrow, reference::gate(v, g))).data,
+                           golden["out"].values),
+            kTolerance);
 
   const Value adj_out = golden.value("g", d(), 16);
   const Value zero(x.rows, d(), 16);
@@ -390,8 +448,12 @@ TEST_P(TdnStages, Block) {
   Value adj_x = adj_middle;
   reference::equivariant_norm_adjoint(norm1, x, adj_n1, adj_x);
   EXPECT_LE(relative_error(adj_x.data, golden["grad_node_input"].values), kTolerance);
-  EXPECT_LE(relative_error(adj_scalars.data, in_order(golden.value("grad_edge_scalars", 1, 16), order).data), kTolerance);
-  EXPECT_LE(relative_error(harmonics_adjoint(edges, adj_y), in_order(golden.value("grad_edge_vec", 1, 3), order).data), kTolerance);
+  EXPECT_LE(relative_error(adj_scalars.data,
+                           in_order(golden.value("grad_edge_scalars", 1, 16), order).data),
+            kTolerance);
+  EXPECT_LE(relative_error(harmonics_adjoint(edges, adj_y),
+                           in_order(golden.value("grad_edge_vec", 1, 3), order).data),
+            kTolerance);
 }
 
 INSTANTIATE_TEST_SUITE_P(LMax, TdnStages, testing::Values(1, 2, 3, 4));
@@ -404,7 +466,8 @@ TEST(TdnRadial, GaussiansWithTheirSlopes) {
   const std::size_t n = golden["sd.mean"].values.size();
   RadialStage stage;
   MlpLayer identity;
-  identity.weight = Tensor{{static_cast<std::int64_t>(n), static_cast<std::int64_t>(n)}, std::vector<double>(n * n, 0.0)};
+  identity.weight = Tensor{{static_cast<std::int64_t>(n), static_cast<std::int64_t>(n)},
+                           std::vector<double>(n * n, 0.0)};
   for (std::size_t k = 0; k < n; ++k) {
     identity.weight.values[k * n + k] = 1.0;
     const double deviation = std::abs(golden["sd.std"].values[k]) + 1e-5;
@@ -423,7 +486,8 @@ TEST(TdnRadial, GaussiansWithTheirSlopes) {
       adj_r.back() += golden["g"].values[e * n + k] * sample.derivative[k];
     }
   }
-  // Upstream has pi to double precision in its prefactor; folding weight and bias into centres and widths costs a few ulp.
+  // Upstream has pi to double precision in its prefactor; folding weight and bias into centres and
+  // widths costs a few ulp.
   EXPECT_LE(relative_error(out, golden["out"].values), kTolerance);
   EXPECT_LE(relative_error(adj_r, golden["grad_r"].values), kTolerance);
 }
@@ -433,7 +497,9 @@ TEST(TdnRadial, ProfileAndItsAdjoint) {
   const auto layers = radial_layers(golden, "sd.");
   const Value x = golden.value("x", 1, 16);
   EXPECT_LE(relative_error(radial_values(layers, x).data, golden["out"].values), kTolerance);
-  EXPECT_LE(relative_error(radial_values_adjoint(layers, x, golden.value("g", 1, 32)).data, golden["grad_x"].values), kTolerance);
+  EXPECT_LE(relative_error(radial_values_adjoint(layers, x, golden.value("g", 1, 32)).data,
+                           golden["grad_x"].values),
+            kTolerance);
 }
 
 } // namespace

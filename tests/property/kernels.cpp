@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The Kokkos evaluator against the reference evaluator, on every execution space at every precision: sizes from nothing to awkward, ghosts,
-// threads, reuse; and what physics demands of any network.
+// The Kokkos evaluator against the reference evaluator, on every execution space at every
+// precision: sizes from nothing to awkward, ghosts, threads, reuse; and what physics demands of any
+// network.
 #include "base/error.hpp"
 #include "reference/evaluate.hpp"
 #include "so3/wigner_d.hpp"
@@ -9,22 +10,26 @@
 #include "support/golden.hpp"
 #include "support/random_model.hpp"
 
-#include <cstring>
-
 #include <Kokkos_Core.hpp>
 #include <gtest/gtest.h>
+
+#include <cstring>
 
 namespace eqnn::test {
 namespace {
 
-// Sums of up to some thousand terms in another order: double has 1e-16 a term and a few layers that amplify it.
-// Single and mixed: 6e-8 a term, the same amplification. Relative to the largest component.
+// Sums of up to some thousand terms in another order: double has 1e-16 a term and a few layers that
+// amplify it. Single and mixed: 6e-8 a term, the same amplification. Relative to the largest
+// component.
 double tolerance(Precision precision) { return precision == Precision::Double ? 1e-12 : 2e-4; }
 
-double network_energy(const ModelSpec& model, const EdgeList& edges, const std::vector<double>& atom_energy) {
+double network_energy(const ModelSpec& model,
+                      const EdgeList& edges,
+                      const std::vector<double>& atom_energy) {
   double sum = 0.0;
   for (std::size_t i = 0; i < atom_energy.size(); ++i) {
-    sum += atom_energy[i] - model.energy.shift - model.energy.reference[static_cast<std::size_t>(edges.species[i])];
+    sum += atom_energy[i] - model.energy.shift -
+           model.energy.reference[static_cast<std::size_t>(edges.species[i])];
   }
   return sum;
 }
@@ -35,9 +40,13 @@ void expect_equal(const ModelSpec& model, const EdgeList& edges, const std::stri
     const auto evaluator = make(model, target);
     const Outputs found = run(*evaluator, edges);
     const double tol = tolerance(target.precision);
-    EXPECT_LE(max_error(found.energy, expected.energy), tol * std::max(1.0, max_size(expected.energy))) << what << " " << target.name();
-    // With many neighbours each edge's share is small, and is what is left of terms of the energy's own size: hence the floor, in eV/A.
-    EXPECT_LE(max_error(found.edge_gradient, expected.edge_gradient), tol * std::max(1e-2, max_size(expected.edge_gradient)))
+    EXPECT_LE(max_error(found.energy, expected.energy),
+              tol * std::max(1.0, max_size(expected.energy)))
+        << what << " " << target.name();
+    // With many neighbours each edge's share is small, and is what is left of terms of the energy's
+    // own size: hence the floor, in eV/A.
+    EXPECT_LE(max_error(found.edge_gradient, expected.edge_gradient),
+              tol * std::max(1e-2, max_size(expected.edge_gradient)))
         << what << " " << target.name();
   }
 }
@@ -68,9 +77,18 @@ TEST_P(KernelSizes, EqualReference) {
   expect_equal(spec, edges_of(spec, random_structure(9, spec.species, 0.08, 1.0, 3)), "9 atoms");
 }
 
-INSTANTIATE_TEST_SUITE_P(All, KernelSizes,
-                         testing::Values(Size{0, 4, 2, 1}, Size{1, 1, 1, 1}, Size{1, 2, 1, 2}, Size{1, 5, 5, 1}, Size{1, 13, 1, 1},
-                                         Size{2, 33, 3, 1}, Size{1, 64, 4, 2}, Size{3, 16, 2, 1}, Size{4, 7, 1, 1}, Size{2, 123, 3, 1}),
+INSTANTIATE_TEST_SUITE_P(All,
+                         KernelSizes,
+                         testing::Values(Size{0, 4, 2, 1},
+                                         Size{1, 1, 1, 1},
+                                         Size{1, 2, 1, 2},
+                                         Size{1, 5, 5, 1},
+                                         Size{1, 13, 1, 1},
+                                         Size{2, 33, 3, 1},
+                                         Size{1, 64, 4, 2},
+                                         Size{3, 16, 2, 1},
+                                         Size{4, 7, 1, 1},
+                                         Size{2, 123, 3, 1}),
                          testing::PrintToStringParamName());
 
 ModelSpec small_model(int l_max = 2, bool envelope = false) {
@@ -84,11 +102,22 @@ TEST(Kernels, EqualReferenceForAnyNumberOfAtomsAndNeighbors) {
   const ModelSpec spec = small_model();
   expect_equal(spec, edges_of(spec, Structure{}), "no atom");
   expect_equal(spec, edges_of(spec, Structure{{6}, {{0.0, 0.0, 0.0}}, std::nullopt}), "one atom");
-  expect_equal(spec, edges_of(spec, Structure{{6, 8}, {{0.0, 0.0, 0.0}, {0.0, 1.2, 0.0}}, std::nullopt}), "two atoms along the polar axis");
-  expect_equal(spec, edges_of(spec, Structure{{6, 8, 1}, {{0.0, 0.0, 0.0}, {1.2, 0.0, 0.0}, {30.0, 0.0, 0.0}}, std::nullopt}), "an isolated atom");
-  // more edges at a centre than a tile holds; several images of each neighbour, and of the atom itself
-  expect_equal(spec, edges_of(spec, random_structure(3, spec.species, 0.5, 0.8, 5)), "134 neighbours");
-  expect_equal(spec, edges_of(spec, random_structure(70, spec.species, 0.01, 1.0, 6)), "many isolated atoms");
+  expect_equal(spec,
+               edges_of(spec, Structure{{6, 8}, {{0.0, 0.0, 0.0}, {0.0, 1.2, 0.0}}, std::nullopt}),
+               "two atoms along the polar axis");
+  expect_equal(
+      spec,
+      edges_of(
+          spec,
+          Structure{{6, 8, 1}, {{0.0, 0.0, 0.0}, {1.2, 0.0, 0.0}, {30.0, 0.0, 0.0}}, std::nullopt}),
+      "an isolated atom");
+  // more edges at a centre than a tile holds; several images of each neighbour, and of the atom
+  // itself
+  expect_equal(
+      spec, edges_of(spec, random_structure(3, spec.species, 0.5, 0.8, 5)), "134 neighbours");
+  expect_equal(spec,
+               edges_of(spec, random_structure(70, spec.species, 0.01, 1.0, 6)),
+               "many isolated atoms");
 }
 
 TEST(Kernels, EqualReferenceWithAnEnvelope) {
@@ -122,7 +151,8 @@ TEST(Kernels, ResultsDoNotDependOnTheNumberOfThreads) {
         continue; // other instructions, other rounding
       }
       const auto evaluator = make(spec, {space, precision});
-      EXPECT_TRUE(space == kernels::Space::Serial || evaluator->concurrency() > 1) << "this test needs OMP_NUM_THREADS above 1";
+      EXPECT_TRUE(space == kernels::Space::Serial || evaluator->concurrency() > 1)
+          << "this test needs OMP_NUM_THREADS above 1";
       const Outputs found = run(*evaluator, edges);
       EXPECT_EQ(found.energy, expected.energy); // every bit
       EXPECT_EQ(found.edge_gradient, expected.edge_gradient);
@@ -138,17 +168,24 @@ public:
   ImageExchange(std::int32_t n_owned, std::vector<std::int32_t> owner)
       : n_owned_(n_owned)
       , owner_(std::move(owner)) {}
+
   void forward(NodeRows<double> rows) override { copy(rows); }
+
   void forward(NodeRows<float> rows) override { copy(rows); }
+
   void reverse(NodeRows<double> rows) override { add(rows); }
+
   void reverse(NodeRows<float> rows) override { add(rows); }
 
 private:
   template <class T> void copy(NodeRows<T> rows) {
     for (std::size_t g = 0; g < owner_.size(); ++g) {
-      std::copy_n(rows.data + std::int64_t{owner_[g]} * rows.width, rows.width, rows.data + (n_owned_ + static_cast<std::int64_t>(g)) * rows.width);
+      std::copy_n(rows.data + std::int64_t{owner_[g]} * rows.width,
+                  rows.width,
+                  rows.data + (n_owned_ + static_cast<std::int64_t>(g)) * rows.width);
     }
   }
+
   template <class T> void add(NodeRows<T> rows) {
     for (std::size_t g = 0; g < owner_.size(); ++g) {
       for (std::int32_t k = 0; k < rows.width; ++k) {
@@ -158,6 +195,7 @@ private:
       }
     }
   }
+
   std::int32_t n_owned_;
   std::vector<std::int32_t> owner_;
 };
@@ -181,17 +219,24 @@ TEST(Kernels, GhostsReproduceThePeriodicEvaluation) {
     for (int time = 0; time < 2; ++time) { // a second time with ghost rows full of NaN
       evaluator->evaluate(with_ghosts, halo, found, false);
     }
-    EXPECT_LE(max_error(found.energy, expected.energy), 0.01 * tolerance(target.precision)) << target.name();
-    EXPECT_LE(relative_error(found.edge_gradient, expected.edge_gradient), tolerance(target.precision)) << target.name();
+    EXPECT_LE(max_error(found.energy, expected.energy), 0.01 * tolerance(target.precision))
+        << target.name();
+    EXPECT_LE(relative_error(found.edge_gradient, expected.edge_gradient),
+              tolerance(target.precision))
+        << target.name();
     std::vector<double> forces(3 * static_cast<std::size_t>(with_ghosts.n_nodes), 0.0);
     fold_edges(with_ghosts, found.edge_gradient, forces.data(), nullptr);
-    for (std::size_t g = 0; g < owner.size(); ++g) { // what LAMMPS's reverse communication does with forces
+    // what LAMMPS's reverse communication does with forces
+    for (std::size_t g = 0; g < owner.size(); ++g) {
       for (std::size_t a = 0; a < 3; ++a) {
-        forces[3 * static_cast<std::size_t>(owner[g]) + a] += forces[3 * (static_cast<std::size_t>(edges.n_centers) + g) + a];
+        forces[3 * static_cast<std::size_t>(owner[g]) + a] +=
+            forces[3 * (static_cast<std::size_t>(edges.n_centers) + g) + a];
       }
     }
     forces.resize(3 * static_cast<std::size_t>(edges.n_centers));
-    EXPECT_LE(relative_error(forces, properties_of(spec, edges, expected).forces), 10.0 * tolerance(target.precision)) << target.name();
+    EXPECT_LE(relative_error(forces, properties_of(spec, edges, expected).forces),
+              10.0 * tolerance(target.precision))
+        << target.name();
   }
 }
 
@@ -199,11 +244,16 @@ TEST(Kernels, ARankWithoutAtomsTakesPartInEveryExchange) {
   class Counter final : public HaloExchange {
   public:
     void forward(NodeRows<double>) override { ++n_forward; }
+
     void forward(NodeRows<float>) override { ++n_forward; }
+
     void reverse(NodeRows<double>) override { ++n_reverse; }
+
     void reverse(NodeRows<float>) override { ++n_reverse; }
+
     int n_forward = 0, n_reverse = 0;
   };
+
   const ModelSpec spec = small_model();
   for (const Target& target : all_targets()) {
     const auto evaluator = make(spec, target);
@@ -211,7 +261,8 @@ TEST(Kernels, ARankWithoutAtomsTakesPartInEveryExchange) {
     Counter some;
     Outputs outputs;
     evaluator->evaluate(edges_of(spec, Structure{}), none, outputs, false);
-    evaluator->evaluate(edges_of(spec, random_structure(5, spec.species, 0.1, 1.0, 2)), some, outputs, false);
+    evaluator->evaluate(
+        edges_of(spec, random_structure(5, spec.species, 0.1, 1.0, 2)), some, outputs, false);
     EXPECT_EQ(none.n_forward, 2);
     EXPECT_EQ(none.n_reverse, 2);
     EXPECT_EQ(some.n_forward, 2);
@@ -244,27 +295,33 @@ TEST(Kernels, GradientIsTheDifferenceOfEnergies) {
       }
       return network_energy(spec, moved, run(*evaluator, moved).energy);
     };
-    // Truncation falls with step^2, rounding grows with 1/step: a right gradient shows a V, a wrong one a floor.
+    // Truncation falls with step^2, rounding grows with 1/step: a right gradient shows a V, a wrong
+    // one a floor.
     std::vector<double> errors;
     for (const double step : {1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8}) {
-      errors.push_back(std::abs((energy(step) - energy(-step)) / (2.0 * step) - slope) / std::abs(slope));
+      errors.push_back(std::abs((energy(step) - energy(-step)) / (2.0 * step) - slope) /
+                       std::abs(slope));
     }
     const double best = *std::min_element(errors.begin(), errors.end());
     EXPECT_LE(best, 1e-8);
     EXPECT_GE(errors.front(), 1e2 * best);
     EXPECT_GE(errors.back(), 3.0 * best);
-    EXPECT_LE(errors[1], 0.1 * errors[0]); // the falling branch: a factor of 100 a decade where truncation rules
+    // the falling branch: a factor of 100 a decade where truncation rules
+    EXPECT_LE(errors[1], 0.1 * errors[0]);
   }
 }
 
 // ---- symmetry ----
 
-/// Exact coupling of all paths (even: only those with l1 + l2 + l3 even), from the goldens' dense Clebsch-Gordan tensor [i, j, k].
+/// Exact coupling of all paths (even: only those with l1 + l2 + l3 even), from the goldens' dense
+/// Clebsch-Gordan tensor [i, j, k].
 Tensor exact_coupling(int l_max, bool even_only) {
   const Golden golden("tdn/op_cptp_l" + std::to_string(l_max) + ".safetensors");
   const Tensor& cg = golden["cg"];
   const auto d = static_cast<std::size_t>(cg.shape[0]);
-  const auto l_of = [](std::size_t lm) { return static_cast<int>(std::sqrt(static_cast<double>(lm) + 0.5)); };
+  const auto l_of = [](std::size_t lm) {
+    return static_cast<int>(std::sqrt(static_cast<double>(lm) + 0.5));
+  };
   Tensor t{{cg.shape[0], cg.shape[0], cg.shape[0]}, std::vector<double>(d * d * d)};
   for (std::size_t i = 0; i < d; ++i) {
     for (std::size_t j = 0; j < d; ++j) {
@@ -289,9 +346,11 @@ ModelSpec exact_model(int l_max, bool even_only) {
 
 EdgeList turned(EdgeList edges, const so3::Matrix3& matrix) {
   for (std::size_t e = 0; e < edges.source.size(); ++e) {
-    const std::array<double, 3> r{edges.vector[3 * e], edges.vector[3 * e + 1], edges.vector[3 * e + 2]};
+    const std::array<double, 3> r{
+        edges.vector[3 * e], edges.vector[3 * e + 1], edges.vector[3 * e + 2]};
     for (std::size_t a = 0; a < 3; ++a) {
-      edges.vector[3 * e + a] = matrix[3 * a] * r[0] + matrix[3 * a + 1] * r[1] + matrix[3 * a + 2] * r[2];
+      edges.vector[3 * e + a] =
+          matrix[3 * a] * r[0] + matrix[3 * a + 1] * r[1] + matrix[3 * a + 2] * r[2];
     }
   }
   return edges;
@@ -309,8 +368,15 @@ so3::Matrix3 random_rotation(std::mt19937& random) {
     v /= std::sqrt(square);
   }
   const auto [w, x, y, z] = q;
-  return {1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w), 2 * (x * y + z * w), 1 - 2 * (x * x + z * z),
-          2 * (y * z - x * w),     2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)};
+  return {1 - 2 * (y * y + z * z),
+          2 * (x * y - z * w),
+          2 * (x * z + y * w),
+          2 * (x * y + z * w),
+          1 - 2 * (x * x + z * z),
+          2 * (y * z - x * w),
+          2 * (x * z - y * w),
+          2 * (y * z + x * w),
+          1 - 2 * (x * x + y * y)};
 }
 
 TEST(Symmetry, ExactCouplingsMakeEnergiesInvariantAndGradientsTurn) {
@@ -329,20 +395,28 @@ TEST(Symmetry, ExactCouplingsMakeEnergiesInvariantAndGradientsTurn) {
         const auto evaluator = make(spec, target);
         Outputs before = run(*evaluator, edges);
         const Outputs after = run(*evaluator, turned(edges, matrix));
-        EXPECT_LE(max_error(after.energy, before.energy), tolerance(target.precision) * max_size(before.energy)) << l_max << target.name();
+        EXPECT_LE(max_error(after.energy, before.energy),
+                  tolerance(target.precision) * max_size(before.energy))
+            << l_max << target.name();
         EdgeList gradient = edges; // gradients turn as vectors do
         gradient.vector = before.edge_gradient;
-        EXPECT_LE(relative_error(after.edge_gradient, turned(gradient, matrix).vector), 10.0 * tolerance(target.precision)) << l_max << target.name();
+        EXPECT_LE(relative_error(after.edge_gradient, turned(gradient, matrix).vector),
+                  10.0 * tolerance(target.precision))
+            << l_max << target.name();
       }
     }
   }
 }
 
-TEST(Symmetry, OddPathsTellMirrorImagesApart) { // the statement of parity "so3": were it wrong, users would be told nonsense
+TEST(
+    Symmetry,
+    OddPathsTellMirrorImagesApart) { // the statement of parity "so3": were it wrong, users would be told nonsense
   const ModelSpec spec = exact_model(2, false);
   const EdgeList edges = edges_of(spec, random_structure(8, spec.species, 0.08, 1.0, 4));
   const Outputs one = reference::evaluate(spec, edges).outputs;
-  const Outputs other = reference::evaluate(spec, turned(edges, {-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, -1.0})).outputs;
+  const Outputs other =
+      reference::evaluate(spec, turned(edges, {-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, -1.0}))
+          .outputs;
   EXPECT_GE(max_error(one.energy, other.energy), 1e-3);
 }
 
@@ -366,7 +440,8 @@ TEST(Symmetry, PermutationsPermute) {
     const auto evaluator = make(spec, target);
     std::vector<double> before = run(*evaluator, edges).energy;
     std::rotate(before.begin(), before.begin() + 3, before.end());
-    EXPECT_LE(max_error(run(*evaluator, rotated).energy, before), tolerance(target.precision) * max_size(before));
+    EXPECT_LE(max_error(run(*evaluator, rotated).energy, before),
+              tolerance(target.precision) * max_size(before));
   }
 }
 
@@ -376,15 +451,18 @@ TEST(Symmetry, ASupercellHasTwiceTheEnergy) {
   Structure twice = s;
   for (std::size_t i = 0; i < s.numbers.size(); ++i) {
     twice.numbers.push_back(s.numbers[i]);
-    twice.positions.push_back({s.positions[i][0] + (*s.cell)[0], s.positions[i][1], s.positions[i][2]});
+    twice.positions.push_back(
+        {s.positions[i][0] + (*s.cell)[0], s.positions[i][1], s.positions[i][2]});
   }
   (*twice.cell)[0] *= 2.0;
   for (const Target& target : all_targets()) {
     const auto evaluator = make(spec, target);
     const auto one = run(*evaluator, edges_of(spec, s)).energy;
     const auto two = run(*evaluator, edges_of(spec, twice)).energy;
-    EXPECT_LE(max_error(std::vector<double>(two.begin(), two.begin() + 6), one), tolerance(target.precision) * max_size(one));
-    EXPECT_LE(max_error(std::vector<double>(two.begin() + 6, two.end()), one), tolerance(target.precision) * max_size(one));
+    EXPECT_LE(max_error(std::vector<double>(two.begin(), two.begin() + 6), one),
+              tolerance(target.precision) * max_size(one));
+    EXPECT_LE(max_error(std::vector<double>(two.begin() + 6, two.end()), one),
+              tolerance(target.precision) * max_size(one));
   }
 }
 
@@ -403,14 +481,26 @@ TEST(Refusals, AtomsThatCoincideAndCoordinatesThatAreNoNumbers) {
   const ModelSpec spec = small_model();
   for (const Target& target : all_targets()) {
     const auto evaluator = make(spec, target);
-    const std::string close = refusal(*evaluator, edges_of(spec, Structure{{1, 6}, {{0.0, 0.0, 0.0}, {1e-7, 0.0, 0.0}}, std::nullopt}));
-    EXPECT_NE(close.find("is 9.9999999999999995e-08 Angstrom from atom 0, expected at least 9.9999999999999995e-07"), std::string::npos) << close;
+    const std::string close = refusal(
+        *evaluator,
+        edges_of(spec, Structure{{1, 6}, {{0.0, 0.0, 0.0}, {1e-7, 0.0, 0.0}}, std::nullopt}));
+    EXPECT_NE(close.find("is 9.9999999999999995e-08 Angstrom from atom 0, expected at least "
+                         "9.9999999999999995e-07"),
+              std::string::npos)
+        << close;
     const double nan = std::numeric_limits<double>::quiet_NaN();
-    const std::string lost = refusal(*evaluator, edges_of(spec, Structure{{1, 6}, {{0.0, 0.0, 0.0}, {nan, 0.0, 0.0}}, std::nullopt}));
+    const std::string lost = refusal(
+        *evaluator,
+        edges_of(spec, Structure{{1, 6}, {{0.0, 0.0, 0.0}, {nan, 0.0, 0.0}}, std::nullopt}));
     EXPECT_NE(lost.find("is nan Angstrom from atom 0"), std::string::npos) << lost;
-    EXPECT_NE(lost.find("check the structure, the box and the time step."), std::string::npos) << lost;
+    EXPECT_NE(lost.find("check the structure, the box and the time step."), std::string::npos)
+        << lost;
     // closer than anything in a training set: a number all the same
-    EXPECT_EQ(refusal(*evaluator, edges_of(spec, Structure{{1, 6}, {{0.0, 0.0, 0.0}, {1e-5, 0.0, 0.0}}, std::nullopt})), "");
+    EXPECT_EQ(
+        refusal(
+            *evaluator,
+            edges_of(spec, Structure{{1, 6}, {{0.0, 0.0, 0.0}, {1e-5, 0.0, 0.0}}, std::nullopt})),
+        "");
   }
 }
 
@@ -457,9 +547,13 @@ TEST(Kernels, AWarmStepAllocatesNothingAndEveryKernelIsLabelled) {
     n_allocations = 0;
     labels.clear();
     Kokkos::Tools::Experimental::set_allocate_data_callback(
-        [](Kokkos_Profiling_SpaceHandle, const char*, const void*, std::uint64_t) { ++n_allocations; });
-    Kokkos::Tools::Experimental::set_begin_parallel_for_callback([](const char* name, std::uint32_t, std::uint64_t*) { labels.emplace_back(name); });
-    Kokkos::Tools::Experimental::set_begin_parallel_reduce_callback([](const char* name, std::uint32_t, std::uint64_t*) { labels.emplace_back(name); });
+        [](Kokkos_Profiling_SpaceHandle, const char*, const void*, std::uint64_t) {
+          ++n_allocations;
+        });
+    Kokkos::Tools::Experimental::set_begin_parallel_for_callback(
+        [](const char* name, std::uint32_t, std::uint64_t*) { labels.emplace_back(name); });
+    Kokkos::Tools::Experimental::set_begin_parallel_reduce_callback(
+        [](const char* name, std::uint32_t, std::uint64_t*) { labels.emplace_back(name); });
     (void)run(*evaluator, edges);
     Kokkos::Tools::Experimental::set_allocate_data_callback(nullptr);
     Kokkos::Tools::Experimental::set_begin_parallel_for_callback(nullptr);

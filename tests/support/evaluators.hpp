@@ -19,15 +19,21 @@ namespace eqnn::test {
 class NoExchange final : public HaloExchange {
 public:
   void forward(NodeRows<double>) override {}
+
   void forward(NodeRows<float>) override {}
+
   void reverse(NodeRows<double>) override {}
+
   void reverse(NodeRows<float>) override {}
 };
 
 struct Target {
   kernels::Space space;
   Precision precision;
-  std::string name() const { return std::string(kernels::name_of(space)) + "_" + std::string(name_of(precision)); }
+
+  std::string name() const {
+    return std::string(kernels::name_of(space)) + "_" + std::string(name_of(precision));
+  }
 };
 
 inline std::vector<Target> all_targets() {
@@ -41,7 +47,9 @@ inline std::vector<Target> all_targets() {
 }
 
 inline std::unique_ptr<kernels::AnyEvaluator> make(const ModelSpec& model, const Target& target) {
-  return kernels::make_evaluator(plan::compile(model, kernels::plan_options(target.precision)), target.precision, target.space);
+  return kernels::make_evaluator(plan::compile(model, kernels::plan_options(target.precision)),
+                                 target.precision,
+                                 target.space);
 }
 
 inline Outputs run(kernels::AnyEvaluator& evaluator, const EdgeList& edges) {

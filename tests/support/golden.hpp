@@ -18,7 +18,8 @@ class Golden {
 public:
   /// `name` is relative to tests/golden.
   explicit Golden(const std::string& name)
-      : content_(parse_safetensors(read_file(std::string(EQNN_TEST_DATA) + "/golden/" + name), name)) {}
+      : content_(
+            parse_safetensors(read_file(std::string(EQNN_TEST_DATA) + "/golden/" + name), name)) {}
 
   bool has(const std::string& key) const { return content_.tensors.count(key) != 0; }
 
@@ -45,14 +46,16 @@ public:
   }
 
   /// [rows, components, channels]
-  reference::Value value(const std::string& key, std::int32_t components, std::int32_t channels) const {
+  reference::Value
+  value(const std::string& key, std::int32_t components, std::int32_t channels) const {
     const Tensor& tensor = (*this)[key];
     reference::Value value(tensor.size() / (components * channels), components, channels);
     value.data = tensor.values;
     return value;
   }
 
-  /// Edges sorted by their centre (upstream's edge_dst); order[e] is the golden's number of our edge e.
+  /// Edges sorted by their centre (upstream's edge_dst); order[e] is the golden's number of our
+  /// edge e.
   EdgeList edges(std::int32_t n_nodes, std::vector<std::size_t>& order) const {
     const auto& center = (*this)["edge_dst"].values;
     const auto& source = (*this)["edge_src"].values;
@@ -83,11 +86,14 @@ private:
 };
 
 /// Rows of a golden edge array in our order of edges.
-inline reference::Value in_order(const reference::Value& value, const std::vector<std::size_t>& order) {
+inline reference::Value in_order(const reference::Value& value,
+                                 const std::vector<std::size_t>& order) {
   reference::Value out(value.rows, value.components, value.channels);
   const auto width = static_cast<std::size_t>(value.components * value.channels);
   for (std::size_t e = 0; e < order.size(); ++e) {
-    std::copy_n(value.data.begin() + static_cast<std::ptrdiff_t>(order[e] * width), width, out.data.begin() + static_cast<std::ptrdiff_t>(e * width));
+    std::copy_n(value.data.begin() + static_cast<std::ptrdiff_t>(order[e] * width),
+                width,
+                out.data.begin() + static_cast<std::ptrdiff_t>(e * width));
   }
   return out;
 }

@@ -4,12 +4,12 @@
 
 #include "model/model_file.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include <cstring>
 #include <functional>
 #include <map>
 #include <string>
-
-#include <nlohmann/json.hpp>
 
 namespace eqnn::test {
 
@@ -24,12 +24,15 @@ inline ModelParts take_apart(const std::string& bytes) {
 }
 
 /// A container of these parts, whatever they are.
-inline std::string container(const std::map<std::string, std::string>& metadata, const std::map<std::string, StoredTensor>& tensors) {
+inline std::string container(const std::map<std::string, std::string>& metadata,
+                             const std::map<std::string, StoredTensor>& tensors) {
   nlohmann::json header;
   header["__metadata__"] = metadata;
   std::string data;
   for (const auto& [name, stored] : tensors) {
-    header[name] = {{"dtype", stored.dtype}, {"shape", stored.tensor.shape}, {"data_offsets", {data.size(), data.size() + stored.bytes.size()}}};
+    header[name] = {{"dtype", stored.dtype},
+                    {"shape", stored.tensor.shape},
+                    {"data_offsets", {data.size(), data.size() + stored.bytes.size()}}};
     data += stored.bytes;
   }
   const std::string text = header.dump();
@@ -44,11 +47,14 @@ inline std::string put_together(const ModelParts& parts) {
   Safetensors content;
   content.metadata["eqnn"] = parts.document.dump();
   content.tensors = parts.tensors;
-  return container({{"eqnn", content.metadata["eqnn"]}, {"eqnn_sha256", model_hash(content)}}, parts.tensors);
+  return container({{"eqnn", content.metadata["eqnn"]}, {"eqnn_sha256", model_hash(content)}},
+                   parts.tensors);
 }
 
-inline StoredTensor stored_double(std::vector<std::int64_t> shape, const std::vector<double>& values) {
-  StoredTensor stored{"F64", {std::move(shape), values}, std::string(values.size() * sizeof(double), '\0')};
+inline StoredTensor stored_double(std::vector<std::int64_t> shape,
+                                  const std::vector<double>& values) {
+  StoredTensor stored{
+      "F64", {std::move(shape), values}, std::string(values.size() * sizeof(double), '\0')};
   std::memcpy(stored.bytes.data(), values.data(), stored.bytes.size());
   return stored;
 }

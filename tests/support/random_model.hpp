@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Networks and structures with random numbers, of any size: for tests of kernels against the reference, and for benchmarks.
+// Networks and structures with random numbers, of any size: for tests of kernels against the
+// reference, and for benchmarks.
 #pragma once
 
 #include "base/edge_list.hpp"
@@ -26,7 +27,8 @@ struct RandomModelOptions {
   std::uint32_t seed = 1;
 };
 
-/// An attention network: embedding, degree embedding, blocks of (norm, attention, norm, gated linear maps), norm, readout.
+/// An attention network: embedding, degree embedding, blocks of (norm, attention, norm, gated
+/// linear maps), norm, readout.
 class RandomModel {
 public:
   explicit RandomModel(const RandomModelOptions& options)
@@ -49,10 +51,18 @@ public:
     const std::int32_t c = o_.channels;
     const StageIndex y = add(ValueKind::Harmonics, o_.l_max, 0, SphericalHarmonicsStage{o_.l_max});
     const std::int64_t d = (o_.l_max + 1) * (o_.l_max + 1);
-    const StageIndex m = add(ValueKind::Matrix, o_.l_max, 0, EdgeMatrixStage{y, tensor({d, d, d}, 1.0 / static_cast<double>(d))});
-    StageIndex x = add(ValueKind::Features, o_.l_max, c,
-                       SpeciesEmbeddingStage{o_.l_max, tensor({static_cast<std::int64_t>(o_.species.size()), c}, 1.0)});
-    const StageIndex degree = add(ValueKind::Features, o_.l_max, c, DegreeEmbeddingStage{m, radial(), square(), vector()});
+    const StageIndex m = add(ValueKind::Matrix,
+                             o_.l_max,
+                             0,
+                             EdgeMatrixStage{y, tensor({d, d, d}, 1.0 / static_cast<double>(d))});
+    StageIndex x =
+        add(ValueKind::Features,
+            o_.l_max,
+            c,
+            SpeciesEmbeddingStage{o_.l_max,
+                                  tensor({static_cast<std::int64_t>(o_.species.size()), c}, 1.0)});
+    const StageIndex degree = add(
+        ValueKind::Features, o_.l_max, c, DegreeEmbeddingStage{m, radial(), square(), vector()});
     x = sum(x, degree);
     for (int block = 0; block < o_.blocks; ++block) {
       const StageIndex n1 = norm(x);
@@ -78,7 +88,9 @@ public:
       const StageIndex n2 = norm(x);
       const StageIndex values = linear(n2, o_.l_max, true);
       const StageIndex gates = linear(n2, 0, true);
-      x = sum(x, linear(add(ValueKind::Features, o_.l_max, c, GateStage{values, gates}), o_.l_max, true));
+      x = sum(
+          x,
+          linear(add(ValueKind::Features, o_.l_max, c, GateStage{values, gates}), o_.l_max, true));
     }
     const StageIndex final_norm = norm(x);
     ReadoutStage readout;
@@ -92,7 +104,8 @@ public:
   }
 
 private:
-  StageIndex add(ValueKind kind, std::int32_t l_max, std::int32_t channels, decltype(Stage::op) op) {
+  StageIndex
+  add(ValueKind kind, std::int32_t l_max, std::int32_t channels, decltype(Stage::op) op) {
     const auto index = static_cast<StageIndex>(spec_.graph.size());
     spec_.graph.push_back({"value" + std::to_string(index), kind, l_max, channels, std::move(op)});
     return index;
@@ -110,7 +123,11 @@ private:
     }
     return out;
   }
-  Tensor square() { return tensor({o_.channels, o_.channels}, 1.0 / std::sqrt(static_cast<double>(o_.channels))); }
+
+  Tensor square() {
+    return tensor({o_.channels, o_.channels}, 1.0 / std::sqrt(static_cast<double>(o_.channels)));
+  }
+
   Tensor vector() { return tensor({o_.channels}, 0.3); }
 
   StageIndex linear(StageIndex x, std::int32_t l_max, bool bias) {
@@ -120,6 +137,7 @@ private:
     }
     return add(ValueKind::Features, l_max, o_.channels, std::move(op));
   }
+
   StageIndex norm(StageIndex x) {
     EquivariantNormStage op{x, 1e-5, tensor({o_.l_max + 1, o_.channels}, 0.5), vector()};
     for (double& value : op.scale.values) {
@@ -127,7 +145,10 @@ private:
     }
     return add(ValueKind::Features, o_.l_max, o_.channels, std::move(op));
   }
-  StageIndex sum(StageIndex a, StageIndex b) { return add(ValueKind::Features, o_.l_max, o_.channels, AddStage{a, b}); }
+
+  StageIndex sum(StageIndex a, StageIndex b) {
+    return add(ValueKind::Features, o_.l_max, o_.channels, AddStage{a, b});
+  }
 
   StageIndex radial() {
     RadialStage op;
@@ -146,9 +167,12 @@ private:
     const std::int64_t w = o_.radial_width;
     const auto layer = [&](std::int64_t in) {
       LayerNorm layer_norm{tensor({w}, 0.3), tensor({w}, 0.3), 1e-5};
-      return MlpLayer{tensor({w, in}, 0.5), tensor({w}, 0.3), std::move(layer_norm), Activation::Silu};
+      return MlpLayer{
+          tensor({w, in}, 0.5), tensor({w}, 0.3), std::move(layer_norm), Activation::Silu};
     };
-    op.layers = {layer(n), layer(w), MlpLayer{tensor({o_.channels, w}, 0.5), vector(), std::nullopt, Activation::None}};
+    op.layers = {layer(n),
+                 layer(w),
+                 MlpLayer{tensor({o_.channels, w}, 0.5), vector(), std::nullopt, Activation::None}};
     return add(ValueKind::Radial, 0, o_.channels, std::move(op));
   }
 
@@ -157,7 +181,9 @@ private:
   ModelSpec spec_;
 };
 
-inline ModelSpec random_model(const RandomModelOptions& options) { return RandomModel(options).build(); }
+inline ModelSpec random_model(const RandomModelOptions& options) {
+  return RandomModel(options).build();
+}
 
 struct Structure {
   std::vector<std::int32_t> numbers;
@@ -165,8 +191,13 @@ struct Structure {
   std::optional<std::array<double, 9>> cell;
 };
 
-/// n atoms at random in a periodic box of density atoms/A^3, no two closer than min_distance (Angstrom).
-inline Structure random_structure(int n, const std::vector<std::int32_t>& species, double density, double min_distance, std::uint32_t seed) {
+/// n atoms at random in a periodic box of density atoms/A^3, no two closer than min_distance
+/// (Angstrom).
+inline Structure random_structure(int n,
+                                  const std::vector<std::int32_t>& species,
+                                  double density,
+                                  double min_distance,
+                                  std::uint32_t seed) {
   std::mt19937 random(seed);
   const double side = std::cbrt(n / density);
   Structure s;

@@ -11,8 +11,14 @@ namespace {
 constexpr int kMaxL = 10;
 
 const std::vector<std::array<double, 3>>& directions() { // poles and axes of all kinds among them
-  static const std::vector<std::array<double, 3>> list{{1.0, 0.0, 0.0}, {0.0, 1.0, 0.0},   {0.0, 0.0, 1.0},   {0.0, -2.0, 0.0},
-                                                       {0.3, 1.0, -2.0}, {-1.1, 0.4, 0.9}, {1e-9, 3.0, 1e-9}, {5.0, 5.0, 5.0}};
+  static const std::vector<std::array<double, 3>> list{{1.0, 0.0, 0.0},
+                                                       {0.0, 1.0, 0.0},
+                                                       {0.0, 0.0, 1.0},
+                                                       {0.0, -2.0, 0.0},
+                                                       {0.3, 1.0, -2.0},
+                                                       {-1.1, 0.4, 0.9},
+                                                       {1e-9, 3.0, 1e-9},
+                                                       {5.0, 5.0, 5.0}};
   return list;
 }
 
