@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The C++ library libeqnn.so through its C interface (src/capi/eqnn.h)."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from eqnn.errors import EqnnError
+from eqnn.so3 import FloatArray
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+# In the order in which they are looked for; the debug build is slow.
+_BUILDS = ("openmp", "serial", "cuda", "debug")
+
+
+def find_built(file: str, variable: str) -> Path:
+    """Return the path of a built file: what an environment variable says, or in this source tree.
+
+    Parameters
+    ----------
+    file : str
+        ``libeqnn.so`` or ``eqnnplugin.so``.
+    variable : str
+        Environment variable that names the file itself.
+    """
+    named = os.environ.get(variable)
+    if named:
+        if not Path(named).is_file():
+            raise EqnnError(
+                f"{variable} is {named}, where there is no file. Set it to the path of {file}, "
+                "or unset it."
+            )
+        return Path(named).resolve()
+    for build in _BUILDS:
+        path = ROOT / ".eqnn" / "build" / build / "lib" / file
+        if path.is_file():
+            return path
+    raise EqnnError(
+        f"{file} is not built: looked in {ROOT / '.eqnn' / 'build'}/*/lib. Run `make` there,\n"
+        f"or set {variable} to the path of {file}."
+    )
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    path = find_built("libeqnn.so", "EQNN_LIBRARY")
+    try:
+        library = ctypes.CDLL(str(path))
+        double_p = ctypes.POINTER(ctypes.c_double)
+        int_p = ctypes.POINTER(ctypes.c_int)
+        library.eqnn_version.restype = ctypes.c_char_p
+        library.eqnn_last_error.restype = ctypes.c_char_p
+        library.eqnn_open.restype = ctypes.c_void_p
+        library.eqnn_open.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
+        library.eqnn_close.restype = None
+        library.eqnn_close.argtypes = [ctypes.c_void_p]
+        library.eqnn_evaluate.argtypes = [ctypes.c_void_p, ctypes.c_int, int_p, *[double_p] * 6]
+        library.eqnn_self_test.argtypes = [ctypes.c_void_p, double_p, double_p, int_p]
+        library.eqnn_describe.restype = ctypes.c_char_p
+        library.eqnn_describe.argtypes = [ctypes.c_void_p]
+    except (OSError, AttributeError) as error:
+        raise EqnnError(
+            f"{path}: cannot be used as eqnn's library ({error}). Run `make` again."
+        ) from None
+    return library
+
+
+def version() -> str:
+    """Return the library's version."""
+    return str(_library().eqnn_version().decode())
+
+
+@dataclass(frozen=True)
+class Properties:
+    """What an evaluation gives.
+
+    Attributes
+    ----------
+    energy : float
+        eV.
+    atom_energies : ndarray [n]
+        eV.
+    forces : ndarray [n, 3]
+        eV/Angstrom.
+    virial : ndarray [3, 3] or None
+        -sum over edges of r (dE/dr), eV; None for direct forces.
+    """
+
+    energy: float
+    atom_energies: FloatArray
+    forces: FloatArray
+    virial: FloatArray | None
+
+
+class Potential:
+    """A model file, opened by the library.
+
+    Parameters
+    ----------
+    path : str or Path
+        The ``.eqnn`` file.
+    evaluator : str
+        ``reference`` (plain loops, double), ``double``, ``mixed`` or ``single``.
+    has_virial : bool
+        False for models with direct forces.
+    """
+
+    def __init__(self, path: str | Path, evaluator: str = "double", has_virial: bool = True):
+        self._library = _library()
+        self._has_virial = has_virial
+        self._handle = self._library.eqnn_open(str(path).encode(), evaluator.encode())
+        if not self._handle:
+            raise EqnnError(self._library.eqnn_last_error().decode())
+
+    def evaluate(
+        self, numbers: Sequence[int], positions: ArrayLike, cell: ArrayLike | None = None
+    ) -> Properties:
+        """Evaluate one structure.
+
+        Parameters
+        ----------
+        numbers : sequence of int [n]
+            Atomic numbers.
+        positions : array_like [n, 3]
+            Angstrom.
+        cell : array_like [3, 3], optional
+            Rows are lattice vectors, periodic in all three directions.
+        """
+        n = len(numbers)
+        species = (ctypes.c_int * n)(*map(int, numbers))
+        x = np.ascontiguousarray(positions, dtype=np.float64).reshape(n, 3)
+        h = None if cell is None else np.ascontiguousarray(cell, dtype=np.float64).reshape(3, 3)
+        energy, atom_energies, forces = np.zeros(1), np.zeros(n), np.zeros((n, 3))
+        virial = np.zeros((3, 3)) if self._has_virial else None
+        self._check(
+            self._library.eqnn_evaluate(
+                self._handle,
+                n,
+                species,
+                *map(_pointer, (x, h, energy, atom_energies, forces, virial)),
+            )
+        )
+        return Properties(float(energy[0]), atom_energies, forces, virial)
+
+    def self_test(self) -> tuple[float, float, int]:
+        """Run the file's self-tests.
+
+        Returns
+        -------
+        tuple
+            Largest energy error in eV, largest force error in eV/Angstrom, number of structures.
+        """
+        energy, force, count = ctypes.c_double(), ctypes.c_double(), ctypes.c_int()
+        self._check(
+            self._library.eqnn_self_test(
+                self._handle, ctypes.byref(energy), ctypes.byref(force), ctypes.byref(count)
+            )
+        )
+        return energy.value, force.value, count.value
+
+    def describe(self) -> str:
+        """Return text for a log."""
+        return str(self._library.eqnn_describe(self._handle).decode())
+
+    def close(self) -> None:
+        """Free the library's memory; the potential is of no use afterwards."""
+        if self._handle:
+            self._library.eqnn_close(self._handle)
+            self._handle = None
+
+    def __enter__(self) -> Potential:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _check(self, code: int) -> None:
+        if code != 0:
+            raise EqnnError(self._library.eqnn_last_error().decode())
+
+
+def _pointer(values: FloatArray | None) -> ctypes.Array[ctypes.c_double] | None:
+    return None if values is None else np.ctypeslib.as_ctypes(values.reshape(-1))

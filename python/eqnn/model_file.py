@@ -1,0 +1,623 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Reading, writing and validating of ``.eqnn`` files, format version 1 (docs/spec/model_file.md).
+
+The rules are those of the C++ reader, so that no file that Python writes is refused by LAMMPS.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from eqnn.errors import EqnnError
+
+FORMAT_VERSION = 1
+MAX_L = 10
+HEAVIEST_ELEMENT = 118
+PROVENANCE_KEYS = ("upstream", "exporter", "data", "level_of_theory", "licence")
+
+Array = NDArray[Any]
+Document = dict[str, Any]
+
+_DTYPES = {np.dtype("<f8"): "F64", np.dtype("<f4"): "F32"}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model file's content, validated.
+
+    Attributes
+    ----------
+    document : dict
+        The JSON document of docs/spec/model_file.md.
+    tensors : dict of ndarray
+        The weights by name, float32 or float64.
+    name : str
+        What messages call it: the file's path.
+    """
+
+    document: Document
+    tensors: dict[str, Array]
+    name: str
+
+    @property
+    def sha256(self) -> str:
+        """Hash of everything that the model says, 64 hexadecimal digits."""
+        return content_hash(_dump(self.document), self.tensors)
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of stored numbers."""
+        return sum(tensor.size for tensor in self.tensors.values())
+
+
+def content_hash(document: str, tensors: Mapping[str, Array]) -> str:
+    """SHA-256 over the document's text and all tensors, as the specification's *Hash* says.
+
+    Parameters
+    ----------
+    document : str
+        The text of ``__metadata__.eqnn``.
+    tensors : mapping of str to ndarray
+        float32 or float64 arrays of any shape.
+    """
+    digest = hashlib.sha256(document.encode())
+    for name in sorted(tensors, key=str.encode):
+        tensor = tensors[name]
+        shape = ",".join(str(n) for n in tensor.shape)
+        digest.update(f"{name}\n{_DTYPES[tensor.dtype]}\n[{shape}]\n".encode())
+        digest.update(np.ascontiguousarray(tensor).tobytes())
+    return digest.hexdigest()
+
+
+def write_model(path: str | Path, document: Document, tensors: Mapping[str, Array]) -> Model:
+    """Validate a model and write it; nothing is written where it is not valid."""
+    stored = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    model = Model(document, stored, str(path))
+    validate(model)
+    metadata = {"eqnn": _dump(document), "eqnn_sha256": model.sha256}
+    # Not save_file: it makes files that only their owner can read.
+    Path(path).write_bytes(save(stored, metadata=metadata))
+    return model
+
+
+def read_model(path: str | Path) -> Model:
+    """Read and validate a model file.
+
+    Raises
+    ------
+    EqnnError
+        Where anything is wrong, with the file's name, the JSON path and the cure.
+    """
+    name = str(path)
+    try:
+        with safe_open(name, framework="np") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            tensors: dict[str, Array] = {key: file.get_tensor(key) for key in file.keys()}
+    except FileNotFoundError:
+        raise EqnnError(f"{name}: no such file. Check the path.") from None
+    except (SafetensorError, OSError, TypeError, ValueError) as error:
+        raise EqnnError(
+            f"{name}: not a readable safetensors file ({error}).\n"
+            "It is damaged or something else: copy it again, or export it with `eqnn export`."
+        ) from None
+    for key in ("eqnn", "eqnn_sha256"):
+        if key not in metadata:
+            raise EqnnError(
+                f'{name}: /__metadata__: key "{key}" is missing: not a model of eqnn. '
+                "Make one with `eqnn export`."
+            )
+    for key in metadata:
+        if key not in ("eqnn", "eqnn_sha256"):
+            raise EqnnError(f'{name}: /__metadata__: unknown key "{key}". Re-export the model.')
+    for key, tensor in tensors.items():
+        if tensor.dtype not in _DTYPES:
+            raise EqnnError(
+                f'{name}: tensor "{key}" has type {tensor.dtype}, expected float64 or float32. '
+                "Re-export the model."
+            )
+    found = content_hash(metadata["eqnn"], tensors)
+    if found != metadata["eqnn_sha256"]:
+        raise EqnnError(
+            f"{name}: /__metadata__/eqnn_sha256: the content has SHA-256 {found}, the file states "
+            f"{metadata['eqnn_sha256']}.\n"
+            "The file was damaged or edited: copy or export it again."
+        )
+    model = Model(_parse(metadata["eqnn"], name), tensors, name)
+    validate(model)
+    return model
+
+
+def validate(model: Model) -> None:
+    """Check a model against everything that the specification demands.
+
+    Raises
+    ------
+    EqnnError
+        At the first fault found.
+    """
+    document = _Json(model.document, model.name)
+    _check_header(document)
+    graph = _GraphChecker(document, model.tensors)
+    graph.check()
+    for test in document.at("self_test").elements():
+        _check_self_test(test, document)
+
+
+def _dump(document: Document) -> str:
+    try:
+        return json.dumps(document, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    except ValueError as error:
+        raise EqnnError(
+            f"the model's document cannot be written as JSON ({error}). "
+            "Look for NaN or infinity in the checkpoint's configuration."
+        ) from None
+
+
+def _parse(text: str, name: str) -> Document:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise EqnnError(
+                    f'{name}: /__metadata__/eqnn: key "{key}" stands twice in one object. '
+                    "Re-export the model."
+                )
+        return dict(pairs)
+
+    try:
+        document = json.loads(text, object_pairs_hook=unique)
+    except ValueError as error:
+        raise EqnnError(
+            f"{name}: /__metadata__/eqnn: not valid JSON ({error}). "
+            "The file is damaged: copy or export it again."
+        ) from None
+    if not isinstance(document, dict):
+        raise EqnnError(f"{name}: /__metadata__/eqnn: not a JSON object. Re-export the model.")
+    return document
+
+
+class _Json:
+    """A JSON value and the path where it stands, so that every complaint names both."""
+
+    def __init__(self, value: Any, file: str, path: str = "") -> None:
+        self.value = value
+        self.file = file
+        self.path = path
+
+    def fail(self, message: str, cure: str = "Re-export the model.") -> NoReturn:
+        raise EqnnError(f"{self.file}: {self.path or '/'}: {message}. {cure}")
+
+    def at(self, key: str) -> _Json:
+        if not isinstance(self.value, dict):
+            self.fail(f"found {self.shown()}, expected an object")
+        if key not in self.value:
+            self.fail(f'key "{key}" is missing')
+        return _Json(self.value[key], self.file, f"{self.path}/{key}")
+
+    def allow_only(self, *keys: str) -> None:
+        if not isinstance(self.value, dict):
+            self.fail(f"found {self.shown()}, expected an object")
+        for key in self.value:
+            if key not in keys:
+                self.fail(
+                    f'unknown key "{key}"',
+                    f"Format version {FORMAT_VERSION} does not have it: update eqnn or re-export "
+                    "the model.",
+                )
+
+    def elements(self) -> list[_Json]:
+        if not isinstance(self.value, list):
+            self.fail(f"found {self.shown()}, expected an array")
+        return [_Json(v, self.file, f"{self.path}/{k}") for k, v in enumerate(self.value)]
+
+    def string(self) -> str:
+        if not isinstance(self.value, str):
+            self.fail(f"found {self.shown()}, expected a string")
+        return self.value
+
+    def boolean(self) -> bool:
+        if not isinstance(self.value, bool):
+            self.fail(f"found {self.shown()}, expected true or false")
+        return self.value
+
+    def number(self, above: float = -math.inf, at_least: float = -math.inf) -> float:
+        if isinstance(self.value, bool) or not isinstance(self.value, int | float):
+            self.fail(f"found {self.shown()}, expected a number")
+        number = float(self.value)
+        if not (math.isfinite(number) and number > above and number >= at_least):
+            bound = max(above, at_least)
+            relation = "above" if above > at_least else "of at least"
+            wanted = "a finite number" if bound == -math.inf else f"a number {relation} {bound:g}"
+            self.fail(f"found {self.shown()}, expected {wanted}")
+        return number
+
+    def integer(self, low: int, high: int) -> int:
+        if isinstance(self.value, bool) or not isinstance(self.value, int):
+            self.fail(f"found {self.shown()}, expected an integer")
+        if not low <= self.value <= high:
+            self.fail(f"found {self.value}, expected an integer from {low} to {high}")
+        return self.value
+
+    def word(self, *words: str) -> str:
+        if self.value not in words:
+            choices = ", ".join(f'"{word}"' for word in words)
+            self.fail(f"found {self.shown()}, expected one of {choices}")
+        return str(self.value)
+
+    def vector(self, length: int) -> list[float]:
+        elements = self.elements()
+        if len(elements) != length:
+            self.fail(f"{len(elements)} numbers, expected {length}")
+        return [element.number() for element in elements]
+
+    def vectors(self, rows: int) -> list[list[float]]:
+        elements = self.elements()
+        if len(elements) != rows:
+            self.fail(f"{len(elements)} rows, expected {rows}")
+        return [element.vector(3) for element in elements]
+
+    def shown(self) -> str:
+        text = repr(self.value)
+        return text if len(text) <= 60 else text[:60] + "..."
+
+
+def _check_header(document: _Json) -> None:
+    version = document.at("format_version")
+    if version.value != FORMAT_VERSION or isinstance(version.value, bool | float):
+        version.fail(
+            f"format version {version.shown()}, this reader knows {FORMAT_VERSION}",
+            "Update eqnn, or export the model with this version.",
+        )
+    document.allow_only(
+        *("format_version", "family", "species", "cutoff", "units", "spherical_harmonics"),
+        *("parity", "equivariance", "energy", "forces", "graph", "self_test", "provenance"),
+    )
+    document.at("family").string()
+    species = document.at("species").elements()
+    if not species:
+        document.at("species").fail("no element, expected at least one")
+    previous = 0
+    for number in species:
+        if number.integer(1, HEAVIEST_ELEMENT) <= previous:
+            number.fail(f"atomic number {number.value} after {previous}, expected increasing ones")
+        previous = number.value
+    document.at("cutoff").number(above=0.0)
+
+    units = document.at("units")
+    units.allow_only("length", "energy")
+    units.at("length").word("Angstrom")
+    units.at("energy").word("eV")
+
+    harmonics = document.at("spherical_harmonics")
+    harmonics.allow_only("l_max", "normalization", "axes", "edge_vector")
+    harmonics.at("l_max").integer(0, MAX_L)
+    harmonics.at("normalization").word("component")
+    harmonics.at("axes").word("e3nn")
+    harmonics.at("edge_vector").word("source_minus_center")
+
+    document.at("parity").word("so3", "o3")
+    equivariance = document.at("equivariance")
+    equivariance.allow_only("exact", "defect")
+    equivariance.at("exact").boolean()
+    equivariance.at("defect").number(at_least=0.0)
+
+    energy = document.at("energy")
+    energy.allow_only("semantics", "scale", "shift", "reference", "isolated_atoms")
+    energy.at("semantics").word("extensive", "mean-per-atom")
+    energy.at("scale").number()
+    energy.at("shift").number()
+    energy.at("reference").vector(len(species))
+    energy.at("isolated_atoms").word("zero", "network")
+    document.at("forces").word("gradient", "direct")
+
+    provenance = document.at("provenance")
+    for key in PROVENANCE_KEYS:
+        provenance.at(key).string()
+
+
+def _check_self_test(test: _Json, document: _Json) -> None:
+    test.allow_only("name", "numbers", "positions", "cell", "energy", "forces", "virial")
+    test.at("name").string()
+    species = document.value["species"]
+    for number in test.at("numbers").elements():
+        if number.integer(1, HEAVIEST_ELEMENT) not in species:
+            number.fail(f"the model has no element {number.value}")
+    n_atoms = len(test.value["numbers"])
+    test.at("positions").vectors(n_atoms)
+    if test.at("cell").value is not None:
+        volume = abs(float(np.linalg.det(np.array(test.at("cell").vectors(3)))))
+        if not volume > 1e-3:
+            test.at("cell").fail(f"the cell's volume is {volume:g} A^3, expected above 0.001")
+    test.at("energy").number()
+    test.at("forces").vectors(n_atoms)
+    is_direct = document.value["forces"] == "direct"
+    if test.at("virial").value is not None:
+        if is_direct:
+            test.at("virial").fail("found a matrix, expected null: direct forces have no virial")
+        test.at("virial").vectors(3)
+    elif not is_direct:
+        test.at("virial").fail("found null, expected a 3x3 matrix")
+
+
+@dataclass
+class _Value:
+    """What a stage makes: its kind, and its size where the kind has one."""
+
+    kind: str
+    l_max: int = 0
+    channels: int = 0
+    n_uses: int = 0
+
+
+class _GraphChecker:
+    """Goes through the stages in order and knows the values made so far."""
+
+    def __init__(self, document: _Json, tensors: Mapping[str, Array]) -> None:
+        self.document = document
+        self.l_max: int = document.value["spherical_harmonics"]["l_max"]
+        self.n_species = len(document.value["species"])
+        self.tensors = tensors
+        self.used: set[str] = set()
+        self.values: dict[str, _Value] = {}
+
+    def check(self) -> None:
+        graph = self.document.at("graph")
+        stages = graph.elements()
+        if not stages:
+            graph.fail("no stage, expected at least one")
+        self.all_outputs = {stage.at("output").string() for stage in stages}
+        for stage in stages:
+            op = stage.at("op").string()
+            check = getattr(self, f"_stage_{op}", None)
+            if check is None:
+                stage.at("op").fail(
+                    f'unknown stage "{op}"', "Update eqnn, or export with this version."
+                )
+            output = stage.at("output").string()
+            if not output or output in self.values:
+                stage.at("output").fail(
+                    f'output "{output}" is empty or made twice, expected a name of its own'
+                )
+            self.values[output] = check(stage)
+        self._check_ends(graph)
+
+    def _check_ends(self, graph: _Json) -> None:
+        ends = ("energy", "forces")
+        for output, value in self.values.items():
+            if value.n_uses == 0 and value.kind not in ends:
+                graph.fail(f'output "{output}" is used by no stage')
+        kinds = [value.kind for value in self.values.values()]
+        if kinds.count("energy") != 1 or kinds[-1] != "energy":
+            graph.fail(
+                f"{kinds.count('energy')} energy stages and the last one makes {kinds[-1]}, "
+                "expected one energy stage, the last"
+            )
+        n_direct = 1 if self.document.value["forces"] == "direct" else 0
+        if kinds.count("forces") != n_direct:
+            graph.fail(f"{kinds.count('forces')} direct_forces stages, expected {n_direct}")
+        for name in self.tensors:
+            if name not in self.used:
+                raise EqnnError(
+                    f'{self.document.file}: tensor "{name}" is used by no stage. '
+                    "Re-export the model."
+                )
+
+    # ---- helpers ----
+
+    def _open(
+        self, stage: _Json, inputs: tuple[str, ...], weights: tuple[str, ...], *attributes: str
+    ) -> tuple[_Json, _Json]:
+        """Refuse unknown keys of a stage; return its inputs and weights."""
+        stage.allow_only("op", "output", "inputs", "weights", *attributes)
+        stage.at("inputs").allow_only(*inputs)
+        stage.at("weights").allow_only(*weights)
+        for key in attributes:
+            stage.at(key)
+        return stage.at("inputs"), stage.at("weights")
+
+    def _input(self, name: _Json, kind: str) -> _Value:
+        key = name.string()
+        if key not in self.values:
+            if key in self.all_outputs:
+                name.fail(
+                    f'"{key}" is made by this or a later stage, expected an earlier one '
+                    "(the graph has a cycle or is out of order)"
+                )
+            name.fail(f'"{key}" is the output of no stage')
+        value = self.values[key]
+        if value.kind != kind:
+            name.fail(f'"{key}" is of kind {value.kind}, expected {kind}')
+        value.n_uses += 1
+        return value
+
+    def _expect(self, where: _Json, what: str, found: int, expected: int) -> None:
+        if found != expected:
+            where.fail(f"{what} is {found}, expected {expected}")
+
+    def _tensor(self, name: _Json, *shape: int | None) -> Array:
+        """Look a tensor up and check its shape (None: any extent) and values."""
+        key = name.string()
+        if key not in self.tensors:
+            name.fail(f'tensor "{key}" is not in the file')
+        tensor = self.tensors[key]
+        if tensor.dtype not in _DTYPES:
+            name.fail(f'tensor "{key}" has type {tensor.dtype}, expected float64 or float32')
+        fits = tensor.ndim == len(shape) and all(
+            found > 0 and wanted in (None, found)
+            for found, wanted in zip(tensor.shape, shape, strict=True)
+        )
+        if not fits:
+            wanted = ", ".join("any" if n is None else str(n) for n in shape)
+            name.fail(f'tensor "{key}" has shape {list(tensor.shape)}, expected [{wanted}]')
+        bad = np.flatnonzero(~np.isfinite(tensor))
+        if bad.size:
+            name.fail(
+                f'tensor "{key}" holds {tensor.flat[bad[0]]} at flat index {bad[0]}',
+                "The training diverged or the file is damaged: export it again.",
+            )
+        self.used.add(key)
+        return tensor
+
+    def _layers(self, layers: _Json, n_in: int, layer_norm: bool = True) -> int:
+        """Check an MLP; return its number of outputs."""
+        if not layers.elements():
+            layers.fail("no layer, expected at least one")
+        for layer in layers.elements():
+            layer.allow_only("weight", "bias", "layer_norm", "activation")
+            n_out = self._tensor(layer.at("weight"), None, n_in).shape[0]
+            if layer.at("bias").value is not None:
+                self._tensor(layer.at("bias"), n_out)
+            norm = layer.at("layer_norm")
+            if norm.value is not None:
+                if not layer_norm:
+                    norm.fail("layer_norm in a readout, expected null")
+                norm.allow_only("scale", "shift", "eps")
+                self._tensor(norm.at("scale"), n_out)
+                self._tensor(norm.at("shift"), n_out)
+                norm.at("eps").number(above=0.0)
+            layer.at("activation").word("silu", "none")
+            n_in = n_out
+        return n_in
+
+    # ---- one check per stage ----
+
+    def _stage_spherical_harmonics(self, stage: _Json) -> _Value:
+        self._open(stage, (), (), "l_max")
+        return _Value("harmonics", stage.at("l_max").integer(0, self.l_max))
+
+    def _stage_edge_matrix(self, stage: _Json) -> _Value:
+        inputs, weights = self._open(stage, ("harmonics",), ("coupling",))
+        harmonics = self._input(inputs.at("harmonics"), "harmonics")
+        d = (harmonics.l_max + 1) ** 2
+        self._tensor(weights.at("coupling"), d, d, d)
+        return _Value("matrix", harmonics.l_max)
+
+    def _stage_radial(self, stage: _Json) -> _Value:
+        self._open(stage, (), (), "basis", "envelope", "layers")
+        basis = stage.at("basis")
+        basis.allow_only("kind", "center", "width", "amplitude")
+        basis.at("kind").word("gaussian")
+        n_basis = self._tensor(basis.at("center"), None).shape[0]
+        width = self._tensor(basis.at("width"), n_basis)
+        if not (width > 0.0).all():
+            basis.at("width").fail(f"a width of {width.min():g} Angstrom, expected positive ones")
+        self._tensor(basis.at("amplitude"), n_basis)
+        envelope = stage.at("envelope")
+        if envelope.at("kind").word("none", "polynomial") == "polynomial":
+            envelope.allow_only("kind", "p")
+            envelope.at("p").number(at_least=2.0)
+        else:
+            envelope.allow_only("kind")
+        return _Value("radial", channels=self._layers(stage.at("layers"), n_basis))
+
+    def _stage_species_embedding(self, stage: _Json) -> _Value:
+        _, weights = self._open(stage, (), ("table",), "l_max")
+        l_max = stage.at("l_max").integer(0, self.l_max)
+        table = self._tensor(weights.at("table"), self.n_species, None)
+        return _Value("features", l_max, table.shape[1])
+
+    def _stage_degree_embedding(self, stage: _Json) -> _Value:
+        inputs, weights = self._open(stage, ("matrix", "radial"), ("weight", "bias"))
+        matrix = self._input(inputs.at("matrix"), "matrix")
+        radial = self._input(inputs.at("radial"), "radial")
+        n_out = self._tensor(weights.at("weight"), None, radial.channels).shape[0]
+        self._tensor(weights.at("bias"), n_out)
+        return _Value("features", matrix.l_max, n_out)
+
+    def _stage_add(self, stage: _Json) -> _Value:
+        inputs, _ = self._open(stage, ("a", "b"), ())
+        a = self._input(inputs.at("a"), "features")
+        b = self._input(inputs.at("b"), "features")
+        self._expect(inputs.at("b"), "l_max", b.l_max, a.l_max)
+        self._expect(inputs.at("b"), "the number of channels", b.channels, a.channels)
+        return _Value("features", a.l_max, a.channels)
+
+    def _stage_equivariant_norm(self, stage: _Json) -> _Value:
+        inputs, weights = self._open(stage, ("features",), ("scale", "shift"), "eps")
+        x = self._input(inputs.at("features"), "features")
+        stage.at("eps").number(above=0.0)
+        self._tensor(weights.at("scale"), x.l_max + 1, x.channels)
+        self._tensor(weights.at("shift"), x.channels)
+        return _Value("features", x.l_max, x.channels)
+
+    def _stage_linear(self, stage: _Json) -> _Value:
+        inputs, weights = self._open(stage, ("features",), ("weight", "bias"), "l_max")
+        x = self._input(inputs.at("features"), "features")
+        l_max = stage.at("l_max").integer(0, x.l_max)
+        n_out = self._tensor(weights.at("weight"), None, x.channels).shape[0]
+        if "bias" in weights.value:
+            self._tensor(weights.at("bias"), n_out)
+        return _Value("features", l_max, n_out)
+
+    def _stage_gate(self, stage: _Json) -> _Value:
+        inputs, _ = self._open(stage, ("features", "gates"), ())
+        x = self._input(inputs.at("features"), "features")
+        gates = self._input(inputs.at("gates"), "features")
+        self._expect(inputs.at("gates"), "l_max", gates.l_max, 0)
+        self._expect(inputs.at("gates"), "the number of channels", gates.channels, x.channels)
+        return _Value("features", x.l_max, x.channels)
+
+    def _stage_edge_attention(self, stage: _Json) -> _Value:
+        names = ("logit_weight", "logit_bias", "logit_vector", "value_weight", "value_bias")
+        inputs, weights = self._open(
+            stage,
+            ("source", "center", "matrix", "radial"),
+            (*names, "gate_weight", "gate_bias"),
+            *("heads", "negative_slope", "eps"),
+        )
+        x = self._input(inputs.at("source"), "features")
+        center = self._input(inputs.at("center"), "features")
+        matrix = self._input(inputs.at("matrix"), "matrix")
+        radial = self._input(inputs.at("radial"), "radial")
+        c = x.channels
+        self._expect(inputs.at("center"), "l_max", center.l_max, x.l_max)
+        self._expect(inputs.at("center"), "the number of channels", center.channels, c)
+        self._expect(inputs.at("matrix"), "l_max", matrix.l_max, x.l_max)
+        self._expect(inputs.at("radial"), "the number of channels", radial.channels, c)
+        heads = stage.at("heads").integer(1, c)
+        if c % heads:
+            stage.at("heads").fail(f"{heads} heads do not divide {c} channels")
+        stage.at("negative_slope").number()
+        stage.at("eps").number(at_least=0.0)
+        for kind in ("logit", "value", "gate"):
+            self._tensor(weights.at(f"{kind}_weight"), c, c)
+            self._tensor(weights.at(f"{kind}_bias"), c)
+        self._tensor(weights.at("logit_vector"), heads, c // heads)
+        return _Value("features", x.l_max, c)
+
+    def _stage_readout(self, stage: _Json) -> _Value:
+        inputs, _ = self._open(stage, ("features",), (), "layers")
+        x = self._input(inputs.at("features"), "features")
+        n_out = self._layers(stage.at("layers"), x.channels, layer_norm=False)
+        self._expect(stage.at("layers"), "the last layer's number of outputs", n_out, 1)
+        return _Value("scalar")
+
+    def _stage_direct_forces(self, stage: _Json) -> _Value:
+        inputs, _ = self._open(stage, ("features",), ())
+        x = self._input(inputs.at("features"), "features")
+        self._expect(inputs.at("features"), "the number of channels", x.channels, 1)
+        if x.l_max < 1:
+            inputs.at("features").fail("l_max is 0, expected at least 1 (forces are vectors)")
+        return _Value("forces")
+
+    def _stage_energy(self, stage: _Json) -> _Value:
+        inputs, _ = self._open(stage, ("terms",), ())
+        terms = inputs.at("terms").elements()
+        if not terms:
+            inputs.at("terms").fail("no terms, expected at least one")
+        for term in terms:
+            self._input(term, "scalar")
+            if inputs.value["terms"].count(term.value) > 1:
+                term.fail("this term stands twice, expected once")
+        return _Value("energy")

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Self-tests: structures with the energies and forces that any correct engine must give."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ase import Atoms
+
+from eqnn.library import Potential
+from eqnn.model_file import Model, validate, write_model
+from eqnn.structures import self_test_structures
+
+
+def add_self_test(model: Model, molecule: Atoms | None = None) -> Model:
+    """Return the model with self-tests made by the library's reference evaluator, in double.
+
+    Parameters
+    ----------
+    model : Model
+        Its own self-tests, if it has any, are replaced.
+    molecule : Atoms, optional
+        Of the model's elements; a built-in cluster if left out.
+    """
+    document = {**model.document, "self_test": []}
+    structures = self_test_structures(document["species"], document["cutoff"], molecule)
+    tests: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "without_self_test.eqnn"
+        write_model(path, document, model.tensors)
+        has_virial = document["forces"] == "gradient"
+        with Potential(path, "reference", has_virial) as potential:
+            for name, atoms in structures:
+                cell = atoms.cell.array if atoms.pbc.all() else None
+                found = potential.evaluate(atoms.numbers.tolist(), atoms.positions, cell)
+                tests.append(
+                    {
+                        "name": name,
+                        "numbers": atoms.numbers.tolist(),
+                        "positions": atoms.positions.tolist(),
+                        "cell": None if cell is None else cell.tolist(),
+                        "energy": found.energy,
+                        "forces": found.forces.tolist(),
+                        "virial": None if found.virial is None else found.virial.tolist(),
+                    }
+                )
+    tested = Model({**document, "self_test": tests}, model.tensors, model.name)
+    validate(tested)
+    return tested

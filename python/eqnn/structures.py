@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Structures for self-tests: a molecule, rotated, inverted, and a small periodic cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from ase import Atoms
+from ase.data import covalent_radii
+from ase.neighborlist import neighbor_list
+
+from eqnn.errors import EqnnError
+from eqnn.so3 import random_rotations
+
+# No pair may be nearer to the cutoff: rounding would decide whether it is an edge.
+CUTOFF_MARGIN = 1e-4  # Angstrom
+
+
+def cutoff_margin(atoms: Atoms, cutoff: float) -> float:
+    """Smallest |r - cutoff| over all pairs, Angstrom."""
+    r = neighbor_list("d", atoms, cutoff + 0.5)
+    return float(np.abs(r - cutoff).min()) if len(r) else 0.5
+
+
+def cluster(species: Sequence[int], cutoff: float) -> Atoms:
+    """Atoms of all the elements at distances as in molecules; deterministic.
+
+    Parameters
+    ----------
+    species : sequence of int
+        Atomic numbers; each occurs at least once.
+    cutoff : float
+        Angstrom; no pair comes near it.
+    """
+    numbers = (list(species) * 8)[: max(8, len(species))]
+    rng = np.random.default_rng(0)
+    for _ in range(1000):
+        positions = [np.zeros(3)]
+        while len(positions) < len(numbers):
+            k = len(positions)
+            anchor = rng.integers(k)
+            bond = covalent_radii[numbers[k]] + covalent_radii[numbers[anchor]]
+            direction = rng.normal(size=3)
+            trial = positions[anchor] + direction * (1.1 * bond / np.linalg.norm(direction))
+            r = np.linalg.norm(np.array(positions) - trial, axis=1)
+            if (r > covalent_radii[numbers[:k]] + covalent_radii[numbers[k]]).all():
+                positions.append(trial)
+        atoms = Atoms(numbers, np.round(positions, 6))
+        if cutoff_margin(atoms, cutoff) > CUTOFF_MARGIN:
+            return atoms
+    raise AssertionError("1000 random clusters all have a pair at the cutoff")
+
+
+def periodic_cell(species: Sequence[int], cutoff: float) -> Atoms:
+    """Few atoms in a triclinic cell smaller than the cutoff, so that atoms see their own images.
+
+    Parameters
+    ----------
+    species : sequence of int
+        Atomic numbers.
+    cutoff : float
+        Angstrom.
+    """
+    shape = np.array([[0.80, 0.0, 0.0], [0.10, 0.86, 0.0], [-0.07, 0.13, 0.93]])
+    numbers = (list(species) * 6)[:6]
+    rng = np.random.default_rng(1)
+    # As densely as covalent radii allow, or less densely if chance finds no such place.
+    for attempt in range(100000):
+        n = max(1, len(numbers) - attempt // 5000)
+        atoms = Atoms(numbers[:n], cell=cutoff * shape, pbc=True)
+        atoms.set_scaled_positions(rng.random((n, 3)))
+        atoms.positions = np.round(atoms.positions, 6)
+        i, j, r = neighbor_list("ijd", atoms, cutoff)
+        radii = covalent_radii[atoms.numbers]
+        if (r > 0.9 * (radii[i] + radii[j])).all() or n == 1:
+            if cutoff_margin(atoms, cutoff) > CUTOFF_MARGIN:
+                return atoms
+    raise AssertionError("no random cell keeps its pairs off the cutoff")
+
+
+def self_test_structures(
+    species: Sequence[int], cutoff: float, molecule: Atoms | None = None
+) -> list[tuple[str, Atoms]]:
+    """Return what a model file's self-test must hold: names and structures.
+
+    Parameters
+    ----------
+    species : sequence of int
+        Atomic numbers of the model.
+    cutoff : float
+        Angstrom.
+    molecule : Atoms, optional
+        Taken in the place of the built-in cluster; its cell is ignored.
+    """
+    if molecule is None:
+        molecule = cluster(species, cutoff)
+    molecule = Atoms(molecule.numbers, molecule.positions)
+    foreign = sorted(set(molecule.numbers.tolist()) - set(species))
+    if foreign:
+        raise EqnnError(
+            f"the self-test structure holds element {foreign[0]}, the model has {list(species)}. "
+            "Give a structure of the model's elements."
+        )
+    if len(neighbor_list("i", molecule, cutoff)) == 0:
+        raise EqnnError(
+            f"no two atoms of the self-test structure are within the cutoff of {cutoff:g} A, so it "
+            "tests nothing. Give another one."
+        )
+    margin = cutoff_margin(molecule, cutoff)
+    if margin <= CUTOFF_MARGIN:
+        raise EqnnError(
+            f"the self-test structure has a pair {margin:.1e} A from the cutoff: rounding would "
+            "decide its energy.\nGive a structure without (distance to the cutoff above "
+            f"{CUTOFF_MARGIN:g} A)."
+        )
+    rotated, inverted = molecule.copy(), molecule.copy()
+    rotated.positions = molecule.positions @ random_rotations(1, seed=7)[0].T
+    inverted.positions = -molecule.positions
+    return [
+        ("molecule", molecule),
+        ("molecule, rotated", rotated),
+        ("molecule, inverted", inverted),
+        ("periodic cell", periodic_cell(species, cutoff)),
+    ]
