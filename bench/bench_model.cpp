@@ -136,7 +136,7 @@ void run_case(const Arguments& arguments, int l_max, double density, double peak
   const eqnn::test::Target target{arguments.space == "Serial" ? eqnn::kernels::Space::Serial
                                                               : eqnn::kernels::Space::OpenMP,
                                   eqnn::precision_from_name(arguments.precision)};
-  const auto evaluator = eqnn::test::make(model, target);
+  const auto evaluator = eqnn::test::Evaluators(model).make(target);
   const double setup_seconds = seconds_since(setup);
   eqnn::test::NoExchange halo;
   eqnn::Outputs outputs;

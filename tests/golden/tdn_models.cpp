@@ -116,8 +116,9 @@ TEST_P(TdnModels, ReferenceEqualsUpstream) {
 }
 
 TEST_P(TdnModels, KernelsEqualUpstream) {
+  Evaluators evaluators(model_);
   for (const Target& target : all_targets()) {
-    const auto evaluator = make(model_, target);
+    const auto evaluator = evaluators.make(target);
     expect_equal(run(*evaluator, edges_),
                  target.precision == Precision::Double ? kDouble : kFloat,
                  target.name());
@@ -167,8 +168,9 @@ TEST(TdnModel, TrainedModelReproducesTheTwentyGoldenFrames) {
   const ModelSpec model = load("tdn_3bpa/tdn_3bpa");
   const Golden golden("tdn_3bpa/golden20.safetensors");
   const auto numbers = numbers_of(golden);
+  Evaluators evaluators(model);
   for (const Target& target : all_targets()) {
-    const auto evaluator = make(model, target);
+    const auto evaluator = evaluators.make(target);
     const bool is_double = target.precision == Precision::Double;
     for (std::size_t frame = 0; frame < 20; ++frame) {
       std::vector<std::array<double, 3>> positions(numbers.size());

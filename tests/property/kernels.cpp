@@ -36,8 +36,9 @@ double network_energy(const ModelSpec& model,
 
 void expect_equal(const ModelSpec& model, const EdgeList& edges, const std::string& what) {
   const Outputs expected = reference::evaluate(model, edges).outputs;
+  Evaluators evaluators(model);
   for (const Target& target : all_targets()) {
-    const auto evaluator = make(model, target);
+    const auto evaluator = evaluators.make(target);
     const Outputs found = run(*evaluator, edges);
     const double tol = tolerance(target.precision);
     EXPECT_LE(max_error(found.energy, expected.energy),
@@ -129,11 +130,12 @@ TEST(Kernels, ReuseLeavesNoTrace) {
   const ModelSpec spec = small_model();
   const EdgeList large = edges_of(spec, random_structure(40, spec.species, 0.1, 1.0, 8));
   const EdgeList small = edges_of(spec, random_structure(7, spec.species, 0.05, 1.0, 9));
+  Evaluators evaluators(spec);
   for (const Target& target : all_targets()) {
-    const auto used = make(spec, target);
+    const auto used = evaluators.make(target);
     (void)run(*used, large);
     const Outputs again = run(*used, small);
-    const Outputs fresh = run(*make(spec, target), small);
+    const Outputs fresh = run(*evaluators.make(target), small);
     EXPECT_EQ(again.energy, fresh.energy) << target.name();
     EXPECT_EQ(again.edge_gradient, fresh.edge_gradient) << target.name();
   }
@@ -144,13 +146,13 @@ TEST(Kernels, ResultsDoNotDependOnTheNumberOfThreads) {
   const ModelSpec spec = small_model();
   const EdgeList edges = edges_of(spec, random_structure(150, spec.species, 0.1, 1.0, 10));
   for (const auto precision : {Precision::Double, Precision::Mixed, Precision::Single}) {
-    const auto serial = make(spec, {kernels::Space::Serial, precision});
+    const auto serial = Evaluators(spec).make({kernels::Space::Serial, precision});
     const Outputs expected = run(*serial, edges);
     for (const auto space : spaces) {
       if (space == kernels::Space::Cuda) {
         continue; // other instructions, other rounding
       }
-      const auto evaluator = make(spec, {space, precision});
+      const auto evaluator = Evaluators(spec).make({space, precision});
       EXPECT_TRUE(space == kernels::Space::Serial || evaluator->concurrency() > 1)
           << "this test needs OMP_NUM_THREADS above 1";
       const Outputs found = run(*evaluator, edges);
@@ -211,8 +213,9 @@ TEST(Kernels, GhostsReproduceThePeriodicEvaluation) {
     with_ghosts.species.push_back(edges.species[static_cast<std::size_t>(source)]);
     source = with_ghosts.n_nodes++;
   }
+  Evaluators evaluators(spec);
   for (const Target& target : all_targets()) {
-    const auto evaluator = make(spec, target);
+    const auto evaluator = evaluators.make(target);
     const Outputs expected = run(*evaluator, edges);
     ImageExchange halo(edges.n_centers, owner);
     Outputs found;
@@ -255,8 +258,9 @@ TEST(Kernels, ARankWithoutAtomsTakesPartInEveryExchange) {
   };
 
   const ModelSpec spec = small_model();
+  Evaluators evaluators(spec);
   for (const Target& target : all_targets()) {
-    const auto evaluator = make(spec, target);
+    const auto evaluator = evaluators.make(target);
     Counter none;
     Counter some;
     Outputs outputs;
@@ -282,7 +286,7 @@ TEST(Kernels, GradientIsTheDifferenceOfEnergies) {
     v = normal(random);
   }
   for (const auto space : kernels::available_spaces()) {
-    const auto evaluator = make(spec, {space, Precision::Double});
+    const auto evaluator = Evaluators(spec).make({space, Precision::Double});
     const Outputs at = run(*evaluator, edges);
     double slope = 0.0;
     for (std::size_t k = 0; k < direction.size(); ++k) {
@@ -391,8 +395,9 @@ TEST(Symmetry, ExactCouplingsMakeEnergiesInvariantAndGradientsTurn) {
           entry = -entry;
         }
       }
+      Evaluators evaluators(spec);
       for (const Target& target : all_targets()) {
-        const auto evaluator = make(spec, target);
+        const auto evaluator = evaluators.make(target);
         Outputs before = run(*evaluator, edges);
         const Outputs after = run(*evaluator, turned(edges, matrix));
         EXPECT_LE(max_error(after.energy, before.energy),
@@ -436,8 +441,9 @@ TEST(Symmetry, PermutationsPermute) {
   std::rotate(s.numbers.begin(), s.numbers.begin() + 3, s.numbers.end());
   std::rotate(s.positions.begin(), s.positions.begin() + 3, s.positions.end());
   const EdgeList rotated = edges_of(spec, s);
+  Evaluators evaluators(spec);
   for (const Target& target : all_targets()) {
-    const auto evaluator = make(spec, target);
+    const auto evaluator = evaluators.make(target);
     std::vector<double> before = run(*evaluator, edges).energy;
     std::rotate(before.begin(), before.begin() + 3, before.end());
     EXPECT_LE(max_error(run(*evaluator, rotated).energy, before),
@@ -455,8 +461,9 @@ TEST(Symmetry, ASupercellHasTwiceTheEnergy) {
         {s.positions[i][0] + (*s.cell)[0], s.positions[i][1], s.positions[i][2]});
   }
   (*twice.cell)[0] *= 2.0;
+  Evaluators evaluators(spec);
   for (const Target& target : all_targets()) {
-    const auto evaluator = make(spec, target);
+    const auto evaluator = evaluators.make(target);
     const auto one = run(*evaluator, edges_of(spec, s)).energy;
     const auto two = run(*evaluator, edges_of(spec, twice)).energy;
     EXPECT_LE(max_error(std::vector<double>(two.begin(), two.begin() + 6), one),
@@ -479,8 +486,9 @@ std::string refusal(kernels::AnyEvaluator& evaluator, const EdgeList& edges) {
 
 TEST(Refusals, AtomsThatCoincideAndCoordinatesThatAreNoNumbers) {
   const ModelSpec spec = small_model();
+  Evaluators evaluators(spec);
   for (const Target& target : all_targets()) {
-    const auto evaluator = make(spec, target);
+    const auto evaluator = evaluators.make(target);
     const std::string close = refusal(
         *evaluator,
         edges_of(spec, Structure{{1, 6}, {{0.0, 0.0, 0.0}, {1e-7, 0.0, 0.0}}, std::nullopt}));
@@ -515,7 +523,7 @@ TEST(Refusals, EnergiesAndGradientsThatOverflow) {
       }
     }
   }
-  const auto evaluator = make(spec, {kernels::Space::Serial, Precision::Double});
+  const auto evaluator = Evaluators(spec).make({kernels::Space::Serial, Precision::Double});
   const std::string message = refusal(*evaluator, edges);
   EXPECT_NE(message.find("expected a finite number"), std::string::npos) << message;
   EXPECT_NE(message.find("try precision double."), std::string::npos) << message;
@@ -541,8 +549,9 @@ std::vector<std::string> labels;
 TEST(Kernels, AWarmStepAllocatesNothingAndEveryKernelIsLabelled) {
   const ModelSpec spec = small_model();
   const EdgeList edges = edges_of(spec, random_structure(30, spec.species, 0.1, 1.0, 2));
+  Evaluators evaluators(spec);
   for (const Target& target : all_targets()) {
-    const auto evaluator = make(spec, target);
+    const auto evaluator = evaluators.make(target);
     (void)run(*evaluator, edges);
     n_allocations = 0;
     labels.clear();

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,11 +47,24 @@ inline std::vector<Target> all_targets() {
   return targets;
 }
 
-inline std::unique_ptr<kernels::AnyEvaluator> make(const ModelSpec& model, const Target& target) {
-  return kernels::make_evaluator(plan::compile(model, kernels::plan_options(target.precision)),
-                                 target.precision,
-                                 target.space);
-}
+/// The evaluators of one model. A plan is compiled once for double and once for float: the tables take most of a test's time.
+class Evaluators {
+public:
+  explicit Evaluators(const ModelSpec& model)
+      : model_(model) {}
+
+  std::unique_ptr<kernels::AnyEvaluator> make(const Target& target) {
+    auto& plan = target.precision == Precision::Double ? for_double_ : for_float_;
+    if (!plan) {
+      plan = plan::compile(model_, kernels::plan_options(target.precision));
+    }
+    return kernels::make_evaluator(*plan, target.precision, target.space);
+  }
+
+private:
+  const ModelSpec& model_;
+  std::optional<plan::Plan> for_double_, for_float_;
+};
 
 inline Outputs run(kernels::AnyEvaluator& evaluator, const EdgeList& edges) {
   NoExchange halo;
