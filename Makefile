@@ -37,12 +37,12 @@ test: build
 	@ctest --test-dir $(BUILD) --output-on-failure $(CTEST_ARGS)
 	@$(VENV)/python -m pytest $(PYTEST_ARGS) tests
 
-lint: build
-	@$(SETUP) lint
+lint:
+	@$(SETUP) venv deps lint kokkos-serial
 	@.ci/lint
 
 format:
-	@$(SETUP) lint
+	@$(SETUP) venv lint
 	@.ci/lint --fix
 
 cuda:

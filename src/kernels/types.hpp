@@ -14,10 +14,10 @@ namespace eqnn::kernels {
 
 /// Where and in which precision a model runs. Scalar: features, weights, edge matrices. Accum: sums
 /// over channels and neighbours that decide the accuracy of energies and forces.
-template <class Exec_, class Scalar_, class Accum_> struct Setting {
-  using Exec = Exec_;
-  using Scalar = Scalar_;
-  using Accum = Accum_;
+template <class ExecSpace, class FeatureScalar, class SumScalar> struct Setting {
+  using Exec = ExecSpace;
+  using Scalar = FeatureScalar;
+  using Accum = SumScalar;
   using Memory = typename Exec::memory_space;
   using Policy = Kokkos::TeamPolicy<Exec>;
   using Team = typename Policy::member_type;
