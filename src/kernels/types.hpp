@@ -7,6 +7,8 @@
 #include <Kokkos_Core.hpp>
 
 #include <cstdint>
+#include <new>
+#include <stdexcept>
 #include <string>
 #include <type_traits>
 
@@ -26,6 +28,16 @@ template <class ExecSpace, class FeatureScalar, class SumScalar> struct Setting 
 };
 
 template <class S, class T> using Array = Kokkos::View<T*, typename S::Memory>;
+
+/// Room for n elements, not initialised. Throws std::bad_alloc; Kokkos itself throws a plain
+/// runtime_error.
+template <class View> View allocate(const char* label, std::size_t n) {
+  try {
+    return View(Kokkos::view_alloc(std::string(label), Kokkos::WithoutInitializing), n);
+  } catch (const std::runtime_error&) {
+    throw std::bad_alloc();
+  }
+}
 
 /// Rows of `components` x `stride` scalars; row r, component k, channel c at (r * components + k) *
 /// stride + c. stride: channels padded with zeros to the SIMD width, so that loops over channels
