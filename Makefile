@@ -18,14 +18,17 @@ BUILD := .eqnn/build/openmp
 VENV := .eqnn/venv/bin
 SETUP := JOBS=$(JOBS) $(PYTHON) cmake/setup.py
 export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
-# A build tree that is there keeps its settings.
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+# A build tree that is there keeps its settings. What is up to date is not worth a line.
 CONFIGURE = cmake --preset $(1) --log-level=WARNING $(2) >/dev/null
+BUILD_TREE = cmake --build .eqnn/build/$(1) -- --no-print-directory | { grep --line-buffered -v 'Built target' || true; }
 
 .PHONY: build setup demo test lint format cuda debug clean distclean
 
 build: setup
 	@$(call CONFIGURE,openmp,-DEQNN_MARCH=$(MARCH))
-	@cmake --build $(BUILD)
+	@$(call BUILD_TREE,openmp)
 
 setup:
 	@$(SETUP) venv deps kokkos-openmp
@@ -49,12 +52,12 @@ cuda:
 	@command -v nvcc >/dev/null || { echo "make cuda: nvcc is not on PATH; install the CUDA 13 toolkit" >&2; exit 1; }
 	@$(SETUP) venv deps kokkos-cuda
 	@$(call CONFIGURE,cuda)
-	@cmake --build .eqnn/build/cuda
+	@$(call BUILD_TREE,cuda)
 
 debug:
 	@$(SETUP) venv deps kokkos-debug
 	@$(call CONFIGURE,debug)
-	@cmake --build .eqnn/build/debug
+	@$(call BUILD_TREE,debug)
 	@ctest --test-dir .eqnn/build/debug --output-on-failure $(CTEST_ARGS)
 
 clean:
