@@ -5,6 +5,7 @@
 #   make demo     relax and run a molecule in LAMMPS, with a report and a picture
 #   make test     run all tests
 #   make lint     formatters and linters, as CI runs them; `make format` mends what can be mended
+#   make bench    time whole models and each kernel on one thread
 #   make cuda     compile and link for CUDA 13 (needs nvcc; no GPU)
 #   make clean    remove what was built; `make distclean` removes all of .eqnn/
 
@@ -24,7 +25,7 @@ SHELL := /bin/bash
 CONFIGURE = cmake --preset $(1) --log-level=WARNING $(2) >/dev/null
 BUILD_TREE = cmake --build .eqnn/build/$(1) -- --no-print-directory | { grep --line-buffered -v 'Built target' || true; }
 
-.PHONY: build setup demo test lint format cuda debug clean distclean
+.PHONY: build setup demo test lint format bench cuda debug clean distclean
 
 build: setup
 	@$(call CONFIGURE,openmp,-DEQNN_MARCH=$(MARCH))
@@ -47,6 +48,11 @@ lint:
 format:
 	@$(SETUP) venv lint
 	@.ci/lint --fix
+
+bench: setup
+	@$(call CONFIGURE,openmp,-DEQNN_MARCH=$(MARCH) -DEQNN_BUILD_BENCH=ON)
+	@$(call BUILD_TREE,openmp)
+	@$(BUILD)/bin/bench_model $(BENCH_ARGS)
 
 cuda:
 	@command -v nvcc >/dev/null || { echo "make cuda: nvcc is not on PATH; install the CUDA 13 toolkit" >&2; exit 1; }
