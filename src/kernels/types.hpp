@@ -119,8 +119,8 @@ public:
       : team_(team) {}
 
   template <class T> KOKKOS_INLINE_FUNCTION T* take(std::int64_t n) const {
-    return static_cast<T*>(team_.team_scratch(int{kLevel}).get_shmem_aligned(
-        static_cast<std::size_t>(n) * sizeof(T), kAlign));
+    return static_cast<T*>(team_.team_scratch(int{kLevel})
+                               .get_shmem_aligned(static_cast<std::size_t>(n) * sizeof(T), kAlign));
   }
 
   /// Bytes that take<T>(n) needs at most.

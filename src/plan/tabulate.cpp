@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace eqnn::plan {
 namespace {
@@ -175,8 +176,12 @@ RadialTable tabulate(const RadialStage& radial, double cutoff, const Options& op
   RadialTable table;
   table.degree = options.radial_degree;
   table.channels = static_cast<std::int32_t>(radial.layers.back().weight.shape[0]);
-  for (table.n_intervals = kFewestIntervals; table.n_intervals <= kMostIntervals;
-       table.n_intervals += table.n_intervals / 2) {
+  // A Gaussian narrower than the spacing of the points could hide between them.
+  const auto& widths = radial.basis.width.values;
+  const double resolved = cutoff / (4.0 * *std::min_element(widths.begin(), widths.end()));
+  table.error = std::numeric_limits<double>::infinity();
+  for (double n = std::max<double>(kFewestIntervals, resolved); n <= kMostIntervals; n *= 1.5) {
+    table.n_intervals = static_cast<std::int32_t>(n);
     fit(function, cutoff, table);
     table.error = measure_error(function, cutoff, table);
     if (table.error <= options.radial_tolerance) {

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The passes of the plan compiler, one by one.
+#include "base/error.hpp"
+#include "plan/compile.hpp"
+#include "reference/stages.hpp"
+#include "support/compare.hpp"
+#include "support/random_model.hpp"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+
+namespace eqnn::test {
+namespace {
+
+using plan::kNoValue;
+using plan::Plan;
+using plan::ValueId;
+
+ModelSpec small_model() {
+  RandomModelOptions options;
+  options.l_max = 1;
+  options.channels = 8;
+  return random_model(options);
+}
+
+template <class Stage> std::size_t count(const Plan& plan) {
+  std::size_t n = 0;
+  for (const auto& stage : plan.stages) {
+    n += std::holds_alternative<Stage>(stage) ? 1 : 0;
+  }
+  return n;
+}
+
+TEST(Lower, StoresEqualCouplingsAndRadialFunctionsOnce) {
+  ModelSpec model = small_model();
+  const std::size_t n_radials = plan::lower(model, {}).radials.size();
+  EXPECT_EQ(n_radials, 3U); // of the embedding and of two blocks
+  const RadialStage* first = nullptr;
+  for (auto& stage : model.graph) {
+    if (auto* radial = std::get_if<RadialStage>(&stage.op)) {
+      if (first == nullptr) {
+        first = radial;
+      } else {
+        *radial = *first;
+      }
+    }
+  }
+  const Plan plan = plan::lower(model, {});
+  EXPECT_EQ(plan.radials.size(), 1U);
+  EXPECT_EQ(plan.couplings.size(), 1U);
+}
+
+TEST(Lower, MarksWhatNeighborsRead) {
+  const Plan plan = plan::lower(small_model(), {});
+  std::set<ValueId> sources;
+  for (const auto& stage : plan.stages) {
+    if (const auto* attention = std::get_if<plan::Attention>(&stage)) {
+      sources.insert(attention->source.value);
+    }
+  }
+  EXPECT_EQ(sources.size(), 2U);
+  for (std::size_t v = 0; v < plan.values.size(); ++v) {
+    EXPECT_EQ(plan.values[v].on_ghosts, sources.count(static_cast<ValueId>(v)) == 1)
+        << plan.values[v].name;
+  }
+}
+
+TEST(FuseResiduals, MakesOneStageOfASumWithALinearMap) {
+  Plan plan = plan::lower(small_model(), {});
+  // the degree embedding, and two sums a block
+  EXPECT_EQ(count<plan::Add>(plan), 5U);
+  const std::size_t n_linear = count<plan::Linear>(plan);
+  plan::fuse_residuals(plan);
+  EXPECT_EQ(count<plan::Add>(plan), 0U);
+  EXPECT_EQ(count<plan::Linear>(plan), n_linear);
+}
+
+TEST(FuseResiduals, LeavesASumWhoseTermsOthersUse) {
+  ModelSpec model = small_model();
+  // x + x has no term of its own
+  for (auto& stage : model.graph) {
+    if (auto* add = std::get_if<AddStage>(&stage.op)) {
+      add->b = add->a;
+      break;
+    }
+  }
+  Plan plan = plan::lower(model, {});
+  plan::fuse_residuals(plan);
+  EXPECT_EQ(count<plan::Add>(plan), 1U);
+}
+
+/// Plays the schedule and keeps a record of what each buffer holds.
+class Playback {
+public:
+  explicit Playback(const Plan& plan)
+      : plan_(plan) {}
+
+  void write(ValueId v, bool adjoint) { holds_[buffer(v, adjoint)] = {v, adjoint}; }
+
+  void expect_held(ValueId v, bool adjoint) const {
+    const auto found = holds_.find(buffer(v, adjoint));
+    ASSERT_NE(found, holds_.end()) << name(v, adjoint);
+    EXPECT_EQ(found->second, std::make_pair(v, adjoint))
+        << name(v, adjoint) << " was overwritten by " << found->second.first;
+  }
+
+private:
+  std::int32_t buffer(ValueId v, bool adjoint) const {
+    const auto& value = plan_.values[static_cast<std::size_t>(v)];
+    return adjoint ? value.adjoint_buffer : value.buffer;
+  }
+
+  std::string name(ValueId v, bool adjoint) const {
+    return (adjoint ? "adjoint of " : "") + plan_.values[static_cast<std::size_t>(v)].name;
+  }
+
+  const Plan& plan_;
+  std::map<std::int32_t, std::pair<ValueId, bool>> holds_;
+};
+
+/// Everything that a stage and its adjoint read and write, written down apart from the compiler.
+struct Use {
+  ValueId out = kNoValue;
+  std::vector<plan::Input> in;
+  std::vector<ValueId> again; ///< values that the adjoint reads
+};
+
+Use use_of(const plan::Stage& stage) {
+  struct Visitor {
+    Use operator()(const plan::Embedding& s) const { return {s.out, {}, {}}; }
+
+    Use operator()(const plan::NeighborSum& s) const { return {s.out, {}, {}}; }
+
+    Use operator()(const plan::Linear& s) const { return {s.out, {s.in, s.residual}, {}}; }
+
+    Use operator()(const plan::Add& s) const { return {s.out, {s.a, s.b}, {}}; }
+
+    Use operator()(const plan::Norm& s) const { return {s.out, {s.in}, {s.in.value}}; }
+
+    Use operator()(const plan::Gate& s) const {
+      return {s.out, {s.features, s.gates}, {s.features.value, s.gates.value}};
+    }
+
+    Use operator()(const plan::Attention& s) const {
+      return {s.out, {s.source, s.center}, {s.source.value, s.center.value, s.out}};
+    }
+
+    Use operator()(const plan::Readout& s) const { return {kNoValue, {s.in}, {s.in.value}}; }
+
+    Use operator()(const plan::DirectForces& s) const { return {kNoValue, {s.in}, {}}; }
+  };
+
+  return std::visit(Visitor{}, stage);
+}
+
+TEST(Schedule, NoBufferIsOverwrittenWhileItIsNeeded) {
+  RandomModelOptions options;
+  options.blocks = 4;
+  options.channels = 8;
+  Plan plan = plan::compile(random_model(options), {});
+  Playback playback(plan);
+  for (const auto& stage : plan.stages) {
+    const Use use = use_of(stage);
+    for (const auto& in : use.in) {
+      if (in.value != kNoValue) {
+        playback.expect_held(in.value, false);
+      }
+    }
+    if (use.out != kNoValue) {
+      playback.write(use.out, false);
+    }
+  }
+  for (auto stage = plan.stages.rbegin(); stage != plan.stages.rend(); ++stage) {
+    const Use use = use_of(*stage);
+    for (const ValueId v : use.again) {
+      playback.expect_held(v, false);
+    }
+    if (use.out != kNoValue) {
+      playback.expect_held(use.out, true);
+    }
+    for (const auto& in : use.in) {
+      if (in.value == kNoValue) {
+        continue;
+      }
+      if (in.adjoint == plan::Write::Add) {
+        playback.expect_held(in.value, true);
+      }
+      playback.write(in.value, true);
+    }
+  }
+  // fewer buffers than values and adjoints, or nothing was shared
+  EXPECT_LT(plan.buffers.size(), plan.values.size());
+  for (const auto& value : plan.values) {
+    for (const std::int32_t b : {value.buffer, value.adjoint_buffer}) {
+      if (b >= 0) {
+        const plan::Buffer& buffer = plan.buffers[static_cast<std::size_t>(b)];
+        EXPECT_GE(buffer.width, std::int64_t{value.components} * value.channels);
+        EXPECT_EQ(buffer.on_ghosts, value.on_ghosts);
+      }
+    }
+  }
+}
+
+TEST(Tabulate, ReachesItsToleranceAndSaysSo) {
+  const ModelSpec model = small_model();
+  for (const auto& stage : model.graph) {
+    const auto* radial = std::get_if<RadialStage>(&stage.op);
+    if (radial == nullptr) {
+      continue;
+    }
+    for (const auto& [tolerance, degree] : {std::pair{4e-15, 9}, std::pair{1e-8, 7}}) {
+      plan::Options options;
+      options.radial_tolerance = tolerance;
+      options.radial_degree = degree;
+      const plan::RadialTable table = plan::tabulate(*radial, model.cutoff, options);
+      EXPECT_LE(table.error, tolerance);
+      // between the points that the compiler looked at, against the reference's formulas
+      const auto channels = static_cast<std::size_t>(table.channels);
+      const auto n_powers = static_cast<std::size_t>(table.degree) + 1;
+      double error = 0.0;
+      double largest = 0.0;
+      for (double r = 0.0137; r < model.cutoff; r += 0.0411) {
+        const double x = r / model.cutoff * table.n_intervals;
+        const auto interval = static_cast<std::size_t>(x);
+        const double t = 2.0 * (x - static_cast<double>(interval)) - 1.0;
+        const auto expected = reference::radial(*radial, model.cutoff, r).value;
+        for (std::size_t c = 0; c < channels; ++c) {
+          double value = 0.0;
+          for (std::size_t p = n_powers; p-- > 0;) {
+            value = value * t + table.coefficients[(interval * n_powers + p) * channels + c];
+          }
+          error = worse(std::abs(value - expected[c]), error);
+          largest = std::max(largest, std::abs(expected[c]));
+        }
+      }
+      EXPECT_LE(error, (3.0 * tolerance + 1e-14) * largest);
+    }
+  }
+}
+
+TEST(Tabulate, RefusesWhatVariesTooFast) {
+  const ModelSpec model = small_model();
+  for (const auto& stage : model.graph) {
+    if (const auto* found = std::get_if<RadialStage>(&stage.op)) {
+      RadialStage radial = *found;
+      radial.basis.width.values.assign(radial.basis.width.values.size(), 1e-5);
+      try {
+        plan::tabulate(radial, model.cutoff, {});
+        FAIL() << "tabulated";
+      } catch (const Error& error) {
+        EXPECT_NE(std::string(error.what()).find("it varies too fast, or is not finite. Check"),
+                  std::string::npos)
+            << error.what();
+      }
+      return;
+    }
+  }
+}
+
+TEST(Describe, NamesEveryStageAndTable) {
+  const std::string text = plan::describe(plan::compile(small_model(), {}));
+  for (const char* const word : {"radial 0: ",
+                                 "matrix 0: 4 components",
+                                 "species embedding",
+                                 "sum over neighbours, matrix 0",
+                                 "linear of",
+                                 "equivariant norm of",
+                                 "gate of",
+                                 "edge attention of source",
+                                 "with ghosts",
+                                 "energy += readout of"}) {
+    EXPECT_NE(text.find(word), std::string::npos) << word << " is not in\n" << text;
+  }
+}
+
+} // namespace
+} // namespace eqnn::test
