@@ -55,7 +55,9 @@ inline StoredTensor stored_double(std::vector<std::int64_t> shape,
                                   const std::vector<double>& values) {
   StoredTensor stored{
       "F64", {std::move(shape), values}, std::string(values.size() * sizeof(double), '\0')};
-  std::memcpy(stored.bytes.data(), values.data(), stored.bytes.size());
+  if (!values.empty()) {
+    std::memcpy(stored.bytes.data(), values.data(), stored.bytes.size());
+  }
   return stored;
 }
 
