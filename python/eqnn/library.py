@@ -143,7 +143,7 @@ class Potential:
         virial = np.zeros((3, 3)) if self._has_virial else None
         self._check(
             self._library.eqnn_evaluate(
-                self._handle,
+                self._opened,
                 n,
                 species,
                 *map(_pointer, (x, h, energy, atom_energies, forces, virial)),
@@ -157,19 +157,19 @@ class Potential:
         Returns
         -------
         tuple
-            Largest energy error in eV, largest force error in eV/Angstrom, number of structures.
+            Largest energy error in eV/atom, largest force error in eV/Angstrom, number of structures.
         """
         energy, force, count = ctypes.c_double(), ctypes.c_double(), ctypes.c_int()
         self._check(
             self._library.eqnn_self_test(
-                self._handle, ctypes.byref(energy), ctypes.byref(force), ctypes.byref(count)
+                self._opened, ctypes.byref(energy), ctypes.byref(force), ctypes.byref(count)
             )
         )
         return energy.value, force.value, count.value
 
     def describe(self) -> str:
         """Return text for a log."""
-        return str(self._library.eqnn_describe(self._handle).decode())
+        return str(self._library.eqnn_describe(self._opened).decode())
 
     def close(self) -> None:
         """Free the library's memory; the potential is of no use afterwards."""
@@ -187,6 +187,12 @@ class Potential:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def _opened(self) -> int:
+        if not self._handle:
+            raise EqnnError("the potential was closed. Open it again.")
+        return int(self._handle)
 
     def _check(self, code: int) -> None:
         if code != 0:
