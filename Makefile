@@ -49,12 +49,12 @@ test-upstream:
 	@.eqnn/venv-upstream/bin/python tests/upstream/make_tdn_goldens.py --tdn "$(TDN)"
 	@PYTHONPATH=python .eqnn/venv-upstream/bin/python -m pytest $(PYTEST_ARGS) tests/upstream/torch_checkpoints.py
 
-lint: build
-	@$(SETUP) lint
+lint:
+	@$(SETUP) venv deps lint kokkos-serial
 	@.ci/lint
 
 format:
-	@$(SETUP) lint
+	@$(SETUP) venv lint
 	@.ci/lint --fix
 
 cuda:

@@ -52,3 +52,19 @@ function(eqnn_add_test)
     add_test(NAME ${arg_NAME} COMMAND ${target})
     set_tests_properties(${arg_NAME} PROPERTIES LABELS "${arg_LABELS}")
 endfunction()
+
+# eqnn_add_plugin(NAME): eqnnplugin.so for LAMMPS, which itself supplies what is undefined. Never unloaded: that would pull the
+# threads' code from under them.
+function(eqnn_add_plugin name)
+    set(folder "${PROJECT_SOURCE_DIR}/src/pair_style")
+    add_library(${name} MODULE "${folder}/eqnn_plugin.cpp")
+    target_link_libraries(${name} PRIVATE eqnn_pair_style)
+    target_link_options(
+        ${name}
+        PRIVATE "LINKER:--version-script=${folder}/eqnnplugin.map" "LINKER:-z,nodelete"
+    )
+    set_target_properties(
+        ${name}
+        PROPERTIES PREFIX "" OUTPUT_NAME eqnnplugin LINK_DEPENDS "${folder}/eqnnplugin.map"
+    )
+endfunction()

@@ -21,8 +21,7 @@ template <class Scalar> std::int32_t padded_channels(std::int32_t channels) {
 /// Copies host values to the device, converted. `counter` collects bytes.
 template <class S, class T, class From>
 Array<S, T> upload(const char* label, const std::vector<From>& values, std::size_t& counter) {
-  Array<S, T> array(Kokkos::view_alloc(std::string(label), Kokkos::WithoutInitializing),
-                    values.size());
+  const auto array = allocate<Array<S, T>>(label, values.size());
   auto host = Kokkos::create_mirror_view(array);
   for (std::size_t k = 0; k < values.size(); ++k) {
     host(k) = static_cast<T>(values[k]);

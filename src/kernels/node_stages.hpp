@@ -73,7 +73,7 @@ template <class S> struct DeviceLinear {
 };
 
 /// One product where the components match; else one per component.
-template <bool kAccumulate, class S>
+template <bool Accumulate, class S>
 KOKKOS_INLINE_FUNCTION void mix_channels(const typename S::Team& team,
                                          int n_nodes,
                                          int n_components,
@@ -86,24 +86,24 @@ KOKKOS_INLINE_FUNCTION void mix_channels(const typename S::Team& team,
                                          int out_stride) {
   using Scalar = typename S::Scalar;
   if (in_width == n_components * in_stride && out_width == n_components * out_stride) {
-    multiply<kAccumulate>(team,
-                          n_nodes * n_components,
-                          out_stride,
-                          in_stride,
-                          Left<Scalar>{in, in_stride, 1},
-                          packed(weight, in_stride),
-                          out,
-                          out_stride);
+    multiply<Accumulate>(team,
+                         n_nodes * n_components,
+                         out_stride,
+                         in_stride,
+                         Left<Scalar>{in, in_stride, 1},
+                         packed(weight, in_stride),
+                         out,
+                         out_stride);
   } else {
     for (int k = 0; k < n_components; ++k) {
-      multiply<kAccumulate>(team,
-                            n_nodes,
-                            out_stride,
-                            in_stride,
-                            Left<Scalar>{in + k * in_stride, in_width, 1},
-                            packed(weight, in_stride),
-                            out + k * out_stride,
-                            out_width);
+      multiply<Accumulate>(team,
+                           n_nodes,
+                           out_stride,
+                           in_stride,
+                           Left<Scalar>{in + k * in_stride, in_width, 1},
+                           packed(weight, in_stride),
+                           out + k * out_stride,
+                           out_width);
     }
   }
 }

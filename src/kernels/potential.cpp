@@ -103,8 +103,8 @@ void start_kokkos(int n_threads) {
 
 struct Potential::Impl {
   plan::Plan plan; ///< without its tables
-  Precision precision;
-  kernels::Space space;
+  Precision precision = Precision::Double;
+  kernels::Space space = kernels::Space::Serial;
   std::unique_ptr<kernels::AnyEvaluator> evaluator;
 };
 

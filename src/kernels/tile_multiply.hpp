@@ -49,17 +49,17 @@ namespace host {
 template <class Scalar> struct VectorOf;
 
 template <> struct VectorOf<float> {
-  typedef float Type __attribute__((vector_size(kVectorBytes), aligned(sizeof(float)), may_alias));
+  using Type __attribute__((vector_size(kVectorBytes), aligned(sizeof(float)), may_alias)) = float;
 };
 
 template <> struct VectorOf<double> {
-  typedef double Type
-      __attribute__((vector_size(kVectorBytes), aligned(sizeof(double)), may_alias));
+  using Type __attribute__((vector_size(kVectorBytes), aligned(sizeof(double)), may_alias)) =
+      double;
 };
 
 /// c[MR, NV registers] (+)= a b. All sums run over k in order, so a row's result does not depend on
 /// the tile that it is in.
-template <int MR, int NV, bool kAccumulate, class Scalar>
+template <int MR, int NV, bool Accumulate, class Scalar>
 inline void register_kernel(std::int64_t depth,
                             const Left<Scalar>& a,
                             const Scalar* b,
@@ -73,7 +73,7 @@ inline void register_kernel(std::int64_t depth,
   for (int r = 0; r < MR; ++r) {
 #pragma GCC unroll 2
     for (int v = 0; v < NV; ++v) {
-      if constexpr (kAccumulate) {
+      if constexpr (Accumulate) {
         sum[r][v] = *reinterpret_cast<const Vector*>(c + r * c_row + v * kWide);
       } else {
         sum[r][v] = Vector{};
@@ -108,7 +108,7 @@ inline void register_kernel(std::int64_t depth,
 }
 
 /// One panel: full blocks of kRegisterRows rows, then what is left.
-template <int NV, bool kAccumulate, int MR, class Scalar>
+template <int NV, bool Accumulate, int MR, class Scalar>
 inline void panel_rows(int m,
                        std::int64_t depth,
                        Left<Scalar> a,
@@ -117,14 +117,14 @@ inline void panel_rows(int m,
                        Scalar* c,
                        std::int64_t c_row) {
   while (m >= MR) {
-    register_kernel<MR, NV, kAccumulate>(depth, a, b, b_row, c, c_row);
+    register_kernel<MR, NV, Accumulate>(depth, a, b, b_row, c, c_row);
     a.data += MR * a.row;
     c += MR * c_row;
     m -= MR;
   }
   if constexpr (MR > 1) {
     if (m > 0) {
-      panel_rows<NV, kAccumulate, MR - 1>(m, depth, a, b, b_row, c, c_row);
+      panel_rows<NV, Accumulate, MR - 1>(m, depth, a, b, b_row, c, c_row);
     }
   }
 }
@@ -202,20 +202,20 @@ template <class Scalar> inline void add_outer(int m,
 }
 #endif
 
-template <bool kAccumulate, class Scalar> inline void multiply(int m,
-                                                               int n,
-                                                               std::int64_t depth,
-                                                               const Left<Scalar>& a,
-                                                               const Right<Scalar>& b,
-                                                               Scalar* c,
-                                                               std::int64_t c_row) {
+template <bool Accumulate, class Scalar> inline void multiply(int m,
+                                                              int n,
+                                                              std::int64_t depth,
+                                                              const Left<Scalar>& a,
+                                                              const Right<Scalar>& b,
+                                                              Scalar* c,
+                                                              std::int64_t c_row) {
 #ifdef EQNN_VECTOR_TYPES
   for (int first = 0; first < n; first += kPanel<Scalar>) {
     const Scalar* const panel = b.data + first / kPanel<Scalar> * b.panel;
     if (n - first >= kPanel<Scalar>) {
-      panel_rows<2, kAccumulate, kRegisterRows>(m, depth, a, panel, b.row, c + first, c_row);
+      panel_rows<2, Accumulate, kRegisterRows>(m, depth, a, panel, b.row, c + first, c_row);
     } else {
-      panel_rows<1, kAccumulate, kRegisterRows>(m, depth, a, panel, b.row, c + first, c_row);
+      panel_rows<1, Accumulate, kRegisterRows>(m, depth, a, panel, b.row, c + first, c_row);
     }
   }
 #else
@@ -224,7 +224,7 @@ template <bool kAccumulate, class Scalar> inline void multiply(int m,
       Scalar sum[kLanes<Scalar>];
       const Scalar* right = b.data + first / kPanel<Scalar> * b.panel + first % kPanel<Scalar>;
       for (int v = 0; v < kLanes<Scalar>; ++v) {
-        sum[v] = kAccumulate ? c[r * c_row + first + v] : Scalar(0);
+        sum[v] = Accumulate ? c[r * c_row + first + v] : Scalar(0);
       }
       for (std::int64_t k = 0; k < depth; ++k) {
         for (int v = 0; v < kLanes<Scalar>; ++v) {
@@ -241,9 +241,9 @@ template <bool kAccumulate, class Scalar> inline void multiply(int m,
 
 } // namespace host
 
-/// c[m, n] = a[m, depth] b[depth, n], or += where kAccumulate. n is a multiple of kLanes. Ends with
+/// c[m, n] = a[m, depth] b[depth, n], or += where Accumulate. n is a multiple of kLanes. Ends with
 /// a barrier of the team.
-template <bool kAccumulate, class Team, class Scalar>
+template <bool Accumulate, class Team, class Scalar>
 KOKKOS_FORCEINLINE_FUNCTION void multiply(const Team& team,
                                           int m,
                                           int n,
@@ -253,14 +253,14 @@ KOKKOS_FORCEINLINE_FUNCTION void multiply(const Team& team,
                                           Scalar* c,
                                           std::int64_t c_row) {
   KOKKOS_IF_ON_HOST(
-      (static_cast<void>(team); host::multiply<kAccumulate>(m, n, depth, a, b, c, c_row);))
+      (static_cast<void>(team); host::multiply<Accumulate>(m, n, depth, a, b, c, c_row);))
   KOKKOS_IF_ON_DEVICE((for_rows(team,
                                 m,
                                 [&](std::int64_t r) {
                                   for_channels(team, n, [&](int j) {
                                     const Scalar* right =
                                         b.data + j / kPanel<Scalar> * b.panel + j % kPanel<Scalar>;
-                                    Scalar sum = kAccumulate ? c[r * c_row + j] : Scalar(0);
+                                    Scalar sum = Accumulate ? c[r * c_row + j] : Scalar(0);
                                     for (std::int64_t k = 0; k < depth; ++k) {
                                       sum += a.data[r * a.row + k * a.column] * right[k * b.row];
                                     }

@@ -7,6 +7,8 @@
 #include <Kokkos_Core.hpp>
 
 #include <cstdint>
+#include <new>
+#include <stdexcept>
 #include <string>
 #include <type_traits>
 
@@ -14,10 +16,10 @@ namespace eqnn::kernels {
 
 /// Where and in which precision a model runs. Scalar: features, weights, edge matrices. Accum: sums
 /// over channels and neighbours that decide the accuracy of energies and forces.
-template <class Exec_, class Scalar_, class Accum_> struct Setting {
-  using Exec = Exec_;
-  using Scalar = Scalar_;
-  using Accum = Accum_;
+template <class ExecSpace, class FeatureScalar, class SumScalar> struct Setting {
+  using Exec = ExecSpace;
+  using Scalar = FeatureScalar;
+  using Accum = SumScalar;
   using Memory = typename Exec::memory_space;
   using Policy = Kokkos::TeamPolicy<Exec>;
   using Team = typename Policy::member_type;
@@ -26,6 +28,16 @@ template <class Exec_, class Scalar_, class Accum_> struct Setting {
 };
 
 template <class S, class T> using Array = Kokkos::View<T*, typename S::Memory>;
+
+/// Room for n elements, not initialised. Throws std::bad_alloc; Kokkos itself throws a plain
+/// runtime_error.
+template <class View> View allocate(const char* label, std::size_t n) {
+  try {
+    return View(Kokkos::view_alloc(std::string(label), Kokkos::WithoutInitializing), n);
+  } catch (const std::runtime_error&) {
+    throw std::bad_alloc();
+  }
+}
 
 /// Rows of `components` x `stride` scalars; row r, component k, channel c at (r * components + k) *
 /// stride + c. stride: channels padded with zeros to the SIMD width, so that loops over channels

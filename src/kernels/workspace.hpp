@@ -17,8 +17,7 @@ namespace eqnn::kernels {
 template <class View> void reserve(View& view, const char* label, std::int64_t n) {
   if (static_cast<std::int64_t>(view.extent(0)) < n || !view.is_allocated()) {
     view = View(); // give back first: the old and the new need not fit together
-    view = View(Kokkos::view_alloc(std::string(label), Kokkos::WithoutInitializing),
-                static_cast<std::size_t>(n + n / 5 + 1));
+    view = allocate<View>(label, static_cast<std::size_t>(n + n / 5 + 1));
   }
 }
 

@@ -33,6 +33,7 @@
 #include <algorithm>
 #include <cstring>
 #include <fstream>
+#include <limits>
 #include <memory>
 #include <new>
 #include <optional>
@@ -240,10 +241,10 @@ void PairEQNN::load(const char *name)
                      std::string(eqnn::name_of(impl->options.precision)), name, model.family,
                      model.sha256.substr(0, 12), impl->potential->description());
     if (impl->self_test) self_test();
-  } catch (const eqnn::Error &failure) {
-    error->all(FLERR, "Pair style eqnn: {}", failure.what());
   } catch (const std::bad_alloc &) {
     error->one(FLERR, "Pair style eqnn: not enough memory for the model '{}'", name);
+  } catch (const eqnn::Error &failure) {
+    error->all(FLERR, "Pair style eqnn: {}", failure.what());
   }
 
   comm_forward = comm_reverse = impl->potential->max_row_width();
@@ -289,9 +290,17 @@ void PairEQNN::init_style()
                    "list, but the model needs all pairs: use 'special_bonds lj/coul 1 1 1', or "
                    "1.0e-50 instead of 0 if other pair styles must not see them",
                    i + 1);
-  if (neighbor->exclude && comm->me == 0)
+  // not yet known as neighbor->exclude: that is set later in the initialization
+
+  if (neighbor->nex_type + neighbor->nex_group + neighbor->nex_mol > 0 && comm->me == 0)
     error->warning(FLERR, "Pair style eqnn: the model does not see the pairs that 'neigh_modify "
                           "exclude' takes out of the neighbor list");
+
+  if (impl->has_direct_forces() && comm->me == 0)
+    error->warning(FLERR,
+                   "Pair style eqnn: {} has direct forces and so no virial: pressures and stresses "
+                   "are NaN",
+                   impl->model->file);
 
   neighbor->add_request(this, NeighConst::REQ_FULL);
 
@@ -313,15 +322,11 @@ double PairEQNN::init_one(int /*i*/, int /*j*/)
 void PairEQNN::compute(int eflag, int vflag)
 {
   ev_init(eflag, vflag);
-  if (vflag_either && impl->has_direct_forces())
-    error->all(FLERR,
-               "Pair style eqnn: {} has direct forces and so no virial: leave pressure and "
-               "stress out of thermo_style, computes and fixes",
-               impl->model->file);
   evaluate();
   tally_energy();
   tally_forces();
-  if (vflag_atom) tally_peratom_virial();
+  if (impl->has_direct_forces()) refuse_virial();
+  else if (vflag_atom) tally_peratom_virial();
 }
 
 /* ---------------------------------------------------------------------- */
@@ -332,13 +337,13 @@ void PairEQNN::evaluate()
     impl->edges.build(*list, *atom, impl->species_of_type, impl->model->cutoff);
     impl->halo.set_comm(comm);
     impl->potential->evaluate(impl->edges.edges(), impl->halo, impl->outputs);
-  } catch (const eqnn::Error &failure) {
-    error->one(FLERR, "Pair style eqnn, step {}: {}", update->ntimestep, failure.what());
   } catch (const std::bad_alloc &) {
     error->one(FLERR,
                "Pair style eqnn, step {}: not enough memory for {} atoms and {} edges on this "
                "rank: use more ranks on more machines, or single precision",
                update->ntimestep, impl->edges.edges().n_nodes, impl->edges.edges().n_edges());
+  } catch (const std::exception &failure) {    // eqnn::Error, and what Kokkos throws
+    error->one(FLERR, "Pair style eqnn, step {}: {}", update->ntimestep, failure.what());
   }
   if (!impl->is_mean_per_atom()) return;
 
@@ -402,6 +407,19 @@ void PairEQNN::tally_forces()
     virial[4] += unit * 0.5 * (v[2] + v[6]);
     virial[5] += unit * 0.5 * (v[5] + v[7]);
   }
+}
+
+/* ----------------------------------------------------------------------
+   LAMMPS asks for the virial in every set-up, so it is no error that it does: what is derived from it
+   must not pass for a number
+------------------------------------------------------------------------- */
+
+void PairEQNN::refuse_virial()
+{
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  if (vflag_global) std::fill(virial, virial + 6, nan);
+  if (vflag_atom)
+    for (int i = 0; i < atom->nlocal; i++) std::fill(vatom[i], vatom[i] + 6, nan);
 }
 
 /* ----------------------------------------------------------------------

@@ -53,6 +53,7 @@ class PairEQNN : public Pair {
   void tally_energy();
   void tally_forces();
   void tally_peratom_virial();
+  void refuse_virial();
 };
 
 }    // namespace LAMMPS_NS

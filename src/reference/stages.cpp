@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace eqnn::reference {
 namespace {
@@ -95,6 +96,7 @@ LayerState apply_layer(const MlpLayer& layer, const std::vector<double>& x) {
 std::vector<LayerState> mlp_states(const std::vector<MlpLayer>& layers,
                                    const std::vector<double>& x) {
   std::vector<LayerState> states;
+  states.reserve(layers.size());
   for (const auto& layer : layers) {
     states.push_back(apply_layer(layer, states.empty() ? x : states.back().output));
   }
@@ -519,7 +521,7 @@ AttentionEdges attention_edges(const EdgeAttentionStage& stage,
     const auto z = [&](std::int64_t e) -> double& {
       return at.attention[static_cast<std::size_t>(e * stage.heads + h)];
     };
-    double largest = -INFINITY;
+    double largest = -std::numeric_limits<double>::infinity();
     for (std::int64_t e = 0; e < n; ++e) {
       for (std::int32_t c = h * head_size; c < (h + 1) * head_size; ++c) {
         z(e) += stage.logit_vector.values[static_cast<std::size_t>(c)] *

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace eqnn::reference {
 namespace {
@@ -32,8 +33,8 @@ std::vector<Vector> translations(const std::array<double, 9>& cell,
   for (std::size_t a = 0; a < 3; ++a) {
     // Positions may lie outside the cell: count in fractional coordinates how far apart they are.
     const Vector area = cross(lattice[(a + 1) % 3], lattice[(a + 2) % 3]);
-    double low = INFINITY;
-    double high = -INFINITY;
+    double low = std::numeric_limits<double>::infinity();
+    double high = -low;
     for (const Vector& x : positions) {
       const double fraction = dot(x, area) / volume;
       low = std::min(low, fraction);

@@ -12,8 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
 TEST(ModelReader, TakesTheFuzzersCorpusWithoutHarm) {
   int n_inputs = 0;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(std::string(EQNN_TEST_DATA) + "/fuzz/corpus")) {
+  for (const auto& entry : std::filesystem::directory_iterator(EQNN_FUZZ_CORPUS)) {
     std::ifstream file(entry.path(), std::ios::binary);
     const std::string bytes((std::istreambuf_iterator<char>(file)),
                             std::istreambuf_iterator<char>());
@@ -23,5 +22,5 @@ TEST(ModelReader, TakesTheFuzzersCorpusWithoutHarm) {
         << entry.path();
     ++n_inputs;
   }
-  EXPECT_GE(n_inputs, 20);
+  EXPECT_GE(n_inputs, 500);
 }
