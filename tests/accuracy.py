@@ -18,11 +18,12 @@ from pathlib import Path
 import ase.io
 import numpy as np
 from ase import Atoms
+from safetensors.numpy import load_file
+
 from eqnn import library
 from eqnn.library import Potential, Properties
 from eqnn.so3 import FloatArray
 from eqnn.structures import cell_of
-from safetensors.numpy import load_file
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
@@ -64,7 +65,7 @@ def models() -> Iterator[tuple[str, Path]]:
 
 
 def upstreams(path: Path) -> Iterator[tuple[Atoms, float, FloatArray, FloatArray | None]]:
-    """Yield structures with the network's energy, forces and virial as upstream's code gave them."""
+    """Yield structures with energy, forces and virial as upstream's code gave them."""
     if path.stem == "tdn_3bpa_exact":
         return
     if path.stem == "tdn_3bpa":
@@ -81,8 +82,8 @@ def upstreams(path: Path) -> Iterator[tuple[Atoms, float, FloatArray, FloatArray
                 atoms.set_cell(golden["cell"])
                 atoms.pbc = True
             # Strain derivatives are of a file's molecules together.
-            alone = len(golden["energy"]) == 1
-            yield atoms, float(energy), golden["forces"][one], -golden["dE_dstrain"] if alone else None
+            virial = -golden["dE_dstrain"] if len(golden["energy"]) == 1 else None
+            yield atoms, float(energy), golden["forces"][one], virial
 
 
 def structures(path: Path) -> list[Atoms]:
@@ -103,7 +104,7 @@ def evaluated(potential: Potential, atoms: Atoms) -> Properties:
 
 
 def against_upstream() -> None:
-    """Reference and double against upstream's code in double."""
+    """Print each evaluator's errors against upstream's code in double."""
     rows = []
     for name, path in models():
         for evaluator in EVALUATORS:
@@ -123,7 +124,7 @@ def against_upstream() -> None:
 
 
 def against_reference() -> None:
-    """Double, mixed and single against the reference evaluator."""
+    """Print errors of double, mixed and single against the reference evaluator."""
     rows = []
     for name, path in models():
         with Potential(path, "reference") as reference:
@@ -148,7 +149,7 @@ def against_reference() -> None:
 
 
 def against_dft() -> None:
-    """Shipped potentials against DFT, in each precision."""
+    """Print errors of the shipped potentials against DFT, in each precision."""
     frames = ase.io.read(ROOT / "examples" / "data" / "3bpa_labelled.xyz", index=":")
     rows = []
     for path in sorted((ROOT / "potentials").glob("*.eqnn")):
@@ -166,7 +167,7 @@ def against_dft() -> None:
             rows.append(row)
     head = ["model", "precision"]
     for kelvin in (300, 600, 1200):
-        head += [f"{kelvin} K energy, meV", f"force, meV/A"]
+        head += [f"{kelvin} K energy, meV", "force, meV/A"]
     table(head, rows)
 
 

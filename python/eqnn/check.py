@@ -202,7 +202,7 @@ def _derivative(
 
 
 def finite_differences(evaluate: Evaluate, atoms: Atoms, cutoff: float) -> Measurement:
-    """Forces against central differences of the energy, for some atoms, over a sweep of steps.
+    """Compare forces with central differences of the energy, for some atoms, at several steps.
 
     The atoms are those whose pairs stay farthest from the cutoff: where energies jump there, no
     difference across it has a limit.
@@ -305,7 +305,7 @@ def coupling_defect(model: Model) -> Measurement:
 
 
 def _transformed(atoms: Atoms, matrix: FloatArray) -> Atoms:
-    out = atoms.copy()
+    out: Atoms = atoms.copy()
     out.set_cell(atoms.cell.array @ matrix.T)
     out.positions = atoms.positions @ matrix.T
     return out
@@ -394,9 +394,7 @@ def permutation(evaluate: Evaluate, atoms: Atoms) -> Measurement:
 # ---- cutoff, size ----
 
 
-def cutoff_jump(
-    evaluate: Evaluate, atoms: Atoms, cutoff: float, n_pairs: int = 16
-) -> Measurement:
+def cutoff_jump(evaluate: Evaluate, atoms: Atoms, cutoff: float, n_pairs: int = 16) -> Measurement:
     """Jumps of energy and forces where one pair crosses the cutoff.
 
     One atom of a pair that is near the cutoff is moved along the line between them until the pair
@@ -514,9 +512,7 @@ def isolated_atoms(
             "An atom that loses its last neighbour changes its energy at once: do not evaporate "
             "atoms or break a dimer with it."
         )
-    return Measurement(
-        "free atoms", values, status, meaning, "an atom that leaves jumps in energy"
-    )
+    return Measurement("free atoms", values, status, meaning, "an atom that leaves jumps in energy")
 
 
 # ---- all together ----

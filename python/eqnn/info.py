@@ -42,7 +42,7 @@ def elements(model: Model) -> str:
 
 
 def cutoff_defects(model: Model) -> list[str]:
-    """What in the graph makes energies jump where a pair crosses the cutoff; empty: nothing."""
+    """Name what in the graph makes energies jump where a pair crosses the cutoff."""
     out = []
     graph = model.document["graph"]
     if any(s["op"] == "radial" and s["envelope"]["kind"] == "none" for s in graph):
@@ -50,8 +50,9 @@ def cutoff_defects(model: Model) -> list[str]:
     # Both count a neighbour at the cutoff in full, whatever its radial function says.
     if any(s["op"] == "edge_attention" for s in graph):
         out.append("attention weights without an envelope")
-    if any(s["op"] == "degree_embedding" and model.tensors[s["weights"]["bias"]].any()
-           for s in graph):
+    if any(
+        s["op"] == "degree_embedding" and model.tensors[s["weights"]["bias"]].any() for s in graph
+    ):
         out.append("a degree embedding with a bias")
     return out
 
@@ -75,14 +76,20 @@ def _entries(model: Model) -> Iterator[tuple[str, str]]:
     yield "cutoff", f"{document['cutoff']:g} Angstrom"
     l_max = document["spherical_harmonics"]["l_max"]
     channels = max(
-        (model.tensors[s["weights"]["table"]].shape[1] for s in graph
-         if s["op"] == "species_embedding"),
+        (
+            model.tensors[s["weights"]["table"]].shape[1]
+            for s in graph
+            if s["op"] == "species_embedding"
+        ),
         default=0,
     )
     layers = sum(s["op"] == "edge_attention" for s in graph)
-    yield "size", (
-        f"l_max {l_max}, {channels} channels, {layers} attention layer(s), "
-        f"{model.n_parameters} parameters"
+    yield (
+        "size",
+        (
+            f"l_max {l_max}, {channels} channels, {layers} attention layer(s), "
+            f"{model.n_parameters} parameters"
+        ),
     )
     yield "energies", ENERGY_MEANING[energy["semantics"]]
     references = (
@@ -94,15 +101,23 @@ def _entries(model: Model) -> Iterator[tuple[str, str]]:
     yield "", ISOLATED_MEANING[energy["isolated_atoms"]]
     yield "forces", FORCE_MEANING[document["forces"]]
     defect = document["equivariance"]["defect"]
-    yield "equivariance", (
-        f"exact (defect {defect:.1e})" if document["equivariance"]["exact"]
-        else f"approximate, defect {defect:.1e}: energies depend a little on orientation"
+    yield (
+        "equivariance",
+        (
+            f"exact (defect {defect:.1e})"
+            if document["equivariance"]["exact"]
+            else f"approximate, defect {defect:.1e}: energies depend a little on orientation"
+        ),
     )
     yield "symmetry", PARITY_MEANING[document["parity"]]
     jumps = cutoff_defects(model)
-    yield "at the cutoff", (
-        f"energies jump where a pair crosses it ({', '.join(jumps)})" if jumps
-        else "energies are smooth"
+    yield (
+        "at the cutoff",
+        (
+            f"energies jump where a pair crosses it ({', '.join(jumps)})"
+            if jumps
+            else "energies are smooth"
+        ),
     )
     names = "; ".join(test["name"] for test in document["self_test"])
     yield "self-test", names or "none: not a complete file"

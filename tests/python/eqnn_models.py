@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What several test files share: paths, comparisons that fail on NaN, a small model of each stage."""
+"""What test files share: paths, comparisons that fail on NaN, a small model of every stage."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
+
 from eqnn.builder import ModelBuilder
 from eqnn.errors import EqnnError
 from eqnn.model_file import Array, Model
 from eqnn.so3 import coupling_tensor
-from safetensors.numpy import load_file
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GOLDEN = ROOT / "tests" / "golden"
@@ -58,7 +59,7 @@ def checkpoint(name: str = "l1_h16_b1") -> dict[str, Array]:
 
 
 def config(name: str = "l1_h16_b1") -> dict[str, Any]:
-    """The JSON that stands beside them."""
+    """Read the JSON that stands beside them."""
     document: dict[str, Any] = json.loads((TDN / f"model_{name}.config.json").read_text())
     return document
 
@@ -72,7 +73,8 @@ def tiny_model(
     build = ModelBuilder(family="tiny", species=[1, 6, 8], cutoff=3.0, l_max=1)
 
     def matrix(n_out: int, n_in: int) -> Array:
-        return rng.normal(size=(n_out, n_in)) / np.sqrt(n_in)
+        out: Array = rng.normal(size=(n_out, n_in)) / np.sqrt(n_in)
+        return out
 
     def vector(n: int) -> Array:
         return 0.1 * rng.normal(size=n)

@@ -2,10 +2,11 @@
 from __future__ import annotations
 
 import numpy as np
+from eqnn_models import PROVENANCE, max_error, refusal, tiny_model
+
 from eqnn.builder import ModelBuilder
 from eqnn.model_file import validate
 from eqnn.so3 import coupling_tensor, equivariance_defect
-from eqnn_models import PROVENANCE, max_error, refusal, tiny_model
 
 ENERGY = {
     "semantics": "extensive",

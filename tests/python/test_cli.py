@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ase.io
-import eqnn
 import pytest
 from ase import Atoms
+from eqnn_models import ROOT, TDN, TRAINED, config, tiny_model
+
+import eqnn
 from eqnn import cli
 from eqnn.export import UPSTREAMS
 from eqnn.info import cutoff_defects, describe
 from eqnn.model_file import read_model, write_model
 from eqnn.self_test import add_self_test
-from eqnn_models import ROOT, TDN, TRAINED, config, tiny_model
 
 SHIPPED = ROOT / "potentials" / "tdn_3bpa.eqnn"
 WEIGHTS = TDN / "model_l1_h16_b1.weights.safetensors"
@@ -29,6 +30,8 @@ CONFIG = TDN / "model_l1_h16_b1.config.json"
 
 
 class Ran(NamedTuple):
+    """What a run of the command leaves."""
+
     status: int
     out: str
     err: str
@@ -366,9 +369,7 @@ def test_info_says_what_a_person_wants_to_know(run: Eqnn) -> None:
     lines = ran.out.splitlines()
     assert lines[0] == str(SHIPPED)
     assert all(len(line) <= 100 and line == line.rstrip() for line in lines)
-    said = dict(
-        (line[:20].strip(), line[20:]) for line in lines[1:] if line[:20].strip()
-    )
+    said = dict((line[:20].strip(), line[20:]) for line in lines[1:] if line[:20].strip())
     assert said["family"] == "tdn"
     assert said["elements"] == "H C N O"
     assert said["cutoff"] == "5 Angstrom"
@@ -380,9 +381,7 @@ def test_info_says_what_a_person_wants_to_know(run: Eqnn) -> None:
     )
     assert said["symmetry"] == "rotations only: mirror images have different energies"
     assert said["at the cutoff"].startswith("energies jump where a pair crosses it (radial func")
-    assert said["self-test"] == (
-        "molecule; molecule, rotated; molecule, inverted; periodic cell"
-    )
+    assert said["self-test"] == ("molecule; molecule, rotated; molecule, inverted; periodic cell")
     assert said["SHA-256"] == read_model(SHIPPED).sha256
     assert said["level of theory"] == "wB97X/6-31G(d)"
     assert "300K_validation: n 50, energy 35.3, force 75.7" in ran.out

@@ -5,14 +5,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import eqnn
 import numpy as np
 import pytest
-from eqnn import library
-from eqnn.export.tdn import TdnConfig, export_tdn
-from eqnn.library import Potential, find_built
-from eqnn.model_file import read_model, write_model
-from eqnn.numpy_evaluator import energy as numpy_energy
+from ase import Atoms
 from eqnn_models import (
     PROVENANCE,
     RANDOM_MODELS,
@@ -25,8 +20,14 @@ from eqnn_models import (
     relative_error,
     tiny_model,
 )
-from ase import Atoms
 from safetensors.numpy import load_file
+
+import eqnn
+from eqnn import library
+from eqnn.export.tdn import TdnConfig, export_tdn
+from eqnn.library import Potential, find_built
+from eqnn.model_file import read_model, write_model
+from eqnn.numpy_evaluator import energy as numpy_energy
 
 EVALUATORS = ("reference", "double")
 # Sums of some thousand terms; the rank-7 factors of l_max 1 cancel to two digits.
@@ -187,12 +188,10 @@ def test_direct_forces_have_no_virial(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("evaluator", ["double", "mixed", "single"])
-@pytest.mark.parametrize("bad", [0.0, np.nan])
-def test_coinciding_atoms_and_nan_are_refused(
-    tmp_path: Path, evaluator: str, bad: float
-) -> None:
+@pytest.mark.parametrize("bad", [0.0, float("nan")])
+def test_coinciding_atoms_and_nan_are_refused(tmp_path: Path, evaluator: str, bad: float) -> None:
     with Potential(tiny_file(tmp_path), evaluator) as potential:
-        refusal(lambda: potential.evaluate([1, 6], [[0, 0, 0], [bad, 0, 0]]))
+        refusal(lambda: potential.evaluate([1, 6], np.array([[0, 0, 0], [bad, 0, 0]])))
         # And the potential is as good as before.
         found = potential.evaluate([1, 6], [[0, 0, 0], [1, 0, 0]])
     assert max_error(found.forces.sum(0), np.zeros(3)) <= 1e-14
@@ -220,7 +219,7 @@ def test_a_closed_potential_says_so(tmp_path: Path) -> None:
         potential.self_test,
         potential.describe,
     ):
-        assert refusal(use) == "the potential was closed. Open it again."  # type: ignore[arg-type]
+        assert refusal(use) == "the potential was closed. Open it again."
 
 
 def test_built_files_are_found_or_asked_for(

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from eqnn.model_file import Array, Model, content_hash, read_model, validate, write_model
 from eqnn_models import RANDOM_MODELS, ROOT, TDN, refusal, tiny_model
 from safetensors.numpy import save
+
+from eqnn.model_file import Array, Model, content_hash, read_model, validate, write_model
 
 Document = dict[str, Any]
 Change = Callable[[Document, dict[str, Array]], Any]
@@ -36,7 +37,7 @@ def container(folder: Path, metadata: dict[str, str], tensors: dict[str, Array])
 
 
 def signed(folder: Path, text: str, tensors: dict[str, Array]) -> Path:
-    """A file with any document and a hash that fits."""
+    """Write a file with any document and a hash that fits."""
     return container(folder, {"eqnn": text, "eqnn_sha256": content_hash(text, tensors)}, tensors)
 
 
@@ -262,8 +263,6 @@ def set_tensor(name: str, values: Array) -> Change:
     return lambda document, tensors: tensors.update({name: values})
 
 
-
-
 def with_test(**changes: Any) -> Change:
     return change("self_test", [{**SELF_TEST, **changes}])
 
@@ -287,7 +286,7 @@ FAULTS: dict[str, tuple[Change, str]] = {
     "string": (change("family", 1), "/family: found 1, expected a string"),
     "array": (change("species", 1), "/species: found 1, expected an array"),
     "no element": (change("species", []), "/species: no element, expected at least one"),
-    "order": (change("species", [6, 1]), "/species/1: atomic number 1 after 6, expected increas"),
+    "order": (change("species", [6, 1]), "/species/1: atomic number 1 after 6, expected inc"),
     "repeated": (change("species", [1, 1]), "/species/1: atomic number 1 after 1"),
     "too heavy": (change("species", [1, 119]), "found 119, expected an integer from 1 to 118"),
     "integer": (change("species", [1, 6.0]), "/species/1: found 6.0, expected an integer"),
@@ -380,7 +379,10 @@ FAULTS: dict[str, tuple[Change, str]] = {
         set_tensor("radial/basis/width", np.array([1.0, 1.0, 0.0, 1.0, 1.0, 1.0])),
         "/graph/2/basis/width: a width of 0 Angstrom, expected positive ones",
     ),
-    "no object": (change("envelope", 3, "radial"), "/graph/2/envelope: found 3, expected an object"),
+    "no object": (
+        change("envelope", 3, "radial"),
+        "/graph/2/envelope: found 3, expected an object",
+    ),
     "envelope": (change("envelope/kind", "cos", "radial"), "/graph/2/envelope/kind: found 'cos'"),
     "envelope p": (change("envelope/p", 1.0, "radial"), "expected a number of at least 2"),
     "envelope key": (

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The specification in plain NumPy against what upstream's code gave: energies, and by differences
-along the stored edge gradients also their derivatives."""
+"""The specification in plain NumPy against what upstream's code gave.
+
+Energies, and by differences along the stored edge gradients also their derivatives.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from ase import Atoms
-from eqnn.model_file import Model, read_model
-from eqnn.numpy_evaluator import Edges, edges_of, energy, run, site_energies
 from eqnn_models import (
     RANDOM_MODELS,
     ROOT,
@@ -20,6 +20,9 @@ from eqnn_models import (
     tiny_model,
 )
 from safetensors.numpy import load_file
+
+from eqnn.model_file import Model, read_model
+from eqnn.numpy_evaluator import Edges, edges_of, energy, run, site_energies
 
 SETS = [(name, kind) for name in RANDOM_MODELS for kind in ("3bpa0", "3bpa1", "acac2", "pbc16")]
 TRAINED_SETS = ("trace_val0", "trace_hot440", "pbc_hot440")

@@ -8,6 +8,9 @@ import math
 
 import numpy as np
 import pytest
+from eqnn_models import max_error
+from scipy.special import eval_legendre, sph_harm_y
+
 from eqnn.so3 import (
     FloatArray,
     clebsch_gordan,
@@ -18,8 +21,6 @@ from eqnn.so3 import (
     wigner_3j,
     wigner_d,
 )
-from eqnn_models import max_error
-from scipy.special import eval_legendre, sph_harm_y
 
 L_MAX = 6
 ROTATIONS = random_rotations(4, seed=11)
@@ -146,7 +147,8 @@ def test_clebsch_gordan_of_the_books() -> None:
 @pytest.mark.parametrize(("l1", "l2"), [(0, 0), (1, 2), (3, 3), (8, 8)])
 def test_clebsch_gordan_is_unitary(l1: int, l2: int) -> None:
     columns = [
-        clebsch_gordan(l1, l2, l3).reshape(-1, 2 * l3 + 1) for l3 in range(abs(l1 - l2), l1 + l2 + 1)
+        clebsch_gordan(l1, l2, l3).reshape(-1, 2 * l3 + 1)
+        for l3 in range(abs(l1 - l2), l1 + l2 + 1)
     ]
     matrix = np.hstack(columns)
     assert max_error(matrix.T @ matrix, np.eye(len(matrix))) <= 1e-12
@@ -179,9 +181,7 @@ def test_3j_of_low_degrees_by_hand() -> None:
 
 
 @pytest.mark.parametrize(("l1", "l2", "l3"), [p for p in PATHS if sum(p) % 2 == 0])
-def test_even_3j_couple_harmonics_of_one_direction_to_a_harmonic(
-    l1: int, l2: int, l3: int
-) -> None:
+def test_even_3j_couple_harmonics_of_one_direction_to_a_harmonic(l1: int, l2: int, l3: int) -> None:
     y = spherical_harmonics(4, directions(6))
     parts = [y[:, block(degree)] for degree in (l1, l2, l3)]
     product = np.einsum("ijk,ei,ej->ek", wigner_3j(l1, l2, l3), parts[0], parts[1])
@@ -193,9 +193,7 @@ def test_even_3j_couple_harmonics_of_one_direction_to_a_harmonic(
 @pytest.mark.parametrize(("l1", "l2", "l3"), [p for p in PATHS if sum(p) % 2 == 1])
 def test_odd_3j_vanish_on_one_direction(l1: int, l2: int, l3: int) -> None:
     y = spherical_harmonics(4, directions(6))
-    product = np.einsum(
-        "ijk,ei,ej->ek", wigner_3j(l1, l2, l3), y[:, block(l1)], y[:, block(l2)]
-    )
+    product = np.einsum("ijk,ei,ej->ek", wigner_3j(l1, l2, l3), y[:, block(l1)], y[:, block(l2)])
     assert max_error(product, np.zeros_like(product)) <= 1e-12
 
 

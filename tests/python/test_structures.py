@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.data import covalent_radii
+from eqnn_models import max_error, refusal, tiny_model
+
 from eqnn.model_file import Model
 from eqnn.self_test import add_self_test
 from eqnn.structures import (
@@ -20,7 +22,6 @@ from eqnn.structures import (
     read_structure,
     self_test_structures,
 )
-from eqnn_models import max_error, refusal, tiny_model
 
 DIMER = Atoms("OH", [[0, 0, 0], [1.0, 0, 0]])
 ALL_ELEMENTS = list(range(1, 97))
@@ -152,7 +153,7 @@ def test_periodic_without_a_cell() -> None:
 def test_self_tests_are_what_the_reference_gives(forces: str) -> None:
     model = add_self_test(tiny_model(forces=forces), DIMER)
     tests = model.document["self_test"]
-    assert [t["name"] for t in tests][0] == "molecule" and len(tests) == 4
+    assert tests[0]["name"] == "molecule" and len(tests) == 4
     turned = abs(tests[0]["energy"] - tests[1]["energy"])
     assert turned <= 1e-13  # exact couplings
     assert all((t["virial"] is None) == (forces == "direct") for t in tests)

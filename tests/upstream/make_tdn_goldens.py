@@ -19,6 +19,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def harmonics(vectors: Tensor, l_max: int) -> Tensor:
 
 
 def operation(upstream: Upstream, path: Path) -> Tensors:
-    """Outputs and gradients of one op_*.safetensors."""
+    """Compute outputs and gradients of one op_*.safetensors."""
     stored, said = load_file(path), metadata_of(path)
     kind = path.name.split("_")[1].split(".")[0]
     state = {k.removeprefix("sd."): v for k, v in stored.items() if k.startswith("sd.")}
@@ -156,9 +157,7 @@ def on_given_edges(network: Any, stored: Tensors, wants_trace: bool) -> Tensors:
     trace: Tensors = {}
     hooks = list(tracers(network, trace)) if wants_trace else []
     embedded = network.atom_embed(numbers)
-    degree = network.edge_embed(
-        embedded, edges["edge_attr"], edges["edge_scalars"], source, center
-    )
+    degree = network.edge_embed(embedded, edges["edge_attr"], edges["edge_scalars"], source, center)
     x = embedded + degree
     for block in network.blocks:
         x = block(node_input=x, batch=stored["batch"], **edges)
@@ -214,7 +213,7 @@ def tracers(network: Any, trace: Tensors) -> Iterator[Any]:
 
 
 def model_set(upstream: Upstream, weights: Path, path: Path) -> Tensors:
-    """What upstream's network gives for one model_*.SET.safetensors or tdn_3bpa file."""
+    """Compute what upstream's network gives for a model_*.SET.safetensors or tdn_3bpa file."""
     stored, state = load_file(path), load_file(weights)
     config = config_of(weights)
     kind = path.name.split(".")[-2]
@@ -224,8 +223,8 @@ def model_set(upstream: Upstream, weights: Path, path: Path) -> Tensors:
         return {"energy": energy, "forces": forces}
     network = upstream.network(config, state)
     if kind == "isolated":
-        found = forward(network, stored["atomic_numbers"], stored["positions"])
-        return dict(zip(("energy", "forces_masked", "mask"), found, strict=True))
+        energy, forces, kept = forward(network, stored["atomic_numbers"], stored["positions"])
+        return {"energy": energy, "forces_masked": forces, "mask": kept}
     if "E_model" in stored:
         frames = [forward(network, stored["atomic_numbers"], x) for x in stored["positions"]]
         return {
@@ -261,16 +260,16 @@ def config_of(weights: Path) -> dict[str, Any]:
 def cases(upstream: Upstream) -> Iterator[tuple[Path, Callable[[], Tensors]]]:
     """Yield each golden file and how to derive what is in it."""
     for path in sorted((GOLDEN / "tdn").glob("op_*.safetensors")):
-        yield path, lambda path=path: operation(upstream, path)
+        yield path, partial(operation, upstream, path)
     for weights in sorted(GOLDEN.glob("*/*.weights.safetensors")):
         stem = weights.name.removesuffix(".weights.safetensors")
         pattern = "*.safetensors"
         if "seed" in metadata_of(weights):
             pattern = f"{stem}.*.safetensors"
-            yield weights, lambda path=weights: seeded_weights(upstream, path)
+            yield weights, partial(seeded_weights, upstream, weights)
         for path in sorted(weights.parent.glob(pattern)):
             if path != weights:
-                yield path, lambda w=weights, p=path: model_set(upstream, w, p)
+                yield path, partial(model_set, upstream, weights, path)
 
 
 def deviation(found: Tensor, stored: Tensor) -> float:

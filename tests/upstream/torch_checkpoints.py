@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from eqnn.errors import EqnnError
-from eqnn.export.checkpoint import read_checkpoint
 from safetensors.torch import load_file
 
+from eqnn.errors import EqnnError
+from eqnn.export.checkpoint import read_checkpoint
+
 WEIGHTS = (
-    Path(__file__).resolve().parent.parent / "golden" / "tdn" / "model_l1_h16_b1.weights.safetensors"
+    Path(__file__).resolve().parent.parent
+    / "golden"
+    / "tdn"
+    / "model_l1_h16_b1.weights.safetensors"
 )
 
 
@@ -78,5 +82,3 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "broken.pt"
     path.write_bytes(b"not a checkpoint")
     assert "torch cannot read it as plain weights" in refusal(path)
-
-

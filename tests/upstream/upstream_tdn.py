@@ -8,6 +8,7 @@ each, is written here anew in torch.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import os
@@ -23,6 +24,11 @@ import torch_geometric  # noqa: F401  (before the stand-ins, or it would look fo
 from torch import Tensor
 
 COMMIT = "4a16c68a7da707c521019067dec51c227c10de45"
+# SHA-256 of the files that matter, there.
+FILES = {
+    "models/tdn.py": "952b3ad65c7dd9a7070f95a6de6e6e925b92d0c2171e1ea49a9cff4de27ffb81",
+    "models/_tensor_product.py": "63c6ba284200314bfa4c63803e2cf4cfc48f30727d99aec65be4a14a3f8a037a",
+}
 
 
 def scatter(
@@ -51,6 +57,9 @@ def load(clone: Path) -> tuple[ModuleType, ModuleType]:
             f"{clone}: no models/tdn.py there. Give OpenMol/TDN of a clone of divelab/AIRS, "
             f"commit {COMMIT}."
         )
+    for file, expected in FILES.items():
+        if hashlib.sha256((clone / file).read_bytes()).hexdigest() != expected:
+            print(f"Note: {file} is not that of commit {COMMIT}.", flush=True)
     stand_ins = {"torch_scatter": scatter, "torch_cluster": radius_graph}
     for name, function in stand_ins.items():
         module = ModuleType(name)
@@ -123,7 +132,7 @@ class Upstream:
     def initial_weights(
         self, config: Mapping[str, Any], seed: int, factors: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        """Weights of the goldens' networks: upstream's initialization, its ones and zeros perturbed.
+        """Make random weights: upstream's initialization, its ones and zeros perturbed.
 
         Parameters
         ----------
@@ -140,7 +149,7 @@ class Upstream:
             is_norm_weight = name.endswith(".weight") and parameter.ndim == 1
             if name.endswith(("bias", "affine_weight")) or name == "rbf.weight" or is_norm_weight:
                 parameter.data += 0.1 * torch.randn_like(parameter)
-        return network.state_dict()
+        return dict(network.state_dict())
 
     def network(
         self, config: Mapping[str, Any], state: Mapping[str, Tensor], gradient_force: bool = True
@@ -149,8 +158,8 @@ class Upstream:
 
         With no more than ``cp_a``, ``cp_b`` and ``cp_c`` as its state it keeps its initial weights.
         """
-        self.tdn._AVG_NUM_NODES = config["avg_num_nodes"]
-        self.tdn._AVG_DEGREE = config["avg_degree"]
+        for name in ("avg_num_nodes", "avg_degree"):
+            setattr(self.tdn, f"_{name.upper()}", config[name])
         constants = ("avg_num_nodes", "avg_degree", "gradient_force")
         network = self.make(
             "TensorDecompositionNetwork",
@@ -161,7 +170,7 @@ class Upstream:
             gradient_force=gradient_force,
             **{key: value for key, value in config.items() if key not in constants},
         )
-        # Upstream casts the one-hot species to single precision: zeros and ones, the same in double.
+        # Upstream casts the one-hot species to single precision: zeros and ones, as in double.
         network.atom_embed.atom_type_lin.register_forward_pre_hook(
             lambda _, inputs: (inputs[0].double(),)
         )
@@ -183,6 +192,6 @@ def forward(
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The ``config`` object of a golden's JSON."""
+    """Read the ``config`` object of a golden's JSON."""
     config: dict[str, Any] = json.loads(path.read_text())["config"]
     return config

@@ -138,7 +138,8 @@ class TdnConfig:
                     f"{self.name}: /{key}: {symbol!r} is no chemical symbol. "
                     "Correct the configuration."
                 )
-            if not isinstance(value, kind) or isinstance(value, bool) or not math.isfinite(value):
+            is_number = isinstance(value, kind) and not isinstance(value, bool)
+            if not (is_number and math.isfinite(value)):
                 raise EqnnError(
                     f"{self.name}: /{key}/{symbol}: found {value!r:.60}, expected {expected}. "
                     "Correct the configuration."
@@ -644,8 +645,8 @@ def _checked(
                 f"Dropped the direct-force head ({len(unused)} tensors, {size} numbers): "
                 "with gradient_force the network never uses it."
             )
-    factor = found.get("edge_embed.tp.cp_tp.cp_a")
-    shapes = config.shapes(config.rank or (factor.shape[-1] if np.ndim(factor) else 0))
+    factor = found.get("edge_embed.tp.cp_tp.cp_a", np.zeros(0))
+    shapes = config.shapes(config.rank or (factor.shape[-1] if factor.ndim else 0))
     if config.gradient_force:
         shapes = {
             key: shape
