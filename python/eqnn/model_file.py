@@ -88,8 +88,17 @@ def write_model(path: str | Path, document: Document, tensors: Mapping[str, Arra
     validate(model)
     metadata = {"eqnn": _dump(document), "eqnn_sha256": model.sha256}
     # Not save_file: it makes files that only their owner can read.
-    _write_whole(Path(path), save(stored, metadata=metadata))
+    _write_whole(Path(path), _sorted_header(save(stored, metadata=metadata)))
     return model
+
+
+def _sorted_header(content: bytes) -> bytes:
+    """Put a safetensors file's header in order, which differs from one save to the next."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    text = json.dumps(header, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # as safetensors aligns the tensors
+    return len(text).to_bytes(8, "little") + text + content[8 + size :]
 
 
 def _write_whole(path: Path, content: bytes) -> None:

@@ -58,6 +58,16 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert read.n_parameters == sum(t.size for t in model.tensors.values())
 
 
+def test_the_same_model_gives_the_same_bytes(tmp_path: Path) -> None:
+    model = tiny_model()
+    files = [tmp_path / f"{k}.eqnn" for k in range(8)]  # one in 2^7 would agree by chance
+    for path in files:
+        write_model(path, model.document, model.tensors)
+    assert len({path.read_bytes() for path in files}) == 1
+    header = int.from_bytes(files[0].read_bytes()[:8], "little")
+    assert header % 8 == 0
+
+
 def test_numbers_of_single_precision_stay_so(tmp_path: Path) -> None:
     model = tiny_model()
     tensors = {name: tensor.astype(np.float32) for name, tensor in model.tensors.items()}
