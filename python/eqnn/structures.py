@@ -106,7 +106,10 @@ def cluster(species: Sequence[int], cutoff: float) -> Atoms:
         atoms = Atoms(numbers, np.round(positions, 6))
         if cutoff_margin(atoms, cutoff) > CUTOFF_MARGIN:
             return atoms
-    raise AssertionError("1000 random clusters all have a pair at the cutoff")
+    raise EqnnError(
+        f"no random cluster of these elements keeps its pairs off the cutoff of {cutoff:g} A. "
+        "Give a molecule with --self-test-structure."
+    )
 
 
 def periodic_cell(species: Sequence[int], cutoff: float) -> Atoms:
@@ -123,7 +126,7 @@ def periodic_cell(species: Sequence[int], cutoff: float) -> Atoms:
     numbers = (list(species) * 6)[:6]
     rng = np.random.default_rng(1)
     # As densely as covalent radii allow, or less densely if chance finds no such place.
-    for attempt in range(1000):
+    for attempt in range(400):
         n = max(1, len(numbers) - attempt // 50)
         atoms = Atoms(numbers[:n], cell=cutoff * shape, pbc=True)
         atoms.set_scaled_positions(rng.random((n, 3)))
@@ -133,7 +136,10 @@ def periodic_cell(species: Sequence[int], cutoff: float) -> Atoms:
         if (r > 0.9 * (radii[i] + radii[j])).all() or n == 1:
             if cutoff_margin(atoms, cutoff) > CUTOFF_MARGIN:
                 return atoms
-    raise AssertionError("no random cell keeps its pairs off the cutoff")
+    raise EqnnError(
+        f"no random cell of these elements keeps its pairs off the cutoff of {cutoff:g} A. "
+        "Report it with the elements and the cutoff."
+    )
 
 
 def self_test_structures(

@@ -10,6 +10,7 @@ from ase import Atoms
 from ase.data import covalent_radii
 from eqnn_models import max_error, refusal, tiny_model
 
+from eqnn import structures
 from eqnn.model_file import Model
 from eqnn.self_test import add_self_test
 from eqnn.structures import (
@@ -73,8 +74,8 @@ def test_given_molecules_lose_their_cell() -> None:
     boxed = DIMER.copy()
     boxed.set_cell([9, 9, 9])
     boxed.pbc = True
-    structures = self_test_structures([1, 8], 3.0, boxed)
-    assert not structures[0][1].pbc.any()
+    found = self_test_structures([1, 8], 3.0, boxed)
+    assert not found[0][1].pbc.any()
 
 
 def test_foreign_elements_are_refused() -> None:
@@ -92,6 +93,14 @@ def test_pairs_at_the_cutoff_are_refused() -> None:
     edge = Atoms("OHH", [[0, 0, 0], [1, 0, 0], [0, 3.00001, 0]])
     text = refusal(lambda: self_test_structures([1, 8], 3.0, edge))
     assert "has a pair 1.0e-05 A from the cutoff: rounding would decide its energy" in text
+
+
+def test_where_chance_finds_nothing_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(structures, "CUTOFF_MARGIN", 1.0)  # no pair can be so far off
+    text = refusal(lambda: cluster([1, 8], 3.0))
+    assert "no random cluster of these elements keeps its pairs off the cutoff of 3 A" in text
+    assert "Give a molecule with --self-test-structure." in text
+    assert "no random cell of these elements" in refusal(lambda: periodic_cell([1], 1.0))
 
 
 # ---- reading ----
