@@ -4,6 +4,8 @@
 #   make          build libeqnn.so and eqnnplugin.so (sets up what is missing)
 #   make demo     relax and run a molecule in LAMMPS, with a report and a picture
 #   make test     run all tests
+#   make test-upstream TDN=/path/to/AIRS/OpenMol/TDN
+#                 run upstream's own code and hold the golden files against it (some GB of torch)
 #   make lint     formatters and linters, as CI runs them; `make format` mends what can be mended
 #   make bench    time whole models and each kernel on one thread
 #   make cuda     compile and link for CUDA 13 (needs nvcc; no GPU)
@@ -14,6 +16,7 @@ MARCH ?= native
 JOBS ?= $(shell nproc)
 CTEST_ARGS ?=
 PYTEST_ARGS ?= -q
+TDN ?=
 
 BUILD := .eqnn/build/openmp
 VENV := .eqnn/venv/bin
@@ -25,7 +28,7 @@ SHELL := /bin/bash
 CONFIGURE = cmake --preset $(1) --log-level=WARNING $(2) >/dev/null
 BUILD_TREE = cmake --build .eqnn/build/$(1) -- --no-print-directory | { grep --line-buffered -v 'Built target' || true; }
 
-.PHONY: build setup demo test lint format bench cuda debug clean distclean
+.PHONY: build setup demo test test-upstream lint format bench cuda debug clean distclean
 
 build: setup
 	@$(call CONFIGURE,openmp,-DEQNN_MARCH=$(MARCH))
@@ -40,6 +43,15 @@ demo: build
 test: build
 	@ctest --test-dir $(BUILD) --output-on-failure $(CTEST_ARGS)
 	@$(VENV)/python -m pytest $(PYTEST_ARGS) tests
+
+# Upstream's code is GPL-3.0: it is neither here nor fetched, whoever runs this brings a clone.
+test-upstream:
+	@test -f "$(TDN)/models/tdn.py" || { echo "make test-upstream: no models/tdn.py in TDN='$(TDN)'; \
+	give OpenMol/TDN of a clone of divelab/AIRS at commit 4a16c68a7da707c521019067dec51c227c10de45: \
+	make test-upstream TDN=/path/to/AIRS/OpenMol/TDN" | tr -s '\t ' ' ' >&2; exit 2; }
+	@$(SETUP) venv-upstream
+	@.eqnn/venv-upstream/bin/python tests/upstream/make_tdn_goldens.py --tdn "$(TDN)"
+	@PYTHONPATH=python .eqnn/venv-upstream/bin/python -m pytest $(PYTEST_ARGS) tests/upstream/torch_checkpoints.py
 
 lint:
 	@$(SETUP) venv deps lint kokkos-serial

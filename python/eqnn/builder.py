@@ -62,7 +62,7 @@ class ModelBuilder:
         """Store a tensor that several stages use; give them the name that this returns."""
         if name in self._tensors:
             raise EqnnError(f'tensor "{name}" exists already. Give each tensor a name of its own.')
-        self._tensors[name] = np.ascontiguousarray(values)
+        self._tensors[name] = np.array(values, order="C")
         return name
 
     def stage(

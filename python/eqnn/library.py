@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -122,30 +121,31 @@ class Potential:
             raise EqnnError(self._library.eqnn_last_error().decode())
 
     def evaluate(
-        self, numbers: Sequence[int], positions: ArrayLike, cell: ArrayLike | None = None
+        self, numbers: ArrayLike, positions: ArrayLike, cell: ArrayLike | None = None
     ) -> Properties:
         """Evaluate one structure.
 
         Parameters
         ----------
-        numbers : sequence of int [n]
+        numbers : array_like of int [n]
             Atomic numbers.
         positions : array_like [n, 3]
             Angstrom.
         cell : array_like [3, 3], optional
             Rows are lattice vectors, periodic in all three directions.
         """
-        n = len(numbers)
-        species = (ctypes.c_int * n)(*map(int, numbers))
+        z = np.asarray(numbers, dtype=None if np.size(numbers) else np.intc)
+        z = np.ascontiguousarray(z.astype(np.intc, casting="same_kind"))
+        n = z.size
         x = np.ascontiguousarray(positions, dtype=np.float64).reshape(n, 3)
         h = None if cell is None else np.ascontiguousarray(cell, dtype=np.float64).reshape(3, 3)
         energy, atom_energies, forces = np.zeros(1), np.zeros(n), np.zeros((n, 3))
         virial = np.zeros((3, 3)) if self._has_virial else None
         self._check(
             self._library.eqnn_evaluate(
-                self._handle,
+                self._opened,
                 n,
-                species,
+                np.ctypeslib.as_ctypes(z.reshape(-1)),
                 *map(_pointer, (x, h, energy, atom_energies, forces, virial)),
             )
         )
@@ -157,19 +157,19 @@ class Potential:
         Returns
         -------
         tuple
-            Largest energy error in eV, largest force error in eV/Angstrom, number of structures.
+            Largest energy error in eV/atom, largest force error in eV/Angstrom, number of tests.
         """
         energy, force, count = ctypes.c_double(), ctypes.c_double(), ctypes.c_int()
         self._check(
             self._library.eqnn_self_test(
-                self._handle, ctypes.byref(energy), ctypes.byref(force), ctypes.byref(count)
+                self._opened, ctypes.byref(energy), ctypes.byref(force), ctypes.byref(count)
             )
         )
         return energy.value, force.value, count.value
 
     def describe(self) -> str:
         """Return text for a log."""
-        return str(self._library.eqnn_describe(self._handle).decode())
+        return str(self._library.eqnn_describe(self._opened).decode())
 
     def close(self) -> None:
         """Free the library's memory; the potential is of no use afterwards."""
@@ -187,6 +187,12 @@ class Potential:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def _opened(self) -> int:
+        if not self._handle:
+            raise EqnnError("the potential was closed. Open it again.")
+        return int(self._handle)
 
     def _check(self, code: int) -> None:
         if code != 0:

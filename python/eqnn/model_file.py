@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,14 +82,38 @@ def content_hash(document: str, tensors: Mapping[str, Array]) -> str:
 
 
 def write_model(path: str | Path, document: Document, tensors: Mapping[str, Array]) -> Model:
-    """Validate a model and write it; nothing is written where it is not valid."""
+    """Validate a model and write it: whole and valid, or not at all."""
     stored = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     model = Model(document, stored, str(path))
     validate(model)
     metadata = {"eqnn": _dump(document), "eqnn_sha256": model.sha256}
     # Not save_file: it makes files that only their owner can read.
-    Path(path).write_bytes(save(stored, metadata=metadata))
+    _write_whole(Path(path), _sorted_header(save(stored, metadata=metadata)))
     return model
+
+
+def _sorted_header(content: bytes) -> bytes:
+    """Put a safetensors file's header in order, which differs from one save to the next."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    text = json.dumps(header, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # as safetensors aligns the tensors
+    return len(text).to_bytes(8, "little") + text + content[8 + size :]
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Write a file beside its place and move it there, so that no half of it is ever found."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        try:
+            temporary.write_bytes(content)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise EqnnError(
+            f"{path}: cannot be written ({error.strerror}). Give a path where you may write."
+        ) from None
 
 
 def read_model(path: str | Path) -> Model:

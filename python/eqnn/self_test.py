@@ -11,7 +11,7 @@ from ase import Atoms
 
 from eqnn.library import Potential
 from eqnn.model_file import Model, validate, write_model
-from eqnn.structures import self_test_structures
+from eqnn.structures import cell_of, self_test_structures
 
 
 def add_self_test(model: Model, molecule: Atoms | None = None) -> Model:
@@ -33,7 +33,7 @@ def add_self_test(model: Model, molecule: Atoms | None = None) -> Model:
         has_virial = document["forces"] == "gradient"
         with Potential(path, "reference", has_virial) as potential:
             for name, atoms in structures:
-                cell = atoms.cell.array if atoms.pbc.all() else None
+                cell = cell_of(atoms)
                 found = potential.evaluate(atoms.numbers.tolist(), atoms.positions, cell)
                 tests.append(
                     {

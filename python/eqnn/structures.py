@@ -4,23 +4,80 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
+import ase.io
 import numpy as np
 from ase import Atoms
-from ase.data import covalent_radii
+from ase.data import chemical_symbols, covalent_radii
 from ase.neighborlist import neighbor_list
 
 from eqnn.errors import EqnnError
-from eqnn.so3 import random_rotations
+from eqnn.so3 import FloatArray, random_rotations
 
 # No pair may be nearer to the cutoff: rounding would decide whether it is an edge.
 CUTOFF_MARGIN = 1e-4  # Angstrom
 
 
+def read_structure(path: Path) -> Atoms:
+    """Read the first structure of a file in any format that ASE knows."""
+    if not path.is_file():
+        raise EqnnError(f"{path}: no such file. Give the path of a structure.")
+    try:
+        atoms = ase.io.read(path, index=0)
+    except Exception as error:  # ASE's readers raise whatever they meet
+        raise EqnnError(
+            f"{path}: ASE cannot read it ({type(error).__name__}: {str(error)[:80]}). "
+            "Give a format that ASE knows, such as extended XYZ."
+        ) from None
+    if not isinstance(atoms, Atoms) or len(atoms) == 0:
+        raise EqnnError(f"{path}: holds no atoms. Give a file with a structure.")
+    if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
+        raise EqnnError(f"{path}: holds NaN or infinite coordinates. Correct the structure.")
+    cell_of(atoms, str(path))
+    return atoms
+
+
+def cell_of(atoms: Atoms, name: str = "the structure") -> FloatArray | None:
+    """Lattice vectors as rows [3, 3] in Angstrom, None for a structure in vacuum."""
+    if not atoms.pbc.any():
+        return None
+    if not atoms.pbc.all():
+        axes = [axis for axis, periodic in zip("abc", atoms.pbc, strict=True) if periodic]
+        raise EqnnError(
+            f"{name}: periodic along {' and '.join(axes)} only, expected all three directions or "
+            "none.\nMake it periodic in all, with vacuum wider than the cutoff."
+        )
+    if not abs(atoms.cell.volume) > 1e-3:
+        raise EqnnError(
+            f"{name}: periodic in a cell of {atoms.cell.volume:g} A^3, expected above 0.001. "
+            "Correct the cell."
+        )
+    return np.array(atoms.cell.array, dtype=np.float64)
+
+
+def refuse_foreign(atoms: Atoms, species: Sequence[int], name: str) -> None:
+    """Raise where a structure has an element that the model lacks."""
+    foreign = sorted(set(atoms.numbers.tolist()) - set(species))
+    if foreign:
+        known = " ".join(chemical_symbols[z] for z in species)
+        raise EqnnError(
+            f"{name}: holds {chemical_symbols[foreign[0]]}, the model has {known}. "
+            "Give a structure of the model's elements."
+        )
+
+
+def cutoff_margins(atoms: Atoms, cutoff: float) -> FloatArray:
+    """Smallest |r - cutoff| of each atom's pairs [n], Angstrom; 0.5 at most."""
+    center, r = neighbor_list("id", atoms, cutoff + 0.5)
+    out = np.full(len(atoms), 0.5)
+    np.minimum.at(out, center, np.abs(r - cutoff))
+    return out
+
+
 def cutoff_margin(atoms: Atoms, cutoff: float) -> float:
-    """Smallest |r - cutoff| over all pairs, Angstrom."""
-    r = neighbor_list("d", atoms, cutoff + 0.5)
-    return float(np.abs(r - cutoff).min()) if len(r) else 0.5
+    """Smallest |r - cutoff| over all pairs, Angstrom; 0.5 at most."""
+    return float(cutoff_margins(atoms, cutoff).min())
 
 
 def cluster(species: Sequence[int], cutoff: float) -> Atoms:
@@ -49,7 +106,10 @@ def cluster(species: Sequence[int], cutoff: float) -> Atoms:
         atoms = Atoms(numbers, np.round(positions, 6))
         if cutoff_margin(atoms, cutoff) > CUTOFF_MARGIN:
             return atoms
-    raise AssertionError("1000 random clusters all have a pair at the cutoff")
+    raise EqnnError(
+        f"no random cluster of these elements keeps its pairs off the cutoff of {cutoff:g} A. "
+        "Give a molecule with --self-test-structure."
+    )
 
 
 def periodic_cell(species: Sequence[int], cutoff: float) -> Atoms:
@@ -66,8 +126,8 @@ def periodic_cell(species: Sequence[int], cutoff: float) -> Atoms:
     numbers = (list(species) * 6)[:6]
     rng = np.random.default_rng(1)
     # As densely as covalent radii allow, or less densely if chance finds no such place.
-    for attempt in range(100000):
-        n = max(1, len(numbers) - attempt // 5000)
+    for attempt in range(400):
+        n = max(1, len(numbers) - attempt // 50)
         atoms = Atoms(numbers[:n], cell=cutoff * shape, pbc=True)
         atoms.set_scaled_positions(rng.random((n, 3)))
         atoms.positions = np.round(atoms.positions, 6)
@@ -76,7 +136,10 @@ def periodic_cell(species: Sequence[int], cutoff: float) -> Atoms:
         if (r > 0.9 * (radii[i] + radii[j])).all() or n == 1:
             if cutoff_margin(atoms, cutoff) > CUTOFF_MARGIN:
                 return atoms
-    raise AssertionError("no random cell keeps its pairs off the cutoff")
+    raise EqnnError(
+        f"no random cell of these elements keeps its pairs off the cutoff of {cutoff:g} A. "
+        "Report it with the elements and the cutoff."
+    )
 
 
 def self_test_structures(
@@ -96,12 +159,7 @@ def self_test_structures(
     if molecule is None:
         molecule = cluster(species, cutoff)
     molecule = Atoms(molecule.numbers, molecule.positions)
-    foreign = sorted(set(molecule.numbers.tolist()) - set(species))
-    if foreign:
-        raise EqnnError(
-            f"the self-test structure holds element {foreign[0]}, the model has {list(species)}. "
-            "Give a structure of the model's elements."
-        )
+    refuse_foreign(molecule, species, "the self-test structure")
     if len(neighbor_list("i", molecule, cutoff)) == 0:
         raise EqnnError(
             f"no two atoms of the self-test structure are within the cutoff of {cutoff:g} A, so it "

@@ -8,7 +8,10 @@ none of them left. Formulas: docs/spec/tdn.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import UnionType
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,8 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from eqnn.builder import ModelBuilder
 from eqnn.errors import EqnnError
+from eqnn.export.checkpoint import read_checkpoint
+from eqnn.export.upstream import Log, Upstream, provenance_of, read_json_object
 from eqnn.model_file import Array, Model
 from eqnn.so3 import FloatArray, coupling_tensor, equivariance_defect
 
@@ -90,7 +95,7 @@ class TdnConfig:
             "Correct the configuration."
         )
 
-    def _typed(self, key: str, kind: type, expected: str) -> Any:
+    def _typed(self, key: str, kind: type | UnionType, expected: str) -> Any:
         if key not in self.config:
             raise EqnnError(
                 f'{self.name}: /config: key "{key}" is missing and the checkpoint does not hold '
@@ -108,18 +113,62 @@ class TdnConfig:
         return int(value) if value > 0 else int(self._fail(key, "a positive integer"))
 
     def _positive(self, key: str) -> float:
-        value = self._typed(key, int | float, "a number above 0")  # type: ignore[arg-type]
+        value = self._typed(key, int | float, "a number above 0")
         if not (math.isfinite(value) and value > 0):
             self._fail(key, "a number above 0")
         return float(value)
 
+    def _beside(self, key: str, kind: type | UnionType, expected: str) -> Any:
+        """Return what stands beside ``config`` under a key, None where there is nothing."""
+        value = self.document.get(key)
+        wrong = not isinstance(value, kind) or isinstance(value, bool)
+        if value is not None and wrong:
+            raise EqnnError(
+                f"{self.name}: /{key}: found {value!r:.60}, expected {expected}. "
+                "Correct the configuration."
+            )
+        return value
+
+    def _by_symbol(self, key: str, kind: type | UnionType, expected: str) -> dict[str, Any]:
+        """Return a table from chemical symbols to numbers, empty where there is none."""
+        table = self._beside(key, dict, f"an object from chemical symbols to {expected}s") or {}
+        for symbol, value in table.items():
+            if symbol not in atomic_numbers or atomic_numbers[symbol] == 0:
+                raise EqnnError(
+                    f"{self.name}: /{key}: {symbol!r} is no chemical symbol. "
+                    "Correct the configuration."
+                )
+            is_number = isinstance(value, kind) and not isinstance(value, bool)
+            if not (is_number and math.isfinite(value)):
+                raise EqnnError(
+                    f"{self.name}: /{key}/{symbol}: found {value!r:.60}, expected {expected}. "
+                    "Correct the configuration."
+                )
+        return dict(table)
+
+    @property
+    def rank(self) -> int | None:
+        """Rank of the fitted factors, where the configuration says it."""
+        value = self._beside("rank", int, "a positive integer")
+        return None if value is None else int(value)
+
+    @property
+    def energy_shift(self) -> float:
+        """Energy in eV that the training took off each atom, beside the elements' own."""
+        value = self._beside("energy_shift_per_atom", int | float, "a number")
+        return float(value or 0.0)
+
     def species(self, chosen: Sequence[int] | None) -> list[int]:
         """Atomic numbers, increasing: all that the configuration lists, or those chosen."""
-        listed = self.document.get("elements_Z") or {
-            symbol: atomic_numbers.get(symbol, 0)
-            for symbol in self.document.get("iso_energies", {})
-        }
-        known = sorted(int(z) for z in listed.values())
+        listed = self._by_symbol("elements_Z", int, "an atomic number")
+        for symbol, z in listed.items():
+            if z != atomic_numbers[symbol]:
+                raise EqnnError(
+                    f"{self.name}: /elements_Z/{symbol}: found {z}, expected "
+                    f"{atomic_numbers[symbol]}. Correct the configuration."
+                )
+        iso = self._by_symbol("iso_energies", int | float, "an energy in eV")
+        known = sorted(atomic_numbers[symbol] for symbol in listed or iso)
         if chosen is None and not known:
             raise EqnnError(
                 f"{self.name}: neither elements_Z nor iso_energies tells which of the embedding's "
@@ -164,7 +213,7 @@ class TdnConfig:
 
     def reference_energies(self, species: Sequence[int]) -> list[float]:
         """Return the energy of each element's free atom in eV; zeros where none are listed."""
-        iso = self.document.get("iso_energies")
+        iso = self._by_symbol("iso_energies", int | float, "an energy in eV")
         if not iso:
             return [0.0] * len(species)
         for z in species:
@@ -249,7 +298,7 @@ def export_tdn(
     energy: str | None = None,
     exact_products: bool = False,
     name: str = "checkpoint",
-    log: Callable[[str], None] = print,
+    log: Log = print,
 ) -> Model:
     """Turn upstream's weights into a model, still without self-test.
 
@@ -274,13 +323,67 @@ def export_tdn(
     return _Exporter(state, config, name, log).export(species, energy, exact_products, provenance)
 
 
+def _add_options(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--config",
+        type=Path,
+        required=True,
+        metavar="JSON",
+        help="the constants that the checkpoint does not hold (docs/spec/tdn.md)",
+    )
+    parser.add_argument(
+        "--energy",
+        choices=ENERGY_SEMANTICS,
+        help="what the network was trained on, where the configuration does not say it: total "
+        "energies, or energies divided by the number of atoms",
+    )
+    parser.add_argument(
+        "--exact-products",
+        action="store_true",
+        help="put exact coupling tensors in the place of the fitted factors: exactly equivariant, "
+        "but other energies and forces than the trained network's",
+    )
+
+
+def _from_options(options: Namespace, log: Log) -> Model:
+    document = read_json_object(options.config, "the JSON that stands beside the weights")
+    config = TdnConfig(document, str(options.config))
+    state = read_checkpoint(options.checkpoint)
+    provenance = provenance_of(
+        options,
+        upstream="TDN, AIRS/OpenMol/TDN",
+        stated=document.get("provenance"),
+        source=config.name,
+    )
+    if options.exact_products:
+        provenance["products"] = "exact, in the place of the fitted ones, without retraining"
+    return export_tdn(
+        state,
+        config,
+        provenance=provenance,
+        species=options.species,
+        energy=options.energy,
+        exact_products=options.exact_products,
+        name=str(options.checkpoint),
+        log=log,
+    )
+
+
+UPSTREAM = Upstream(
+    name="tdn",
+    title="TDN (Tensor Decomposition Network; AIRS, OpenMol/TDN)",
+    add_options=_add_options,
+    export=_from_options,
+)
+
+
 class _Exporter:
     def __init__(
         self,
         state: Mapping[str, Array],
         config: TdnConfig,
         name: str,
-        log: Callable[[str], None],
+        log: Log,
     ) -> None:
         self.state = _checked(state, config, name, log)
         self.config = config
@@ -299,7 +402,7 @@ class _Exporter:
         said: dict[str, Any] = {
             "semantics": config.semantics(energy),
             "scale": 1.0,
-            "shift": float(config.document.get("energy_shift_per_atom", 0.0)),
+            "shift": config.energy_shift,
             "reference": config.reference_energies(numbers),
             "isolated_atoms": "zero",  # upstream removes atoms without neighbours
         }
@@ -530,7 +633,7 @@ class _Exporter:
 
 
 def _checked(
-    state: Mapping[str, Array], config: TdnConfig, name: str, log: Callable[[str], None]
+    state: Mapping[str, Array], config: TdnConfig, name: str, log: Log
 ) -> dict[str, Array]:
     """Hold the checkpoint's names, types and shapes against the configuration's network."""
     found = dict(state)
@@ -542,9 +645,8 @@ def _checked(
                 f"Dropped the direct-force head ({len(unused)} tensors, {size} numbers): "
                 "with gradient_force the network never uses it."
             )
-    factor = found.get("edge_embed.tp.cp_tp.cp_a")
-    rank = config.document.get("rank") or (factor.shape[-1] if factor is not None else 0)
-    shapes = config.shapes(int(rank))
+    factor = found.get("edge_embed.tp.cp_tp.cp_a", np.zeros(0))
+    shapes = config.shapes(config.rank or (factor.shape[-1] if factor.ndim else 0))
     if config.gradient_force:
         shapes = {
             key: shape

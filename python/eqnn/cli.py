@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The ``eqnn`` command: export, info, check, plugin-path."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from ase.data import atomic_numbers
+
+import eqnn
+from eqnn.check import check_model, exit_status, report
+from eqnn.errors import EqnnError
+from eqnn.export import UPSTREAMS
+from eqnn.export.upstream import NOT_STATED, STATED_KEYS
+from eqnn.info import describe
+from eqnn.library import find_built
+from eqnn.model_file import read_model, write_model
+from eqnn.self_test import add_self_test
+from eqnn.structures import read_structure
+
+FAILURE = 1
+USAGE = 2
+
+
+class _UsageError(Exception):
+    pass
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains in one line, as everything else here does."""
+
+    def error(self, message: str) -> NoReturn:
+        raise _UsageError(f"{message}. See `{self.prog} --help`.")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status: 0, 1 (it failed) or 2 (called wrongly)."""
+    try:
+        options = _parser().parse_args(argv)
+        status: int = options.run(options)
+        sys.stdout.flush()
+        return status
+    except _UsageError as error:
+        print(f"eqnn: {error}", file=sys.stderr)
+        return USAGE
+    except EqnnError as error:
+        print(f"eqnn: {error}", file=sys.stderr)
+        return FAILURE
+    except BrokenPipeError:  # the reader of our output has seen enough: `eqnn info ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="eqnn", description="Export, inspect and check equivariant potentials for LAMMPS."
+    )
+    parser.add_argument("--version", action="version", version=f"eqnn {eqnn.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    export = commands.add_parser("export", help="make a model file from a published checkpoint")
+    upstreams = export.add_subparsers(title="upstream codes", metavar="UPSTREAM", required=True)
+    for upstream in UPSTREAMS:
+        one = upstreams.add_parser(upstream.name, help=upstream.title, description=upstream.title)
+        _add_export_options(one)
+        upstream.add_options(one)
+        one.set_defaults(run=_export, upstream=upstream)
+
+    info = commands.add_parser("info", help="say what a model file holds")
+    info.add_argument("model", type=Path, metavar="MODEL")
+    info.set_defaults(run=_info)
+
+    check = commands.add_parser("check", help="measure what a model is fit for")
+    check.add_argument("model", type=Path, metavar="MODEL")
+    check.add_argument(
+        "--structure",
+        type=Path,
+        metavar="FILE",
+        help="measure on the first structure of a file that ASE can read, not on the model's own",
+    )
+    check.set_defaults(run=_check)
+
+    plugin = commands.add_parser(
+        "plugin-path", help="print where eqnnplugin.so is, for LAMMPS_PLUGIN_PATH"
+    )
+    plugin.add_argument(
+        "--file", action="store_true", help="print the file's path, for `plugin load`"
+    )
+    plugin.set_defaults(run=_plugin_path)
+    return parser
+
+
+def _add_export_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--checkpoint", type=Path, required=True, metavar="CKPT")
+    parser.add_argument("--output", type=Path, required=True, metavar="MODEL.eqnn")
+    parser.add_argument("--force", action="store_true", help="overwrite an existing output")
+    parser.add_argument(
+        "--species", type=_species, metavar="H,C,...", help="keep these elements of the network"
+    )
+    parser.add_argument(
+        "--self-test-structure",
+        type=Path,
+        metavar="FILE",
+        help="molecule for the self-test, in a format that ASE knows; a cluster is made otherwise",
+    )
+    told = parser.add_argument_group("provenance, kept in the file and shown by `eqnn info`")
+    told.add_argument("--data", help="what it was trained on")
+    told.add_argument("--level-of-theory", help="functional and basis set of the data")
+    told.add_argument("--licence", help="of the weights")
+
+
+def _species(text: str) -> list[int]:
+    symbols = [symbol.strip() for symbol in text.split(",")]
+    for symbol in symbols:
+        if not atomic_numbers.get(symbol):
+            raise argparse.ArgumentTypeError(
+                f"{symbol!r} is no chemical symbol, expected symbols with commas: H,C,N,O"
+            )
+    return [atomic_numbers[symbol] for symbol in symbols]
+
+
+def _export(options: argparse.Namespace) -> int:
+    _check_output(options)
+    print(f"Reading {options.checkpoint} as {options.upstream.title}.")
+    model = options.upstream.export(options, lambda line: print(f"  {line}"))
+    structure = options.self_test_structure
+    model = add_self_test(model, None if structure is None else read_structure(structure))
+    write_model(options.output, model.document, model.tensors)
+    tests = model.document["self_test"]
+    print("  Self-test: " + "; ".join(f"{t['name']} ({len(t['numbers'])} atoms)" for t in tests))
+    unknown = [key for key in STATED_KEYS if model.document["provenance"][key] == NOT_STATED]
+    if unknown:
+        cure = " ".join(STATED_KEYS[key] for key in unknown)
+        print(f"  Not stated: {', '.join(unknown)}. State it with {cure}.")
+    size = options.output.stat().st_size
+    print(f"Wrote {options.output}: {model.n_parameters} numbers, {size} bytes.")
+    print(f"  SHA-256 {model.sha256}")
+    print(f"  What it is fit for: eqnn check {options.output}")
+    return 0
+
+
+def _check_output(options: argparse.Namespace) -> None:
+    output: Path = options.output
+    if not output.parent.is_dir():
+        raise EqnnError(f"--output {output}: there is no folder {output.parent}. Make it first.")
+    if output.is_dir():
+        raise EqnnError(f"--output {output}: is a folder, expected a file's path. Name the file.")
+    if not output.exists():
+        return
+    for name, given in vars(options).items():
+        is_input = isinstance(given, Path) and given is not output and given.exists()
+        if is_input and output.samefile(given):
+            option = "--" + name.replace("_", "-")
+            raise EqnnError(f"--output {output}: is the file of {option}. Give another path.")
+    if not options.force:
+        raise EqnnError(
+            f"--output {output}: exists already. Give another path, or --force to overwrite it."
+        )
+
+
+def _info(options: argparse.Namespace) -> int:
+    print(describe(read_model(options.model)))
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    structure = None if options.structure is None else read_structure(options.structure)
+    result = check_model(options.model, structure)
+    print(report(result))
+    return exit_status(result.measurements)
+
+
+def _plugin_path(options: argparse.Namespace) -> int:
+    file = find_built("eqnnplugin.so", "EQNN_PLUGIN")
+    print(file if options.file else file.parent)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What an exporter hands to the command line, and what all exporters share.
+
+A new upstream code is one module with an `Upstream` in it, listed in eqnn/export/__init__.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import eqnn
+from eqnn.errors import EqnnError
+from eqnn.model_file import Model
+
+Log = Callable[[str], None]
+
+NOT_STATED = "not stated"
+# Keys of the provenance that only a person can know, and the options that set them.
+STATED_KEYS = {
+    "data": "--data",
+    "level_of_theory": "--level-of-theory",
+    "licence": "--licence",
+}
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """A published code whose checkpoints can be exported.
+
+    Attributes
+    ----------
+    name : str
+        The word after ``eqnn export``.
+    title : str
+        One line for people.
+    add_options : callable
+        Adds the options that only this upstream needs; ``--checkpoint``, ``--species``,
+        ``--output`` and those of the provenance are there.
+    export : callable
+        Turns the parsed options into a model without self-test; the second argument takes lines
+        of the report.
+    """
+
+    name: str
+    title: str
+    add_options: Callable[[ArgumentParser], None]
+    export: Callable[[Namespace, Log], Model]
+
+
+def read_json_object(path: Path, what: str) -> dict[str, Any]:
+    """Read a JSON object that a person gave on the command line.
+
+    Parameters
+    ----------
+    path : Path
+    what : str
+        What it should hold, for messages.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise EqnnError(f"{path}: no such file. Give the path of {what}.") from None
+    except (OSError, ValueError) as error:
+        raise EqnnError(f"{path}: not readable as JSON ({error}). Give {what}.") from None
+    if not isinstance(document, dict):
+        raise EqnnError(
+            f"{path}: holds a JSON {type(document).__name__}, expected an object. Give {what}."
+        )
+    return document
+
+
+def provenance_of(
+    options: Namespace, *, upstream: str, stated: Any = None, source: str = ""
+) -> dict[str, Any]:
+    """Collect the provenance: options first, then what a configuration states.
+
+    Parameters
+    ----------
+    options : Namespace
+        With ``checkpoint``, ``data``, ``level_of_theory`` and ``licence``.
+    upstream : str
+        The code that made the checkpoint, unless the configuration names it more exactly.
+    stated : mapping, optional
+        The configuration's own ``provenance``.
+    source : str
+        The configuration's name for messages.
+    """
+    if stated is None:
+        stated = {}
+    if not isinstance(stated, Mapping):
+        raise EqnnError(
+            f"{source}: /provenance: found {stated!r:.60}, expected an object. "
+            "Correct the configuration."
+        )
+    out: dict[str, Any] = {"upstream": upstream}
+    out |= dict.fromkeys(STATED_KEYS, NOT_STATED)
+    out |= stated
+    out |= {key: given for key in STATED_KEYS if (given := getattr(options, key)) is not None}
+    for key in ("upstream", *STATED_KEYS):
+        if not isinstance(out[key], str):
+            raise EqnnError(
+                f"{source}: /provenance/{key}: found {out[key]!r:.60}, expected a string. "
+                "Correct the configuration."
+            )
+    checkpoint: Path = options.checkpoint
+    out["exporter"] = f"eqnn {eqnn.__version__}"
+    out["checkpoint"] = checkpoint.name
+    out["checkpoint_sha256"] = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    return out

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a person wants to know of a model file, as ``eqnn info`` prints it."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from ase.data import chemical_symbols
+
+from eqnn.model_file import Model
+
+WIDTH = 100
+_LABEL = 18
+
+ENERGY_MEANING = {
+    "extensive": "extensive: a sum over atoms of energies that depend on the atoms nearby",
+    "mean-per-atom": "mean per atom: fitted to energies divided by the number of atoms, so "
+    "meaningless for other numbers of atoms than in training; LAMMPS refuses it unless told "
+    "`allow mean-per-atom`",
+}
+FORCE_MEANING = {
+    "gradient": "minus the gradient of the energy: conservative, with a virial",
+    "direct": "predicted directly, not the gradient of the energy: not conservative, no virial; "
+    "LAMMPS refuses them unless told `allow direct-forces`",
+}
+PARITY_MEANING = {
+    "so3": "rotations only: mirror images have different energies",
+    "o3": "rotations and inversion",
+}
+ISOLATED_MEANING = {
+    "zero": "an atom without neighbours has its reference energy alone",
+    "network": "an atom without neighbours has an energy from the network too",
+}
+
+
+def elements(model: Model) -> str:
+    """Chemical symbols of the model's species."""
+    return " ".join(chemical_symbols[z] for z in model.document["species"])
+
+
+def cutoff_defects(model: Model) -> list[str]:
+    """Name what in the graph makes energies jump where a pair crosses the cutoff."""
+    out = []
+    graph = model.document["graph"]
+    if any(s["op"] == "radial" and s["envelope"]["kind"] == "none" for s in graph):
+        out.append("radial functions without an envelope")
+    # Both count a neighbour at the cutoff in full, whatever its radial function says.
+    if any(s["op"] == "edge_attention" for s in graph):
+        out.append("attention weights without an envelope")
+    if any(
+        s["op"] == "degree_embedding" and model.tensors[s["weights"]["bias"]].any() for s in graph
+    ):
+        out.append("a degree embedding with a bias")
+    return out
+
+
+def describe(model: Model) -> str:
+    """Lines for people: family, elements, sizes, energies, forces, symmetry, origin."""
+    lines = [model.name]
+    for label, text in _entries(model):
+        first, rest = f"  {label:<{_LABEL}}", " " * (_LABEL + 2)
+        wrapped = textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=rest)
+        lines += wrapped or [first.rstrip()]
+    return "\n".join(lines)
+
+
+def _entries(model: Model) -> Iterator[tuple[str, str]]:
+    document = model.document
+    graph = document["graph"]
+    energy = document["energy"]
+    yield "family", document["family"]
+    yield "elements", elements(model)
+    yield "cutoff", f"{document['cutoff']:g} Angstrom"
+    l_max = document["spherical_harmonics"]["l_max"]
+    channels = max(
+        (
+            model.tensors[s["weights"]["table"]].shape[1]
+            for s in graph
+            if s["op"] == "species_embedding"
+        ),
+        default=0,
+    )
+    layers = sum(s["op"] == "edge_attention" for s in graph)
+    yield (
+        "size",
+        (
+            f"l_max {l_max}, {channels} channels, {layers} attention layer(s), "
+            f"{model.n_parameters} parameters"
+        ),
+    )
+    yield "energies", ENERGY_MEANING[energy["semantics"]]
+    references = (
+        f"{chemical_symbols[z]} {e:g}"
+        for z, e in zip(document["species"], energy["reference"], strict=True)
+    )
+    yield "", f"scale {energy['scale']:g}, shift {energy['shift']:g} eV per atom"
+    yield "", f"reference energies in eV: {', '.join(references)}"
+    yield "", ISOLATED_MEANING[energy["isolated_atoms"]]
+    yield "forces", FORCE_MEANING[document["forces"]]
+    defect = document["equivariance"]["defect"]
+    yield (
+        "equivariance",
+        (
+            f"exact (defect {defect:.1e})"
+            if document["equivariance"]["exact"]
+            else f"approximate, defect {defect:.1e}: energies depend a little on orientation"
+        ),
+    )
+    yield "symmetry", PARITY_MEANING[document["parity"]]
+    jumps = cutoff_defects(model)
+    yield (
+        "at the cutoff",
+        (
+            f"energies jump where a pair crosses it ({', '.join(jumps)})"
+            if jumps
+            else "energies are smooth"
+        ),
+    )
+    names = "; ".join(test["name"] for test in document["self_test"])
+    yield "self-test", names or "none: not a complete file"
+    yield "SHA-256", model.sha256
+    for key, value in document["provenance"].items():
+        yield from _told(key.replace("_", " "), value)
+
+
+def _told(label: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Yield one entry of the provenance; an object of objects gets a line for each."""
+    if isinstance(value, dict) and any(isinstance(item, dict) for item in value.values()):
+        yield label, ""
+        for key, item in value.items():
+            yield "", f"{key}: {_flat(item)}"
+    else:
+        yield label, _flat(value)
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_flat(item)}" for key, item in value.items())
+    return json.dumps(value, ensure_ascii=False)

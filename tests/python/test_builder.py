@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from __future__ import annotations
+
+import numpy as np
+from eqnn_models import PROVENANCE, max_error, refusal, tiny_model
+
+from eqnn.builder import ModelBuilder
+from eqnn.model_file import validate
+from eqnn.so3 import coupling_tensor, equivariance_defect
+
+ENERGY = {
+    "semantics": "extensive",
+    "scale": 1.0,
+    "shift": 0.0,
+    "reference": [0.0],
+    "isolated_atoms": "network",
+}
+
+
+def builder() -> ModelBuilder:
+    return ModelBuilder(family="f", species=[1], cutoff=4.0, l_max=0)
+
+
+def smallest(build: ModelBuilder) -> ModelBuilder:
+    """Energies of species alone: a graph without edges."""
+    build.stage("species_embedding", "x", weights={"table": np.array([[0.5]])}, l_max=0)
+    layer = {"weight": np.eye(1), "bias": None, "layer_norm": None, "activation": "none"}
+    build.stage("readout", "site", {"features": "x"}, layers=[layer])
+    build.stage("energy", "energy", {"terms": ["site"]})
+    return build
+
+
+def test_arrays_anywhere_in_a_stage_become_tensors_named_by_their_place() -> None:
+    model = tiny_model()
+    radial = next(s for s in model.document["graph"] if s["op"] == "radial")
+    assert radial["basis"]["center"] == "radial/basis/center"
+    assert radial["layers"][0]["layer_norm"]["scale"] == "radial/layers/0/layer_norm/scale"
+    assert radial["layers"][1]["bias"] is None
+    assert radial["weights"] == {}
+    assert model.tensors["radial/basis/center"].shape == (6,)
+
+
+def test_a_built_model_is_valid_and_knows_its_defect() -> None:
+    model = tiny_model()
+    validate(model)
+    assert model.document["equivariance"]["exact"]
+    assert model.document["equivariance"]["defect"] == equivariance_defect(coupling_tensor(1))
+    assert model.document["self_test"] == []
+
+
+def finish(build: ModelBuilder, **changes: object) -> object:
+    options = {
+        "energy": ENERGY,
+        "forces": "gradient",
+        "parity": "o3",
+        "provenance": PROVENANCE,
+        **changes,
+    }
+    return build.finish(**options)  # type: ignore[arg-type]
+
+
+def test_a_model_without_couplings_is_exact() -> None:
+    model = smallest(builder()).finish(
+        energy=ENERGY, forces="gradient", parity="o3", provenance=PROVENANCE
+    )
+    assert model.document["equivariance"] == {"exact": True, "defect": 0.0}
+    assert max_error(model.tensors["x/table"], [[0.5]]) == 0.0
+
+
+def test_two_tensors_of_one_name_are_refused() -> None:
+    build = builder()
+    assert build.tensor("shared", np.zeros(2)) == "shared"
+    text = refusal(lambda: build.tensor("shared", np.zeros(2)))
+    assert text == 'tensor "shared" exists already. Give each tensor a name of its own.'
+
+
+def test_two_stages_of_one_name_are_refused_by_their_tensors_or_the_validator() -> None:
+    build = builder()
+    table = {"table": np.array([[0.5]])}
+    build.stage("species_embedding", "x", weights=table, l_max=0)
+    assert 'tensor "x/table" exists already' in refusal(
+        lambda: build.stage("species_embedding", "x", weights=table, l_max=0)
+    )
+
+
+def test_finishing_an_invalid_graph_names_the_model() -> None:
+    build = builder()
+    text = refusal(lambda: finish(build, name="checkpoint.pt"))
+    assert text.startswith("checkpoint.pt: /graph: no stage, expected at least one")
+
+
+def test_later_changes_of_an_array_do_not_reach_the_model() -> None:
+    build = builder()
+    values = np.array([[0.5]])
+    build.stage("species_embedding", "x", weights={"table": values}, l_max=0)
+    layer = {"weight": np.eye(1), "bias": None, "layer_norm": None, "activation": "none"}
+    build.stage("readout", "site", {"features": "x"}, layers=[layer])
+    build.stage("energy", "energy", {"terms": ["site"]})
+    values[0, 0] = 7.0
+    model = build.finish(energy=ENERGY, forces="gradient", parity="o3", provenance=PROVENANCE)
+    assert model.tensors["x/table"][0, 0] == 0.5

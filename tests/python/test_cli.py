@@ -1,0 +1,472 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The `eqnn` command as a person meets it: what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ase.io
+import pytest
+from ase import Atoms
+from eqnn_models import ROOT, TDN, TRAINED, config, tiny_model
+
+import eqnn
+from eqnn import cli
+from eqnn.export import UPSTREAMS
+from eqnn.info import cutoff_defects, describe
+from eqnn.model_file import read_model, write_model
+from eqnn.self_test import add_self_test
+
+SHIPPED = ROOT / "potentials" / "tdn_3bpa.eqnn"
+WEIGHTS = TDN / "model_l1_h16_b1.weights.safetensors"
+CONFIG = TDN / "model_l1_h16_b1.config.json"
+
+
+class Ran(NamedTuple):
+    """What a run of the command leaves."""
+
+    status: int
+    out: str
+    err: str
+
+
+class Eqnn:
+    """Runs the command in this process."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.capsys = capsys
+
+    def __call__(self, *words: str | Path) -> Ran:
+        status = cli.main([str(word) for word in words])
+        return Ran(status, *self.capsys.readouterr())
+
+    def fails(self, *words: str | Path, status: int = 1) -> str:
+        """Run what must fail; return the message, which is one or two clean lines."""
+        ran = self(*words)
+        assert ran.status == status, ran
+        assert ran.err.startswith("eqnn: ")
+        assert 1 <= len(ran.err.splitlines()) <= 2
+        assert "Traceback" not in ran.err
+        return ran.err
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Eqnn:
+    return Eqnn(capsys)
+
+
+def export_words(output: Path, *more: str | Path) -> list[str | Path]:
+    words: list[str | Path] = ["export", "tdn", "--checkpoint", WEIGHTS, "--config", CONFIG]
+    words += ["--output", output]
+    if "--species" not in more:
+        words += ["--species", "H,C,N,O"]
+    if "--energy" not in more:
+        words += ["--energy", "extensive"]
+    return [*words, *more]
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# ---- the command itself ----
+
+
+def test_version(run: Eqnn, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        run("--version")
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"eqnn {eqnn.__version__}\n"
+
+
+def test_the_installed_command_runs() -> None:
+    command = Path(sys.executable).with_name("eqnn")
+    done = subprocess.run([command, "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"eqnn {eqnn.__version__}\n")
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["export", "--help"], ["export", "tdn", "--help"], ["check", "--help"]]
+)
+def test_help_is_given(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(words)
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    if words == ["export", "--help"]:
+        for upstream in UPSTREAMS:
+            assert upstream.name in text and upstream.title.split(" (")[0] in text
+    if words == ["export", "tdn", "--help"]:
+        for option in ("--exact-products", "--config", "--level-of-theory", "--force"):
+            assert option in text
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], "the following arguments are required: COMMAND"),
+        (["fly"], "invalid choice: 'fly'"),
+        (["info"], "the following arguments are required: MODEL"),
+        (["info", "a", "b"], "unrecognized arguments: b"),
+        (["export"], "the following arguments are required: UPSTREAM"),
+        (["export", "schnet"], "invalid choice: 'schnet'"),
+        (["export", "tdn"], "the following arguments are required: --checkpoint, --output, --con"),
+        (["check", "m", "--structure"], "argument --structure: expected one argument"),
+        (
+            ["export", "tdn", "--species", "H,Q"],
+            "argument --species: 'Q' is no chemical symbol, expected symbols with commas: H,C,N,O",
+        ),
+        (["export", "tdn", "--species", ""], "argument --species: '' is no chemical symbol"),
+        (["export", "tdn", "--energy", "sum"], "argument --energy: invalid choice: 'sum'"),
+    ],
+)
+def test_wrong_use_is_status_two(run: Eqnn, words: list[str], expected: str) -> None:
+    text = run.fails(*words, status=2)
+    assert expected in text
+    assert "--help`." in text
+
+
+def test_a_reader_that_stops_early_is_no_error() -> None:
+    """As in `eqnn info MODEL | true`."""
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "eqnn.cli", "info", str(SHIPPED)]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert done.stderr == ""
+    assert done.returncode == 1
+
+
+# ---- export ----
+
+
+def test_export_writes_a_complete_model_and_reports(run: Eqnn, tmp_path: Path) -> None:
+    output = tmp_path / "m.eqnn"
+    told = ["--data", "random", "--level-of-theory", "none", "--licence", "BSD-3-Clause"]
+    ran = run(*export_words(output, *told))
+    assert (ran.status, ran.err) == (0, "")
+    model = read_model(output)
+    lines = ran.out.splitlines()
+    assert lines[0] == f"Reading {WEIGHTS} as {UPSTREAMS[0].title}."
+    assert lines[1].startswith("  Dropped the direct-force head (28 tensors, ")
+    assert lines[2] == "  3 tensor products hold 1 distinct set(s) of factors of rank 7."
+    assert lines[3].startswith("  Fitted coupling tensor: relative error 1.572e-02, equivariance")
+    assert lines[4] == (
+        "  Self-test: molecule (8 atoms); molecule, rotated (8 atoms); molecule, inverted "
+        "(8 atoms); periodic cell (6 atoms)"
+    )
+    size = output.stat().st_size
+    assert lines[5] == f"Wrote {output}: {model.n_parameters} numbers, {size} bytes."
+    assert lines[6:] == [f"  SHA-256 {model.sha256}", f"  What it is fit for: eqnn check {output}"]
+    provenance = model.document["provenance"]
+    assert provenance == {
+        "upstream": "TDN, AIRS/OpenMol/TDN",
+        "data": "random",
+        "level_of_theory": "none",
+        "licence": "BSD-3-Clause",
+        "exporter": f"eqnn {eqnn.__version__}",
+        "checkpoint": WEIGHTS.name,
+        "checkpoint_sha256": hashlib.sha256(WEIGHTS.read_bytes()).hexdigest(),
+    }
+    # Same weights and graph as the golden model; only the provenance is another.
+    golden = read_model(TDN / "model_l1_h16_b1.eqnn")
+    assert model.document["graph"] == golden.document["graph"]
+    assert all((model.tensors[n] == t).all() for n, t in golden.tensors.items())
+    assert files(tmp_path) == ["m.eqnn"]
+
+
+def test_what_is_not_stated_is_said(run: Eqnn, tmp_path: Path) -> None:
+    ran = run(*export_words(tmp_path / "m.eqnn", "--data", "some"))
+    assert (
+        "  Not stated: level_of_theory, licence. State it with --level-of-theory --licence.\n"
+        in ran.out
+    )
+    provenance = read_model(tmp_path / "m.eqnn").document["provenance"]
+    assert provenance["licence"] == "not stated" and provenance["data"] == "some"
+
+
+def test_the_configuration_states_provenance_and_options_have_the_last_word(
+    run: Eqnn, tmp_path: Path
+) -> None:
+    document = config() | {
+        "provenance": {
+            "upstream": "TDN at commit 1",
+            "data": "A",
+            "level_of_theory": "B",
+            "licence": "C",
+            "seed": 3,
+            "exporter": "another",
+        }
+    }
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps(document))
+    words = export_words(tmp_path / "m.eqnn", "--data", "mine")
+    words[words.index(CONFIG)] = path
+    assert run(*words).status == 0
+    found = read_model(tmp_path / "m.eqnn").document["provenance"]
+    assert (found["upstream"], found["data"], found["licence"]) == ("TDN at commit 1", "mine", "C")
+    assert found["seed"] == 3 and found["exporter"] == f"eqnn {eqnn.__version__}"
+
+
+@pytest.mark.parametrize(
+    ("provenance", "expected"),
+    [
+        ([], "/provenance: found [], expected an object. Correct the configuration."),
+        ({"data": 3}, "/provenance/data: found 3, expected a string. Correct the configuration."),
+        ({"upstream": None}, "/provenance/upstream: found None, expected a string"),
+    ],
+)
+def test_bad_provenance(run: Eqnn, tmp_path: Path, provenance: Any, expected: str) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps(config() | {"provenance": provenance}))
+    words = export_words(tmp_path / "m.eqnn")
+    words[words.index(CONFIG)] = path
+    assert expected in run.fails(*words)
+
+
+def test_the_trained_model_needs_no_options(run: Eqnn, tmp_path: Path) -> None:
+    ran = run(
+        *("export", "tdn", "--checkpoint", TRAINED / "tdn_3bpa.weights.safetensors"),
+        *("--config", TRAINED / "tdn_3bpa.config.json", "--output", tmp_path / "m.eqnn"),
+        "--exact-products",
+    )
+    assert ran.status == 0
+    assert "Exact coupling tensor in its place: relative error 0, equivariance defect " in ran.out
+    model = read_model(tmp_path / "m.eqnn")
+    shipped = read_model(ROOT / "potentials" / "tdn_3bpa_exact.eqnn")
+    assert model.document["graph"] == shipped.document["graph"]
+    assert model.document["energy"] == shipped.document["energy"]
+    assert model.document["provenance"]["products"].startswith("exact, in the place of the fitted")
+
+
+def test_existing_files_stay_without_force(run: Eqnn, tmp_path: Path) -> None:
+    output = tmp_path / "m.eqnn"
+    output.write_text("precious")
+    text = run.fails(*export_words(output))
+    assert text == (
+        f"eqnn: --output {output}: exists already. Give another path, or --force to overwrite it.\n"
+    )
+    assert output.read_text() == "precious"
+    assert run(*export_words(output, "--force")).status == 0
+    assert read_model(output).document["family"] == "tdn"
+
+
+@pytest.mark.parametrize("option", ["checkpoint", "config"])
+def test_inputs_are_never_overwritten(run: Eqnn, tmp_path: Path, option: str) -> None:
+    original = {"checkpoint": WEIGHTS, "config": CONFIG}[option]
+    copy = tmp_path / original.name
+    shutil.copy(original, copy)
+    link = tmp_path / "m.eqnn"
+    link.symlink_to(copy)
+    for output in (copy, link):
+        words = export_words(output, "--force")
+        words[words.index(original)] = copy
+        text = run.fails(*words)
+        assert text == f"eqnn: --output {output}: is the file of --{option}. Give another path.\n"
+    assert copy.read_bytes() == original.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ("none/m.eqnn", "there is no folder"),
+        (".", "is a folder, expected a file's path"),
+    ],
+)
+def test_outputs_that_cannot_be(run: Eqnn, tmp_path: Path, output: str, expected: str) -> None:
+    assert expected in run.fails(*export_words(tmp_path / output))
+    assert files(tmp_path) == []
+
+
+def test_nothing_is_left_where_the_export_fails(
+    run: Eqnn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr(cli, "add_self_test", lambda model, molecule: add_nothing(model))
+    text = run.fails(*export_words(tmp_path / "m.eqnn"))
+    assert "cannot be written (No space left on device)" in text
+    assert files(tmp_path) == []
+
+
+def add_nothing(model: Any) -> Any:
+    return model
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "c.json: no such file. Give the path of the JSON that stands beside the weights."),
+        ("{", "c.json: not readable as JSON (Expecting property name"),
+        ("[1]", "c.json: holds a JSON list, expected an object."),
+        ("{}", 'c.json: key "config" with the network\'s constants is missing'),
+        (b"\xff\xfe", "c.json: not readable as JSON ('utf-8' codec can't decode"),
+    ],
+)
+def test_configurations_that_are_none(
+    run: Eqnn, tmp_path: Path, content: str | bytes | None, expected: str
+) -> None:
+    path = tmp_path / "c.json"
+    if content is not None:
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    words = export_words(tmp_path / "m.eqnn")
+    words[words.index(CONFIG)] = path
+    assert expected in run.fails(*words)
+    assert not (tmp_path / "m.eqnn").exists()
+
+
+def test_missing_checkpoints(run: Eqnn, tmp_path: Path) -> None:
+    words = export_words(tmp_path / "m.eqnn")
+    words[words.index(WEIGHTS)] = tmp_path / "none.safetensors"
+    assert "no such file. Give the checkpoint's path with --checkpoint." in run.fails(*words)
+
+
+def test_torch_checkpoints_without_torch(
+    run: Eqnn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    path = tmp_path / "w.pt"
+    path.write_bytes(b"")
+    words = export_words(tmp_path / "m.eqnn")
+    words[words.index(WEIGHTS)] = path
+    assert "reading this needs torch, which is not installed" in run.fails(*words)
+
+
+def test_a_structure_for_the_self_test(run: Eqnn, tmp_path: Path) -> None:
+    water = Atoms("OHH", [[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]])
+    ase.io.write(tmp_path / "water.xyz", water)
+    words = export_words(tmp_path / "m.eqnn", "--self-test-structure", tmp_path / "water.xyz")
+    assert "Self-test: molecule (3 atoms); " in run(*words).out
+    assert read_model(tmp_path / "m.eqnn").document["self_test"][0]["numbers"] == [8, 1, 1]
+    for text, expected in (("3\n\nHe 0 0 0\n", "ASE cannot read"), ("1\n\nS 0 0 0\n", "holds S")):
+        (tmp_path / "water.xyz").write_text(text)
+        assert expected in run.fails(*words, "--force")
+
+
+def test_species_and_energies_of_the_command_line(run: Eqnn, tmp_path: Path) -> None:
+    words = ["--species", " O, C", "--energy", "mean-per-atom"]
+    assert run(*export_words(tmp_path / "m.eqnn", *words)).status == 0
+    model = read_model(tmp_path / "m.eqnn")
+    assert model.document["species"] == [6, 8]
+    assert model.document["energy"]["semantics"] == "mean-per-atom"
+
+
+# ---- info ----
+
+
+def test_info_says_what_a_person_wants_to_know(run: Eqnn) -> None:
+    ran = run("info", SHIPPED)
+    assert (ran.status, ran.err) == (0, "")
+    lines = ran.out.splitlines()
+    assert lines[0] == str(SHIPPED)
+    assert all(len(line) <= 100 and line == line.rstrip() for line in lines)
+    said = dict((line[:20].strip(), line[20:]) for line in lines[1:] if line[:20].strip())
+    assert said["family"] == "tdn"
+    assert said["elements"] == "H C N O"
+    assert said["cutoff"] == "5 Angstrom"
+    assert said["size"] == "l_max 2, 32 channels, 2 attention layer(s), 32634 parameters"
+    assert said["energies"].startswith("extensive: a sum over atoms")
+    assert said["forces"].startswith("minus the gradient of the energy")
+    assert said["equivariance"] == (
+        "approximate, defect 2.3e-02: energies depend a little on orientation"
+    )
+    assert said["symmetry"] == "rotations only: mirror images have different energies"
+    assert said["at the cutoff"].startswith("energies jump where a pair crosses it (radial func")
+    assert said["self-test"] == ("molecule; molecule, rotated; molecule, inverted; periodic cell")
+    assert said["SHA-256"] == read_model(SHIPPED).sha256
+    assert said["level of theory"] == "wB97X/6-31G(d)"
+    assert "300K_validation: n 50, energy 35.3, force 75.7" in ran.out
+
+
+def test_info_tells_other_kinds_apart() -> None:
+    direct = describe(tiny_model(forces="direct"))
+    assert "predicted directly, not the gradient of the energy" in direct
+    assert "allow direct-forces" in " ".join(direct.split())
+    tiny = tiny_model()
+    document = json.loads(json.dumps(tiny.document))
+    document["energy"]["semantics"] = "mean-per-atom"
+    document["parity"] = "o3"
+    text = " ".join(describe(type(tiny)(document, tiny.tensors, "m")).split())
+    assert "energies mean per atom: fitted to energies divided by the number of atoms" in text
+    assert "symmetry rotations and inversion" in text
+    assert "an atom without neighbours has an energy from the network too" in text
+    assert "equivariance exact (defect " in text
+    assert "self-test none: not a complete file" in text
+    assert "at the cutoff energies jump where a pair crosses it (attention weights without" in text
+
+
+def test_what_makes_energies_jump() -> None:
+    assert cutoff_defects(tiny_model()) == ["attention weights without an envelope"]
+    assert cutoff_defects(tiny_model(envelope=None))[0] == "radial functions without an envelope"
+    assert len(cutoff_defects(read_model(SHIPPED))) == 3
+
+
+def test_info_of_what_is_no_model(run: Eqnn, tmp_path: Path) -> None:
+    assert "no such file" in run.fails("info", tmp_path / "none")
+    assert "not a readable safetensors file" in run.fails("info", CONFIG)
+    assert 'key "eqnn" is missing: not a model of eqnn' in run.fails("info", WEIGHTS)
+
+
+# ---- check ----
+
+
+def test_check_of_a_good_model_ends_with_its_limits_and_zero(run: Eqnn, tmp_path: Path) -> None:
+    model = add_self_test(tiny_model())
+    write_model(tmp_path / "m.eqnn", model.document, model.tensors)
+    ran = run("check", tmp_path / "m.eqnn")
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out.splitlines()[-1].startswith("Verdict: computed rightly; limits in MD: ")
+
+
+def test_check_of_a_wrong_model_ends_with_one(run: Eqnn, tmp_path: Path) -> None:
+    model = add_self_test(tiny_model())
+    document = json.loads(json.dumps(model.document))
+    document["self_test"][0]["energy"] += 1.0
+    write_model(tmp_path / "m.eqnn", document, model.tensors)
+    ran = run("check", tmp_path / "m.eqnn")
+    assert (ran.status, ran.err) == (1, "")
+    assert "\nVerdict: WRONG, do not use: the self-test fails (plain loops);" in ran.out
+
+
+def test_check_on_a_structure(run: Eqnn, tmp_path: Path) -> None:
+    model = add_self_test(tiny_model())
+    write_model(tmp_path / "m.eqnn", model.document, model.tensors)
+    ase.io.write(tmp_path / "s.xyz", Atoms("OHH", [[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]]))
+    ran = run("check", tmp_path / "m.eqnn", "--structure", tmp_path / "s.xyz")
+    assert ran.status == 0
+    assert "on the given structure (3 atoms)" in ran.out
+    text = run.fails("check", tmp_path / "m.eqnn", "--structure", tmp_path / "none.xyz")
+    assert "none.xyz: no such file. Give the path of a structure." in text
+
+
+def test_check_of_what_is_no_model(run: Eqnn, tmp_path: Path) -> None:
+    assert "no such file" in run.fails("check", tmp_path / "none")
+
+
+# ---- plugin-path ----
+
+
+def test_plugin_path_is_the_folder_for_lammps_or_the_file(run: Eqnn) -> None:
+    folder = run("plugin-path").out.strip()
+    assert (Path(folder) / "eqnnplugin.so").is_file()
+    assert run("plugin-path", "--file").out.strip() == f"{folder}/eqnnplugin.so"
+
+
+def test_plugin_path_of_another_build(
+    run: Eqnn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "eqnnplugin.so"
+    monkeypatch.setenv("EQNN_PLUGIN", str(file))
+    text = run.fails("plugin-path")
+    assert f"EQNN_PLUGIN is {file}, where there is no file" in text
+    file.write_text("")
+    assert run("plugin-path").out == f"{tmp_path.resolve()}\n"

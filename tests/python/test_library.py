@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""libeqnn.so through ctypes: against upstream's numbers, and its refusals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from eqnn_models import (
+    PROVENANCE,
+    RANDOM_MODELS,
+    TDN,
+    TRAINED,
+    checkpoint,
+    config,
+    max_error,
+    refusal,
+    relative_error,
+    tiny_model,
+)
+from safetensors.numpy import load_file
+
+import eqnn
+from eqnn import library
+from eqnn.export.tdn import TdnConfig, export_tdn
+from eqnn.library import Potential, find_built
+from eqnn.model_file import read_model, write_model
+from eqnn.numpy_evaluator import energy as numpy_energy
+
+EVALUATORS = ("reference", "double")
+# Sums of some thousand terms; the rank-7 factors of l_max 1 cancel to two digits.
+TOLERANCE = 1e-11
+
+
+def tiny_file(folder: Path, **options: str) -> Path:
+    model = tiny_model(**options)  # type: ignore[arg-type]
+    write_model(folder / "tiny.eqnn", model.document, model.tensors)
+    return folder / "tiny.eqnn"
+
+
+@pytest.mark.parametrize("evaluator", EVALUATORS)
+@pytest.mark.parametrize("name", RANDOM_MODELS)
+def test_energies_forces_and_virials_of_random_networks_equal_upstream(
+    name: str, evaluator: str
+) -> None:
+    with Potential(TDN / f"model_{name}.eqnn", evaluator) as potential:
+        for kind in ("3bpa0", "3bpa1", "pbc16"):
+            golden = load_file(TDN / f"model_{name}.{kind}.safetensors")
+            numbers, positions = golden["atomic_numbers"], golden["positions"]
+            found = potential.evaluate(numbers, positions, golden.get("cell"))
+            assert relative_error(found.energy, golden["energy"][0]) <= TOLERANCE
+            assert relative_error(found.forces, golden["forces"]) <= TOLERANCE
+            assert relative_error(found.virial, -golden["dE_dstrain"]) <= TOLERANCE
+            assert abs(found.atom_energies.sum() - found.energy) <= 1e-12
+        golden = load_file(TDN / f"model_{name}.acac2.safetensors")
+        for graph in range(2):
+            one = golden["batch"] == graph
+            found = potential.evaluate(golden["atomic_numbers"][one], golden["positions"][one])
+            assert relative_error(found.energy, golden["energy"][graph]) <= TOLERANCE
+            assert relative_error(found.forces, golden["forces"][one]) <= TOLERANCE
+        golden = load_file(TDN / f"model_{name}.isolated.safetensors")
+        found = potential.evaluate(golden["atomic_numbers"], golden["positions"])
+        assert relative_error(found.energy, golden["energy"][0]) <= TOLERANCE
+        kept = golden["mask"]
+        assert relative_error(found.forces[kept], golden["forces_masked"]) <= TOLERANCE
+        assert not found.forces[~kept].any() and not found.atom_energies[~kept].any()
+
+
+@pytest.mark.parametrize("evaluator", EVALUATORS)
+def test_the_trained_network_equals_upstream(evaluator: str) -> None:
+    golden = load_file(TRAINED / "golden20.safetensors")
+    periodic = load_file(TRAINED / "pbc_hot440.safetensors")
+    model = read_model(TRAINED / "tdn_3bpa.eqnn")
+    said = model.document["energy"]
+    index = [model.document["species"].index(z) for z in golden["atomic_numbers"]]
+    constant = 27 * said["shift"] + sum(said["reference"][k] for k in index)
+    with Potential(TRAINED / "tdn_3bpa.eqnn", evaluator) as potential:
+        for k, positions in enumerate(golden["positions"]):
+            found = potential.evaluate(golden["atomic_numbers"], positions)
+            assert abs(found.energy - golden["E_total"][k]) <= 1e-10  # of 17 keV
+            assert relative_error(found.forces, golden["forces"][k]) <= TOLERANCE
+        found = potential.evaluate(
+            periodic["atomic_numbers"], periodic["positions"], periodic["cell"]
+        )
+        assert abs(found.energy - constant - periodic["energy"][0]) <= 1e-10
+        assert relative_error(found.forces, periodic["forces"]) <= TOLERANCE
+        assert relative_error(found.virial, -periodic["dE_dstrain"]) <= TOLERANCE
+
+
+@pytest.mark.parametrize("evaluator", EVALUATORS)
+@pytest.mark.parametrize("name", ["l1_h16_b1", "l2_h16_b2"])
+def test_direct_forces_equal_upstream(tmp_path: Path, name: str, evaluator: str) -> None:
+    document = config(name)
+    document["config"]["gradient_force"] = False
+    model = export_tdn(
+        checkpoint(name),
+        TdnConfig(document, "c"),
+        provenance=PROVENANCE,
+        species=[1, 6, 7, 8],
+        energy="extensive",
+        log=lambda line: None,
+    )
+    write_model(tmp_path / "direct.eqnn", model.document, model.tensors)
+    golden = load_file(TDN / f"model_{name}.direct.safetensors")
+    with Potential(tmp_path / "direct.eqnn", evaluator, has_virial=False) as potential:
+        found = potential.evaluate(golden["atomic_numbers"], golden["positions"])
+    assert found.virial is None
+    assert relative_error(found.forces, golden["forces"]) <= TOLERANCE
+    assert relative_error(found.energy, golden["energy"][0]) <= TOLERANCE
+
+
+@pytest.mark.parametrize(("evaluator", "tolerance"), [("mixed", 1e-5), ("single", 1e-5)])
+def test_lower_precisions_are_lower_and_near(evaluator: str, tolerance: float) -> None:
+    golden = load_file(TDN / "model_l2_h16_b2.3bpa0.safetensors")
+    with Potential(TDN / "model_l2_h16_b2.eqnn", evaluator) as potential:
+        found = potential.evaluate(golden["atomic_numbers"], golden["positions"])
+    error = relative_error(found.forces, golden["forces"])
+    assert 1e-10 < error <= tolerance
+
+
+@pytest.mark.parametrize("evaluator", EVALUATORS)
+def test_every_stage_equals_numpy(tmp_path: Path, evaluator: str) -> None:
+    atoms = Atoms("HOCH", [[0, 0, 0], [1, 0.1, 0], [0, 1.2, 0.3], [2.0, 1.0, -0.4]])
+    expected = numpy_energy(tiny_model(), atoms)
+    with Potential(tiny_file(tmp_path), evaluator) as potential:
+        found = potential.evaluate(atoms.numbers, atoms.positions)
+    assert abs(found.energy - expected) <= 1e-12 * 10
+
+
+@pytest.mark.parametrize("evaluator", [*EVALUATORS, "mixed", "single"])
+def test_self_tests_pass_in_every_precision(evaluator: str) -> None:
+    with Potential(TDN / "model_l1_h16_b1.eqnn", evaluator) as potential:
+        energy, force, count = potential.self_test()
+        assert count == 4
+        bound = 1e-9 if evaluator in EVALUATORS else 1e-3
+        assert energy <= bound and force <= bound
+
+
+def test_a_wrong_self_test_is_measured(tmp_path: Path) -> None:
+    model = read_model(TDN / "model_l1_h16_b1.eqnn")
+    document = {**model.document, "self_test": [dict(t) for t in model.document["self_test"]]}
+    document["self_test"][1]["energy"] += 0.8
+    write_model(tmp_path / "m.eqnn", document, model.tensors)
+    n_atoms = len(document["self_test"][1]["numbers"])
+    with Potential(tmp_path / "m.eqnn", "reference") as potential:
+        energy, force, _ = potential.self_test()
+    assert abs(energy - 0.8 / n_atoms) <= 1e-9
+    assert force <= 1e-9
+
+
+def test_descriptions_name_the_evaluator(tmp_path: Path) -> None:
+    path = tiny_file(tmp_path)
+    with Potential(path, "reference") as potential:
+        assert potential.describe() == "reference evaluator: plain loops in double precision"
+    with Potential(path, "single") as potential:
+        assert "single" in potential.describe()
+
+
+def test_library_and_package_have_one_version() -> None:
+    assert library.version() == eqnn.__version__
+
+
+# ---- refusals ----
+
+
+def test_unknown_evaluators(tmp_path: Path) -> None:
+    path = tiny_file(tmp_path)
+    text = refusal(lambda: Potential(path, "half"))
+    assert 'precision "half", expected double, mixed or single' in text
+
+
+def test_missing_models() -> None:
+    assert "nowhere.eqnn" in refusal(lambda: Potential("nowhere.eqnn"))
+
+
+def test_unknown_elements(tmp_path: Path) -> None:
+    with Potential(tiny_file(tmp_path)) as potential:
+        text = refusal(lambda: potential.evaluate([1, 7], [[0, 0, 0], [1, 0, 0]]))
+    assert "the structure holds N, which the model does not know" in text
+
+
+def test_direct_forces_have_no_virial(tmp_path: Path) -> None:
+    with Potential(tiny_file(tmp_path, forces="direct")) as potential:
+        text = refusal(lambda: potential.evaluate([1, 6], [[0, 0, 0], [1, 0, 0]]))
+    assert "forces are direct, so there is no virial" in text
+
+
+@pytest.mark.parametrize("evaluator", ["double", "mixed", "single"])
+@pytest.mark.parametrize("bad", [0.0, float("nan")])
+def test_coinciding_atoms_and_nan_are_refused(tmp_path: Path, evaluator: str, bad: float) -> None:
+    with Potential(tiny_file(tmp_path), evaluator) as potential:
+        refusal(lambda: potential.evaluate([1, 6], np.array([[0, 0, 0], [bad, 0, 0]])))
+        # And the potential is as good as before.
+        found = potential.evaluate([1, 6], [[0, 0, 0], [1, 0, 0]])
+    assert max_error(found.forces.sum(0), np.zeros(3)) <= 1e-14
+
+
+def test_flat_cells_are_refused(tmp_path: Path) -> None:
+    with Potential(tiny_file(tmp_path)) as potential:
+        cell = [[1, 0, 0], [2, 0, 0], [0, 0, 1]]
+        text = refusal(lambda: potential.evaluate([1], [[0, 0, 0]], cell))
+    assert "expected three independent lattice vectors" in text
+
+
+def test_no_atoms_have_no_energy(tmp_path: Path) -> None:
+    with Potential(tiny_file(tmp_path)) as potential:
+        found = potential.evaluate([], np.zeros((0, 3)))
+    assert found.energy == 0.0 and found.forces.shape == (0, 3)
+
+
+def test_a_closed_potential_says_so(tmp_path: Path) -> None:
+    potential = Potential(tiny_file(tmp_path))
+    potential.close()
+    potential.close()
+    for use in (
+        lambda: potential.evaluate([1], [[0, 0, 0]]),
+        potential.self_test,
+        potential.describe,
+    ):
+        assert refusal(use) == "the potential was closed. Open it again."
+
+
+def test_built_files_are_found_or_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "libeqnn.so"
+    monkeypatch.setenv("SOME_VARIABLE", str(file))
+    text = refusal(lambda: find_built("libeqnn.so", "SOME_VARIABLE"))
+    assert text.startswith(f"SOME_VARIABLE is {file}, where there is no file. Set it to the path")
+    file.write_text("")
+    assert find_built("libeqnn.so", "SOME_VARIABLE") == file
+    monkeypatch.delenv("SOME_VARIABLE")
+    text = refusal(lambda: find_built("libnone.so", "SOME_VARIABLE"))
+    assert "libnone.so is not built: looked in " in text
+    assert "Run `make` there,\nor set SOME_VARIABLE to the path of libnone.so." in text
+
+
+def test_a_file_that_is_no_library_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "libeqnn.so"
+    file.write_text("text")
+    monkeypatch.setenv("EQNN_LIBRARY", str(file))
+    library._library.cache_clear()
+    try:
+        text = refusal(lambda: Potential("any"))
+    finally:
+        library._library.cache_clear()
+    assert "cannot be used as eqnn's library" in text
+    assert "Run `make` again." in text
