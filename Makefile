@@ -26,7 +26,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 # A build tree that is there keeps its settings. What is up to date is not worth a line.
 CONFIGURE = cmake --preset $(1) --log-level=WARNING $(2) >/dev/null
-BUILD_TREE = cmake --build .eqnn/build/$(1) -- --no-print-directory | { grep --line-buffered -v 'Built target' || true; }
+BUILD_TREE = cmake --build .eqnn/build/$(1) $(2) -- --no-print-directory | { grep --line-buffered -v 'Built target' || true; }
 
 .PHONY: build setup demo test test-upstream lint format bench cuda debug clean distclean
 
@@ -37,7 +37,9 @@ build: setup
 setup:
 	@$(SETUP) venv deps kokkos-openmp
 
-demo: build
+demo: setup
+	@$(call CONFIGURE,openmp,-DEQNN_MARCH=$(MARCH))
+	@$(call BUILD_TREE,openmp,--target eqnn eqnnplugin)
 	@$(VENV)/python examples/demo.py
 
 test: build

@@ -180,8 +180,9 @@ RadialTable tabulate(const RadialStage& radial, double cutoff, const Options& op
   const auto& widths = radial.basis.width.values;
   const double resolved = cutoff / (4.0 * *std::min_element(widths.begin(), widths.end()));
   table.error = std::numeric_limits<double>::infinity();
-  for (double n = std::max<double>(kFewestIntervals, resolved); n <= kMostIntervals; n *= 1.5) {
-    table.n_intervals = static_cast<std::int32_t>(n);
+  table.n_intervals = static_cast<std::int32_t>(
+      std::clamp<double>(resolved, kFewestIntervals, 2.0 * kMostIntervals));
+  for (; table.n_intervals <= kMostIntervals; table.n_intervals += table.n_intervals / 2) {
     fit(function, cutoff, table);
     table.error = measure_error(function, cutoff, table);
     if (table.error <= options.radial_tolerance) {

@@ -65,7 +65,8 @@ def main() -> None:
         if not path:
             continue
         words.update(key for key in path if isinstance(key, str))
-        for value in (None, -1, 1e300, "", [], {}):
+        values: tuple[Any, ...] = (None, -1, 1e300, "", [], {})
+        for value in values:
             seeds.append(b"d" + json.dumps(changed(document, path, value)).encode())
     for k, seed in enumerate(seeds):
         (folder / f"{k:05d}").write_bytes(seed)

@@ -51,7 +51,7 @@ STYLE_ERRORS = [
     ),
     ("eqnn precision half", 'precision "half", expected double, mixed or single'),
     ("eqnn allow anything", "'allow anything' is not known, expected 'allow mean-per-atom' or"),
-    ("eqnn presicion double", "keyword 'presicion' is not known, expected 'precision', 'allow' or"),
+    ("eqnn accuracy double", "keyword 'accuracy' is not known, expected 'precision', 'allow' or"),
     ("eqnn self_test perhaps", "Expected boolean parameter instead of 'perhaps'"),
 ]
 

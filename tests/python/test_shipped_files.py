@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from eqnn.model_file import read_model
 from eqnn_models import GOLDEN, ROOT, TRAINED
 from safetensors.numpy import load_file
+
+from eqnn.model_file import read_model
 
 POTENTIALS = ROOT / "potentials"
 
