@@ -17,6 +17,7 @@ from eqnn.so3 import FloatArray, random_rotations
 
 # No pair may be nearer to the cutoff: rounding would decide whether it is an edge.
 CUTOFF_MARGIN = 1e-4  # Angstrom
+_ATTEMPTS = 400
 
 
 def read_structure(path: Path) -> Atoms:
@@ -92,7 +93,7 @@ def cluster(species: Sequence[int], cutoff: float) -> Atoms:
     """
     numbers = (list(species) * 8)[: max(8, len(species))]
     rng = np.random.default_rng(0)
-    for _ in range(1000):
+    for _ in range(_ATTEMPTS):
         positions = [np.zeros(3)]
         while len(positions) < len(numbers):
             k = len(positions)
@@ -126,7 +127,7 @@ def periodic_cell(species: Sequence[int], cutoff: float) -> Atoms:
     numbers = (list(species) * 6)[:6]
     rng = np.random.default_rng(1)
     # As densely as covalent radii allow, or less densely if chance finds no such place.
-    for attempt in range(400):
+    for attempt in range(_ATTEMPTS):
         n = max(1, len(numbers) - attempt // 50)
         atoms = Atoms(numbers[:n], cell=cutoff * shape, pbc=True)
         atoms.set_scaled_positions(rng.random((n, 3)))

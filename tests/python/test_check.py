@@ -212,6 +212,10 @@ def test_one_pair_alone_crosses() -> None:
             n = [len(neighbor_list("i", a, CUTOFF)) // 2 for a in (inside, outside)]
             assert n[0] == n[1] + 1
             assert np.abs(inside.positions - outside.positions).max() < 1e-7
+    # Of two molecules it is the last pair: outside, neither sees the other.
+    _, outside = check._across_cutoff(MOLECULE[:3], CUTOFF, 16)[0]
+    alone = len(neighbor_list("i", MOLECULE[:3], CUTOFF))
+    assert len(neighbor_list("i", outside, CUTOFF)) == 2 * alone
 
 
 @pytest.mark.parametrize("atoms", [MOLECULE, CELL])
@@ -423,6 +427,10 @@ def test_verdicts() -> None:
     assert [exit_status([one(s)]) for s in Status] == [0, 0, 0, 1]
 
 
-def test_stored_and_measured_agree_for_every_golden_model() -> None:
+def test_stored_and_measured_defects_agree_for_every_golden_model() -> None:
     for path in sorted(TDN.glob("*.eqnn")):
-        assert check.coupling_defect(read_model(path)).status is Status.OK
+        model = read_model(path)
+        assert check.coupling_defect(model).status is Status.OK
+        said = {"exact": False, "defect": 1.001 * model.document["equivariance"]["defect"]}
+        other = replace(model, document={**model.document, "equivariance": said})
+        assert check.coupling_defect(other).status is Status.WRONG

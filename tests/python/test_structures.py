@@ -97,10 +97,11 @@ def test_pairs_at_the_cutoff_are_refused() -> None:
 
 def test_where_chance_finds_nothing_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(structures, "CUTOFF_MARGIN", 1.0)  # no pair can be so far off
+    monkeypatch.setattr(structures, "_ATTEMPTS", 5)
     text = refusal(lambda: cluster([1, 8], 3.0))
     assert "no random cluster of these elements keeps its pairs off the cutoff of 3 A" in text
     assert "Give a molecule with --self-test-structure." in text
-    assert "no random cell of these elements" in refusal(lambda: periodic_cell([1], 1.0))
+    assert "no random cell of these elements" in refusal(lambda: periodic_cell([1], 3.0))
 
 
 # ---- reading ----

@@ -37,7 +37,7 @@ def read_checkpoint(path: Path) -> dict[str, Array]:
         state = _read_torch(path)
     out: dict[str, Array] = {}
     for name, values in state.items():
-        plain = name.removeprefix("module.").replace("_orig_mod.", "").removeprefix("module.")
+        plain = name.replace("_orig_mod.", "").removeprefix("module.")
         if plain in out:
             raise EqnnError(
                 f'{path}: "{plain}" stands there twice, with and without torch\'s prefixes. '
