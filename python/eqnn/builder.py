@@ -13,16 +13,89 @@ The stages and their formulas are in docs/spec/model_file.md. Example::
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from eqnn.errors import EqnnError
-from eqnn.model_file import FORMAT_VERSION, Array, Document, Model, validate
-from eqnn.so3 import equivariance_defect
+from eqnn.model_file import (
+    FORMAT_VERSION,
+    Array,
+    Document,
+    Model,
+    degree_of,
+    format_irreps,
+    validate,
+)
+from eqnn.so3 import FloatArray, equivariance_defect, random_rotations, wigner_d
 
 EXACT_DEFECT = 1e-12
+
+
+def layer(weight: Array, bias: Array | None = None, activation: str = "none") -> dict[str, Any]:
+    """One layer of a radial function or a readout.
+
+    Parameters
+    ----------
+    weight : ndarray [out, in]
+    bias : ndarray [out], optional
+    activation : str
+        ``silu`` or ``none``.
+    """
+    return {"weight": weight, "bias": bias, "layer_norm": None, "activation": activation}
+
+
+def contraction_defect(
+    degree: int, indices: Array, values: Array, n_rotations: int = 32, seed: int = 20240229
+) -> float:
+    """Largest relative Frobenius norm of D.T - T of one term of a symmetric contraction.
+
+    Parameters
+    ----------
+    degree : int
+        Of the output block.
+    indices : ndarray [n, nu+2]
+        (m3, k, i_1..i_nu), as in the specification.
+    values : ndarray [n]
+    n_rotations, seed : int
+        Number and seed of the rotations.
+    """
+    indices = np.asarray(indices, dtype=np.int64)
+    order = indices.shape[1] - 2
+    l_in = math.isqrt(int(indices[:, 2:].max()))
+    d = (l_in + 1) ** 2
+    tensor = np.zeros((int(indices[:, 1].max()) + 1, 2 * degree + 1, *[d] * order))
+    # The sum over entries is symmetric in the components, whichever order is stored.
+    orders = list(itertools.permutations(range(2, 2 + order)))
+    for permuted in orders:
+        where = tuple(indices[:, column] for column in (1, 0, *permuted))
+        np.add.at(tensor, where, values.astype(np.float64) / len(orders))
+    norm = np.linalg.norm(tensor)
+    worst = 0.0
+    for rotation in random_rotations(n_rotations, seed):
+        turned: FloatArray = tensor
+        rotate = wigner_d(max(l_in, degree), rotation)
+        out = rotate[degree**2 : (degree + 1) ** 2, degree**2 : (degree + 1) ** 2]
+        for axis, matrix in enumerate([out, *[rotate[:d, :d]] * order], start=1):
+            turned = np.moveaxis(np.tensordot(matrix, turned, (1, axis)), 0, axis)
+        worst = max(worst, float(np.linalg.norm(turned - tensor) / norm))
+    return worst
+
+
+def graph_defect(graph: Sequence[Mapping[str, Any]], tensors: Mapping[str, Array]) -> float:
+    """Equivariance defect of a graph: the largest over all of its coupling tensors."""
+    defects = [0.0]
+    for stage in graph:
+        if stage["op"] == "edge_matrix":
+            coupling = tensors[stage["weights"]["coupling"]]
+            defects.append(equivariance_defect(coupling.astype(np.float64)))
+        for term in stage["terms"] if stage["op"] == "symmetric_contraction" else ():
+            indices, values = tensors[term["indices"]], tensors[term["values"]]
+            defects.append(contraction_defect(degree_of(term["irrep"]), indices, values))
+    return max(defects)
 
 
 class ModelBuilder:
@@ -55,7 +128,6 @@ class ModelBuilder:
             },
         }
         self._stages: list[dict[str, Any]] = []
-        self._couplings: list[str] = []
         self._tensors: dict[str, Array] = {}
 
     def tensor(self, name: str, values: Array) -> str:
@@ -85,15 +157,15 @@ class ModelBuilder:
             Role to array; stored as ``output/role``.
         attributes
             As in the specification. An array anywhere in them (a layer's weight) is stored as a
-            tensor and replaced by its name.
+            tensor and replaced by its name; ``irreps`` may be a mapping, as in ``{"0e": 128}``.
         """
         entry: dict[str, Any] = {"op": op, "output": output, "inputs": dict(inputs or {})}
         entry["weights"] = self._stored(dict(weights or {}), output)
+        if isinstance(attributes.get("irreps"), Mapping):
+            attributes["irreps"] = format_irreps(attributes["irreps"])
         for key, value in attributes.items():
             entry[key] = self._stored(value, f"{output}/{key}")
         self._stages.append(entry)
-        if op == "edge_matrix":
-            self._couplings.append(entry["weights"]["coupling"])
         return output
 
     def finish(
@@ -114,8 +186,7 @@ class ModelBuilder:
         name : str
             What messages call the model.
         """
-        couplings = [self._tensors[key].astype(np.float64) for key in self._couplings]
-        defect = max((equivariance_defect(coupling) for coupling in couplings), default=0.0)
+        defect = graph_defect(self._stages, self._tensors)
         document: Document = {
             **self._header,
             "parity": parity,

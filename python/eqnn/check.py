@@ -19,12 +19,12 @@ from ase import Atoms
 from ase.neighborlist import neighbor_list
 
 from eqnn import library
-from eqnn.builder import EXACT_DEFECT
+from eqnn.builder import EXACT_DEFECT, graph_defect
 from eqnn.errors import EqnnError
 from eqnn.info import WIDTH, elements
 from eqnn.library import Potential, Properties
 from eqnn.model_file import Model, read_model
-from eqnn.so3 import FloatArray, equivariance_defect, random_rotations
+from eqnn.so3 import FloatArray, random_rotations
 from eqnn.structures import cell_of, cluster, cutoff_margins, refuse_foreign
 
 Evaluate = Callable[[Atoms], Properties]
@@ -284,12 +284,7 @@ def direct_forces(evaluate: Evaluate, atoms: Atoms, cutoff: float) -> Measuremen
 
 def coupling_defect(model: Model) -> Measurement:
     """Measure the file's equivariance defect again."""
-    names = [
-        stage["weights"]["coupling"]
-        for stage in model.document["graph"]
-        if stage["op"] == "edge_matrix"
-    ]
-    found = max((equivariance_defect(model.tensors[n].astype(float)) for n in names), default=0.0)
+    found = graph_defect(model.document["graph"], model.tensors)
     said = model.document["equivariance"]
     agrees = abs(found - said["defect"]) <= 1e-6 * found + EXACT_DEFECT
     agrees = agrees and (found <= EXACT_DEFECT) == said["exact"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from ase.data import chemical_symbols
 
-from eqnn.model_file import Model
+from eqnn.model_file import Model, format_irreps, parse_irreps
 
 WIDTH = 100
 _LABEL = 18
@@ -45,8 +45,16 @@ def cutoff_defects(model: Model) -> list[str]:
     """Name what in the graph makes energies jump where a pair crosses the cutoff."""
     out = []
     graph = model.document["graph"]
-    if any(s["op"] == "radial" and s["envelope"]["kind"] == "none" for s in graph):
+    radial = [s for s in graph if s["op"] == "radial"]
+    if any(s["envelope"]["kind"] == "none" for s in radial):
         out.append("radial functions without an envelope")
+    on_basis = [s for s in radial if s["envelope"].get("on") == "basis"]
+    layers = [layer for s in on_basis for layer in s["layers"]]
+    # What is left of a layer where all of its inputs have faded.
+    constants = [x["bias"] for x in layers if x["bias"]]
+    constants += [x["layer_norm"]["shift"] for x in layers if x["layer_norm"]]
+    if any(model.tensors[name].any() for name in constants):
+        out.append("radial functions with a bias after the envelope")
     # Both count a neighbour at the cutoff in full, whatever its radial function says.
     if any(s["op"] == "edge_attention" for s in graph):
         out.append("attention weights without an envelope")
@@ -75,28 +83,28 @@ def _entries(model: Model) -> Iterator[tuple[str, str]]:
     yield "elements", elements(model)
     yield "cutoff", f"{document['cutoff']:g} Angstrom"
     l_max = document["spherical_harmonics"]["l_max"]
-    channels = max(
-        (
-            model.tensors[s["weights"]["table"]].shape[1]
-            for s in graph
-            if s["op"] == "species_embedding"
-        ),
-        default=0,
-    )
-    layers = sum(s["op"] == "edge_attention" for s in graph)
-    yield (
-        "size",
-        (
-            f"l_max {l_max}, {channels} channels, {layers} attention layer(s), "
-            f"{model.n_parameters} parameters"
-        ),
-    )
+    kinds = {
+        "edge_attention": "attention layer(s)",
+        "edge_tensor_product": "convolution(s) by tensor products",
+        "gaunt_convolution": "convolution(s) by Gaunt products",
+    }
+    layers = [
+        f"{n} {what}" for op, what in kinds.items() if (n := sum(s["op"] == op for s in graph))
+    ]
+    parts = [f"l_max {l_max}", *_channels(model), *layers, f"{model.n_parameters} parameters"]
+    yield "size", ", ".join(parts)
     yield "energies", ENERGY_MEANING[energy["semantics"]]
     references = (
         f"{chemical_symbols[z]} {e:g}"
         for z, e in zip(document["species"], energy["reference"], strict=True)
     )
-    yield "", f"scale {energy['scale']:g}, shift {energy['shift']:g} eV per atom"
+    scale = energy["scale"]
+    if isinstance(scale, list):
+        scales = zip(document["species"], scale, strict=True)
+        yield "", "scale " + ", ".join(f"{chemical_symbols[z]} {s:g}" for z, s in scales)
+        yield "", f"shift {energy['shift']:g} eV per atom"
+    else:
+        yield "", f"scale {scale:g}, shift {energy['shift']:g} eV per atom"
     yield "", f"reference energies in eV: {', '.join(references)}"
     yield "", ISOLATED_MEANING[energy["isolated_atoms"]]
     yield "forces", FORCE_MEANING[document["forces"]]
@@ -124,6 +132,16 @@ def _entries(model: Model) -> Iterator[tuple[str, str]]:
     yield "SHA-256", model.sha256
     for key, value in document["provenance"].items():
         yield from _told(key.replace("_", " "), value)
+
+
+def _channels(model: Model) -> list[str]:
+    """Widest features: irreps where a stage says them, otherwise the embedding's channels."""
+    graph = model.document["graph"]
+    named = [parse_irreps(s["irreps"]) for s in graph if "irreps" in s]
+    if named:
+        return [format_irreps(max(named, key=lambda irreps: sum(irreps.values())))]
+    tables = [s["weights"]["table"] for s in graph if s["op"] == "species_embedding"]
+    return [f"{max(model.tensors[t].shape[1] for t in tables)} channels"] if tables else []
 
 
 def _told(label: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -63,7 +63,7 @@ def _library() -> ctypes.CDLL:
         library.eqnn_close.restype = None
         library.eqnn_close.argtypes = [ctypes.c_void_p]
         library.eqnn_evaluate.argtypes = [ctypes.c_void_p, ctypes.c_int, int_p, *[double_p] * 6]
-        library.eqnn_self_test.argtypes = [ctypes.c_void_p, double_p, double_p, int_p]
+        library.eqnn_self_test.argtypes = [ctypes.c_void_p, *[double_p] * 3, int_p]
         library.eqnn_describe.restype = ctypes.c_char_p
         library.eqnn_describe.argtypes = [ctypes.c_void_p]
     except (OSError, AttributeError) as error:
@@ -151,21 +151,23 @@ class Potential:
         )
         return Properties(float(energy[0]), atom_energies, forces, virial)
 
-    def self_test(self) -> tuple[float, float, int]:
+    def self_test(self) -> tuple[float, float, float, int]:
         """Run the file's self-tests.
 
         Returns
         -------
         tuple
-            Largest energy error in eV/atom, largest force error in eV/Angstrom, number of tests.
+            Largest energy error in eV/atom, largest force error in eV/Angstrom, largest virial
+            error in eV/atom (0 for direct forces), number of tests.
         """
-        energy, force, count = ctypes.c_double(), ctypes.c_double(), ctypes.c_int()
+        energy, force, virial = (ctypes.c_double() for _ in range(3))
+        count = ctypes.c_int()
         self._check(
             self._library.eqnn_self_test(
-                self._opened, ctypes.byref(energy), ctypes.byref(force), ctypes.byref(count)
+                self._opened, *(ctypes.byref(x) for x in (energy, force, virial, count))
             )
         )
-        return energy.value, force.value, count.value
+        return energy.value, force.value, virial.value, count.value
 
     def describe(self) -> str:
         """Return text for a log."""

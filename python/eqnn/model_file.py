@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,15 @@ PROVENANCE_KEYS = ("upstream", "exporter", "data", "level_of_theory", "licence")
 Array = NDArray[Any]
 Document = dict[str, Any]
 
-_DTYPES = {np.dtype("<f8"): "F64", np.dtype("<f4"): "F32"}
+_DTYPES = {np.dtype("<f8"): "F64", np.dtype("<f4"): "F32", np.dtype("<i4"): "I32"}
+_IRREP = re.compile(r"([1-9][0-9]{0,8})x([0-9]|10)([eo])")
+_BLOCK = re.compile(r"([0-9]|10)([eo])")
+
+_ACTIVATIONS = ("silu", "tanh", "sigmoid", "none")
+_ODD_ACTIVATIONS = ("tanh", "none")
+
+Irreps = dict[str, int]
+"""Number of channels of each block, as in ``{"0e": 128, "1o": 64}``, in the file's order."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,7 @@ class Model:
     document : dict
         The JSON document of docs/spec/model_file.md.
     tensors : dict of ndarray
-        The weights by name, float32 or float64.
+        The weights by name, float32 or float64; int32 for indices.
     name : str
         What messages call it: the file's path.
     """
@@ -70,7 +79,7 @@ def content_hash(document: str, tensors: Mapping[str, Array]) -> str:
     document : str
         The text of ``__metadata__.eqnn``.
     tensors : mapping of str to ndarray
-        float32 or float64 arrays of any shape.
+        float32, float64 or int32 arrays of any shape.
     """
     digest = hashlib.sha256(document.encode())
     for name in sorted(tensors, key=str.encode):
@@ -79,6 +88,51 @@ def content_hash(document: str, tensors: Mapping[str, Array]) -> str:
         digest.update(f"{name}\n{_DTYPES[tensor.dtype]}\n[{shape}]\n".encode())
         digest.update(np.ascontiguousarray(tensor).tobytes())
     return digest.hexdigest()
+
+
+def block_of(degree: int, parity: int) -> str:
+    """Name of the block of a degree and a parity (1 or -1), as in ``1o``."""
+    return f"{degree}{'e' if parity == 1 else 'o'}"
+
+
+def degree_of(block: str) -> int:
+    """Degree l of a block, as 1 of ``1o``."""
+    return int(block[:-1])
+
+
+def parity_of(block: str) -> int:
+    """Parity of a block: 1 (e) or -1 (o)."""
+    return 1 if block[-1] == "e" else -1
+
+
+def block_order(block: str) -> tuple[int, str]:
+    """Key that sorts blocks as features hold them: by increasing l, e before o."""
+    return degree_of(block), block[-1]
+
+
+def parse_irreps(text: str) -> Irreps:
+    """Read ``128x0e+64x1o``.
+
+    Raises
+    ------
+    ValueError
+        Where a block is not of this form, stands twice, or stands after one that it precedes.
+    """
+    out: Irreps = {}
+    for part in text.split("+"):
+        found = _IRREP.fullmatch(part)
+        if found is None:
+            raise ValueError(f'"{part}" is not of the form 128x1o')
+        block = found[2] + found[3]
+        if out and block_order(block) <= block_order(list(out)[-1]):
+            raise ValueError(f'"{block}" stands after "{list(out)[-1]}"')
+        out[block] = int(found[1])
+    return out
+
+
+def format_irreps(irreps: Mapping[str, int]) -> str:
+    """Write ``128x0e+64x1o``; blocks in any order."""
+    return "+".join(f"{irreps[block]}x{block}" for block in sorted(irreps, key=block_order))
 
 
 def write_model(path: str | Path, document: Document, tensors: Mapping[str, Array]) -> Model:
@@ -148,8 +202,8 @@ def read_model(path: str | Path) -> Model:
     for key, tensor in tensors.items():
         if tensor.dtype not in _DTYPES:
             raise EqnnError(
-                f'{name}: tensor "{key}" has type {tensor.dtype}, expected float64 or float32. '
-                "Re-export the model."
+                f'{name}: tensor "{key}" has type {tensor.dtype}, expected float64, float32 or '
+                "int32. Re-export the model."
             )
     found = content_hash(metadata["eqnn"], tensors)
     if found != metadata["eqnn_sha256"]:
@@ -340,7 +394,10 @@ def _check_header(document: _Json) -> None:
     energy = document.at("energy")
     energy.allow_only("semantics", "scale", "shift", "reference", "isolated_atoms")
     energy.at("semantics").word("extensive", "mean-per-atom")
-    energy.at("scale").number()
+    if isinstance(energy.at("scale").value, list):
+        energy.at("scale").vector(len(species))
+    else:
+        energy.at("scale").number()
     energy.at("shift").number()
     energy.at("reference").vector(len(species))
     energy.at("isolated_atoms").word("zero", "network")
@@ -375,14 +432,45 @@ def _check_self_test(test: _Json, document: _Json) -> None:
         test.at("virial").fail("found null, expected a 3x3 matrix")
 
 
-@dataclass
 class _Value:
-    """What a stage makes: its kind, and its size where the kind has one."""
+    """What a stage makes: its kind, and its size where the kind has one.
 
-    kind: str
-    l_max: int = 0
-    channels: int = 0
-    n_uses: int = 0
+    Attributes
+    ----------
+    kind : str
+    l_max, channels : int
+        Of harmonics, matrices, radial functions and uniform features.
+    irreps : dict
+        Of features.
+    """
+
+    def __init__(
+        self, kind: str, l_max: int = 0, channels: int = 0, irreps: Irreps | None = None
+    ) -> None:
+        self.kind = kind
+        self.l_max = l_max
+        self.channels = channels
+        self.irreps: Irreps = irreps or {}
+        self.n_uses = 0
+        if self.irreps:
+            self.l_max = max(map(degree_of, self.irreps))
+            self.channels = max(self.irreps.values())
+
+    @property
+    def parities(self) -> set[str]:
+        """Which of both kinds of uniform features these are: of the ``harmonics``, all ``even``."""
+        out = set()
+        for kind in ("harmonics", "even"):
+            if self.irreps == uniform_irreps(self.l_max, self.channels, kind == "even"):
+                out.add(kind)
+        return out
+
+
+def uniform_irreps(l_max: int, channels: int, all_even: bool) -> Irreps:
+    """Irreps of uniform features, with the parities of the harmonics or all even."""
+    return {
+        block_of(degree, 1 if all_even else (-1) ** degree): channels for degree in range(l_max + 1)
+    }
 
 
 class _GraphChecker:
@@ -391,10 +479,13 @@ class _GraphChecker:
     def __init__(self, document: _Json, tensors: Mapping[str, Array]) -> None:
         self.document = document
         self.l_max: int = document.value["spherical_harmonics"]["l_max"]
+        self.is_o3: bool = document.value["parity"] == "o3"
         self.n_species = len(document.value["species"])
         self.tensors = tensors
         self.used: set[str] = set()
         self.values: dict[str, _Value] = {}
+        # What a matrix of harmonics acts on; with parity so3 both names mean the same.
+        self.natural = {"harmonics"} if self.is_o3 else {"even"}
 
     def check(self) -> None:
         graph = self.document.at("graph")
@@ -441,12 +532,17 @@ class _GraphChecker:
     # ---- helpers ----
 
     def _open(
-        self, stage: _Json, inputs: tuple[str, ...], weights: tuple[str, ...], *attributes: str
+        self,
+        stage: _Json,
+        inputs: tuple[str, ...],
+        weights: tuple[str, ...] | None,
+        *attributes: str,
     ) -> tuple[_Json, _Json]:
-        """Refuse unknown keys of a stage; return its inputs and weights."""
+        """Refuse unknown keys of a stage; return its inputs and weights (None: of other names)."""
         stage.allow_only("op", "output", "inputs", "weights", *attributes)
         stage.at("inputs").allow_only(*inputs)
-        stage.at("weights").allow_only(*weights)
+        if weights is not None:
+            stage.at("weights").allow_only(*weights)
         for key in attributes:
             stage.at(key)
         return stage.at("inputs"), stage.at("weights")
@@ -466,25 +562,84 @@ class _GraphChecker:
         value.n_uses += 1
         return value
 
+    def _uniform(self, name: _Json, parities: set[str] | None = None) -> _Value:
+        """Look up features that have one block of equally many channels for each l."""
+        value = self._input(name, "features")
+        if not value.parities:
+            name.fail(
+                f'"{name.value}" has irreps {format_irreps(value.irreps)}, expected uniform ones: '
+                "equally many channels for each l = 0 to l_max"
+            )
+        if parities is not None and not value.parities & parities:
+            name.fail(
+                f'"{name.value}" has irreps {format_irreps(value.irreps)}, expected parities of '
+                f"{' or '.join(sorted(parities))}"
+            )
+        return value
+
+    def _features(self, l_max: int, channels: int, all_even: bool = False) -> _Value:
+        """Make uniform features; with parity so3 all are even."""
+        return _Value(
+            "features", irreps=uniform_irreps(l_max, channels, all_even or not self.is_o3)
+        )
+
+    def _like(self, x: _Value, l_max: int, channels: int) -> _Value:
+        """Make uniform features with the parities of others."""
+        return self._features(l_max, channels, "harmonics" not in x.parities)
+
+    def _irreps(self, stage: _Json) -> Irreps:
+        """Read a stage's attribute ``irreps``."""
+        where = stage.at("irreps")
+        try:
+            irreps = parse_irreps(where.string())
+        except ValueError as error:
+            where.fail(
+                f"found {where.shown()}, expected blocks of increasing l, e before o, as in "
+                f"128x0e+64x1o ({error})"
+            )
+        for block in irreps:
+            self._check_parity(where, block)
+        return irreps
+
+    def _block(self, where: _Json) -> str:
+        block = where.string()
+        if not _BLOCK.fullmatch(block):
+            where.fail(f"found {where.shown()}, expected a block as in 1o")
+        self._check_parity(where, block)
+        return block
+
+    def _check_parity(self, where: _Json, block: str) -> None:
+        if parity_of(block) == -1 and not self.is_o3:
+            where.fail(f"block {block} in a model of parity so3, where every parity is e")
+
+    def _per_block(self, stage: _Json, irreps: Irreps, *more: str) -> _Json:
+        """Refuse weights that are not one for each block; `more` are optional."""
+        weights = stage.at("weights")
+        weights.allow_only(*irreps, *more)
+        for block in irreps:
+            weights.at(block)
+        return weights
+
     def _expect(self, where: _Json, what: str, found: int, expected: int) -> None:
         if found != expected:
             where.fail(f"{what} is {found}, expected {expected}")
 
-    def _tensor(self, name: _Json, *shape: int | None) -> Array:
-        """Look a tensor up and check its shape (None: any extent) and values."""
+    def _tensor(self, name: _Json, *shape: int | None, integer: bool = False) -> Array:
+        """Look a tensor up and check its type, its shape (None: any extent) and values."""
         key = name.string()
         if key not in self.tensors:
             name.fail(f'tensor "{key}" is not in the file')
         tensor = self.tensors[key]
-        if tensor.dtype not in _DTYPES:
-            name.fail(f'tensor "{key}" has type {tensor.dtype}, expected float64 or float32')
+        if _DTYPES.get(tensor.dtype) not in (("I32",) if integer else ("F64", "F32")):
+            wanted = "int32" if integer else "float64 or float32"
+            name.fail(f'tensor "{key}" has type {tensor.dtype}, expected {wanted}')
         fits = tensor.ndim == len(shape) and all(
             found > 0 and wanted in (None, found)
             for found, wanted in zip(tensor.shape, shape, strict=True)
         )
         if not fits:
-            wanted = ", ".join("any" if n is None else str(n) for n in shape)
-            name.fail(f'tensor "{key}" has shape {list(tensor.shape)}, expected [{wanted}]')
+            extents = ", ".join("any" if n is None else str(n) for n in shape)
+            name.fail(f'tensor "{key}" has shape {list(tensor.shape)}, expected [{extents}]')
         bad = np.flatnonzero(~np.isfinite(tensor))
         if bad.size:
             name.fail(
@@ -531,26 +686,41 @@ class _GraphChecker:
     def _stage_radial(self, stage: _Json) -> _Value:
         self._open(stage, (), (), "basis", "envelope", "layers")
         basis = stage.at("basis")
-        basis.allow_only("kind", "center", "width", "amplitude")
-        basis.at("kind").word("gaussian")
-        n_basis = self._tensor(basis.at("center"), None).shape[0]
-        width = self._tensor(basis.at("width"), n_basis)
-        if not (width > 0.0).all():
-            basis.at("width").fail(f"a width of {width.min():g} Angstrom, expected positive ones")
+        if basis.at("kind").word("gaussian", "bessel") == "gaussian":
+            basis.allow_only("kind", "center", "width", "amplitude")
+            n_basis = self._tensor(basis.at("center"), None).shape[0]
+            width = self._tensor(basis.at("width"), n_basis)
+            if not (width > 0.0).all():
+                basis.at("width").fail(
+                    f"a width of {width.min():g} Angstrom, expected positive ones"
+                )
+        else:
+            basis.allow_only("kind", "frequency", "amplitude")
+            n_basis = self._tensor(basis.at("frequency"), None).shape[0]
         self._tensor(basis.at("amplitude"), n_basis)
         envelope = stage.at("envelope")
-        if envelope.at("kind").word("none", "polynomial") == "polynomial":
-            envelope.allow_only("kind", "p")
-            envelope.at("p").number(at_least=2.0)
-        else:
+        kind = envelope.at("kind").word("none", "polynomial", "xplor")
+        if kind == "none":
             envelope.allow_only("kind")
+        else:
+            key = "p" if kind == "polynomial" else "start"
+            envelope.allow_only("kind", key, "on")
+            if "on" in envelope.value:
+                envelope.at("on").word("basis", "output")
+            if kind == "polynomial":
+                envelope.at(key).number(at_least=2.0)
+            elif envelope.at(key).number(above=0.0) >= self.document.value["cutoff"]:
+                envelope.at(key).fail(
+                    f"found {envelope.at(key).shown()}, expected a number below the cutoff "
+                    f"{self.document.value['cutoff']:g}"
+                )
         return _Value("radial", channels=self._layers(stage.at("layers"), n_basis))
 
     def _stage_species_embedding(self, stage: _Json) -> _Value:
         _, weights = self._open(stage, (), ("table",), "l_max")
         l_max = stage.at("l_max").integer(0, self.l_max)
         table = self._tensor(weights.at("table"), self.n_species, None)
-        return _Value("features", l_max, table.shape[1])
+        return self._features(l_max, table.shape[1])
 
     def _stage_degree_embedding(self, stage: _Json) -> _Value:
         inputs, weights = self._open(stage, ("matrix", "radial"), ("weight", "bias"))
@@ -558,40 +728,44 @@ class _GraphChecker:
         radial = self._input(inputs.at("radial"), "radial")
         n_out = self._tensor(weights.at("weight"), None, radial.channels).shape[0]
         self._tensor(weights.at("bias"), n_out)
-        return _Value("features", matrix.l_max, n_out)
+        return self._features(matrix.l_max, n_out)
 
     def _stage_add(self, stage: _Json) -> _Value:
         inputs, _ = self._open(stage, ("a", "b"), ())
         a = self._input(inputs.at("a"), "features")
         b = self._input(inputs.at("b"), "features")
-        self._expect(inputs.at("b"), "l_max", b.l_max, a.l_max)
-        self._expect(inputs.at("b"), "the number of channels", b.channels, a.channels)
-        return _Value("features", a.l_max, a.channels)
+        for block, channels in b.irreps.items():
+            if a.irreps.get(block) != channels:
+                inputs.at("b").fail(
+                    f"{channels}x{block} is not among the irreps {format_irreps(a.irreps)} of a, "
+                    "to which it would be added"
+                )
+        return _Value("features", irreps=a.irreps)
 
     def _stage_equivariant_norm(self, stage: _Json) -> _Value:
         inputs, weights = self._open(stage, ("features",), ("scale", "shift"), "eps")
-        x = self._input(inputs.at("features"), "features")
+        x = self._uniform(inputs.at("features"))
         stage.at("eps").number(above=0.0)
         self._tensor(weights.at("scale"), x.l_max + 1, x.channels)
         self._tensor(weights.at("shift"), x.channels)
-        return _Value("features", x.l_max, x.channels)
+        return _Value("features", irreps=x.irreps)
 
     def _stage_linear(self, stage: _Json) -> _Value:
         inputs, weights = self._open(stage, ("features",), ("weight", "bias"), "l_max")
-        x = self._input(inputs.at("features"), "features")
+        x = self._uniform(inputs.at("features"))
         l_max = stage.at("l_max").integer(0, x.l_max)
         n_out = self._tensor(weights.at("weight"), None, x.channels).shape[0]
         if "bias" in weights.value:
             self._tensor(weights.at("bias"), n_out)
-        return _Value("features", l_max, n_out)
+        return self._like(x, l_max, n_out)
 
     def _stage_gate(self, stage: _Json) -> _Value:
         inputs, _ = self._open(stage, ("features", "gates"), ())
-        x = self._input(inputs.at("features"), "features")
-        gates = self._input(inputs.at("gates"), "features")
+        x = self._uniform(inputs.at("features"))
+        gates = self._uniform(inputs.at("gates"))
         self._expect(inputs.at("gates"), "l_max", gates.l_max, 0)
         self._expect(inputs.at("gates"), "the number of channels", gates.channels, x.channels)
-        return _Value("features", x.l_max, x.channels)
+        return _Value("features", irreps=x.irreps)
 
     def _stage_edge_attention(self, stage: _Json) -> _Value:
         names = ("logit_weight", "logit_bias", "logit_vector", "value_weight", "value_bias")
@@ -601,8 +775,8 @@ class _GraphChecker:
             (*names, "gate_weight", "gate_bias"),
             *("heads", "negative_slope", "eps"),
         )
-        x = self._input(inputs.at("source"), "features")
-        center = self._input(inputs.at("center"), "features")
+        x = self._uniform(inputs.at("source"), self.natural)
+        center = self._uniform(inputs.at("center"), self.natural)
         matrix = self._input(inputs.at("matrix"), "matrix")
         radial = self._input(inputs.at("radial"), "radial")
         c = x.channels
@@ -619,22 +793,231 @@ class _GraphChecker:
             self._tensor(weights.at(f"{kind}_weight"), c, c)
             self._tensor(weights.at(f"{kind}_bias"), c)
         self._tensor(weights.at("logit_vector"), heads, c // heads)
-        return _Value("features", x.l_max, c)
+        return _Value("features", irreps=x.irreps)
 
     def _stage_readout(self, stage: _Json) -> _Value:
         inputs, _ = self._open(stage, ("features",), (), "layers")
         x = self._input(inputs.at("features"), "features")
-        n_out = self._layers(stage.at("layers"), x.channels, layer_norm=False)
+        if "0e" not in x.irreps:
+            inputs.at("features").fail(
+                f'"{inputs.at("features").value}" has irreps {format_irreps(x.irreps)}, '
+                "expected a block 0e"
+            )
+        n_out = self._layers(stage.at("layers"), x.irreps["0e"], layer_norm=False)
         self._expect(stage.at("layers"), "the last layer's number of outputs", n_out, 1)
         return _Value("scalar")
 
     def _stage_direct_forces(self, stage: _Json) -> _Value:
         inputs, _ = self._open(stage, ("features",), ())
-        x = self._input(inputs.at("features"), "features")
+        x = self._uniform(inputs.at("features"), self.natural)
         self._expect(inputs.at("features"), "the number of channels", x.channels, 1)
         if x.l_max < 1:
             inputs.at("features").fail("l_max is 0, expected at least 1 (forces are vectors)")
         return _Value("forces")
+
+    def _stage_irreps_linear(self, stage: _Json) -> _Value:
+        inputs, weights = self._open(stage, ("features",), None, "irreps")
+        x = self._input(inputs.at("features"), "features")
+        irreps = self._irreps(stage)
+        self._per_block(stage, irreps, "bias")
+        for block, n_out in irreps.items():
+            self._tensor(weights.at(block), n_out, self._source_channels(stage, x, block))
+        if "bias" in weights.value:
+            if "0e" not in irreps:
+                weights.at("bias").fail(
+                    f"a bias without a block 0e, which irreps {format_irreps(irreps)} lack"
+                )
+            self._tensor(weights.at("bias"), irreps["0e"])
+        return _Value("features", irreps=irreps)
+
+    def _stage_species_linear(self, stage: _Json) -> _Value:
+        inputs, weights = self._open(stage, ("features",), None, "irreps")
+        x = self._input(inputs.at("features"), "features")
+        irreps = self._irreps(stage)
+        self._per_block(stage, irreps)
+        for block, n_out in irreps.items():
+            n_in = self._source_channels(stage, x, block)
+            self._tensor(weights.at(block), self.n_species, n_out, n_in)
+        return _Value("features", irreps=irreps)
+
+    def _source_channels(self, stage: _Json, x: _Value, block: str) -> int:
+        if block not in x.irreps:
+            stage.at("irreps").fail(
+                f"block {block} is not among the irreps {format_irreps(x.irreps)} of the input"
+            )
+        return x.irreps[block]
+
+    def _stage_edge_tensor_product(self, stage: _Json) -> _Value:
+        inputs, _ = self._open(stage, ("source", "harmonics", "radial"), (), "paths")
+        x = self._input(inputs.at("source"), "features")
+        harmonics = self._input(inputs.at("harmonics"), "harmonics")
+        radial = self._input(inputs.at("radial"), "radial")
+        if not stage.at("paths").elements():
+            stage.at("paths").fail("no path, expected at least one")
+        n_weights = 0
+        found: Irreps = {}
+        for path in stage.at("paths").elements():
+            parts = path.elements()
+            if len(parts) != 3:
+                path.fail(f'found {path.shown()}, expected a path as in ["1o", 2, "3o"]')
+            source, degree, target = self._block(parts[0]), parts[1], self._block(parts[2])
+            if source not in x.irreps:
+                parts[0].fail(
+                    f"block {source} is not among the irreps {format_irreps(x.irreps)} of source"
+                )
+            l2 = degree.integer(0, harmonics.l_max)
+            if not abs(degree_of(source) - l2) <= degree_of(target) <= degree_of(source) + l2:
+                path.fail(f"{path.shown()} violates the triangle inequality of degrees")
+            sign = (-1) ** l2 if self.is_o3 else 1
+            if parity_of(source) * sign != parity_of(target):
+                path.fail(f"parities of {path.shown()} do not multiply")
+            n_weights += x.irreps[source]
+            found[target] = found.get(target, 0) + x.irreps[source]
+        self._expect(inputs.at("radial"), "the number of channels", radial.channels, n_weights)
+        return _Value("features", irreps={b: found[b] for b in sorted(found, key=block_order)})
+
+    def _stage_irreps_gate(self, stage: _Json) -> _Value:
+        inputs, _ = self._open(stage, ("features",), (), "scalars", "activations", "gates")
+        x = self._input(inputs.at("features"), "features")
+        scalar_blocks = [block for block in x.irreps if degree_of(block) == 0]
+        gated = {b: c for b, c in x.irreps.items() if degree_of(b) > 0}
+        gates = stage.at("gates").word("0e", "0o")
+        self._check_parity(stage.at("gates"), gates)
+        stage.at("scalars").allow_only(*scalar_blocks)
+        stage.at("activations").allow_only(*scalar_blocks, "gates")
+        stage.at("activations").at("gates").word(*_ACTIVATIONS)
+        irreps: Irreps = {}
+        for block in scalar_blocks:
+            n_scalars = stage.at("scalars").at(block).integer(0, x.irreps[block])
+            name = stage.at("activations").at(block)
+            name.word(*_ACTIVATIONS)
+            if block == "0o" and name.value not in _ODD_ACTIVATIONS:
+                name.fail(f"{name.shown()} of odd scalars, expected an odd function: tanh or none")
+            n_gates = sum(gated.values()) if block == gates else 0
+            if n_scalars + n_gates != x.irreps[block]:
+                stage.at("scalars").at(block).fail(
+                    f"{n_scalars} scalars and {n_gates} gates of block {block}, which has "
+                    f"{x.irreps[block]} channels"
+                )
+            if n_scalars:
+                irreps[block] = n_scalars
+        if gated and gates not in x.irreps:
+            stage.at("gates").fail(
+                f"block {gates} is not among the irreps {format_irreps(x.irreps)} of the input"
+            )
+        if gates == "0o" and stage.at("activations").at("gates").value not in _ODD_ACTIVATIONS:
+            stage.at("activations").at("gates").fail(
+                f"{stage.at('activations').at('gates').shown()} of odd gates, expected an odd "
+                "function: tanh or none"
+            )
+        for block, channels in gated.items():
+            irreps[block_of(degree_of(block), parity_of(block) * parity_of(gates))] = channels
+        return _Value("features", irreps={b: irreps[b] for b in sorted(irreps, key=block_order)})
+
+    def _stage_rms_norm(self, stage: _Json) -> _Value:
+        inputs, weights = self._open(stage, ("features",), None, "eps")
+        x = self._input(inputs.at("features"), "features")
+        stage.at("eps").number(above=0.0)
+        self._per_block(stage, x.irreps)
+        for block, channels in x.irreps.items():
+            self._tensor(weights.at(block), channels)
+        return _Value("features", irreps=x.irreps)
+
+    def _stage_symmetric_contraction(self, stage: _Json) -> _Value:
+        inputs, _ = self._open(stage, ("features",), (), "irreps", "terms")
+        x = self._uniform(inputs.at("features"))
+        irreps = self._irreps(stage)
+        for block, channels in irreps.items():
+            if channels != x.channels:
+                stage.at("irreps").fail(
+                    f"{channels} channels of block {block}, expected the input's {x.channels}"
+                )
+        if not stage.at("terms").elements():
+            stage.at("terms").fail("no term, expected at least one")
+        for term in stage.at("terms").elements():
+            term.allow_only("irrep", "indices", "values", "weights")
+            block = self._block(term.at("irrep"))
+            if block not in irreps:
+                term.at("irrep").fail(
+                    f"block {block} is not among the irreps {format_irreps(irreps)}"
+                )
+            weights = self._tensor(term.at("weights"), self.n_species, None, x.channels)
+            indices = self._tensor(term.at("indices"), None, None, integer=True)
+            if not 3 <= indices.shape[1] <= 5:
+                term.at("indices").fail(
+                    f'tensor "{term.at("indices").value}" has {indices.shape[1]} columns, expected '
+                    "3 to 5: m3, k and one to three components"
+                )
+            self._tensor(term.at("values"), indices.shape[0])
+            extents = [2 * degree_of(block) + 1, weights.shape[1]]
+            extents += [(x.l_max + 1) ** 2] * (indices.shape[1] - 2)
+            outside = np.argwhere((indices < 0) | (indices >= extents))
+            if outside.size:
+                row, column = outside[0]
+                term.at("indices").fail(
+                    f'tensor "{term.at("indices").value}" holds {indices[row, column]} in row '
+                    f"{row}, column {column}, expected 0 to {extents[column] - 1}"
+                )
+        return _Value("features", irreps=irreps)
+
+    def _stage_sphere_polynomial(self, stage: _Json) -> _Value:
+        inputs, weights = self._open(stage, ("features",), None, "l_max")
+        x = self._uniform(inputs.at("features"))
+        if not isinstance(weights.value, dict) or not weights.value:
+            weights.fail(f"found {weights.shown()}, expected order_1 and further orders")
+        orders = [f"order_{nu}" for nu in range(1, len(weights.value) + 1)]
+        weights.allow_only(*orders)
+        l_max = stage.at("l_max").integer(0, min(MAX_L, len(orders) * x.l_max))
+        for order in orders:
+            self._tensor(weights.at(order), self.n_species, x.channels, l_max + 1)
+        return self._like(x, l_max, x.channels)
+
+    def _stage_gaunt_product(self, stage: _Json) -> _Value:
+        names = ("scale_a", "scale_b", "scale_out", "curl")
+        inputs, weights = self._open(stage, ("a", "b"), names, "l_max")
+        a = self._uniform(inputs.at("a"))
+        b = self._uniform(inputs.at("b"), a.parities)
+        self._expect(inputs.at("b"), "the number of channels", b.channels, a.channels)
+        l_max = stage.at("l_max").integer(0, min(MAX_L, a.l_max + b.l_max))
+        for name, degree in zip(names, (a.l_max, b.l_max, l_max, l_max), strict=True):
+            if name in weights.value:
+                self._tensor(weights.at(name), degree + 1, a.channels)
+        if "curl" in weights.value and self.is_o3:
+            weights.at("curl").fail(
+                "a curl in a model of parity o3: it couples degrees of odd sum, expected so3"
+            )
+        both = a.parities & b.parities
+        return self._features(l_max, a.channels, "harmonics" not in both)
+
+    def _stage_gaunt_convolution(self, stage: _Json) -> _Value:
+        inputs, _ = self._open(stage, ("source", "harmonics", "radial"), (), "l_max")
+        x = self._uniform(inputs.at("source"), self.natural)
+        harmonics = self._input(inputs.at("harmonics"), "harmonics")
+        radial = self._input(inputs.at("radial"), "radial")
+        wanted = (harmonics.l_max + 1) * x.channels
+        self._expect(inputs.at("radial"), "the number of channels", radial.channels, wanted)
+        l_max = stage.at("l_max").integer(0, min(MAX_L, x.l_max + harmonics.l_max))
+        return self._features(l_max, x.channels)
+
+    def _stage_zbl(self, stage: _Json) -> _Value:
+        _, weights = self._open(
+            *(stage, (), ("radius",), "p", "screening_length", "screening_exponent"),
+            *("coefficients", "exponents"),
+        )
+        radius = self._tensor(weights.at("radius"), self.n_species)
+        if not (radius > 0.0).all():
+            weights.at("radius").fail(
+                f"a radius of {radius.min():g} Angstrom, expected positive ones"
+            )
+        stage.at("p").number(at_least=2.0)
+        stage.at("screening_length").number(above=0.0)
+        stage.at("screening_exponent").number()
+        n_terms = len(stage.at("coefficients").elements())
+        if not n_terms:
+            stage.at("coefficients").fail("no number, expected at least one")
+        stage.at("coefficients").vector(n_terms)
+        stage.at("exponents").vector(n_terms)
+        return _Value("scalar")
 
     def _stage_energy(self, stage: _Json) -> _Value:
         inputs, _ = self._open(stage, ("terms",), ())

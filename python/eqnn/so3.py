@@ -30,10 +30,11 @@ def spherical_harmonics(l_max: int, vectors: FloatArray) -> FloatArray:
     ndarray [..., (l_max+1)^2]
         Component l^2 + l + m; l = 1 is sqrt(3) (x, y, z) / r.
     """
-    unit = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    # Not linalg.norm: derivatives are taken by complex steps, so everything must be analytic.
+    unit = vectors / np.sqrt((vectors * vectors).sum(-1, keepdims=True))
     # e3nn's polar axis is y: the textbook's (x, y, z) are (z, x, y) here.
     y, z, x = unit[..., 0], unit[..., 1], unit[..., 2]
-    out = np.empty((*unit.shape[:-1], (l_max + 1) ** 2))
+    out = np.empty((*unit.shape[:-1], (l_max + 1) ** 2), dtype=unit.dtype)
     cosine, sine = np.ones_like(x), np.zeros_like(x)  # of m phi, times sin(theta)^m
     diagonal = 1.0  # (2m-1)!!
     for m in range(l_max + 1):
@@ -115,6 +116,74 @@ def wigner_3j(l1: int, l2: int, l3: int) -> FloatArray:
     out: FloatArray = np.ascontiguousarray(real / np.linalg.norm(real))
     out.flags.writeable = False
     return out
+
+
+@cache
+def gaunt(l_a: int, l_b: int, l_out: int) -> FloatArray:
+    """Integrals over the sphere of products of three orthonormal harmonics, of all degrees up to l.
+
+    Returns
+    -------
+    ndarray [(l_a+1)^2, (l_b+1)^2, (l_out+1)^2]
+        G[i, j, k]: degrees l1, l2, l3 couple by sqrt((2 l1 + 1)(2 l2 + 1)/(4 pi))
+        |<l1 0 l2 0|l3 0>| times wigner_3j; read-only.
+    """
+    out = np.zeros(((l_a + 1) ** 2, (l_b + 1) ** 2, (l_out + 1) ** 2))
+    for l1 in range(l_a + 1):
+        for l2 in range(l_b + 1):
+            for l3 in range(abs(l1 - l2), min(l1 + l2, l_out) + 1):
+                zero = clebsch_gordan(l1, l2, l3)[l1, l2, l3]
+                size = math.sqrt((2 * l1 + 1) * (2 * l2 + 1) / (4 * math.pi)) * abs(zero)
+                where = tuple(slice(n * n, (n + 1) ** 2) for n in (l1, l2, l3))
+                out[where] = size * wigner_3j(l1, l2, l3)
+    out.flags.writeable = False
+    return out
+
+
+@cache
+def gaunt_curl(l_a: int, l_b: int, l_out: int) -> FloatArray:
+    """Integrals over the sphere of S_k u.(grad S_i x grad S_j), S orthonormal harmonics.
+
+    Returns
+    -------
+    ndarray [(l_a+1)^2, (l_b+1)^2, (l_out+1)^2]
+        C[i, j, k]: couples exactly the degrees of odd sum; read-only.
+    """
+    points, weights = sphere_quadrature(l_a + l_b + l_out)
+    l_max = max(l_a, l_b)
+    step = 1e-30  # complex steps have no rounding: (u x grad) S is exact
+    turned = []
+    for axis in np.eye(3):
+        moved = points + 1j * step * np.cross(axis, points)
+        turned.append(spherical_harmonics(l_max, moved).imag / step)
+    # Of two tangents, u.(a x b) = u.((u x a) x (u x b)).
+    a = np.stack([values[:, : (l_a + 1) ** 2] for values in turned], axis=-1)
+    b = np.stack([values[:, : (l_b + 1) ** 2] for values in turned], axis=-1)
+    cross = np.cross(a[:, :, None], b[:, None])
+    s = spherical_harmonics(l_out, points)
+    out = np.einsum("p,pk,pijx,px->ijk", weights, s, cross, points, optimize=True)
+    out = np.asarray(out / (4 * math.pi) ** 1.5)
+    out.flags.writeable = False
+    return out
+
+
+def sphere_quadrature(degree: int) -> tuple[FloatArray, FloatArray]:
+    """Points [n, 3] and weights [n] that integrate polynomials up to a degree over the unit sphere.
+
+    Gauss-Legendre along the polar axis, equal angles about it; the weights add up to 4 pi.
+    """
+    z, w = np.polynomial.legendre.leggauss(degree // 2 + 1)
+    n_phi = degree + 1
+    phi = 2 * math.pi * np.arange(n_phi) / n_phi
+    rho = np.sqrt(1.0 - z * z)
+    points = np.stack(
+        np.broadcast_arrays(
+            rho[:, None] * np.cos(phi), rho[:, None] * np.sin(phi), z[:, None] + 0 * phi
+        ),
+        axis=-1,
+    )
+    weights = np.repeat(w * 2 * math.pi / n_phi, n_phi)
+    return points.reshape(-1, 3), weights
 
 
 def coupling_tensor(l_max: int) -> FloatArray:

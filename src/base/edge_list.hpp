@@ -36,4 +36,7 @@ struct Outputs {
 /// Angstrom.
 inline constexpr double kShortestEdge = 1e-6;
 
+/// Throws Error at the first edge that is shorter, or whose vector is not finite.
+void require_sound_edges(const EdgeList& edges);
+
 } // namespace eqnn

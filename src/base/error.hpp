@@ -3,9 +3,13 @@
 // in at most two lines.
 #pragma once
 
+#include <array>
+#include <charconv>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <type_traits>
 
 namespace eqnn {
 
@@ -14,11 +18,22 @@ public:
   using std::runtime_error::runtime_error;
 };
 
+/// Writes a part of a message; numbers with as few digits as tell them apart: 1e-06, not
+/// 9.9999999999999995e-07.
+template <class Part> void write_part(std::ostream& message, const Part& part) {
+  if constexpr (std::is_floating_point_v<Part>) {
+    std::array<char, 32> digits{};
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), part).ptr;
+    message << std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data()));
+  } else {
+    message << part;
+  }
+}
+
 /// Throws Error with all arguments written one after another.
 template <class... Parts> [[noreturn]] void fail(const Parts&... parts) {
   std::ostringstream message;
-  message.precision(17);
-  (message << ... << parts);
+  (write_part(message, parts), ...);
   throw Error(message.str());
 }
 

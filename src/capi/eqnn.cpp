@@ -116,12 +116,14 @@ int eqnn_evaluate(eqnn_model* model,
 int eqnn_self_test(eqnn_model* model,
                    double* energy_error,
                    double* force_error,
+                   double* virial_error,
                    int* n_structures) {
   return guarded([&] {
     const eqnn::SelfTestResult result = eqnn::run_self_tests(
         model->spec, [&](const eqnn::EdgeList& edges) { return model->evaluate(edges); });
     *energy_error = result.energy_error;
     *force_error = result.force_error;
+    *virial_error = result.virial_error;
     *n_structures = result.n_structures;
   });
 }

@@ -36,9 +36,13 @@ EQNN_API int eqnn_evaluate(eqnn_model* model,
                            double* forces,
                            double* virial);
 
-/* Runs the self-tests that travel in the file; largest errors in eV and eV/Angstrom. */
-EQNN_API int
-eqnn_self_test(eqnn_model* model, double* energy_error, double* force_error, int* n_structures);
+/* Runs the self-tests that travel in the file. Largest errors: energy in eV per atom, forces in eV/Angstrom (one component),
+ * virial in eV per atom (one component; 0 for direct forces). */
+EQNN_API int eqnn_self_test(eqnn_model* model,
+                            double* energy_error,
+                            double* force_error,
+                            double* virial_error,
+                            int* n_structures);
 
 /* Text for a log; valid until the model is closed. */
 EQNN_API const char* eqnn_describe(eqnn_model* model);

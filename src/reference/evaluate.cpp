@@ -258,6 +258,7 @@ Result evaluate(const ModelSpec& model, const EdgeList& edges) {
          edges.n_nodes - edges.n_centers,
          " ghosts, expected none: give periodic images as edges.");
   }
+  require_sound_edges(edges);
   return Network(model, edges).run();
 }
 

@@ -16,7 +16,8 @@ struct Result {
   std::vector<Value> values; ///< output of every stage of the graph, for tests
 };
 
-/// @pre edges.n_nodes == edges.n_centers: periodic images are edges, not ghosts
+/// Throws Error for ghosts (periodic images are edges, not ghosts), and for edges that
+/// require_sound_edges() refuses.
 Result evaluate(const ModelSpec& model, const EdgeList& edges);
 
 } // namespace eqnn::reference

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from eqnn.builder import ModelBuilder
+from eqnn.builder import ModelBuilder, layer
 from eqnn.errors import EqnnError
 from eqnn.model_file import Array, Model
 from eqnn.so3 import coupling_tensor
@@ -133,4 +133,222 @@ def tiny_model(
     }
     return build.finish(
         energy=said, forces=forces, parity="so3", provenance=PROVENANCE, name="tiny"
+    )
+
+
+def bessel(cutoff: float, n: int = 4) -> dict[str, Any]:
+    """Bessel functions of a radial stage."""
+    frequency = np.pi * np.arange(1, n + 1) / cutoff
+    return {"kind": "bessel", "frequency": frequency, "amplitude": np.full(n, 2.0 / cutoff)}
+
+
+SAID = {
+    "semantics": "extensive",
+    "scale": [1.5, 0.5, -2.0],
+    "shift": 0.5,
+    "reference": [-1.0, -2.0, -3.0],
+    "isolated_atoms": "network",
+}
+
+
+def tiny_cg_model(parity: str = "o3", envelope: str = "polynomial", on: str = "basis") -> Model:
+    """Random model with every stage that knows Clebsch-Gordan paths, without self-test."""
+    rng = np.random.default_rng(6)
+    odd = "o" if parity == "o3" else "e"
+    build = ModelBuilder(family="tiny", species=[1, 6, 8], cutoff=3.0, l_max=2)
+
+    def random(*shape: int) -> Array:
+        out: Array = rng.normal(size=shape) / np.sqrt(shape[-1])
+        return out
+
+    def per_block(irreps: dict[str, int], n_in: dict[str, int], *first: int) -> dict[str, Array]:
+        return {block: random(*first, c, n_in[block]) for block, c in irreps.items()}
+
+    def radial(name: str, n_out: int) -> str:
+        layers = [layer(random(5, 4), activation="silu"), layer(random(n_out, 5))]
+        ends: dict[str, Any] = {"kind": envelope, "on": on}
+        ends |= {"p": 6.0} if envelope == "polynomial" else {"start": 2.0}
+        return build.stage("radial", name, basis=bessel(3.0), envelope=ends, layers=layers)
+
+    build.stage("spherical_harmonics", "harmonics", l_max=2)
+    build.stage("species_embedding", "species", weights={"table": random(3, 3)}, l_max=0)
+    paths: list[list[Any]] = [["0e", 0, "0e"], ["0e", 1, f"1{odd}"], ["0e", 2, "2e"]]
+    inputs = {"source": "species", "harmonics": "harmonics", "radial": radial("radial1", 9)}
+    build.stage("edge_tensor_product", "messages1", inputs, paths=paths)
+    wide = {"0e": 2 + 4, f"1{odd}": 2, "2e": 2}
+    made = {"0e": 3, f"1{odd}": 3, "2e": 3}
+    weights = per_block(wide, made) | {"bias": random(6)}
+    build.stage("irreps_linear", "mixed1", {"features": "messages1"}, weights, irreps=wide)
+    activations = {"0e": "silu", "gates": "sigmoid"}
+    scalars = {"0e": 2}
+    build.stage(
+        "irreps_gate",
+        "gated1",
+        {"features": "mixed1"},
+        scalars=scalars,
+        activations=activations,
+        gates="0e",
+    )
+    scales = {block: 1.0 + 0.1 * rng.normal(size=2) for block in ("0e", f"1{odd}", "2e")}
+    build.stage("rms_norm", "normed", {"features": "gated1"}, scales, eps=1e-6)
+
+    if parity == "o3":
+        paths = [
+            ["1o", 1, "0e"],
+            ["1o", 1, "1e"],
+            ["2e", 1, "1o"],
+            ["1o", 2, "1o"],
+            ["0e", 0, "0e"],
+        ]
+        paths += [["2e", 2, "2e"], ["2e", 2, "1e"]]
+        made = {"0e": 4, "1e": 4, "1o": 4, "2e": 2}
+    else:
+        paths = [
+            ["1e", 1, "0e"],
+            ["1e", 1, "1e"],
+            ["2e", 1, "1e"],
+            ["0e", 0, "0e"],
+            ["2e", 1, "2e"],
+        ]
+        made = {"0e": 4, "1e": 4, "2e": 2}
+    n_weights = 2 * len(paths)
+    inputs = {"source": "normed", "harmonics": "harmonics", "radial": radial("radial2", n_weights)}
+    build.stage("edge_tensor_product", "messages2", inputs, paths=paths)
+    uniform = {"0e": 3, f"1{odd}": 3, "2e": 3}
+    mixed = per_block(uniform, made)
+    build.stage("irreps_linear", "mixed2", {"features": "messages2"}, mixed, irreps=uniform)
+    own = {"0e": 3, "2e": 3}
+    residual = per_block(own, {"0e": 2, "2e": 2}, 3)
+    build.stage("species_linear", "own", {"features": "normed"}, residual, irreps=own)
+    build.stage("add", "sum", {"a": "mixed2", "b": "own"})
+
+    terms: list[dict[str, Any]] = []
+
+    def term(irrep: str, entries: list[tuple[int, ...]], values: list[float]) -> None:
+        indices = np.array(entries, dtype=np.int32)
+        weights = random(3, int(indices[:, 1].max()) + 1, 3)
+        values_ = np.array(values)
+        terms.append({"irrep": irrep, "indices": indices, "values": values_, "weights": weights})
+
+    term("0e", [(0, 0, 0)], [1.0])
+    term("0e", [(0, 0, 0, 0), (0, 1, 1, 1), (0, 1, 2, 2), (0, 1, 3, 3)], [1.0] * 4)
+    term("0e", [(0, 0, 0, m, m) for m in (1, 2, 3)], [0.5] * 3)
+    term(f"1{odd}", [(m, 0, 1 + m) for m in range(3)], [1.0] * 3)
+    term(f"1{odd}", [(m, 0, 0, 1 + m) for m in range(3)], [1.0] * 3)
+    irreps = {"0e": 3, f"1{odd}": 3}
+    build.stage("symmetric_contraction", "product", {"features": "sum"}, irreps=irreps, terms=terms)
+    # A square of vectors, so that energies depend on them.
+    squares = [{"irrep": "0e", "indices": np.array([(0, 0, m, m) for m in (1, 2, 3)], np.int32)}]
+    squares[0] |= {"values": np.ones(3), "weights": random(3, 1, 3)}
+    build.stage(
+        "symmetric_contraction", "lengths", {"features": "product"}, irreps="3x0e", terms=squares
+    )
+    last = [layer(random(4, 3), random(4), "silu"), layer(random(1, 4), random(1))]
+    build.stage("readout", "site1", {"features": "lengths"}, layers=last)
+    build.stage("readout", "site2", {"features": "product"}, layers=[layer(random(1, 3))])
+    build.stage(
+        "zbl",
+        "repulsion",
+        weights={"radius": np.array([0.3, 0.8, 0.7])},
+        p=6.0,
+        screening_length=0.4543 * 0.529,
+        screening_exponent=0.3,
+        coefficients=[0.1818, 0.5099, 0.2802, 0.02817],
+        exponents=[3.2, 0.9423, 0.4028, 0.2016],
+    )
+    build.stage("energy", "energy", {"terms": ["site1", "site2", "repulsion"]})
+    return build.finish(
+        energy=SAID, forces="gradient", parity=parity, provenance=PROVENANCE, name="tiny"
+    )
+
+
+def tiny_gate_model() -> Model:
+    """Random model whose gates are odd scalars, which flip the parity of what they gate."""
+    rng = np.random.default_rng(8)
+    build = ModelBuilder(family="tiny", species=[1, 6, 8], cutoff=3.0, l_max=1)
+
+    def random(*shape: int) -> Array:
+        out: Array = rng.normal(size=shape) / np.sqrt(shape[-1])
+        return out
+
+    def radial(name: str, n_out: int) -> str:
+        envelope = {"kind": "polynomial", "p": 5.0, "on": "output"}
+        layers = [layer(random(n_out, 4), random(n_out))]
+        return build.stage("radial", name, basis=bessel(3.0), envelope=envelope, layers=layers)
+
+    build.stage("spherical_harmonics", "harmonics", l_max=1)
+    build.stage("species_embedding", "species", weights={"table": random(3, 2)}, l_max=0)
+
+    def convolve(k: int, source: str, paths: list[list[Any]], n_weights: int) -> None:
+        inputs = {"source": source, "harmonics": "harmonics"}
+        inputs["radial"] = radial(f"radial{k}", n_weights)
+        build.stage("edge_tensor_product", f"messages{k}", inputs, paths=paths)
+
+    paths: list[list[Any]] = [["0e", 0, "0e"], ["0e", 1, "1o"]]
+    convolve(1, "species", paths, 4)
+    convolve(2, "messages1", [*paths, ["1o", 1, "1e"], ["1o", 0, "1o"]], 8)
+    paths = [["0e", 0, "0e"], ["1e", 1, "0o"], ["1o", 0, "1o"], ["1e", 1, "1o"], ["1o", 1, "1e"]]
+    convolve(3, "messages2", paths, 2 + 2 + 4 + 2 + 4)
+    wide = {"0e": 2, "0o": 1 + 2 + 1, "1e": 2, "1o": 1}
+    made = {"0e": 2, "0o": 2, "1e": 4, "1o": 6}
+    weights = {block: random(c, made[block]) for block, c in wide.items()}
+    build.stage("irreps_linear", "mixed", {"features": "messages3"}, weights, irreps=wide)
+    build.stage(
+        "irreps_gate",
+        "gated",
+        {"features": "mixed"},
+        scalars={"0e": 2, "0o": 1},
+        activations={"0e": "silu", "0o": "tanh", "gates": "tanh"},
+        gates="0o",
+    )
+    weights = {"1e": random(1, 1), "0o": random(1, 1), "1o": random(2, 2), "0e": random(2, 2)}
+    irreps = {"0e": 2, "0o": 1, "1e": 1, "1o": 2}
+    build.stage("irreps_linear", "last", {"features": "gated"}, weights, irreps=irreps)
+    one = [["1o", 1, "0e"], ["1e", 1, "0o"], ["0o", 1, "1e"], ["0e", 0, "0e"]]
+    inputs = {
+        "source": "last",
+        "harmonics": "harmonics",
+        "radial": radial("radial4", 2 + 1 + 1 + 2),
+    }
+    build.stage("edge_tensor_product", "messages4", inputs, paths=one)
+    build.stage("readout", "site", {"features": "messages4"}, layers=[layer(random(1, 4))])
+    build.stage("energy", "energy", {"terms": ["site"]})
+    return build.finish(
+        energy=SAID, forces="gradient", parity="o3", provenance=PROVENANCE, name="tiny"
+    )
+
+
+def tiny_gaunt_model(curl: bool = True) -> Model:
+    """Random model with every stage of products on the sphere, without self-test."""
+    rng = np.random.default_rng(7)
+    build = ModelBuilder(family="tiny", species=[1, 6, 8], cutoff=3.0, l_max=2)
+
+    def random(*shape: int) -> Array:
+        out: Array = rng.normal(size=shape) / np.sqrt(shape[-1])
+        return out
+
+    def radial(name: str, n_out: int) -> str:
+        layers = [layer(3 * random(5, 4), random(5), "silu"), layer(9 * random(n_out, 5))]
+        ends = {"kind": "polynomial", "p": 6.0, "on": "output"}
+        return build.stage("radial", name, basis=bessel(3.0), envelope=ends, layers=layers)
+
+    c = 2
+    build.stage("spherical_harmonics", "harmonics", l_max=2)
+    build.stage("species_embedding", "species", weights={"table": random(3, c)}, l_max=0)
+    inputs = {"source": "species", "harmonics": "harmonics", "radial": radial("radial1", 3 * c)}
+    build.stage("gaunt_convolution", "density", inputs, l_max=2)
+    orders = {f"order_{nu}": random(3, c, 2) for nu in (1, 2, 3)}
+    build.stage("sphere_polynomial", "power", {"features": "density"}, orders, l_max=1)
+    inputs = {"source": "power", "harmonics": "harmonics", "radial": radial("radial2", 3 * c)}
+    build.stage("gaunt_convolution", "messages", inputs, l_max=3)
+    scales = {"scale_a": random(3, c), "scale_b": random(4, c), "scale_out": random(3, c)}
+    if curl:
+        scales["curl"] = random(3, c)
+    build.stage("gaunt_product", "product", {"a": "density", "b": "messages"}, scales, l_max=2)
+    build.stage("gaunt_product", "norms", {"a": "product", "b": "messages"}, {}, l_max=0)
+    build.stage("readout", "site", {"features": "norms"}, layers=[layer(random(1, c))])
+    build.stage("energy", "energy", {"terms": ["site"]})
+    parity = "so3" if curl else "o3"
+    return build.finish(
+        energy=SAID, forces="gradient", parity=parity, provenance=PROVENANCE, name="tiny"
     )

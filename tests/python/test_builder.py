@@ -2,9 +2,9 @@
 from __future__ import annotations
 
 import numpy as np
-from eqnn_models import PROVENANCE, max_error, refusal, tiny_model
+from eqnn_models import PROVENANCE, max_error, refusal, tiny_cg_model, tiny_model
 
-from eqnn.builder import ModelBuilder
+from eqnn.builder import ModelBuilder, contraction_defect, graph_defect
 from eqnn.model_file import validate
 from eqnn.so3 import coupling_tensor, equivariance_defect
 
@@ -99,3 +99,29 @@ def test_later_changes_of_an_array_do_not_reach_the_model() -> None:
     values[0, 0] = 7.0
     model = build.finish(energy=ENERGY, forces="gradient", parity="o3", provenance=PROVENANCE)
     assert model.tensors["x/table"][0, 0] == 0.5
+
+
+def test_irreps_may_be_a_mapping_and_a_layer_is_one_line() -> None:
+    model = tiny_cg_model()
+    entries = {s["output"]: s for s in model.document["graph"]}
+    assert entries["mixed1"]["irreps"] == "6x0e+2x1o+2x2e"
+    assert entries["site2"]["layers"] == [
+        {"weight": "site2/layers/0/weight", "bias": None, "layer_norm": None, "activation": "none"}
+    ]
+
+
+def test_the_defect_counts_contractions() -> None:
+    model = tiny_cg_model()
+    assert model.document["equivariance"]["exact"]
+    tensors = dict(model.tensors)
+    tensors["product/terms/1/values"] = np.array([1.0, 1.0, 1.0, 1.01])  # x^2 + y^2 + 1.01 z^2
+    defect = graph_defect(model.document["graph"], tensors)
+    assert 1e-3 < defect < 1e-2
+
+
+def test_the_defect_knows_that_a_contraction_is_symmetric() -> None:
+    # x y + y x once or twice: the same function, which rotates into x^2 - y^2.
+    once = contraction_defect(0, np.array([[0, 0, 1, 2]]), np.array([2.0]))
+    twice = contraction_defect(0, np.array([[0, 0, 1, 2], [0, 0, 2, 1]]), np.ones(2))
+    assert abs(once - twice) <= 1e-14
+    assert once > 0.1

@@ -15,7 +15,16 @@ from typing import Any, NamedTuple
 import ase.io
 import pytest
 from ase import Atoms
-from eqnn_models import ROOT, TDN, TRAINED, config, tiny_model
+from eqnn_models import (
+    ROOT,
+    TDN,
+    TRAINED,
+    config,
+    tiny_cg_model,
+    tiny_gate_model,
+    tiny_gaunt_model,
+    tiny_model,
+)
 
 import eqnn
 from eqnn import cli
@@ -408,6 +417,24 @@ def test_what_makes_energies_jump() -> None:
     assert cutoff_defects(tiny_model()) == ["attention weights without an envelope"]
     assert cutoff_defects(tiny_model(envelope=None))[0] == "radial functions without an envelope"
     assert len(cutoff_defects(read_model(SHIPPED))) == 3
+
+
+def test_a_bias_after_the_envelope_does_not_end_at_the_cutoff() -> None:
+    assert cutoff_defects(tiny_cg_model()) == []
+    assert cutoff_defects(tiny_gate_model()) == []  # its biases stand before the envelope
+    model = tiny_gate_model()
+    for stage in model.document["graph"]:
+        if stage["op"] == "radial":
+            stage["envelope"]["on"] = "basis"
+    assert cutoff_defects(model) == ["radial functions with a bias after the envelope"]
+
+
+def test_info_of_models_with_paths_and_products_on_the_sphere() -> None:
+    text = " ".join(describe(tiny_cg_model()).split())
+    assert "size l_max 2, 6x0e+2x1o+2x2e, 2 convolution(s) by tensor products, " in text
+    assert "scale H 1.5, C 0.5, O -2 shift 0.5 eV per atom" in text
+    text = " ".join(describe(tiny_gaunt_model()).split())
+    assert "size l_max 2, 2 channels, 2 convolution(s) by Gaunt products, " in text
 
 
 def test_info_of_what_is_no_model(run: Eqnn, tmp_path: Path) -> None:

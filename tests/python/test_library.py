@@ -132,21 +132,23 @@ def test_every_stage_equals_numpy(tmp_path: Path, evaluator: str) -> None:
 @pytest.mark.parametrize("evaluator", [*EVALUATORS, "mixed", "single"])
 def test_self_tests_pass_in_every_precision(evaluator: str) -> None:
     with Potential(TDN / "model_l1_h16_b1.eqnn", evaluator) as potential:
-        energy, force, count = potential.self_test()
+        energy, force, virial, count = potential.self_test()
         assert count == 4
         bound = 1e-9 if evaluator in EVALUATORS else 1e-3
-        assert energy <= bound and force <= bound
+        assert energy <= bound and force <= bound and virial <= bound
 
 
 def test_a_wrong_self_test_is_measured(tmp_path: Path) -> None:
     model = read_model(TDN / "model_l1_h16_b1.eqnn")
     document = {**model.document, "self_test": [dict(t) for t in model.document["self_test"]]}
     document["self_test"][1]["energy"] += 0.8
+    document["self_test"][1]["virial"][0][2] += 1.6
     write_model(tmp_path / "m.eqnn", document, model.tensors)
     n_atoms = len(document["self_test"][1]["numbers"])
     with Potential(tmp_path / "m.eqnn", "reference") as potential:
-        energy, force, _ = potential.self_test()
+        energy, force, virial, _ = potential.self_test()
     assert abs(energy - 0.8 / n_atoms) <= 1e-9
+    assert abs(virial - 1.6 / n_atoms) <= 1e-9
     assert force <= 1e-9
 
 
@@ -187,11 +189,13 @@ def test_direct_forces_have_no_virial(tmp_path: Path) -> None:
     assert "forces are direct, so there is no virial" in text
 
 
-@pytest.mark.parametrize("evaluator", ["double", "mixed", "single"])
+@pytest.mark.parametrize("evaluator", ["reference", "double", "mixed", "single"])
 @pytest.mark.parametrize("bad", [0.0, float("nan")])
 def test_coinciding_atoms_and_nan_are_refused(tmp_path: Path, evaluator: str, bad: float) -> None:
     with Potential(tiny_file(tmp_path), evaluator) as potential:
-        refusal(lambda: potential.evaluate([1, 6], np.array([[0, 0, 0], [bad, 0, 0]])))
+        text = refusal(lambda: potential.evaluate([1, 6], np.array([[0, 0, 0], [bad, 0, 0]])))
+        assert "Angstrom from atom 0, expected at least 1e-06" in text
+        assert "check the structure, the box and the time step" in text
         # And the potential is as good as before.
         found = potential.evaluate([1, 6], [[0, 0, 0], [1, 0, 0]])
     assert max_error(found.forces.sum(0), np.zeros(3)) <= 1e-14

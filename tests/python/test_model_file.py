@@ -11,10 +11,28 @@ from typing import Any
 
 import numpy as np
 import pytest
-from eqnn_models import RANDOM_MODELS, ROOT, TDN, refusal, tiny_model
+from eqnn_models import (
+    RANDOM_MODELS,
+    ROOT,
+    TDN,
+    refusal,
+    tiny_cg_model,
+    tiny_gate_model,
+    tiny_gaunt_model,
+    tiny_model,
+)
 from safetensors.numpy import save
 
-from eqnn.model_file import Array, Model, content_hash, read_model, validate, write_model
+from eqnn.model_file import (
+    Array,
+    Model,
+    content_hash,
+    format_irreps,
+    parse_irreps,
+    read_model,
+    validate,
+    write_model,
+)
 
 Document = dict[str, Any]
 Change = Callable[[Document, dict[str, Array]], Any]
@@ -223,9 +241,9 @@ def test_unknown_metadata(tmp_path: Path) -> None:
     assert '/__metadata__: unknown key "more"' in refusal(lambda: read_model(path))
 
 
-def test_tensors_of_integers(tmp_path: Path) -> None:
+def test_tensors_of_other_types(tmp_path: Path) -> None:
     path = container(tmp_path, {"eqnn": "{}", "eqnn_sha256": "x"}, {"x": np.zeros(1, dtype=int)})
-    assert 'tensor "x" has type int64, expected float64 or float32' in refusal(
+    assert 'tensor "x" has type int64, expected float64, float32 or int32' in refusal(
         lambda: read_model(path)
     )
 
@@ -384,7 +402,7 @@ FAULTS: dict[str, tuple[Change, str]] = {
     ),
     "inf": (set_tensor("norm/shift", np.full(4, np.inf)), "holds inf at flat index 0"),
     "coupling": (set_tensor("matrix/coupling", np.zeros((9, 9, 9))), "expected [4, 4, 4]"),
-    "basis": (change("basis/kind", "bessel", "radial"), "/graph/2/basis/kind: found 'bessel'"),
+    "basis": (change("basis/kind", "cos", "radial"), "/graph/2/basis/kind: found 'cos'"),
     "width": (
         set_tensor("radial/basis/width", np.array([1.0, 1.0, 0.0, 1.0, 1.0, 1.0])),
         "/graph/2/basis/width: a width of 0 Angstrom, expected positive ones",
@@ -415,9 +433,9 @@ FAULTS: dict[str, tuple[Change, str]] = {
     ),
     "channels": (
         lambda d, t: t.update({"species/table": np.ones((3, 5))}),
-        "/graph/5/inputs/b: the number of channels is 4, expected 5",
+        "/graph/5/inputs/b: 4x0e is not among the irreps 5x0e+5x1e of a, to which it would be",
     ),
-    "degrees": (change("l_max", 0, "species"), "/graph/5/inputs/b: l_max is 1, expected 0"),
+    "degrees": (change("l_max", 0, "species"), "/graph/5/inputs/b: 4x1e is not among the"),
     "heads": (change("heads", 3, "attention"), "/heads: 3 heads do not divide 4 channels"),
     "gates": (change("l_max", 1, "gates"), "/inputs/gates: l_max is 1, expected 0"),
     "too many degrees": (change("l_max", 2, "gates"), "found 2, expected an integer from 0 to 1"),
@@ -438,6 +456,405 @@ def test_each_fault_is_named_with_its_place(fault: str) -> None:
     text = refusal(lambda: validate(Model(document, tensors, "file.eqnn")))
     assert text.startswith("file.eqnn: ")
     assert expected in text
+
+
+# ---- stages with Clebsch-Gordan paths and Gaunt products ----
+
+
+def swap_blocks(output: str, found: str, wanted: str) -> Change:
+    """Replace a part of a stage's irreps."""
+
+    def apply(document: Document, tensors: dict[str, Array]) -> None:
+        entry = stage(document, output)
+        entry["irreps"] = entry["irreps"].replace(found, wanted)
+
+    return apply
+
+
+def drop(key: str, output: str) -> Change:
+    """Remove `a/b` of a stage."""
+
+    def apply(document: Document, tensors: dict[str, Array]) -> None:
+        *path, last = key.split("/")
+        where: Any = stage(document, output)
+        for step in path:
+            where = where[step]
+        del where[last]
+
+    return apply
+
+
+def set_index(row: int, column: int, value: int) -> Change:
+    def apply(document: Document, tensors: dict[str, Array]) -> None:
+        indices = tensors["product/terms/1/indices"].copy()
+        indices[row, column] = value
+        tensors["product/terms/1/indices"] = indices
+
+    return apply
+
+
+def make_o3(document: Document, tensors: dict[str, Array]) -> None:
+    document["parity"] = "o3"
+
+
+def make_so3(document: Document, tensors: dict[str, Array]) -> None:
+    document["parity"] = "so3"
+
+
+def rename_block(document: Document, tensors: dict[str, Array]) -> None:
+    """Call vectors of a linear stage pseudovectors."""
+    swap_blocks("mixed1", "2x1o", "2x1e")(document, tensors)
+    weights = stage(document, "mixed1")["weights"]
+    weights["1e"] = weights.pop("1o")
+
+
+CG_FAULTS: dict[str, tuple[Change, str]] = {
+    "scales": (change("energy/scale", [1.0]), "/energy/scale: 1 numbers, expected 3"),
+    "scale": (change("energy/scale", [1.0, NAN, 1.0]), "/energy/scale/1: found nan, expected a"),
+    "basis key": (
+        change("basis/width", "x", "radial1"),
+        '/graph/2/basis: unknown key "width"',
+    ),
+    "frequency": (
+        set_tensor("radial1/basis/amplitude", np.ones(3)),
+        'tensor "radial1/basis/amplitude" has shape [3], expected [4]',
+    ),
+    "on": (
+        change("envelope/on", "input", "radial1"),
+        '/envelope/on: found \'input\', expected one of "basis", "output"',
+    ),
+    "polynomial without p": (
+        drop("envelope/p", "radial1"),
+        '/graph/2/envelope: key "p" is missing',
+    ),
+    "xplor with p": (
+        change("envelope", {"kind": "xplor", "p": 6.0}, "radial1"),
+        '/envelope: unknown key "p"',
+    ),
+    "xplor start": (
+        change("envelope", {"kind": "xplor", "start": 3.0}, "radial1"),
+        "/envelope/start: found 3.0, expected a number below the cutoff 3",
+    ),
+    "xplor at zero": (
+        change("envelope", {"kind": "xplor", "start": 0.0}, "radial1"),
+        "/envelope/start: found 0.0, expected a number above 0",
+    ),
+    "irreps form": (
+        swap_blocks("mixed1", "2x1o", "two"),
+        'as in 128x0e+64x1o ("two" is not of the form 128x1o)',
+    ),
+    "irreps order": (
+        swap_blocks("mixed1", "2x1o", "2x3o"),
+        '("2e" stands after "3o")',
+    ),
+    "irreps twice": (swap_blocks("mixed1", "2x1o", "2x0e"), '("0e" stands after "0e")'),
+    "no channels": (swap_blocks("mixed1", "2x1o", "0x1o"), '"0x1o" is not of the form'),
+    "irreps absent": (
+        swap_blocks("mixed1", "2x1o+2x2e", "2x1e"),
+        '/graph/4/weights: unknown key "1o"',
+    ),
+    "no such block": (
+        rename_block,
+        "/graph/4/irreps: block 1e is not among the irreps 3x0e+3x1o+3x2e of the input",
+    ),
+    "weight missing": (drop("weights/1o", "mixed1"), '/graph/4/weights: key "1o" is missing'),
+    "weight shape": (
+        set_tensor("mixed1/1o", np.zeros((2, 2))),
+        'tensor "mixed1/1o" has shape [2, 2], expected [2, 3]',
+    ),
+    "bias shape": (set_tensor("mixed1/bias", np.zeros(2)), "has shape [2], expected [6]"),
+    "no bias without 0e": (
+        lambda d, t: (
+            change("irreps", "2x1o+2x2e", "mixed1")(d, t),
+            drop("weights/0e", "mixed1")(d, t),
+        ),
+        "/graph/4/weights/bias: a bias without a block 0e, which irreps 2x1o+2x2e lack",
+    ),
+    "odd in so3": (make_so3, "block 1o in a model of parity so3, where every parity is e"),
+    "species weights": (
+        set_tensor("own/0e", np.zeros((2, 3, 2))),
+        'tensor "own/0e" has shape [2, 3, 2], expected [3, 3, 2]',
+    ),
+    "species bias": (change("weights/bias", "x", "own"), '/weights: unknown key "bias"'),
+    "no path": (change("paths", [], "messages1"), "/paths: no path, expected at least one"),
+    "path form": (
+        change("paths/0", ["0e", 0], "messages1"),
+        "/graph/3/paths/0: found ['0e', 0], expected a path as in",
+    ),
+    "path block": (
+        change("paths/0/0", "zero", "messages1"),
+        "/paths/0/0: found 'zero', expected a block as in 1o",
+    ),
+    "path source": (
+        change("paths/0/0", "1e", "messages1"),
+        "/paths/0/0: block 1e is not among the irreps 3x0e of source",
+    ),
+    "path degree": (
+        change("paths/0/1", 3, "messages1"),
+        "/paths/0/1: found 3, expected an integer from 0 to 2",
+    ),
+    "triangle": (
+        change("paths/0/2", "1o", "messages1"),
+        "/paths/0: ['0e', 0, '1o'] violates the triangle inequality of degrees",
+    ),
+    "parities": (
+        change("paths/1/2", "1e", "messages1"),
+        "/paths/1: parities of ['0e', 1, '1e'] do not multiply",
+    ),
+    "path weights": (
+        lambda d, t: stage(d, "messages1")["paths"].pop(),
+        "/graph/3/inputs/radial: the number of channels is 9, expected 6",
+    ),
+    "scalars": (
+        change("scalars/0e", 3, "gated1"),
+        "/scalars/0e: 3 scalars and 4 gates of block 0e, which has 6 channels",
+    ),
+    "scalars missing": (drop("scalars/0e", "gated1"), '/scalars: key "0e" is missing'),
+    "scalars absent": (
+        change("scalars/0o", 1, "gated1"),
+        '/graph/5/scalars: unknown key "0o"',
+    ),
+    "activations absent": (
+        change("activations/0o", "tanh", "gated1"),
+        '/graph/5/activations: unknown key "0o"',
+    ),
+    "gate activation": (
+        change("activations/gates", "relu", "gated1"),
+        '/activations/gates: found \'relu\', expected one of "silu", "tanh"',
+    ),
+    "gates named": (change("gates", "1o", "gated1"), "/gates: found '1o', expected one of"),
+    "gates absent": (
+        lambda d, t: (
+            change("gates", "0o", "gated1")(d, t),
+            change("scalars/0e", 6, "gated1")(d, t),
+        ),
+        "/graph/5/gates: block 0o is not among the irreps 6x0e+2x1o+2x2e of the input",
+    ),
+    "norm weights": (drop("weights/2e", "normed"), '/graph/6/weights: key "2e" is missing'),
+    "norm shape": (set_tensor("normed/2e", np.ones(3)), "has shape [3], expected [2]"),
+    "norm eps": (change("eps", 0.0, "normed"), "/graph/6/eps: found 0.0, expected a number"),
+    "added": (
+        change("inputs/a", "normed", "sum"),
+        "/inputs/b: 3x0e is not among the irreps 2x0e+2x1o+2x2e of a, to which it would be added",
+    ),
+    "not uniform": (
+        change("inputs/features", "messages2", "product"),
+        '"messages2" has irreps 4x0e+4x1e+4x1o+2x2e, expected uniform ones: equally many',
+    ),
+    "contraction channels": (
+        swap_blocks("product", "3x1o", "2x1o"),
+        "/irreps: 2 channels of block 1o, expected the input's 3",
+    ),
+    "no terms": (change("terms", [], "product"), "/terms: no term, expected at least one"),
+    "term key": (change("terms/0/order", 2, "product"), '/terms/0: unknown key "order"'),
+    "term block": (
+        change("terms/0/irrep", "2e", "product"),
+        "/terms/0/irrep: block 2e is not among the irreps 3x0e+3x1o",
+    ),
+    "columns": (
+        set_tensor("product/terms/1/indices", np.zeros((4, 6), dtype=np.int32)),
+        'tensor "product/terms/1/indices" has 6 columns, expected 3 to 5: m3, k and one to three',
+    ),
+    "values": (
+        set_tensor("product/terms/1/values", np.zeros(3)),
+        'tensor "product/terms/1/values" has shape [3], expected [4]',
+    ),
+    "indices": (
+        set_tensor("product/terms/1/indices", np.zeros((4, 4))),
+        'tensor "product/terms/1/indices" has type float64, expected int32',
+    ),
+    "integers": (
+        set_tensor("product/terms/1/values", np.zeros(4, dtype=np.int32)),
+        'tensor "product/terms/1/values" has type int32, expected float64 or float32',
+    ),
+    "negative": (set_index(2, 2, -1), "holds -1 in row 2, column 2, expected 0 to 8"),
+    "component": (set_index(3, 3, 9), "holds 9 in row 3, column 3, expected 0 to 8"),
+    "order m": (set_index(0, 0, 1), "holds 1 in row 0, column 0, expected 0 to 0"),
+    "weight k": (set_index(0, 1, 2), "holds 2 in row 0, column 1, expected 0 to 1"),
+    "radius": (
+        set_tensor("repulsion/radius", np.array([1.0, 0.0, 1.0])),
+        "/weights/radius: a radius of 0 Angstrom, expected positive ones",
+    ),
+    "screening": (
+        change("screening_length", 0.0, "repulsion"),
+        "/screening_length: found 0.0, expected a number above 0",
+    ),
+    "coefficients": (
+        change("coefficients", [], "repulsion"),
+        "/coefficients: no number, expected at least one",
+    ),
+    "exponents": (
+        change("exponents", [1.0], "repulsion"),
+        "/exponents: 1 numbers, expected 4",
+    ),
+    "no scalars": (
+        change("inputs/features", "vectors", "site2"),
+        '"vectors" has irreps 3x1o, expected a block 0e',
+    ),
+}
+
+
+def with_vectors(document: Document, tensors: dict[str, Array]) -> None:
+    """Add a stage that makes vectors alone."""
+    entry = {"op": "irreps_linear", "output": "vectors", "inputs": {"features": "product"}}
+    entry |= {"weights": {"1o": "vectors/1o"}, "irreps": "3x1o"}
+    tensors["vectors/1o"] = np.eye(3)
+    graph = document["graph"]
+    graph.insert(next(k for k, s in enumerate(graph) if s["output"] == "site2"), entry)
+
+
+def fault_of(model: Model, *changes: Change) -> str:
+    document, tensors = copy.deepcopy(model.document), dict(model.tensors)
+    for apply in changes:
+        apply(document, tensors)
+    return refusal(lambda: validate(Model(document, tensors, "file.eqnn")))
+
+
+@pytest.mark.parametrize("fault", CG_FAULTS)
+def test_faults_of_stages_with_clebsch_gordan_paths(fault: str) -> None:
+    apply, expected = CG_FAULTS[fault]
+    changes = [with_vectors, apply] if fault == "no scalars" else [apply]
+    text = fault_of(tiny_cg_model(), *changes)
+    assert text.startswith("file.eqnn: ")
+    assert expected in text
+
+
+GATE_FAULTS: dict[str, tuple[Change, str]] = {
+    "even scalars": (
+        change("activations/0o", "silu", "gated"),
+        "/activations/0o: 'silu' of odd scalars, expected an odd function: tanh or none",
+    ),
+    "even gates": (
+        change("activations/gates", "sigmoid", "gated"),
+        "/activations/gates: 'sigmoid' of odd gates, expected an odd function: tanh or none",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", GATE_FAULTS)
+def test_faults_of_odd_gates(fault: str) -> None:
+    apply, expected = GATE_FAULTS[fault]
+    assert expected in fault_of(tiny_gate_model(), apply)
+
+
+def test_odd_gates_of_a_model_without_parity() -> None:
+    text = fault_of(tiny_cg_model("so3"), change("gates", "0o", "gated1"))
+    assert "/gates: block 0o in a model of parity so3, where every parity is e" in text
+
+
+GAUNT_FAULTS: dict[str, tuple[Change, str]] = {
+    "orders": (
+        change("weights", {}, "power"),
+        "/graph/4/weights: found {}, expected order_1 and further orders",
+    ),
+    "order": (
+        lambda d, t: stage(d, "power")["weights"].pop("order_2"),
+        '/graph/4/weights: unknown key "order_3"',
+    ),
+    "order shape": (
+        set_tensor("power/order_2", np.zeros((3, 2, 3))),
+        'tensor "power/order_2" has shape [3, 2, 3], expected [3, 2, 2]',
+    ),
+    "power": (
+        change("l_max", 7, "power"),
+        "/graph/4/l_max: found 7, expected an integer from 0 to",
+    ),
+    "filter": (
+        change("inputs/radial", "radial1", "messages"),
+        '/graph: output "radial2" is used by no stage',
+    ),
+    "filter channels": (
+        lambda d, t: t.update({"radial2/layers/1/weight": np.zeros((4, 5))}),
+        "/inputs/radial: the number of channels is 4, expected 6",
+    ),
+    "degree": (change("l_max", 6, "product"), "/l_max: found 6, expected an integer from 0 to 5"),
+    "convolved": (change("l_max", 4, "messages"), "/l_max: found 4, expected an integer from 0 t"),
+    "factor": (
+        set_tensor("product/scale_b", np.zeros((3, 2))),
+        'tensor "product/scale_b" has shape [3, 2], expected [4, 2]',
+    ),
+    "curl": (
+        make_o3,
+        "/weights/curl: a curl in a model of parity o3: it couples degrees of odd sum",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", GAUNT_FAULTS)
+def test_faults_of_products_on_the_sphere(fault: str) -> None:
+    apply, expected = GAUNT_FAULTS[fault]
+    assert expected in fault_of(tiny_gaunt_model(), apply)
+
+
+def test_functions_of_different_parities_are_not_multiplied() -> None:
+    def apply(document: Document, tensors: dict[str, Array]) -> None:
+        weights = {f"{n}e": f"{n}" for n in range(3)}
+        graph = document["graph"]
+        linear: dict[str, Any] = {
+            "op": "irreps_linear",
+            "output": "even",
+            "inputs": {"features": "messages2"},
+        }
+        linear |= {"weights": weights, "irreps": "3x0e+3x1e+3x2e"}
+        tensors.update({"0": np.zeros((3, 4)), "1": np.zeros((3, 4)), "2": np.zeros((3, 2))})
+        product: dict[str, Any] = {"op": "gaunt_product", "output": "p", "weights": {}, "l_max": 0}
+        product["inputs"] = {"a": "sum", "b": "even"}
+        where = next(k for k, s in enumerate(graph) if s["output"] == "product")
+        graph[where:where] = [linear, product]
+
+    text = fault_of(tiny_cg_model(), apply)
+    assert '/inputs/b: "even" has irreps 3x0e+3x1e+3x2e, expected parities of harmonics' in text
+
+
+def test_channels_of_both_factors_are_equal() -> None:
+    def apply(document: Document, tensors: dict[str, Array]) -> None:
+        graph = document["graph"]
+        linear: dict[str, Any] = {
+            "op": "linear",
+            "output": "wide",
+            "inputs": {"features": "messages"},
+        }
+        linear |= {"weights": {"weight": "wide"}, "l_max": 1}
+        tensors["wide"] = np.zeros((5, 2))
+        where = next(k for k, s in enumerate(graph) if s["output"] == "product")
+        graph.insert(where, linear)
+        stage(document, "product")["inputs"]["b"] = "wide"
+
+    text = fault_of(tiny_gaunt_model(), apply)
+    assert "/inputs/b: the number of channels is 5, expected 2" in text
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        tiny_cg_model,
+        lambda: tiny_cg_model("so3"),
+        lambda: tiny_cg_model(envelope="xplor", on="output"),
+        tiny_gate_model,
+        tiny_gaunt_model,
+        lambda: tiny_gaunt_model(curl=False),
+    ],
+)
+def test_models_of_the_new_stages_are_written_and_read_back(
+    tmp_path: Path, make: Callable[[], Model]
+) -> None:
+    model = make()
+    write_model(tmp_path / "m.eqnn", model.document, model.tensors)
+    read = read_model(tmp_path / "m.eqnn")
+    assert read.document == model.document
+    assert read.sha256 == model.sha256
+    for name, tensor in model.tensors.items():
+        np.testing.assert_array_equal(read.tensors[name], tensor)
+        assert read.tensors[name].dtype == tensor.dtype
+
+
+def test_irreps_are_read_as_they_are_written() -> None:
+    irreps = {"0e": 128, "0o": 2, "1o": 64, "10e": 1}
+    assert parse_irreps(format_irreps(irreps)) == irreps
+    assert format_irreps({"1o": 2, "0e": 1, "0o": 3}) == "1x0e+3x0o+2x1o"
+    for text in ("", "0e", "1x0", "1x11e", "01x0e", "1x0e+", "1x0e 1x1o", "1x1o+1x1e"):
+        with pytest.raises(ValueError):
+            parse_irreps(text)
 
 
 def energy_first(document: Document, tensors: dict[str, Array]) -> None:

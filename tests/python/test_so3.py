@@ -16,7 +16,10 @@ from eqnn.so3 import (
     clebsch_gordan,
     coupling_tensor,
     equivariance_defect,
+    gaunt,
+    gaunt_curl,
     random_rotations,
+    sphere_quadrature,
     spherical_harmonics,
     wigner_3j,
     wigner_d,
@@ -230,3 +233,65 @@ def test_random_rotations_are_rotations_and_seeded() -> None:
     assert max_error(np.linalg.det(found), np.ones(50)) <= 1e-14
     assert max_error(found, random_rotations(50, seed=1)) == 0.0
     assert np.abs(found.mean(0)).max() < 0.3  # no direction is preferred
+
+
+# ---- products of functions on the sphere ----
+
+
+def orthonormal(l_max: int, points: FloatArray) -> FloatArray:
+    return spherical_harmonics(l_max, points) / math.sqrt(4 * math.pi)
+
+
+@pytest.mark.parametrize("degree", [0, 1, 5, 8])
+def test_quadrature_integrates_polynomials_of_its_degree_exactly(degree: int) -> None:
+    points, weights = sphere_quadrature(degree)
+    assert max_error(np.linalg.norm(points, axis=1), np.ones(len(points))) <= 1e-15
+    expected = np.zeros((degree + 1) ** 2)
+    expected[0] = math.sqrt(4 * math.pi)
+    assert max_error(weights @ orthonormal(degree, points), expected) <= 1e-13
+
+
+def test_quadrature_of_a_lower_degree_is_not_exact() -> None:
+    points, weights = sphere_quadrature(3)
+    assert np.abs(weights @ orthonormal(8, points))[1:].max() > 0.1
+
+
+@pytest.mark.parametrize("degrees", [(1, 1, 2), (2, 3, 4), (4, 2, 3)])
+def test_gaunt_coefficients_are_integrals_of_three_harmonics(degrees: tuple[int, int, int]) -> None:
+    points, weights = sphere_quadrature(sum(degrees))
+    a, b, c = (orthonormal(degree, points) for degree in degrees)
+    expected = np.einsum("p,pi,pj,pk->ijk", weights, a, b, c, optimize=True)
+    assert max_error(gaunt(*degrees), expected) <= 1e-14
+
+
+def test_the_product_of_two_vectors_as_functions() -> None:
+    # sqrt(3/4 pi)^2 (a.u)(b.u): its mean is a.b/3, its degree 1 vanishes.
+    a, b = np.array([1.0, 2.0, 3.0]), np.array([-1.0, 0.25, 2.0])
+    table = gaunt(1, 1, 2)[1:, 1:]
+    found = np.einsum("ijk,i,j->k", table, a, b)
+    assert abs(found[0] - a @ b / math.sqrt(4 * math.pi)) <= 1e-14
+    assert max_error(found[1:4], np.zeros(3)) == 0.0
+
+
+def test_curl_of_two_vectors_is_their_cross_product() -> None:
+    # grad(a.u) x grad(b.u) . u = (a x b).u, and S_1m = sqrt(3/4 pi) u_m.
+    a, b = np.array([1.0, 2.0, 3.0]), np.array([-1.0, 0.25, 2.0])
+    found = np.einsum("ijk,i,j->k", gaunt_curl(1, 1, 2)[1:, 1:], a, b)
+    assert max_error(found[1:4], math.sqrt(3 / (4 * math.pi)) * np.cross(a, b)) <= 1e-14
+    assert max_error(np.delete(found, slice(1, 4)), np.zeros(6)) <= 1e-14
+
+
+@pytest.mark.parametrize("l3", range(5))
+def test_curl_couples_what_the_product_lacks_and_nothing_else(l3: int) -> None:
+    product, curl = gaunt(3, 3, 4), gaunt_curl(3, 3, 4)
+    for l1, l2 in itertools.product(range(4), repeat=2):
+        where = (block(l1), block(l2), block(l3))
+        fits = abs(l1 - l2) <= l3 <= l1 + l2
+        even = (l1 + l2 + l3) % 2 == 0
+        assert (np.abs(product[where]).max() > 1e-3) == (fits and even)
+        assert (np.abs(curl[where]).max() > 1e-3) == (fits and not even and min(l1, l2) > 0)
+        if fits:
+            w3j = wigner_3j(l1, l2, l3)
+            for table in (product, curl):
+                part = table[where]
+                assert max_error(part, (part * w3j).sum() * w3j) <= 1e-13

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 
-from eqnn.builder import ModelBuilder
+from eqnn.builder import ModelBuilder, layer
 from eqnn.errors import EqnnError
 from eqnn.export.checkpoint import read_checkpoint
 from eqnn.export.upstream import Log, Upstream, provenance_of, read_json_object
@@ -425,10 +425,10 @@ class _Exporter:
             )
             self.build.stage("direct_forces", "direct_forces", {"features": y})
         root = math.sqrt(config.avg_num_nodes)
-        hidden = _layer(
+        hidden = layer(
             self.state["head.0.linear.weight"], self.state["head.0.bias"][0], activation="silu"
         )
-        last = _layer(
+        last = layer(
             _double(self.state["head.2.linear.weight"]) / root,
             _double(self.state["head.2.bias"][0]) / root,
         )
@@ -523,20 +523,20 @@ class _Exporter:
         n_hidden = len(self.config.hidden)
         for k in range(n_hidden):
             linear, norm = f"{name}.net.{3 * k}", f"{name}.net.{3 * k + 1}"
-            layer = _layer(
+            hidden = layer(
                 self.state[f"{linear}.weight"], self.state[f"{linear}.bias"], activation="silu"
             )
-            layer["layer_norm"] = {
+            hidden["layer_norm"] = {
                 "scale": self.state[f"{norm}.weight"],
                 "shift": self.state[f"{norm}.bias"],
                 "eps": NORM_EPS,
             }
-            layers.append(layer)
+            layers.append(hidden)
         weight = self.state[f"{name}.net.{3 * n_hidden}.weight"]
         bias = self.state[f"{name}.offset"]
         if factor is not None:
             weight, bias = _double(weight) * factor[:, None], _double(bias) * factor
-        layers.append(_layer(weight, bias))
+        layers.append(layer(weight, bias))
         return self.build.stage(
             "radial", name, basis=self.basis, envelope={"kind": "none"}, layers=layers
         )
@@ -683,10 +683,6 @@ def _checked(
                 "Use an earlier checkpoint."
             )
     return found
-
-
-def _layer(weight: Array, bias: Array, activation: str = "none") -> dict[str, Any]:
-    return {"weight": weight, "bias": bias, "layer_norm": None, "activation": activation}
 
 
 def _contract(a: FloatArray, b: FloatArray, c: FloatArray) -> FloatArray:
