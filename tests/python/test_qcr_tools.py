@@ -8,6 +8,7 @@ What needs PySCF, geomeTRIC, RDKit and tblite is skipped where they are missing,
 from __future__ import annotations
 
 import copy
+import functools
 import gzip
 import json
 import pickle
@@ -35,6 +36,13 @@ from eqnn.errors import EqnnError
 DATA = ROOT / "data" / "qcr-small"
 HARTREE = 27.211386245988  # eV, CODATA 2018
 BOHR = 0.529177210903  # Angstrom
+
+
+@functools.cache
+def shipped_set() -> Collection:
+    """Read the shipped set once; nobody changes what it returns."""
+    return read_collection(DATA)
+
 
 # ---------------------------------------------------------------- list and order
 
@@ -221,7 +229,7 @@ def test_the_shipped_set_passes() -> None:
 @pytest.fixture(scope="module")
 def shipped() -> Collection:
     """Three relaxed runs of the shipped set."""
-    collection = read_collection(DATA)
+    collection = shipped_set()
     small = Collection()
     for name, frames in collection.by_run().items():
         if len(small.runs) < 3 and any(frame.info["relaxed"] for frame in frames):
@@ -305,6 +313,18 @@ def test_check_sees_files_and_readme(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "LICENSE of SHA256SUMS is missing" in out
     (tmp_path / "set" / "SHA256SUMS").unlink()
     assert sum_errors(tmp_path / "set")[0].endswith("SHA256SUMS is missing")
+
+
+def test_energies_that_pyscf_does_not_find_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyscf", reason="PySCF is not installed: `make test-dataset` brings it")
+    assert checks.dft_errors(DATA, 1, 1) == []
+    wrong = copy.deepcopy(shipped_set())
+    for frames in wrong.frames.values():
+        for frame in frames:
+            frame.energy += 2e-8 * HARTREE
+    monkeypatch.setattr(checks, "read_collection", lambda data: wrong)
+    (error,) = checks.dft_errors(DATA, 1, 1)
+    assert "PySCF's energy is -2.0e-08 Hartree off" in error
 
 
 def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -468,7 +488,7 @@ def test_gradients_are_slopes_of_energies_whatever_the_guess() -> None:
 
 def record(n: int = 2, charges: bool = True, element: Callable[[str], str] = str) -> dict[str, Any]:
     """Make a record in PubChemQCR's form from frames of our set."""
-    frames = read_collection(DATA).frames["train"][:n]
+    frames = shipped_set().frames["train"][:n]
 
     def entries(frame: Any, values: Any, axes: tuple[str, ...]) -> list[dict[str, Any]]:
         numbers = {"H": 1.0, "C": 6.0, "N": 7.0, "O": 8.0}
@@ -514,7 +534,7 @@ def test_converting_gives_back_our_own_frames(
 ) -> None:
     code, images = converted(tmp_path, {b"000000887": record(3, charges, element)})
     assert code == 0
-    frames = read_collection(DATA).frames["train"][:3]
+    frames = shipped_set().frames["train"][:3]
     stages = [(image.info["stage"], image.info["step"]) for image in images]
     assert stages == [("DFT_1st", 0), ("DFT_2nd", 0), ("DFT_2nd", 1)]
     for image, frame in zip(images, frames, strict=True):
@@ -535,7 +555,7 @@ def test_atomization_subtracts_the_published_references(tmp_path: Path) -> None:
     code, images = converted(tmp_path, {b"000000887": record(2)}, "--atomization")
     assert code == 0
     references = {"H": -0.5002727762, "C": -37.8462799513, "N": -54.5844893657, "O": -75.0606214015}
-    for image, frame in zip(images, read_collection(DATA).frames["train"], strict=False):
+    for image, frame in zip(images, shipped_set().frames["train"], strict=False):
         expected = frame.energy - HARTREE * sum(references[e] for e in frame.elements)
         assert abs(image.get_potential_energy() - expected) <= 2e-9
         assert expected < 0  # bound

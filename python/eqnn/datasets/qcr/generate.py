@@ -214,7 +214,7 @@ def _generate(data: Path, folder: Path, limit: int | None, say: Callable[[str], 
     held = set(runs_held) | set(failures)
     todo = [run for run in runs() if run.name not in held]
     say(f"{len(held)} of {len(runs())} runs are in {data}, {len(todo)} to go")
-    done: dict[str, float] = {}
+    done = {name: float(entry["seconds"]) for name, entry in runs_held.items()}
     failed = 0
     for number, run in enumerate(todo[:limit]):
         start = time.monotonic()
