@@ -117,7 +117,10 @@ def run_file(name: str, **changes: Any) -> RunFile:
         )
         for stage, step in [("relax", 0), ("relax", 1), ("relax", 2), ("perturbed", 0)]
     ]
-    file = RunFile(name, elements, [(0, 1)], 1000.0, frames, True, 1e-10, {"pyscf": "0"}, True)
+    start = frames[0].positions
+    file = RunFile(
+        name, elements, [(0, 1)], 1000.0, start, frames, True, 1e-10, {"pyscf": "0"}, True
+    )
     for key, value in changes.items():
         setattr(file, key, value)
     return file
@@ -389,7 +392,7 @@ def test_a_killed_run_goes_on_where_it_was(generate: Any, tmp_path: Path) -> Non
     assert whole.complete and whole.relaxed
     n = generate.springs.computed
     assert n == len(whole.frames) > 10
-    for kill_at in (0, 1, 4, n - 7, n - 2, n - 1):
+    for kill_at in (0, 1, 4, n - 6, n - 5, n - 1):
         folder = tmp_path / str(kill_at)
         generate.springs.computed, generate.springs.dies_at = 0, kill_at
         with pytest.raises(KeyboardInterrupt):
@@ -412,6 +415,26 @@ def test_a_broken_bond_ends_a_run(
     file = generate.compute(runs()[0], tmp_path)
     assert file.failure == "broken bond X in relax step 0" and not file.complete
     assert read_run(tmp_path / f"{file.name}.json").failure == file.failure
+
+
+def test_an_optimizer_that_gives_up_ends_a_run(
+    generate: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("SVD failed too many times")
+
+    monkeypatch.setattr(generate.Optimizer, "optimizeGeometry", fail)
+    file = generate.compute(runs()[0], tmp_path)
+    assert file.failure == "geomeTRIC gives up (RuntimeError: SVD failed too many times)"
+
+
+def test_a_relaxation_that_takes_too_long_is_kept_as_such(
+    generate: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generate, "MAX_STEPS", 3)
+    file = generate.compute(runs()[0], tmp_path)
+    assert file.complete and not file.relaxed
+    assert sum(frame.stage == "relax" for frame in file.frames) == 4
 
 
 def test_two_solutions_end_a_run(
