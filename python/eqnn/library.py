@@ -164,7 +164,7 @@ class Potential:
         count = ctypes.c_int()
         self._check(
             self._library.eqnn_self_test(
-                self._opened, *map(ctypes.byref, (energy, force, virial, count))
+                self._opened, *(ctypes.byref(x) for x in (energy, force, virial, count))
             )
         )
         return energy.value, force.value, virial.value, count.value

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Compute what the set does not have yet: one process, one thread, to be stopped at any time."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import geometric
+import numpy as np
+from geometric import nifty
+from geometric.engine import Engine
+from geometric.errors import GeomOptNotConvergedError
+from geometric.internal import DelocalizedInternalCoordinates
+from geometric.molecule import Molecule as GeometricMolecule
+from geometric.optimize import Optimizer
+from geometric.params import OptParams
+from numpy.typing import NDArray
+
+from eqnn.datasets.qcr.collection import read_manifest
+from eqnn.datasets.qcr.dft import Dft, NotConverged
+from eqnn.datasets.qcr.molecules import Run, runs
+from eqnn.datasets.qcr.runs import Frame, RunFile, read_run
+from eqnn.datasets.qcr.starts import hot_start, seed_of
+from eqnn.datasets.qcr.status import hours, seconds_left
+from eqnn.datasets.qcr.topology import bond_error
+from eqnn.errors import EqnnError
+
+MAX_STEPS = 100
+TRUST = 0.03
+"""First trust radius, Angstrom. Smaller than geomeTRIC's: it is the way down that is wanted."""
+MAX_TRUST = 0.1
+SIGMAS = (0.01, 0.02, 0.03, 0.04, 0.05)
+"""Angstrom: displacements of each coordinate in the perturbed frames."""
+DIGITS = 10
+"""Decimals of positions in Angstrom: what is computed is what is written."""
+SAME_ENERGY = 1e-7
+"""Hartree: further apart, two guesses led to two solutions."""
+
+
+class RunFailed(EqnnError):
+    """A run that belongs in no set, with the reason."""
+
+
+def _order(frame: Frame) -> tuple[bool, int]:
+    return frame.stage == "perturbed", frame.step
+
+
+class _Engine(Engine):  # type: ignore[misc]
+    """geomeTRIC's view of DFT. Steps that the file already has are not computed again."""
+
+    def __init__(self, molecule: GeometricMolecule, work: _Work):
+        super().__init__(molecule)
+        self.work = work
+        self.step = 0
+
+    def calc_new(self, coords: NDArray[np.float64], dirname: str) -> dict[str, object]:
+        frame = self.work.frame("relax", self.step, coords.reshape(-1, 3) * nifty.bohr2ang)
+        self.step += 1
+        return {"energy": frame.energy, "gradient": np.array(frame.gradient).ravel()}
+
+
+class _Work:
+    """A run on its way: computes frames and writes its file after each."""
+
+    def __init__(self, file: RunFile, folder: Path):
+        self.file = file
+        self.folder = folder
+        self.dft = Dft(file.elements)
+        self.known = {(frame.stage, frame.step): frame for frame in file.frames}
+
+    def frame(self, stage: str, step: int, positions: NDArray[np.float64]) -> Frame:
+        """One frame, from the file or computed."""
+        positions = np.round(positions, DIGITS)
+        known = self.known.get((stage, step))
+        if known is not None and np.abs(np.array(known.positions) - positions).max() < 1e-7:
+            return known
+        problem = bond_error(self.file.elements, positions, self.file.bonds)
+        if problem is not None:
+            raise RunFailed(f"{problem} in {stage} step {step}")
+        start = time.monotonic()
+        try:
+            result = self.dft.energy_and_gradient(positions)
+        except NotConverged as error:
+            raise RunFailed(f"{error} ({stage} step {step})") from error
+        frame = Frame(
+            stage,
+            step,
+            positions.tolist(),
+            result.energy,
+            result.gradient.tolist(),
+            result.gap,
+            round(time.monotonic() - start, 3),
+        )
+        # Without a match the optimizer went another way than before (another version): what came
+        # after does not belong to it any more.
+        self.file.frames = [old for old in self.file.frames if _order(old) < _order(frame)]
+        self.file.frames.append(frame)
+        self.file.write(self.folder)
+        return frame
+
+
+def versions() -> dict[str, str]:
+    """Versions of all that the numbers depend on."""
+    names = ("pyscf", "geometric", "tblite", "rdkit", "ase", "numpy")
+    return {name: version(name) for name in names}
+
+
+def _relax(work: _Work, first: NDArray[np.float64]) -> bool:
+    """Relax with geomeTRIC; return whether its criteria were met."""
+    molecule = GeometricMolecule()
+    molecule.elem = list(work.file.elements)
+    molecule.xyzs = [np.round(first, DIGITS)]
+    molecule.bonds = [tuple(bond) for bond in work.file.bonds]
+    molecule.top_settings["read_bonds"] = True
+    molecule.build_topology(force_bonds=False)
+    coordinates = DelocalizedInternalCoordinates(molecule, build=True, connect=False, addcart=False)
+    parameters = OptParams(maxiter=MAX_STEPS, trust=TRUST, tmax=MAX_TRUST)
+    with tempfile.TemporaryDirectory() as scratch:
+        optimizer = Optimizer(
+            molecule.xyzs[0].ravel() * nifty.ang2bohr,
+            molecule,
+            coordinates,
+            _Engine(molecule, work),
+            scratch,
+            parameters,
+            print_info=False,
+        )
+        try:
+            optimizer.optimizeGeometry()
+        except GeomOptNotConvergedError:
+            return False
+    return True
+
+
+def compute(run: Run, folder: Path) -> RunFile:
+    """Compute a run, or the rest of it, and return it. Its file is written after every frame."""
+    logging.getLogger(geometric.__name__).setLevel(logging.ERROR)
+    path = folder / f"{run.name}.json"
+    if path.exists():
+        file = read_run(path)
+    else:
+        file = RunFile(run.name, [], [], 0.0, versions=versions())
+        try:
+            start = hot_start(run)
+        except EqnnError as error:
+            file.failure = str(error)
+            file.write(folder)
+            return file
+        file.elements, file.bonds, file.temperature = start.elements, start.bonds, start.temperature
+        file.frames = []
+        work = _Work(file, folder)
+        first = start.positions
+    if file.complete or file.failure:
+        return file
+    if path.exists():
+        work = _Work(file, folder)
+        first = np.array(file.frames[0].positions)
+    try:
+        file.relaxed = _relax(work, first)
+        last = [frame for frame in file.frames if frame.stage == "relax"][-1]
+        calm = np.array(last.positions)
+        if file.relaxed:
+            problem = bond_error(file.elements, calm, file.bonds, relaxed=True)
+            if problem is not None:
+                raise RunFailed(f"{problem} when relaxed")
+        if file.fresh_guess_difference is None:
+            fresh = work.dft.energy_from_fresh_guess(calm)
+            file.fresh_guess_difference = fresh - last.energy
+            if not abs(file.fresh_guess_difference) <= SAME_ENERGY:
+                raise RunFailed(
+                    "another guess leads to an energy "
+                    f"{file.fresh_guess_difference:.1e} Hartree apart"
+                )
+        for step, sigma in enumerate(SIGMAS):
+            random = np.random.RandomState(seed_of(f"{run.name} perturbed {step}"))
+            work.frame("perturbed", step, calm + random.normal(0.0, sigma, calm.shape))
+        file.complete = True
+    except RunFailed as error:
+        file.failure = str(error)
+    file.write(folder)
+    return file
+
+
+def generate(data: Path, work: Path, limit: int | None, say: Callable[[str], None]) -> int:
+    """Compute runs in order until all are there, or ``limit`` of them; return how many failed.
+
+    One process at a time: ``work/pid`` is locked and holds the number of the process.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    folder = work / "runs"
+    with (work / "pid").open("a+") as pid:
+        try:
+            fcntl.flock(pid, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            pid.seek(0)
+            raise EqnnError(
+                f"{work}: process {pid.read().strip()} is at work there: wait for it or stop it."
+            ) from None
+        pid.truncate(0)
+        pid.write(f"{os.getpid()}\n")
+        pid.flush()
+        return _generate(data, folder, limit, say)
+
+
+def _generate(data: Path, folder: Path, limit: int | None, say: Callable[[str], None]) -> int:
+    runs_held, failures = read_manifest(data)
+    held = set(runs_held) | set(failures)
+    todo = [run for run in runs() if run.name not in held]
+    say(f"{len(held)} of {len(runs())} runs are in {data}, {len(todo)} to go")
+    done: dict[str, float] = {}
+    failed = 0
+    for number, run in enumerate(todo[:limit]):
+        start = time.monotonic()
+        file = compute(run, folder)
+        if file.failure:
+            failed += 1
+            say(f"{run.name} FAILED: {file.failure}")
+            continue
+        done[run.name] = file.seconds
+        relax = sum(frame.stage == "relax" for frame in file.frames)
+        say(
+            f"{run.name} ({run.molecule.split}): {relax} + {len(file.frames) - relax} frames, "
+            f"{time.monotonic() - start:.0f} s; "
+            f"{hours(seconds_left(todo[number + 1 :], done))} left"
+        )
+    return failed
