@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ase import Atoms
 from safetensors.numpy import load_file
 
 from eqnn.builder import ModelBuilder, layer
 from eqnn.errors import EqnnError
 from eqnn.model_file import Array, Model
+from eqnn.numpy_evaluator import edge_derivative, edges_of, energy
 from eqnn.so3 import coupling_tensor
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -352,3 +354,59 @@ def tiny_gaunt_model(curl: bool = True) -> Model:
     return build.finish(
         energy=SAID, forces="gradient", parity=parity, provenance=PROVENANCE, name="tiny"
     )
+
+
+# ---- goldens of energies, forces and stresses ----
+
+MACE = GOLDEN / "mace"
+MACE_GAUNT = GOLDEN / "mace_gaunt"
+PRETRAINED = GOLDEN / "pretrained"
+
+
+def golden_atoms(golden: dict[str, Array]) -> Atoms:
+    """Structure of a golden file."""
+    cell = golden.get("cell")
+    is_periodic = golden["pbc"] if "pbc" in golden else cell is not None
+    return Atoms(golden["atomic_numbers"], golden["positions"], cell=cell, pbc=is_periodic)
+
+
+def golden_errors(
+    model: Model, golden: dict[str, Array], n_directions: int = 3
+) -> dict[str, float]:
+    """Errors of the evaluator in NumPy against a golden file.
+
+    Returns
+    -------
+    dict of float
+        ``energy`` in eV; ``forces``: largest error along random unit displacements of all atoms,
+        eV/Angstrom; ``stress``: largest of three random strains, eV.
+    """
+    atoms = golden_atoms(golden)
+    edges = edges_of(atoms, model.document["cutoff"])
+    if "n_neigh" in golden:
+        found = np.bincount(edges.center, minlength=len(atoms))
+        np.testing.assert_array_equal(found, golden["n_neigh"])
+    out = {"energy": max_error(energy(model, atoms), golden["energy"][0])}
+    rng = np.random.default_rng(11)
+    forces, stress = [0.0], [0.0]
+    for _ in range(n_directions if len(edges.center) else 0):
+        move = rng.normal(size=(len(atoms), 3))
+        move /= np.linalg.norm(move)
+        slope = edge_derivative(
+            model, atoms.numbers, edges, move[edges.source] - move[edges.center]
+        )
+        forces.append(max_error(slope, -(move * golden["forces"]).sum()))
+        if golden.get("stress", np.zeros(0)).shape == (3, 3):
+            strain = rng.normal(size=(3, 3))
+            slope = edge_derivative(model, atoms.numbers, edges, edges.vector @ strain)
+            expected = (golden["stress"] * strain).sum() * atoms.get_volume()
+            stress.append(max_error(slope, expected))
+    return out | {"forces": float(np.max(forces)), "stress": float(np.max(stress))}
+
+
+def assert_as_golden(model: Model, path: Path, **bounds: float) -> None:
+    """Hold a model against a golden file: energy, forces and stress within bounds."""
+    golden = dict(load_file(path))
+    wanted = {"energy": 1e-9, "forces": 1e-9, "stress": 1e-9} | bounds
+    for what, error in golden_errors(model, golden).items():
+        assert error <= wanted[what], (path.name, what, error)

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,91 @@ from eqnn.model_file import Array
 
 # Where training scripts put the weights among the optimiser's state.
 _NESTED = ("model_state_dict", "state_dict", "model")
+
+
+class State:
+    """A state_dict of which every tensor must be used, so that nothing of a network is lost.
+
+    Parameters
+    ----------
+    tensors : mapping of str to ndarray
+    name : str
+        What messages call the checkpoint.
+    ignored : sequence of str
+        Regular expressions of names that carry nothing: masks, tables that are computed again.
+    """
+
+    def __init__(self, tensors: Mapping[str, Array], name: str, ignored: Sequence[str]) -> None:
+        self.name = name
+        pattern = re.compile("|".join(ignored))
+        self.tensors = {
+            key: tensor
+            for key, tensor in tensors.items()
+            if tensor.size and not pattern.search(key)
+        }
+        self.used: set[str] = set()
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.tensors
+
+    def take(self, key: str, *shape: int | None) -> Array:
+        """Return a tensor of floating-point numbers; None is any extent, no extents any shape."""
+        if key not in self.tensors:
+            raise EqnnError(
+                f'{self.name}: tensor "{key}" is missing. '
+                "Check that this is a checkpoint of the network that the configuration names."
+            )
+        self.used.add(key)
+        tensor = self.tensors[key]
+        if tensor.dtype not in (np.float32, np.float64):
+            raise EqnnError(
+                f'{self.name}: "{key}" has type {tensor.dtype}, expected float32 or float64. '
+                "Save the checkpoint in one of these."
+            )
+        if not np.isfinite(tensor).all():
+            raise EqnnError(
+                f'{self.name}: "{key}" holds NaN or infinity: the training diverged. '
+                "Use an earlier checkpoint."
+            )
+        fits = tensor.ndim == len(shape) and all(
+            n in (None, found) for found, n in zip(tensor.shape, shape, strict=True)
+        )
+        if shape and not fits:
+            wanted = ", ".join("any" if n is None else str(n) for n in shape)
+            raise EqnnError(
+                f'{self.name}: "{key}" has shape {list(tensor.shape)}, expected [{wanted}]. '
+                "Give the configuration that the network was trained with."
+            )
+        return tensor
+
+    def number(self, key: str) -> float:
+        """Return the one number of a tensor."""
+        tensor = self.take(key)
+        if tensor.size != 1:
+            raise EqnnError(
+                f'{self.name}: "{key}" has shape {list(tensor.shape)}, expected one number. '
+                "Give the configuration that the network was trained with."
+            )
+        return float(tensor.reshape(-1)[0])
+
+    def layers(self, prefix: str) -> list[Array]:
+        """Return the weights of e3nn's FullyConnectedNet, layer0, layer1, ..."""
+        out: list[Array] = []
+        while f"{prefix}.layer{len(out)}.weight" in self:
+            out.append(self.take(f"{prefix}.layer{len(out)}.weight"))
+        if not out:
+            self.take(f"{prefix}.layer0.weight")
+        return out
+
+    def finish(self) -> None:
+        """Refuse tensors that nothing used: the network has a part that would be lost."""
+        unused = [key for key in self.tensors if key not in self.used]
+        if unused:
+            some = ", ".join(f'"{key}"' for key in unused[:4]) + (", ..." if unused[4:] else "")
+            raise EqnnError(
+                f"{self.name}: {len(unused)} tensor(s) belong to no part that this exporter knows: "
+                f"{some}.\nThis is a network of another kind or version; it cannot be exported."
+            )
 
 
 def read_checkpoint(path: Path) -> dict[str, Array]:

@@ -9,10 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import UnionType
 from typing import Any
+
+from ase.data import chemical_symbols
 
 import eqnn
 from eqnn.errors import EqnnError
@@ -112,4 +115,55 @@ def provenance_of(
     out["exporter"] = f"eqnn {eqnn.__version__}"
     out["checkpoint"] = checkpoint.name
     out["checkpoint_sha256"] = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    return out
+
+
+def typed(
+    document: Mapping[str, Any],
+    key: str,
+    kind: type | UnionType,
+    expected: str,
+    where: str,
+    default: Any = None,
+) -> Any:
+    """Return a value of a JSON object, of the type that is expected.
+
+    Parameters
+    ----------
+    document : mapping
+    key : str
+    kind : type
+        Types of Python that fit; a bool is no number.
+    expected : str
+        The type in words, for messages.
+    where : str
+        File and path of the object, for messages.
+    default : object, optional
+        What a missing key means; it is an error if left out.
+    """
+    if key not in document:
+        if default is not None:
+            return default
+        raise EqnnError(
+            f'{where}: key "{key}" is missing, expected {expected}. '
+            "Add the value that the network was trained with."
+        )
+    value = document[key]
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise EqnnError(
+            f"{where}/{key}: found {value!r:.60}, expected {expected}. Correct the configuration."
+        )
+    return value
+
+
+def kept_species(known: Sequence[int], chosen: Sequence[int] | None, name: str) -> list[int]:
+    """Atomic numbers, increasing: all that a network knows, or those chosen."""
+    out = sorted(set(known if chosen is None else chosen))
+    for z in out:
+        if z not in known:
+            symbols = ", ".join(chemical_symbols[k] for k in sorted(known))
+            raise EqnnError(
+                f"--species: {chemical_symbols[z]} is not among the elements of {name}: "
+                f"{symbols}.\nName only those."
+            )
     return out

@@ -1,0 +1,765 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Exporter for MACE (mace-torch: ``MACE`` and ``ScaleShiftMACE``).
+
+Read in mace-torch 0.3.16 and ACEsuit/mace at 667eee4e58d23a38ff5a75122109ec2025809649. Pickled
+models (``.model``, ``.pt``) are read without torch; a state_dict as ``.safetensors`` needs the
+configuration beside it. What the blocks compute and how their weights lie: docs/spec/mace.md.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase.data import chemical_symbols, covalent_radii
+
+from eqnn.builder import ModelBuilder, layer
+from eqnn.errors import EqnnError
+from eqnn.export import e3nn
+from eqnn.export.checkpoint import State, read_checkpoint
+from eqnn.export.e3nn import Instruction, Segments, Weights
+from eqnn.export.torch_file import Stub, read_torch_file, state_dict, submodules
+from eqnn.export.upstream import (
+    Log,
+    Upstream,
+    kept_species,
+    provenance_of,
+    read_json_object,
+    typed,
+)
+from eqnn.model_file import Array, Model, block_of
+from eqnn.so3 import FloatArray, wigner_3j
+
+IGNORED = (
+    r"\.output_mask$",
+    r"_w3j_",
+    r"_zeroed$",
+    r"^num_interactions$",
+    r"^atomic_numbers$",
+    r"cutoff_fn\.r_max$",
+    r"bessel_fn\.r_max$",
+    r"^pair_repulsion_fn\.covalent_radii$",
+)
+# Interaction blocks by their name: whether the element's own features go round the convolution.
+BLOCKS = {
+    "RealAgnosticInteractionBlock": False,
+    "RealAgnosticResidualInteractionBlock": True,
+}
+ZBL_EXPONENTS = [3.2, 0.9423, 0.4028, 0.2016]
+ZBL_BOHR = 0.529
+# How far a stored table of couplings may be from the one that is computed again in double.
+COUPLING_ROUNDING = 1e-5
+
+
+@dataclass(frozen=True)
+class MaceLayer:
+    """One interaction and the product after it.
+
+    Attributes
+    ----------
+    block : str
+        Class of the interaction block.
+    inputs, edges, targets, outputs : list of segments
+        Features before, what the convolution takes of them, what it makes, features after.
+    average : float
+        Number of neighbours by which messages are divided.
+    paths : list of Instruction, optional
+        The convolution's, where the checkpoint holds them.
+    """
+
+    block: str
+    inputs: Segments
+    edges: Segments
+    targets: Segments
+    outputs: Segments
+    average: float
+    paths: list[Instruction] | None = None
+
+
+@dataclass(frozen=True)
+class MaceNetwork:
+    """What the state_dict does not say.
+
+    Attributes
+    ----------
+    elements : list of int
+        Atomic numbers in the order of upstream's one-hot vectors.
+    harmonics : list of segments
+    layers : list of MaceLayer
+    heads : list of str
+    apply_cutoff : bool
+        Whether the envelope multiplies the radial basis; otherwise what is made of it.
+    stated : mapping
+        Arguments of a configuration that the state_dict holds too, to be held against it.
+    """
+
+    elements: list[int]
+    harmonics: Segments
+    layers: list[MaceLayer]
+    heads: list[str] = field(default_factory=lambda: ["Default"])
+    apply_cutoff: bool = True
+    stated: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def parity(self) -> str:
+        """The file's parity: harmonics that are all even couple whatever their parity."""
+        odd = any(degree % 2 and parity == 1 for _, degree, parity in self.harmonics)
+        return "so3" if odd else "o3"
+
+
+# ---- the network from a configuration ----
+
+_CONFIG_KEYS = (
+    *("r_max", "num_bessel", "num_polynomial_cutoff", "max_ell", "correlation", "hidden"),
+    *("first", "inter", "num_interactions", "MLP", "avg", "scale", "shift", "radial_MLP", "gate"),
+    *("heads", "use_so3", "apply_cutoff"),
+)
+
+
+def network_from_config(document: Mapping[str, Any], name: str) -> MaceNetwork:
+    """Read the JSON that stands beside a state_dict.
+
+    Parameters
+    ----------
+    document : mapping
+        ``{"config": {...}, "elements": [...]}`` with upstream's arguments; docs/spec/mace.md.
+    name : str
+        The file's name for messages.
+    """
+    config = typed(document, "config", dict, "an object with upstream's arguments", name)
+    for key in config:
+        if key not in _CONFIG_KEYS:
+            raise EqnnError(
+                f"{name}: /config/{key}: unknown key; it may change the network. "
+                "Remove it if it does not, otherwise this exporter cannot express it."
+            )
+    where = f"{name}: /config"
+    l_max = typed(config, "max_ell", int, "a degree", where)
+    n_layers = typed(config, "num_interactions", int, "a number of layers", where)
+    hidden = e3nn.merged(
+        e3nn.segments(typed(config, "hidden", str, "irreps", where), f"{where}/hidden")
+    )
+    average = float(typed(config, "avg", int | float, "a number of neighbours", where))
+    even = typed(config, "use_so3", bool, "true or false", where, False)
+    gate = typed(config, "gate", str, "a word", where, "silu")
+    if gate != "silu":
+        raise EqnnError(f'{where}/gate: found "{gate}", this exporter knows "silu" alone.')
+    harmonics = [(1, degree, 1 if even else (-1) ** degree) for degree in range(l_max + 1)]
+    n_channels = e3nn.channels(hidden).get("0e", 0)
+    targets = [(n_channels, degree, parity) for _, degree, parity in harmonics]
+    layers = []
+    for k in range(n_layers):
+        inputs = [(n_channels, 0, 1)] if k == 0 else hidden
+        layers.append(
+            MaceLayer(
+                block=typed(config, "inter" if k else "first", str, "a block's name", where),
+                inputs=inputs,
+                edges=inputs,
+                targets=targets,
+                outputs=hidden[:1] if k == n_layers - 1 else hidden,
+                average=average,
+            )
+        )
+    return MaceNetwork(
+        elements=[int(z) for z in typed(document, "elements", list, "atomic numbers", name)],
+        harmonics=harmonics,
+        layers=layers,
+        heads=typed(config, "heads", list, "names", where, ["Default"]),
+        apply_cutoff=typed(config, "apply_cutoff", bool, "true or false", where, True),
+        stated=config,
+    )
+
+
+# ---- the network from a pickled model ----
+
+# What a model may have beyond what is expressed, and why it is refused.
+_REFUSED_PARTS = {
+    "joint_embedding": "embeddings of charge, spin or other quantities",
+    "embedding_readout": "embeddings of charge, spin or other quantities",
+    "les": "long-range electrostatics",
+    "field_dependent_charges_map": "external fields",
+}
+
+
+def network_from_module(module: Stub, name: str) -> MaceNetwork:
+    """Read the attributes of a pickled model."""
+    kind = module.class_name.rsplit(".", 1)[-1]
+    if kind not in ("MACE", "ScaleShiftMACE"):
+        raise EqnnError(
+            f"{name}: holds a {module.class_name}, expected MACE or ScaleShiftMACE. "
+            "Other models of mace-torch cannot be exported."
+        )
+    parts = submodules(module)
+    for part, what in _REFUSED_PARTS.items():
+        if part in parts:
+            raise EqnnError(f"{name}: {part}: {what} have no stage. It cannot be exported.")
+    radial = parts["radial_embedding"]
+    if "distance_transform" in submodules(radial):
+        transform = submodules(radial)["distance_transform"].class_name.rsplit(".", 1)[-1]
+        raise EqnnError(
+            f"{name}: radial_embedding.distance_transform: {transform} has no stage. "
+            "Only models without a distance transform can be exported."
+        )
+    bessel = submodules(radial)["bessel_fn"].class_name.rsplit(".", 1)[-1]
+    if bessel != "BesselBasis":
+        raise EqnnError(
+            f"{name}: radial_embedding: {bessel} has no stage. "
+            "Only models with Bessel functions can be exported."
+        )
+    _check_activations(module, name)
+    layers = []
+    harmonics: Segments = []
+    products = submodules(parts["products"])
+    for key, block in submodules(parts["interactions"]).items():
+        where = f"{name}: interactions.{key}"
+        product = submodules(products[key])
+        convolved = submodules(block)["conv_tp"].__dict__
+        harmonics = e3nn.segments(block.__dict__["edge_attrs_irreps"], where)
+        paths = [Instruction(*path.args[:3]) for path in convolved["instructions"]]
+        outputs = product["linear"].__dict__["irreps_out"]
+        layers.append(
+            MaceLayer(
+                block=block.class_name.rsplit(".", 1)[-1],
+                inputs=e3nn.segments(block.__dict__["node_feats_irreps"], where),
+                edges=e3nn.segments(convolved["irreps_in1"], where),
+                targets=e3nn.segments(block.__dict__["target_irreps"], where),
+                outputs=e3nn.merged(e3nn.segments(outputs, where)),
+                average=float(block.__dict__["avg_num_neighbors"]),
+                paths=paths,
+            )
+        )
+    numbers = state_dict(module).get("atomic_numbers")
+    if numbers is None:
+        raise EqnnError(f"{name}: holds no atomic_numbers. Save the model with mace-torch again.")
+    return MaceNetwork(
+        elements=[int(z) for z in numbers],
+        harmonics=harmonics,
+        layers=layers,
+        heads=[str(head) for head in module.__dict__.get("heads") or ["Default"]],
+        apply_cutoff=bool(radial.__dict__.get("apply_cutoff", True)),
+    )
+
+
+def _check_activations(module: Stub, name: str, path: str = "") -> None:
+    """Refuse activations other than the normalised SiLU, wherever they are."""
+    for key, part in submodules(module).items():
+        where = f"{path}.{key}".lstrip(".")
+        if part.class_name.endswith("normalize2mom"):
+            function = part.__dict__.get("f")
+            found = getattr(function, "class_name", str(function)).rsplit(".", 1)[-1]
+            constant = part.__dict__.get("cst", 0.0)
+            if found.lower() != "silu" or abs(constant - e3nn.NORMALIZED["silu"]) > 1e-12:
+                raise EqnnError(
+                    f"{name}: {where}: activation {found} with constant {constant}, expected silu "
+                    f"with {e3nn.NORMALIZED['silu']}.\nOther activations have no stage."
+                )
+        _check_activations(part, name, where)
+
+
+# ---- the graph ----
+
+
+class MaceExporter:
+    """Writes MACE's graph; the product of each layer is a method, so that others can replace it.
+
+    Parameters
+    ----------
+    state : State
+    network : MaceNetwork
+    log : callable
+        Takes lines for people.
+    """
+
+    family = "mace"
+    sorted_weights = True
+
+    def __init__(self, state: State, network: MaceNetwork, log: Log) -> None:
+        self.state = state
+        self.network = network
+        self.log = log
+        self.tables: dict[tuple[int, int, int], FloatArray] = {}
+
+    def export(
+        self, species: Sequence[int] | None, head: str | None, provenance: Mapping[str, Any]
+    ) -> Model:
+        """Build the model, still without self-test."""
+        state, network = self.state, self.network
+        self.head = self._head(head)
+        kept = kept_species(network.elements, species, state.name)
+        self.rows = [network.elements.index(z) for z in kept]
+        self.cutoff = state.number("r_max" if "r_max" in state else "radial_embedding.r_max")
+        self.l_max = max(degree for _, degree, _ in network.harmonics)
+        self.build = ModelBuilder(
+            family=self.family, species=kept, cutoff=self.cutoff, l_max=self.l_max
+        )
+        self.build.stage("spherical_harmonics", "harmonics", l_max=self.l_max)
+        self._basis()
+        n_elements = len(network.elements)
+        first = network.layers[0].inputs
+        weight = state.take("node_embedding.linear.weight")
+        embedding = e3nn.linear(weight, [(n_elements, 0, 1)], first, "node_embedding.linear")
+        self.embedding = embedding["0e"].T[self.rows]
+        x = ""
+        terms = []
+        for k in range(len(network.layers)):
+            x = self._layer(k, x)
+            if any(key.startswith(f"readouts.{self._readout_of(k)}.") for key in state.tensors):
+                terms.append(self._readout(k, x))
+        if "pair_repulsion_fn.c" in state:
+            terms.append(self._repulsion(kept))
+        self.build.stage("energy", "energy", {"terms": terms})
+        said = self._energy()
+        state.finish()
+        model = self.build.finish(
+            energy=said,
+            forces="gradient",
+            parity=network.parity,
+            provenance=provenance,
+            name=state.name,
+        )
+        self.log(f"Equivariance defect {model.document['equivariance']['defect']:.3e}.")
+        return model
+
+    def _readout_of(self, k: int) -> int:
+        """Index of the readout after a layer: where there is but one, it is the last layer's."""
+        is_single = not any(key.startswith("readouts.1.") for key in self.state.tensors)
+        last = len(self.network.layers) - 1
+        if is_single:
+            return 0 if k == last else -1
+        return k
+
+    def _head(self, chosen: str | None) -> int:
+        heads = self.network.heads
+        names = ", ".join(heads)
+        if chosen is None and len(heads) > 1:
+            raise EqnnError(
+                f"{self.state.name}: has {len(heads)} heads: {names}. Choose one with --head."
+            )
+        if chosen is not None and chosen not in heads:
+            raise EqnnError(f"--head {chosen}: {self.state.name} has {names}. Choose one of them.")
+        head = heads.index(chosen) if chosen is not None else 0
+        if len(heads) > 1:
+            self.log(f"Head {heads[head]} of {names}.")
+        return head
+
+    def _energy(self) -> dict[str, Any]:
+        state = self.state
+        energies = np.atleast_2d(state.take("atomic_energies_fn.atomic_energies"))
+        head = self.head if energies.shape[0] > 1 else 0
+        scale, shift = 1.0, 0.0
+        if "scale_shift.scale" in state:
+            scales = state.take("scale_shift.scale").reshape(-1)
+            shifts = state.take("scale_shift.shift").reshape(-1)
+            scale = float(scales[self.head if scales.size > 1 else 0])
+            shift = float(shifts[self.head if shifts.size > 1 else 0])
+        self._agrees("scale", scale)
+        self._agrees("shift", shift)
+        return {
+            "semantics": "extensive",
+            "scale": scale,
+            "shift": shift,
+            "reference": [float(energies[head, row]) for row in self.rows],
+            "isolated_atoms": "network",
+        }
+
+    def _agrees(self, key: str, found: float) -> None:
+        """Hold a number of the state_dict against what the configuration states."""
+        stated = self.network.stated.get(key)
+        if stated is not None and not math.isclose(float(stated), found, rel_tol=1e-6):
+            raise EqnnError(
+                f"{self.state.name}: {key} is {found:g}, but the configuration says {stated}. "
+                "Give the configuration of this checkpoint."
+            )
+
+    def _basis(self) -> None:
+        state = self.state
+        frequency = state.take("radial_embedding.bessel_fn.bessel_weights", None)
+        prefactor = state.number("radial_embedding.bessel_fn.prefactor")
+        self.basis = {
+            "kind": "bessel",
+            "frequency": self.build.tensor("radial_basis/frequency", frequency.astype(float)),
+            "amplitude": self.build.tensor(
+                "radial_basis/amplitude", np.full(frequency.size, prefactor)
+            ),
+        }
+        p = float(state.tensors["radial_embedding.cutoff_fn.p"].reshape(-1)[0])
+        state.used.add("radial_embedding.cutoff_fn.p")
+        self._agrees("r_max", self.cutoff)
+        self._agrees("num_polynomial_cutoff", p)
+        self._agrees("num_bessel", frequency.size)
+        on = "basis" if self.network.apply_cutoff else "output"
+        self.envelope = {"kind": "polynomial", "p": p, "on": on}
+
+    def _layer(self, k: int, x: str) -> str:
+        """Add interaction and product; `x` is empty for the first layer, which acts on species."""
+        state, network, build = self.state, self.network, self.build
+        spec, name = network.layers[k], f"interactions.{k}"
+        if spec.block not in BLOCKS:
+            raise EqnnError(
+                f"{state.name}: {name} is a {spec.block}, which has no stages. "
+                f"Blocks that have: {', '.join(BLOCKS)}."
+            )
+        residual = BLOCKS[spec.block]
+        n_elements = len(network.elements)
+        up = e3nn.linear(
+            state.take(f"{name}.linear_up.weight"), spec.inputs, spec.edges, f"{name}.linear_up"
+        )
+        skip = state.take(f"{name}.skip_tp.weight")
+        skipped = ""
+        if residual:
+            around = e3nn.species_linear(
+                skip, spec.inputs, n_elements, spec.outputs, f"{name}.skip_tp"
+            )
+            around = {block: tensor[self.rows] for block, tensor in around.items()}
+        if k == 0:
+            # All before the first convolution is a table of the species.
+            table = self.embedding @ up["0e"].T
+            source = build.stage(
+                "species_embedding", f"{name}.linear_up", weights={"table": table}, l_max=0
+            )
+            if residual:
+                table = np.einsum("zoi,zi->zo", around["0e"], self.embedding)
+                skipped = build.stage(
+                    "species_embedding", f"{name}.skip_tp", weights={"table": table}, l_max=0
+                )
+        else:
+            source = self._linear(f"{name}.linear_up", x, up)
+            if residual:
+                skipped = self._species_linear(f"{name}.skip_tp", x, around)
+
+        paths, outputs = spec.paths, None
+        default, outputs = e3nn.instructions(
+            spec.edges, network.harmonics, spec.targets, sorted_weights=self.sorted_weights
+        )
+        convolved = e3nn.convolution(
+            paths or default, spec.edges, network.harmonics, outputs, negated=True
+        )
+        radial = self._radial(f"{name}.conv_tp_weights", convolved)
+        inputs = {"source": source, "harmonics": "harmonics", "radial": radial}
+        y = build.stage("edge_tensor_product", f"{name}.conv_tp", inputs, paths=convolved.paths)
+        weights = e3nn.linear(
+            state.take(f"{name}.linear.weight"),
+            e3nn.merged(convolved.outputs),
+            spec.targets,
+            f"{name}.linear",
+        )
+        y = self._linear(f"{name}.linear", y, e3nn.scaled(weights, 1.0 / spec.average))
+        if not residual:
+            weights = e3nn.species_linear(
+                skip, spec.targets, n_elements, spec.targets, f"{name}.skip_tp"
+            )
+            weights = {block: tensor[self.rows] for block, tensor in weights.items()}
+            y = self._species_linear(f"{name}.skip_tp", y, weights)
+        y = self._product(f"products.{k}", y, spec)
+        weights = e3nn.linear(
+            state.take(f"products.{k}.linear.weight"),
+            spec.outputs,
+            spec.outputs,
+            f"products.{k}.linear",
+        )
+        y = self._linear(f"products.{k}.linear", y, weights)
+        return build.stage("add", f"products.{k}", {"a": y, "b": skipped}) if residual else y
+
+    def _linear(self, name: str, x: str, weights: Weights) -> str:
+        irreps = {block: tensor.shape[0] for block, tensor in weights.items()}
+        return self.build.stage("irreps_linear", name, {"features": x}, weights, irreps=irreps)
+
+    def _species_linear(self, name: str, x: str, weights: Weights) -> str:
+        irreps = {block: tensor.shape[1] for block, tensor in weights.items()}
+        return self.build.stage("species_linear", name, {"features": x}, weights, irreps=irreps)
+
+    def _radial(self, name: str, convolved: e3nn.Convolution) -> str:
+        weights = self.state.layers(name)
+        n_out, expected = weights[-1].shape[-1], convolved.factors.size
+        if n_out != expected:
+            raise EqnnError(
+                f"{self.state.name}: {name}: {n_out} outputs, expected {expected} of the "
+                "convolution's paths.\nGive the configuration that the network was trained with."
+            )
+        layers = e3nn.fold_rows(e3nn.network(weights, name), convolved)
+        return self.build.stage(
+            "radial", name, basis=self.basis, envelope=self.envelope, layers=layers
+        )
+
+    def _product(self, name: str, x: str, spec: MaceLayer) -> str:
+        """Symmetric contraction with the checkpoint's couplings."""
+        state = self.state
+        n_channels = spec.targets[0][0]
+        terms: list[dict[str, Any]] = []
+        irreps = {}
+        for c, (_, degree, parity) in enumerate(spec.outputs):
+            block = block_of(degree, parity)
+            irreps[block] = n_channels
+            prefix = f"{name}.symmetric_contractions.contractions.{c}"
+            correlation = self._correlation(prefix)
+            if not 1 <= correlation <= 3:
+                raise EqnnError(
+                    f"{state.name}: {prefix}: correlation {correlation}, expected 1 to 3. "
+                    "Higher products have no stage."
+                )
+            self._agrees("correlation", correlation)
+            for nu in range(1, correlation + 1):
+                key = "weights_max" if nu == correlation else f"weights.{correlation - 1 - nu}"
+                table = self._couplings(f"{prefix}.U_matrix_{nu}", degree, parity, nu)
+                if f"{prefix}.{key}" not in state:  # upstream empties weights of zero couplings
+                    continue
+                weights = state.take(f"{prefix}.{key}", None, table.shape[-1], n_channels)
+                if weights.shape[0] == 1:  # the same for all elements
+                    weights = np.repeat(weights, len(self.network.elements), axis=0)
+                entries = _entries(table, degree)
+                if not len(entries[0]):
+                    continue
+                terms.append(
+                    {
+                        "irrep": block,
+                        "indices": entries[0],
+                        "values": entries[1],
+                        "weights": weights.astype(float)[self.rows],
+                    }
+                )
+        n_entries = sum(len(term["values"]) for term in terms)
+        self.log(f"{name}: {n_entries} products of features in {len(terms)} terms.")
+        return self.build.stage(
+            "symmetric_contraction",
+            name + ".contraction",
+            {"features": x},
+            irreps=irreps,
+            terms=terms,
+        )
+
+    def _correlation(self, prefix: str) -> int:
+        """Highest power of a contraction, by its tables or, where these were left out, weights."""
+        for name, first in ((f"{prefix}.U_matrix_{{}}", 1), (f"{prefix}.weights.{{}}", 0)):
+            count = 0
+            while name.format(first + count) in self.state:
+                count += 1
+            if count:
+                return count + (0 if first else 1)
+        return 1 if f"{prefix}.weights_max" in self.state else 0
+
+    def _couplings(self, key: str, degree: int, parity: int, nu: int) -> FloatArray:
+        """Table [2l+1, d, .., d, K] of a contraction; computed where it is rounded or left out."""
+        stored = self.state.take(key) if key in self.state else np.zeros(0, dtype=np.float32)
+        table = stored.astype(np.float64)
+        if degree == 0:
+            table = table[None]
+        if stored.dtype == np.float64:
+            return table
+        exact = self.tables.get((degree, parity, nu))
+        if exact is None:
+            exact = coupling_table(self.network.harmonics, degree, parity, nu)
+            self.tables[degree, parity, nu] = exact
+        if not stored.size:
+            return exact
+        if exact.shape == table.shape and np.abs(exact - table).max() <= COUPLING_ROUNDING:
+            return exact
+        self.log(f"{key} is not the table of mace-torch: taken as it is, in single precision.")
+        return table
+
+    def _readout(self, k: int, x: str) -> str:
+        state, spec = self.state, self.network.layers[k]
+        name = f"readouts.{self._readout_of(k)}"
+        n_heads = len(self.network.heads)
+        if f"{name}.linear.weight" in state:
+            weight = e3nn.linear(
+                state.take(f"{name}.linear.weight"), spec.outputs, [(n_heads, 0, 1)], name
+            )["0e"]
+            layers = [layer(weight[self.head : self.head + 1])]
+            return self.build.stage("readout", name, {"features": x}, layers=layers)
+        for part in ("linear_mid", "linear_mid_1"):
+            if f"{name}.{part}.weight" in state:
+                raise EqnnError(
+                    f"{state.name}: {name}.{part}: readouts with biases have no exporter yet. "
+                    "Only linear and one-hidden-layer readouts can be exported."
+                )
+        second = state.take(f"{name}.linear_2.weight").reshape(-1)
+        n_hidden = second.size // n_heads
+        hidden = [(n_hidden, 0, 1)]
+        first = e3nn.linear(state.take(f"{name}.linear_1.weight"), spec.outputs, hidden, name)
+        last = e3nn.linear(second, hidden, [(n_heads, 0, 1)], name)
+        # A head has its own part of the hidden layer; upstream sets the others to zero.
+        size = n_hidden // n_heads
+        own = slice(self.head * size, (self.head + 1) * size)
+        constant = e3nn.NORMALIZED["silu"]
+        layers = [
+            layer(first["0e"][own], activation="silu"),
+            layer(last["0e"][self.head : self.head + 1, own] * constant),
+        ]
+        return self.build.stage("readout", name, {"features": x}, layers=layers)
+
+    def _repulsion(self, species: Sequence[int]) -> str:
+        state, name = self.state, "pair_repulsion_fn"
+        p = float(state.tensors[f"{name}.p"].reshape(-1)[0])
+        state.used.add(f"{name}.p")
+        return self.build.stage(
+            "zbl",
+            name,
+            weights={"radius": np.array([covalent_radii[z] for z in species])},
+            p=p,
+            screening_length=state.number(f"{name}.a_prefactor") * ZBL_BOHR,
+            screening_exponent=state.number(f"{name}.a_exp"),
+            coefficients=[float(c) for c in state.take(f"{name}.c", len(ZBL_EXPONENTS))],
+            exponents=ZBL_EXPONENTS,
+        )
+
+
+def _entries(table: FloatArray, degree: int) -> tuple[Array, FloatArray]:
+    """Non-zero entries of a table [2l+1, d, .., d, K], each product of components once."""
+    order = table.ndim - 2
+    summed = np.zeros_like(table)
+    for permuted in itertools.permutations(range(1, order + 1)):
+        summed += table.transpose(0, *permuted, order + 1)
+    summed /= math.factorial(order)
+    found = np.argwhere(np.abs(summed) > 1e-14 * max(np.abs(summed).max(), 1.0))
+    # Increasing components, with as many copies as there are distinct orders of them.
+    components = found[:, 1 : order + 1]
+    found = found[(np.diff(components, axis=1) >= 0).all(1)]
+    copies = np.array([len(set(itertools.permutations(row[1 : order + 1]))) for row in found])
+    values = summed[tuple(found.T)] * copies if len(found) else np.zeros(0)
+    indices = np.concatenate([found[:, :1], found[:, order + 1 :], found[:, 1 : order + 1]], axis=1)
+    return indices.astype(np.int32), values
+
+
+def coupling_table(harmonics: Segments, degree: int, parity: int, nu: int) -> FloatArray:
+    """Couplings of nu features to one irrep, [2l+1, d, .., d, K], as mace-torch enumerates them.
+
+    Features are joined one after the other by Wigner 3j with the norm sqrt(2l+1); couplings are
+    ordered by the irreps on the way, odd before even.
+
+    Parameters
+    ----------
+    harmonics : list of segments
+        Irreps of one channel of the features.
+    degree, parity : int
+        Of the irrep that they make.
+    nu : int
+    """
+    d = sum(2 * ell + 1 for _, ell, _ in harmonics)
+    found: list[tuple[int, int, FloatArray]] = []
+    start = 0
+    for _, ell, p in harmonics:
+        found.append((ell, p, np.eye(d)[start : start + 2 * ell + 1]))
+        start += 2 * ell + 1
+    for order in range(2, nu + 1):
+        joined: list[tuple[int, int, FloatArray]] = []
+        for l1, p1, left in found:
+            start = 0
+            for _, l2, p2 in harmonics:
+                where = slice(start, start + 2 * l2 + 1)
+                start += 2 * l2 + 1
+                for l3 in range(abs(l1 - l2), l1 + l2 + 1):
+                    if order == nu and (l3, p1 * p2) != (degree, parity):
+                        continue
+                    w3j = wigner_3j(l3, l1, l2) * math.sqrt(2 * l3 + 1)
+                    out = np.zeros((2 * l3 + 1, *[d] * order))
+                    out[..., where] = np.einsum(
+                        "ijl,jk->ikl", w3j, left.reshape(len(left), -1)
+                    ).reshape(2 * l3 + 1, *[d] * (order - 1), 2 * l2 + 1)
+                    joined.append((l3, p1 * p2, out))
+        found = sorted(joined, key=lambda entry: entry[:2])
+    kept = [table for ell, p, table in found if (ell, p) == (degree, parity)]
+    if not kept:
+        return np.zeros((2 * degree + 1, *[d] * nu, 1))
+    return np.stack(kept, axis=-1)
+
+
+# ---- the command ----
+
+
+def export_mace(
+    tensors: Mapping[str, Array],
+    network: MaceNetwork,
+    *,
+    provenance: Mapping[str, Any],
+    species: Sequence[int] | None = None,
+    head: str | None = None,
+    name: str = "checkpoint",
+    log: Log = print,
+) -> Model:
+    """Turn upstream's weights into a model, still without self-test.
+
+    Parameters
+    ----------
+    tensors : mapping of str to ndarray
+        Upstream's state_dict.
+    network : MaceNetwork
+    provenance : mapping
+        For the file's ``provenance``.
+    species : sequence of int, optional
+        Atomic numbers to keep; all of them if left out.
+    head : str, optional
+        Needed where there are several.
+    name : str
+        What messages call the checkpoint.
+    log : callable
+        Takes lines for people.
+    """
+    return MaceExporter(State(tensors, name, IGNORED), network, log).export(
+        species, head, provenance
+    )
+
+
+def read(options: Namespace) -> tuple[dict[str, Array], MaceNetwork, Any]:
+    """Read a pickled model, or a state_dict and its configuration; the last is what it states."""
+    path: Path = options.checkpoint
+    if path.suffix == ".safetensors":
+        if options.config is None:
+            raise EqnnError(
+                f"{path}: a state_dict does not say what the network is. "
+                "Give its configuration with --config (docs/spec/mace.md)."
+            )
+        document = read_json_object(options.config, "the JSON that stands beside the weights")
+        network = network_from_config(document, str(options.config))
+        return read_checkpoint(path), network, document.get("provenance")
+    module = read_torch_file(path)
+    if not isinstance(module, Stub):
+        raise EqnnError(
+            f"{path}: holds a {type(module).__name__}, expected a model. Give what mace-torch "
+            "saved as .model,\nor a state_dict as .safetensors with --config."
+        )
+    return state_dict(module), network_from_module(module, str(path)), None
+
+
+def _from_options(options: Namespace, log: Log) -> Model:
+    tensors, network, stated = read(options)
+    provenance = provenance_of(
+        options, upstream="MACE, mace-torch", stated=stated, source=str(options.config)
+    )
+    if len(network.heads) > 1 and options.head:
+        provenance["head"] = options.head
+    elements = ", ".join(chemical_symbols[z] for z in network.elements)
+    outputs = " then ".join(e3nn.written(spec.outputs) for spec in network.layers)
+    log(f"{len(network.layers)} layers, {outputs}; elements {elements}.")
+    return export_mace(
+        tensors,
+        network,
+        provenance=provenance,
+        species=options.species,
+        head=options.head,
+        name=str(options.checkpoint),
+        log=log,
+    )
+
+
+def _add_options(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="JSON",
+        help="what the network is, where the checkpoint is a state_dict (docs/spec/mace.md)",
+    )
+    parser.add_argument("--head", help="which head, where the model has several")
+
+
+UPSTREAM = Upstream(
+    name="mace",
+    title="MACE (mace-torch)",
+    add_options=_add_options,
+    export=_from_options,
+)
