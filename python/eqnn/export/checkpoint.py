@@ -33,6 +33,7 @@ class State:
 
     def __init__(self, tensors: Mapping[str, Array], name: str, ignored: Sequence[str]) -> None:
         self.name = name
+        self.everything = tensors
         pattern = re.compile("|".join(ignored))
         self.tensors = {
             key: tensor

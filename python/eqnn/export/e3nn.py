@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,13 +19,16 @@ import numpy as np
 from eqnn.builder import ModelBuilder, layer
 from eqnn.errors import EqnnError
 from eqnn.export.torch_file import Stub
-from eqnn.model_file import Array, block_of, block_order
-from eqnn.so3 import FloatArray
+from eqnn.model_file import Array, block_of, block_order, degree_of
+from eqnn.so3 import FloatArray, wigner_3j
 
 # 1/sqrt(E[f(x)^2]) as e3nn's normalize2mom draws it: from a million random numbers of a fixed seed,
 # not the integral (1.67653, 1.59254). Versions 0.4.4 and 0.5.6 give the same.
 NORMALIZED = {"silu": 1.6791767923989418, "tanh": 1.5937334472592695, "none": 1.0}
 
+W3J_ROUNDING = 1e-5
+
+Log = Callable[[str], None]
 Segment = tuple[int, int, int]
 """Multiplicity, degree, parity (1 or -1)."""
 Segments = list[Segment]
@@ -307,6 +310,47 @@ def convolution(
     return Convolution(out_paths, outputs, np.concatenate(factors), np.concatenate(rows))
 
 
+def with_stored_signs(
+    convolved: Convolution, tensors: Mapping[str, Array], prefix: str, name: str, log: Log
+) -> Convolution:
+    """Turn the sign of paths whose Wigner 3j had the other sign in e3nn when it was trained.
+
+    Parameters
+    ----------
+    convolved : Convolution
+    tensors : mapping of str to ndarray
+        All that the checkpoint holds; its Wigner 3j may lie under the tensor product's name.
+    prefix : str
+        Name of the tensor product.
+    name : str
+        What messages call the checkpoint.
+    log : callable
+        Takes lines for people.
+    """
+    factors = convolved.factors.copy()
+    start = 0
+    turned = set()
+    for (source, l2, target), (mul, _, _) in zip(convolved.paths, convolved.outputs, strict=True):
+        ells = degree_of(source), l2, degree_of(target)
+        key = f"{prefix}._compiled_main_left_right._w3j_" + "_".join(map(str, ells))
+        if key in tensors:
+            now = wigner_3j(*ells)
+            stored = tensors[key]
+            overlap = float((stored * now).sum()) if stored.shape == now.shape else 0.0
+            if not abs(abs(overlap) - 1.0) <= W3J_ROUNDING:
+                raise EqnnError(
+                    f"{name}: {key} is not e3nn's Wigner 3j. The checkpoint is damaged: "
+                    "get it again."
+                )
+            if overlap < 0.0:
+                factors[start : start + mul] *= -1.0
+                turned.add("{}x{}->{}".format(*ells))
+        start += mul
+    if turned:
+        log(f"{prefix}: trained with the other sign of Wigner 3j {', '.join(sorted(turned))}.")
+    return replace(convolved, factors=factors)
+
+
 def fold_rows(layers: list[dict[str, Any]], convolved: Convolution) -> list[dict[str, Any]]:
     """Multiply a convolution's factors into the last layer of its radial network, in its order."""
     last = dict(layers[-1])
@@ -511,3 +555,39 @@ def add_convnet_layer(
         scales = {block: w[:, 0] for block, w in norm.items()}
         y = build.stage("rms_norm", f"{name}.norm", {"features": y}, scales, eps=spec.eps)
     return build.stage("irreps_gate", name, {"features": y}, **spec.gate.attributes)
+
+
+def scalars_alone(spec: ConvnetLayer) -> ConvnetLayer:
+    """Keep of a layer what leads to its even scalars, where nothing else of it is used."""
+    n = spec.gate.attributes["scalars"]["0e"]
+    kept: list[list[Any]] = []
+    outputs, parts = [], []
+    start = 0
+    for path, segment in zip(spec.convolution.paths, spec.convolution.outputs, strict=True):
+        if path[2] == "0e":
+            kept.append(path)
+            outputs.append(segment)
+            parts.append(slice(start, start + segment[0]))
+        start += segment[0]
+    convolved = Convolution(
+        kept,
+        outputs,
+        np.concatenate([spec.convolution.factors[part] for part in parts]),
+        np.concatenate([spec.convolution.rows[part] for part in parts]),
+    )
+    sources = {path[0] for path in kept}
+    activation = spec.gate.attributes["activations"]["0e"]
+    activations = {"0e": activation, "gates": activation}
+    attributes = {"scalars": {"0e": n}, "activations": activations, "gates": "0e"}
+    scalars = [(n, 0, 1)]
+    factors = {"0e": spec.gate.factors["0e"]}
+    bias = None if spec.mixing_bias is None else spec.mixing_bias[:n]
+    return replace(
+        spec,
+        source={block: w for block, w in spec.source.items() if block in sources},
+        convolution=convolved,
+        mixing={"0e": spec.mixing["0e"][:n]},
+        mixing_bias=bias,
+        skip={"0e": spec.skip["0e"][..., :n, :]} if spec.skip else {},
+        gate=Gate(scalars, scalars, attributes, np.arange(n), factors),
+    )

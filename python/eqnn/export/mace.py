@@ -440,6 +440,9 @@ class MaceExporter:
         convolved = e3nn.convolution(
             paths or default, spec.edges, network.harmonics, outputs, negated=True
         )
+        convolved = e3nn.with_stored_signs(
+            convolved, state.everything, f"{name}.conv_tp", state.name, self.log
+        )
         radial = self._radial(f"{name}.conv_tp_weights", convolved)
         inputs = {"source": source, "harmonics": "harmonics", "radial": radial}
         y = build.stage("edge_tensor_product", f"{name}.conv_tp", inputs, paths=convolved.paths)

@@ -11,6 +11,7 @@ import json
 import math
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -224,7 +225,7 @@ def _layer(
     # The radial network has neither e3nn's constants nor its 1/sqrt(fan in).
     sizes = [config.n_basis, *[config.n_hidden] * config.n_hidden_layers, convolved.factors.size]
     radial = []
-    for n, (n_in, n_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for n, (n_in, n_out) in enumerate(pairwise(sizes)):
         weight = leaves.take(f"{name}.radial_mlp", n_in, n_out).T
         radial.append(layer(weight, activation="silu" if n < len(sizes) - 2 else "none"))
 

@@ -32,11 +32,10 @@ from eqnn.export.upstream import (
     typed,
 )
 from eqnn.model_file import Array, Model
-from eqnn.so3 import FloatArray, wigner_3j
+from eqnn.so3 import FloatArray
 
 IGNORED = (r"\.output_mask$", r"_w3j_", r"_equivariant_gate\.")
 SORTED_SINCE = (0, 11, 0)
-ROUNDING = 1e-5
 # Names before 2404, as upstream still maps them.
 _OLD_NAMES = {
     "EdgeEmbedding": "edge_embedding",
@@ -293,7 +292,9 @@ class _Exporter:
                 f"{convolved.factors.size} of the convolution's paths.\n"
                 "Give the configuration that the network was trained with."
             )
-        convolved = self._with_stored_signs(name, convolved)
+        convolved = e3nn.with_stored_signs(
+            convolved, self.all, f"{name}.convolution", self.state.name, self.log
+        )
         mixing, mixing_bias = self._linear(
             f"{t}_self_interaction_2", e3nn.merged(mid), gate.inputs, "use_modal_self_inter_outro"
         )
@@ -317,35 +318,6 @@ class _Exporter:
             weights = e3nn.species_linear(weight, inputs, n, gate.inputs, name)
             return {block: tensor[self.rows] for block, tensor in weights.items()}
         return self._linear(name, inputs, gate.inputs)[0]
-
-    def _with_stored_signs(self, name: str, convolved: e3nn.Convolution) -> e3nn.Convolution:
-        """Turn the sign of paths whose Wigner 3j had the other sign in e3nn when it was trained."""
-        factors = convolved.factors.copy()
-        start = 0
-        turned = set()
-        for (source, l2, target), (mul, _, _) in zip(
-            convolved.paths, convolved.outputs, strict=True
-        ):
-            l1, l3 = int(source[:-1]), int(target[:-1])
-            prefix = f"{name}.convolution._compiled_main_left_right._w3j_"
-            stored = self.all.get(f"{prefix}{l1}_{l2}_{l3}")
-            if stored is not None:
-                now = wigner_3j(l1, l2, l3)
-                if stored.shape != now.shape or not (
-                    np.abs(np.abs((stored * now).sum()) - 1.0) <= ROUNDING
-                ):
-                    raise EqnnError(
-                        f"{self.state.name}: {prefix}{l1}_{l2}_{l3} is not e3nn's Wigner 3j. "
-                        "The checkpoint is damaged: get it again."
-                    )
-                if (stored * now).sum() < 0:
-                    factors[start : start + mul] *= -1.0
-                    turned.add((l1, l2, l3))
-            start += mul
-        if turned:
-            some = ", ".join("{}x{}->{}".format(*path) for path in sorted(turned))
-            self.log(f"{name}: trained with the other sign of Wigner 3j {some}; turned.")
-        return e3nn.Convolution(convolved.paths, convolved.outputs, factors, convolved.rows)
 
     def _readout(self, x: str, inputs: Segments, factors: Mapping[str, float]) -> None:
         if "readout_FCN.fcn.layer0.weight" in self.state:
