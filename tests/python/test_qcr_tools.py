@@ -8,6 +8,7 @@ What needs PySCF, geomeTRIC, RDKit and tblite is skipped where they are missing,
 from __future__ import annotations
 
 import copy
+import functools
 import gzip
 import json
 import pickle
@@ -35,6 +36,13 @@ from eqnn.errors import EqnnError
 DATA = ROOT / "data" / "qcr-small"
 HARTREE = 27.211386245988  # eV, CODATA 2018
 BOHR = 0.529177210903  # Angstrom
+
+
+@functools.cache
+def shipped_set() -> Collection:
+    """Read the shipped set once; nobody changes what it returns."""
+    return read_collection(DATA)
+
 
 # ---------------------------------------------------------------- list and order
 
@@ -109,7 +117,10 @@ def run_file(name: str, **changes: Any) -> RunFile:
         )
         for stage, step in [("relax", 0), ("relax", 1), ("relax", 2), ("perturbed", 0)]
     ]
-    file = RunFile(name, elements, [(0, 1)], 1000.0, frames, True, 1e-10, {"pyscf": "0"}, True)
+    start = frames[0].positions
+    file = RunFile(
+        name, elements, [(0, 1)], 1000.0, start, frames, True, 1e-10, {"pyscf": "0"}, True
+    )
     for key, value in changes.items():
         setattr(file, key, value)
     return file
@@ -221,7 +232,7 @@ def test_the_shipped_set_passes() -> None:
 @pytest.fixture(scope="module")
 def shipped() -> Collection:
     """Three relaxed runs of the shipped set."""
-    collection = read_collection(DATA)
+    collection = shipped_set()
     small = Collection()
     for name, frames in collection.by_run().items():
         if len(small.runs) < 3 and any(frame.info["relaxed"] for frame in frames):
@@ -307,6 +318,18 @@ def test_check_sees_files_and_readme(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert sum_errors(tmp_path / "set")[0].endswith("SHA256SUMS is missing")
 
 
+def test_energies_that_pyscf_does_not_find_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyscf", reason="PySCF is not installed: `make test-dataset` brings it")
+    assert checks.dft_errors(DATA, 1, 1) == []
+    wrong = copy.deepcopy(shipped_set())
+    for frames in wrong.frames.values():
+        for frame in frames:
+            frame.energy += 2e-8 * HARTREE
+    monkeypatch.setattr(checks, "read_collection", lambda data: wrong)
+    (error,) = checks.dft_errors(DATA, 1, 1)
+    assert "PySCF's energy is -2.0e-08 Hartree off" in error
+
+
 def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_file(NAMES[0]).write(tmp_path / "work" / "runs")
     place = ["--data", str(tmp_path / "set"), "--work", str(tmp_path / "work")]
@@ -369,7 +392,7 @@ def test_a_killed_run_goes_on_where_it_was(generate: Any, tmp_path: Path) -> Non
     assert whole.complete and whole.relaxed
     n = generate.springs.computed
     assert n == len(whole.frames) > 10
-    for kill_at in (0, 1, 4, n - 7, n - 2, n - 1):
+    for kill_at in (0, 1, 4, n - 6, n - 5, n - 1):
         folder = tmp_path / str(kill_at)
         generate.springs.computed, generate.springs.dies_at = 0, kill_at
         with pytest.raises(KeyboardInterrupt):
@@ -392,6 +415,26 @@ def test_a_broken_bond_ends_a_run(
     file = generate.compute(runs()[0], tmp_path)
     assert file.failure == "broken bond X in relax step 0" and not file.complete
     assert read_run(tmp_path / f"{file.name}.json").failure == file.failure
+
+
+def test_an_optimizer_that_gives_up_ends_a_run(
+    generate: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("SVD failed too many times")
+
+    monkeypatch.setattr(generate.Optimizer, "optimizeGeometry", fail)
+    file = generate.compute(runs()[0], tmp_path)
+    assert file.failure == "geomeTRIC gives up (RuntimeError: SVD failed too many times)"
+
+
+def test_a_relaxation_that_takes_too_long_is_kept_as_such(
+    generate: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generate, "MAX_STEPS", 3)
+    file = generate.compute(runs()[0], tmp_path)
+    assert file.complete and not file.relaxed
+    assert sum(frame.stage == "relax" for frame in file.frames) == 4
 
 
 def test_two_solutions_end_a_run(
@@ -468,7 +511,7 @@ def test_gradients_are_slopes_of_energies_whatever_the_guess() -> None:
 
 def record(n: int = 2, charges: bool = True, element: Callable[[str], str] = str) -> dict[str, Any]:
     """Make a record in PubChemQCR's form from frames of our set."""
-    frames = read_collection(DATA).frames["train"][:n]
+    frames = shipped_set().frames["train"][:n]
 
     def entries(frame: Any, values: Any, axes: tuple[str, ...]) -> list[dict[str, Any]]:
         numbers = {"H": 1.0, "C": 6.0, "N": 7.0, "O": 8.0}
@@ -514,7 +557,7 @@ def test_converting_gives_back_our_own_frames(
 ) -> None:
     code, images = converted(tmp_path, {b"000000887": record(3, charges, element)})
     assert code == 0
-    frames = read_collection(DATA).frames["train"][:3]
+    frames = shipped_set().frames["train"][:3]
     stages = [(image.info["stage"], image.info["step"]) for image in images]
     assert stages == [("DFT_1st", 0), ("DFT_2nd", 0), ("DFT_2nd", 1)]
     for image, frame in zip(images, frames, strict=True):
@@ -535,7 +578,7 @@ def test_atomization_subtracts_the_published_references(tmp_path: Path) -> None:
     code, images = converted(tmp_path, {b"000000887": record(2)}, "--atomization")
     assert code == 0
     references = {"H": -0.5002727762, "C": -37.8462799513, "N": -54.5844893657, "O": -75.0606214015}
-    for image, frame in zip(images, read_collection(DATA).frames["train"], strict=False):
+    for image, frame in zip(images, shipped_set().frames["train"], strict=False):
         expected = frame.energy - HARTREE * sum(references[e] for e in frame.elements)
         assert abs(image.get_potential_energy() - expected) <= 2e-9
         assert expected < 0  # bound

@@ -16,6 +16,7 @@ import geometric
 import numpy as np
 from geometric import nifty
 from geometric.engine import Engine
+from geometric.errors import Error as GeometricError
 from geometric.errors import GeomOptNotConvergedError
 from geometric.internal import DelocalizedInternalCoordinates
 from geometric.molecule import Molecule as GeometricMolecule
@@ -112,78 +113,74 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in names}
 
 
-def _relax(work: _Work, first: NDArray[np.float64]) -> bool:
-    """Relax with geomeTRIC; return whether its criteria were met."""
+def _relax(work: _Work) -> bool:
+    """Relax with geomeTRIC; return whether its criteria were met. Raises RunFailed."""
     molecule = GeometricMolecule()
     molecule.elem = list(work.file.elements)
-    molecule.xyzs = [np.round(first, DIGITS)]
+    molecule.xyzs = [np.array(work.file.start)]
     molecule.bonds = [tuple(bond) for bond in work.file.bonds]
     molecule.top_settings["read_bonds"] = True
     molecule.build_topology(force_bonds=False)
-    coordinates = DelocalizedInternalCoordinates(molecule, build=True, connect=False, addcart=False)
+    start = molecule.xyzs[0].ravel() * nifty.ang2bohr
     parameters = OptParams(maxiter=MAX_STEPS, trust=TRUST, tmax=MAX_TRUST)
-    with tempfile.TemporaryDirectory() as scratch:
-        optimizer = Optimizer(
-            molecule.xyzs[0].ravel() * nifty.ang2bohr,
-            molecule,
-            coordinates,
-            _Engine(molecule, work),
-            scratch,
-            parameters,
-            print_info=False,
-        )
-        try:
-            optimizer.optimizeGeometry()
-        except GeomOptNotConvergedError:
-            return False
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            internal = DelocalizedInternalCoordinates(
+                molecule, build=True, connect=False, addcart=False
+            )
+            engine = _Engine(molecule, work)
+            Optimizer(
+                start, molecule, internal, engine, scratch, parameters, print_info=False
+            ).optimizeGeometry()
+    except GeomOptNotConvergedError:
+        return False
+    except (GeometricError, RuntimeError, np.linalg.LinAlgError) as error:
+        raise RunFailed(f"geomeTRIC gives up ({type(error).__name__}: {error})") from error
     return True
+
+
+def _begin(run: Run) -> RunFile:
+    """Make a run's file with its start as the only thing in it."""
+    file = RunFile(run.name, versions=versions())
+    try:
+        start = hot_start(run)
+    except EqnnError as error:
+        file.failure = str(error)
+        return file
+    file.elements, file.bonds, file.temperature = start.elements, start.bonds, start.temperature
+    file.start = np.round(start.positions, DIGITS).tolist()
+    return file
+
+
+def _go_on(run: Run, work: _Work) -> None:
+    """Compute the frames that a run does not have. Raises RunFailed."""
+    file = work.file
+    file.relaxed = _relax(work)
+    last = [frame for frame in file.frames if frame.stage == "relax"][-1]
+    calm = np.array(last.positions)
+    problem = bond_error(file.elements, calm, file.bonds, relaxed=True) if file.relaxed else None
+    if problem is not None:
+        raise RunFailed(f"{problem} when relaxed")
+    file.fresh_guess_difference = work.dft.energy_from_fresh_guess(calm) - last.energy
+    if not abs(file.fresh_guess_difference) <= SAME_ENERGY:
+        difference = f"{file.fresh_guess_difference:.1e} Hartree"
+        raise RunFailed(f"another guess leads to an energy {difference} apart")
+    for step, sigma in enumerate(SIGMAS):
+        random = np.random.RandomState(seed_of(f"{run.name} perturbed {step}"))
+        work.frame("perturbed", step, calm + random.normal(0.0, sigma, calm.shape))
 
 
 def compute(run: Run, folder: Path) -> RunFile:
     """Compute a run, or the rest of it, and return it. Its file is written after every frame."""
     logging.getLogger(geometric.__name__).setLevel(logging.ERROR)
     path = folder / f"{run.name}.json"
-    if path.exists():
-        file = read_run(path)
-    else:
-        file = RunFile(run.name, [], [], 0.0, versions=versions())
+    file = read_run(path) if path.exists() else _begin(run)
+    if not file.complete and file.failure is None:
         try:
-            start = hot_start(run)
-        except EqnnError as error:
+            _go_on(run, _Work(file, folder))
+            file.complete = True
+        except (RunFailed, NotConverged) as error:
             file.failure = str(error)
-            file.write(folder)
-            return file
-        file.elements, file.bonds, file.temperature = start.elements, start.bonds, start.temperature
-        file.frames = []
-        work = _Work(file, folder)
-        first = start.positions
-    if file.complete or file.failure:
-        return file
-    if path.exists():
-        work = _Work(file, folder)
-        first = np.array(file.frames[0].positions)
-    try:
-        file.relaxed = _relax(work, first)
-        last = [frame for frame in file.frames if frame.stage == "relax"][-1]
-        calm = np.array(last.positions)
-        if file.relaxed:
-            problem = bond_error(file.elements, calm, file.bonds, relaxed=True)
-            if problem is not None:
-                raise RunFailed(f"{problem} when relaxed")
-        if file.fresh_guess_difference is None:
-            fresh = work.dft.energy_from_fresh_guess(calm)
-            file.fresh_guess_difference = fresh - last.energy
-            if not abs(file.fresh_guess_difference) <= SAME_ENERGY:
-                raise RunFailed(
-                    "another guess leads to an energy "
-                    f"{file.fresh_guess_difference:.1e} Hartree apart"
-                )
-        for step, sigma in enumerate(SIGMAS):
-            random = np.random.RandomState(seed_of(f"{run.name} perturbed {step}"))
-            work.frame("perturbed", step, calm + random.normal(0.0, sigma, calm.shape))
-        file.complete = True
-    except RunFailed as error:
-        file.failure = str(error)
     file.write(folder)
     return file
 
@@ -214,7 +211,7 @@ def _generate(data: Path, folder: Path, limit: int | None, say: Callable[[str], 
     held = set(runs_held) | set(failures)
     todo = [run for run in runs() if run.name not in held]
     say(f"{len(held)} of {len(runs())} runs are in {data}, {len(todo)} to go")
-    done: dict[str, float] = {}
+    done = {name: float(entry["seconds"]) for name, entry in runs_held.items()}
     failed = 0
     for number, run in enumerate(todo[:limit]):
         start = time.monotonic()

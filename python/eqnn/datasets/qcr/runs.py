@@ -32,9 +32,10 @@ class RunFile:
     """All that is known of a relaxation, computed in part or whole."""
 
     name: str
-    elements: list[str]
-    bonds: list[tuple[int, int]]
-    temperature: float  # of the dynamics that the start was taken from, K
+    elements: list[str] = field(default_factory=list)
+    bonds: list[tuple[int, int]] = field(default_factory=list)
+    temperature: float = 0.0  # of the dynamics that the start was taken from, K
+    start: list[list[float]] = field(default_factory=list)  # Angstrom
     frames: list[Frame] = field(default_factory=list)
     relaxed: bool = False  # geomeTRIC's criteria are met
     fresh_guess_difference: float | None = None  # Hartree, at the relaxed structure

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms, units
+from ase.calculators.calculator import CalculationFailed
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase.optimize import LBFGS
@@ -79,7 +80,10 @@ def conformers(molecule: Chem.Mol, seed: int) -> list[Atoms]:
     for conformer in molecule.GetConformers():
         atoms = Atoms(elements, conformer.GetPositions())
         atoms.calc = TBLite(method="GFN2-xTB", verbosity=0)
-        LBFGS(atoms, logfile=os.devnull).run(fmax=0.02, steps=200)
+        try:
+            LBFGS(atoms, logfile=os.devnull).run(fmax=0.02, steps=200)
+        except CalculationFailed:
+            continue
         if bond_error(elements, atoms.positions, bonds) is None:
             found.append((atoms.get_potential_energy(), atoms))
     found.sort(key=lambda pair: pair[0])
@@ -117,7 +121,10 @@ def hot_start(run: Run) -> Start:
             rng=random,
             logfile=None,
         )
-        dynamics.run(STEPS)
+        try:
+            dynamics.run(STEPS)
+        except CalculationFailed:  # too hot for its self-consistent charges
+            continue
         if bond_error(elements, atoms.positions, bonds) is None:
             positions = atoms.positions - atoms.positions.mean(axis=0)
             return Start(elements, bonds, positions, temperature)
