@@ -705,8 +705,7 @@ class _GraphChecker:
         else:
             key = "p" if kind == "polynomial" else "start"
             envelope.allow_only("kind", key, "on")
-            if "on" in envelope.value:
-                envelope.at("on").word("basis", "output")
+            envelope.at("on").word("basis", "output")
             if kind == "polynomial":
                 envelope.at(key).number(at_least=2.0)
             elif envelope.at(key).number(above=0.0) >= self.document.value["cutoff"]:

@@ -118,14 +118,9 @@ class Danger:
 def test_tensors_and_plain_values_are_read(tmp_path: Path) -> None:
     a = Tensor(np.arange(6.0).reshape(2, 3), "0")
     b = Tensor(np.arange(4, dtype=np.float32), "1", offset=1, size=(2,))
-    content = {
-        "a": a,
-        "b": b,
-        "n": 3,
-        "list": [1.5, "x", None],
-        "empty": Tensor(np.zeros((0, 2)), "2"),
-    }
-    found = read_torch_file(torch_file(tmp_path, content, a, b, content["empty"]))
+    empty = Tensor(np.zeros((0, 2)), "2")
+    content = {"a": a, "b": b, "n": 3, "list": [1.5, "x", None], "empty": empty}
+    found = read_torch_file(torch_file(tmp_path, content, a, b, empty))
     np.testing.assert_array_equal(found["a"], np.arange(6.0).reshape(2, 3))
     np.testing.assert_array_equal(found["b"], [1.0, 2.0])
     assert found["b"].dtype == np.float32
