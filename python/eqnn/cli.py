@@ -19,7 +19,7 @@ from eqnn.export import UPSTREAMS
 from eqnn.export.upstream import NOT_STATED, STATED_KEYS
 from eqnn.info import describe
 from eqnn.library import find_built
-from eqnn.model_file import read_model, write_model
+from eqnn.model_file import in_single_precision, read_model, write_model
 from eqnn.self_test import add_self_test
 from eqnn.structures import read_structure
 
@@ -103,6 +103,12 @@ def _add_export_options(parser: argparse.ArgumentParser) -> None:
         "--species", type=_species, metavar="H,C,...", help="keep these elements of the network"
     )
     parser.add_argument(
+        "--single",
+        action="store_true",
+        help="store weights in single precision: half the size; energies and forces change by "
+        "rounding, some 1e-6 eV/Angstrom",
+    )
+    parser.add_argument(
         "--self-test-structure",
         type=Path,
         metavar="FILE",
@@ -128,6 +134,8 @@ def _export(options: argparse.Namespace) -> int:
     _check_output(options)
     print(f"Reading {options.checkpoint} as {options.upstream.title}.")
     model = options.upstream.export(options, lambda line: print(f"  {line}"))
+    if options.single:
+        model = in_single_precision(model)
     structure = options.self_test_structure
     model = add_self_test(model, None if structure is None else read_structure(structure))
     write_model(options.output, model.document, model.tensors)

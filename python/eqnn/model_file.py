@@ -71,6 +71,26 @@ class Model:
         return sum(tensor.size for tensor in self.tensors.values())
 
 
+def in_single_precision(model: Model) -> Model:
+    """Round the weights that take up space, matrices and tables, to single precision.
+
+    Coupling tensors stay as they are, since rounding would break the equivariance that the file
+    states, and so do vectors, such as frequencies and scales, which take up none.
+    """
+    couplings = {
+        stage["weights"]["coupling"]
+        for stage in model.document["graph"]
+        if stage["op"] == "edge_matrix"
+    }
+    tensors = {
+        name: tensor.astype(np.float32)
+        if tensor.ndim > 1 and tensor.dtype == np.float64 and name not in couplings
+        else tensor
+        for name, tensor in model.tensors.items()
+    }
+    return Model(model.document, tensors, model.name)
+
+
 def content_hash(document: str, tensors: Mapping[str, Array]) -> str:
     """SHA-256 over the document's text and all tensors, as the specification's *Hash* says.
 
@@ -705,8 +725,7 @@ class _GraphChecker:
         else:
             key = "p" if kind == "polynomial" else "start"
             envelope.allow_only("kind", key, "on")
-            if "on" in envelope.value:
-                envelope.at("on").word("basis", "output")
+            envelope.at("on").word("basis", "output")
             if kind == "polynomial":
                 envelope.at(key).number(at_least=2.0)
             elif envelope.at(key).number(above=0.0) >= self.document.value["cutoff"]:

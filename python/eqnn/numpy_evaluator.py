@@ -269,7 +269,7 @@ def _radial(context: _Context, stage: Stage) -> FloatArray:
     if envelope["kind"] == "none":
         return _mlp(context, stage["layers"], values)
     factor = _envelope(context, envelope, r)
-    if envelope.get("on") == "basis":
+    if envelope["on"] == "basis":
         return _mlp(context, stage["layers"], values * factor)
     return _mlp(context, stage["layers"], values) * factor
 

@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Export the golden checkpoints again: tests/golden/*/*.eqnn and potentials/*.eqnn.
 
-    python tests/golden/make_models.py [--no-self-test]
+    python tests/golden/make_models.py [--no-self-test] [--published FOLDER] [PATTERN ...]
 
-Needs our package and, for the self-tests, libeqnn.so. Files change only where the exporter does.
+Patterns as in `mace/*` choose files; all are made otherwise. The published checkpoints that are too
+large for this repository (SevenNet-0, Nequix-mp-1, NequIP's toluene) are looked for in FOLDER, and
+left out without it; potentials/README.md says where they come from. Needs our package and, for the
+self-tests, libeqnn.so. Files change only where the exporter does.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +22,17 @@ import numpy as np
 from ase import Atoms
 from safetensors.numpy import load_file
 
-from eqnn.export.checkpoint import read_checkpoint
+from eqnn.export import mace, mace_gaunt, nequip, nequix, sevennet
+from eqnn.export.checkpoint import read_checkpoint, read_npz
 from eqnn.export.tdn import TdnConfig, export_tdn
-from eqnn.model_file import Model, write_model
+from eqnn.export.torch_file import read_torch_file, state_dict
+from eqnn.model_file import Model, in_single_precision, write_model
 from eqnn.self_test import add_self_test
 
 GOLDEN = Path(__file__).resolve().parent
 ROOT = GOLDEN.parent.parent
 UPSTREAM = "TDN, AIRS/OpenMol/TDN at commit 4a16c68a7da707c521019067dec51c227c10de45"
 RANDOM_WEIGHTS = {
-    "upstream": UPSTREAM,
     "data": "none: random weights, a test of the arithmetic",
     "level_of_theory": "none",
     "licence": "BSD-3-Clause",
@@ -56,42 +61,152 @@ def export(
     )
 
 
-def models() -> Iterator[tuple[Path, Model, Atoms | None]]:
-    """Yield where each model goes, the model, and its self-test's molecule (None: built in)."""
-    exporter = {"exporter": "eqnn 0.1.0, tests/golden/make_models.py"}
+EXPORTER = {"exporter": "eqnn 0.1.0, tests/golden/make_models.py"}
+Made = tuple[Path, Callable[[], Model], Atoms | None]
+
+
+def provenance(path: Path) -> dict[str, Any]:
+    """Read the provenance that stands beside a potential."""
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found | EXPORTER
+
+
+def tdn_models() -> Iterator[Made]:
+    """Yield where each TDN goes, how to make it, and its self-test's molecule."""
     for config in sorted((GOLDEN / "tdn").glob("*.config.json")):
         stem = config.name.removesuffix(".config.json")
         weights = config.with_name(f"{stem}.weights.safetensors")
-        yield (
-            config.with_name(f"{stem}.eqnn"),
-            export(weights, config, RANDOM_WEIGHTS | exporter),
-            None,
-        )
+        told = RANDOM_WEIGHTS | {"upstream": UPSTREAM} | EXPORTER
+        yield config.with_name(f"{stem}.eqnn"), partial(export, weights, config, told), None
 
     folder = GOLDEN / "tdn_3bpa"
     golden = load_file(folder / "golden20.safetensors")
     molecule = Atoms(golden["atomic_numbers"], np.round(golden["positions"][0], 8))
+    weights, config = (folder / f"tdn_3bpa.{end}" for end in ("weights.safetensors", "config.json"))
     for exact in (False, True):
         name = "tdn_3bpa_exact" if exact else "tdn_3bpa"
-        provenance = json.loads((ROOT / "potentials" / f"{name}.provenance.json").read_text())
-        model = export(
-            folder / "tdn_3bpa.weights.safetensors",
-            folder / "tdn_3bpa.config.json",
-            provenance | exporter,
-            exact,
-        )
-        yield ROOT / "potentials" / f"{name}.eqnn", model, molecule
+        told = provenance(ROOT / "potentials" / f"{name}.provenance.json")
+        make = partial(export, weights, config, told, exact)
+        yield ROOT / "potentials" / f"{name}.eqnn", make, molecule
         if not exact:
-            yield folder / f"{name}.eqnn", model, molecule
+            yield folder / f"{name}.eqnn", make, molecule
+
+
+def mace_models() -> Iterator[Made]:
+    """Yield the golden MACE and MACE-Gaunt networks."""
+    for folder, upstream, read_config, make_model in (
+        ("mace", "MACE, mace-torch 0.3.16", mace.network_from_config, mace.export_mace),
+        (
+            "mace_gaunt",
+            "MACE-Gaunt, Gaunt-Tensor-Product at commit 7c5630a7f1316a1408c5811d836df864f26c02cb",
+            mace_gaunt.network_from_config,
+            mace_gaunt.export_mace_gaunt,
+        ),
+    ):
+        for config in sorted((GOLDEN / folder).glob("*.config.json")):
+            stem = config.name.removesuffix(".config.json")
+            weights = read_checkpoint(config.with_name(f"{stem}.weights.safetensors"))
+            network = read_config(json.loads(config.read_text()), config.name)
+            told = RANDOM_WEIGHTS | {"upstream": upstream} | EXPORTER
+            make = partial(make_model, weights, network, provenance=told, name=stem, log=quiet)
+            yield config.with_name(f"{stem}.eqnn"), make, None
+    for name, told in (
+        (
+            "mace_acac.pt",
+            {
+                "upstream": "MACE, mace-torch 0.3.16",
+                "data": "acetylacetone (BOTNet-datasets), train_300K.xyz",
+                "level_of_theory": "PBE-D3/def2-SVP (ORCA 5.0)",
+                "licence": "BSD-3-Clause (trained for this project)",
+            },
+        ),
+        (
+            "mace_tutorial.model",
+            {
+                "upstream": "MACE, ilyes319/mace-tutorials",
+                "data": "solvents",
+                "level_of_theory": "GFN2-xTB",
+                "licence": "MIT, Copyright (c) 2023 Ilyes Batatia",
+            },
+        ),
+    ):
+        path = GOLDEN / "pretrained" / name
+        yield path.with_suffix(".eqnn"), partial(_pickled_mace, path, told | EXPORTER), None
+
+
+def _pickled_mace(path: Path, told: dict[str, Any]) -> Model:
+    module = read_torch_file(path)
+    network = mace.network_from_module(module, path.name)
+    return mace.export_mace(state_dict(module), network, provenance=told, name=path.name, log=quiet)
+
+
+def sevennet_models() -> Iterator[Made]:
+    """Yield the golden SevenNet."""
+    path = GOLDEN / "pretrained" / "sevennet_cp0.pth"
+    told = {
+        "upstream": "SevenNet, sevenn (a checkpoint of its tests)",
+        "data": "HfO2, hardly trained",
+        "level_of_theory": "not stated",
+        "licence": "MIT, Copyright (c) 2024 Yutack Park",
+    }
+
+    def make() -> Model:
+        found = read_torch_file(path)
+        config = sevennet.SevenNetConfig(found["config"], path.name)
+        return sevennet.export_sevennet(
+            found["model_state_dict"], config, provenance=told | EXPORTER, name=path.name, log=quiet
+        )
+
+    yield path.with_suffix(".eqnn"), make, None
+
+
+def published_models(folder: Path) -> Iterator[Made]:
+    """Yield the potentials whose checkpoints their authors publish."""
+    potentials = ROOT / "potentials"
+
+    def sevennet_0() -> Model:
+        config = json.loads((folder / "checkpoint_sevennet_0_config.json").read_text())
+        model = sevennet.export_sevennet(
+            read_npz(folder / "checkpoint_sevennet_0_weights.npz"),
+            sevennet.SevenNetConfig(config, "config"),
+            provenance=provenance(potentials / "sevennet_0.provenance.json"),
+            log=quiet,
+        )
+        return in_single_precision(model)
+
+    def nequix_mp_1() -> Model:
+        config, arrays = nequix.read_nqx(folder / "nequix-mp-1.nqx")
+        told = provenance(potentials / "nequix_mp_1.provenance.json")
+        said = nequix.NequixConfig(config, "nequix-mp-1.nqx")
+        return in_single_precision(nequix.export_nequix(said, arrays, provenance=told, log=quiet))
+
+    def nequip_toluene() -> Model:
+        return nequip.export_nequip(
+            nequip.read(folder / "toluene.nequip.pth"),
+            energy_unit="kcal/mol",
+            provenance=provenance(potentials / "nequip_toluene.provenance.json"),
+            log=quiet,
+        )
+
+    for make in (sevennet_0, nequix_mp_1, nequip_toluene):
+        yield potentials / f"{make.__name__}.eqnn", make, None
 
 
 def main() -> None:
-    """Write all models."""
+    """Write the models."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--no-self-test", action="store_true")
-    without = parser.parse_args().no_self_test
-    for path, model, molecule in models():
-        if not without:
+    parser.add_argument("--published", type=Path, metavar="FOLDER")
+    parser.add_argument("patterns", nargs="*", metavar="PATTERN")
+    options = parser.parse_args()
+    made = [*tdn_models(), *mace_models(), *sevennet_models()]
+    if options.published is not None:
+        made += published_models(options.published)
+    for path, make, molecule in made:
+        if options.patterns and not any(path.match(pattern) for pattern in options.patterns):
+            continue
+        model = make()
+        if not options.no_self_test:
             model = add_self_test(model, molecule)
         write_model(path, model.document, model.tensors)
         print(path.relative_to(ROOT), model.sha256)

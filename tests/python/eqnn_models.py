@@ -100,7 +100,9 @@ def tiny_model(
         },
         {"weight": matrix(c, 5), "bias": None, "layer_norm": None, "activation": "none"},
     ]
-    ends = {"kind": "none"} if envelope is None else {"kind": "polynomial", "p": envelope}
+    ends: dict[str, Any] = {"kind": "none"}
+    if envelope is not None:
+        ends = {"kind": "polynomial", "p": envelope, "on": "output"}
     build.stage("radial", "radial", basis=basis, envelope=ends, layers=layers)
     table = {"table": rng.normal(size=(3, c))}
     build.stage("species_embedding", "species", weights=table, l_max=1)

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ase.io
+import numpy as np
 import pytest
 from ase import Atoms
 from eqnn_models import (
+    MACE_GAUNT,
+    PRETRAINED,
     ROOT,
     TDN,
     TRAINED,
@@ -31,6 +34,7 @@ from eqnn import cli
 from eqnn.export import UPSTREAMS
 from eqnn.info import cutoff_defects, describe
 from eqnn.model_file import read_model, write_model
+from eqnn.numpy_evaluator import energy
 from eqnn.self_test import add_self_test
 
 SHIPPED = ROOT / "potentials" / "tdn_3bpa.eqnn"
@@ -102,7 +106,13 @@ def test_the_installed_command_runs() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["export", "--help"], ["export", "tdn", "--help"], ["check", "--help"]]
+    "words",
+    [
+        ["--help"],
+        ["export", "--help"],
+        ["check", "--help"],
+        *(["export", upstream.name, "--help"] for upstream in UPSTREAMS),
+    ],
 )
 def test_help_is_given(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
     with pytest.raises(SystemExit) as end:
@@ -367,6 +377,44 @@ def test_species_and_energies_of_the_command_line(run: Eqnn, tmp_path: Path) -> 
     model = read_model(tmp_path / "m.eqnn")
     assert model.document["species"] == [6, 8]
     assert model.document["energy"]["semantics"] == "mean-per-atom"
+
+
+EXPORTS: dict[str, list[str | Path]] = {
+    "mace": ["--checkpoint", PRETRAINED / "mace_tutorial.model"],
+    "mace-gaunt": [
+        *("--checkpoint", MACE_GAUNT / "mg_l2_h8_c2.weights.safetensors"),
+        *("--config", MACE_GAUNT / "mg_l2_h8_c2.config.json"),
+    ],
+    "sevennet": ["--checkpoint", PRETRAINED / "sevennet_cp0.pth"],
+}
+
+
+@pytest.mark.parametrize("upstream", EXPORTS)
+def test_exports_of_every_kind_carry_self_tests(run: Eqnn, tmp_path: Path, upstream: str) -> None:
+    output = tmp_path / "m.eqnn"
+    ran = run("export", upstream, *EXPORTS[upstream], "--output", output)
+    assert (ran.status, ran.err) == (0, "")
+    assert "  Equivariance defect " in ran.out
+    assert "  Self-test: molecule (8 atoms); molecule, rotated (8 atoms);" in ran.out
+    assert f"  SHA-256 {read_model(output).sha256}" in ran.out
+    assert "  Not stated: data, level_of_theory, licence." in ran.out
+    for test in read_model(output).document["self_test"]:
+        atoms = Atoms(test["numbers"], test["positions"], cell=test["cell"], pbc=bool(test["cell"]))
+        assert abs(energy(read_model(output), atoms) - test["energy"]) <= 1e-8
+
+
+def test_weights_may_be_stored_in_single_precision(run: Eqnn, tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("double.eqnn", "single.eqnn")]
+    for path, more in zip(paths, ([], ["--single"]), strict=True):
+        assert run(*export_words(path, *more)).status == 0
+    assert paths[1].stat().st_size < 0.8 * paths[0].stat().st_size
+    double, single = (read_model(path) for path in paths)
+    for name, tensor in single.tensors.items():
+        is_coupling = name == "matrix/coupling"
+        is_matrix = tensor.ndim > 1 and not is_coupling
+        assert tensor.dtype == (np.float32 if is_matrix else double.tensors[name].dtype), name
+        assert np.abs(tensor - double.tensors[name]).max() <= 1e-7 * np.abs(tensor).max()
+    assert single.document["equivariance"] == double.document["equivariance"]
 
 
 # ---- info ----

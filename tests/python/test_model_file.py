@@ -523,20 +523,24 @@ CG_FAULTS: dict[str, tuple[Change, str]] = {
         change("envelope/on", "input", "radial1"),
         '/envelope/on: found \'input\', expected one of "basis", "output"',
     ),
+    "envelope of nothing": (
+        drop("envelope/on", "radial1"),
+        '/graph/2/envelope: key "on" is missing',
+    ),
     "polynomial without p": (
         drop("envelope/p", "radial1"),
         '/graph/2/envelope: key "p" is missing',
     ),
     "xplor with p": (
-        change("envelope", {"kind": "xplor", "p": 6.0}, "radial1"),
+        change("envelope", {"kind": "xplor", "p": 6.0, "on": "basis"}, "radial1"),
         '/envelope: unknown key "p"',
     ),
     "xplor start": (
-        change("envelope", {"kind": "xplor", "start": 3.0}, "radial1"),
+        change("envelope", {"kind": "xplor", "start": 3.0, "on": "basis"}, "radial1"),
         "/envelope/start: found 3.0, expected a number below the cutoff 3",
     ),
     "xplor at zero": (
-        change("envelope", {"kind": "xplor", "start": 0.0}, "radial1"),
+        change("envelope", {"kind": "xplor", "start": 0.0, "on": "basis"}, "radial1"),
         "/envelope/start: found 0.0, expected a number above 0",
     ),
     "irreps form": (

@@ -33,6 +33,7 @@ class State:
 
     def __init__(self, tensors: Mapping[str, Array], name: str, ignored: Sequence[str]) -> None:
         self.name = name
+        self.everything = tensors
         pattern = re.compile("|".join(ignored))
         self.tensors = {
             key: tensor
@@ -131,6 +132,19 @@ def read_checkpoint(path: Path) -> dict[str, Array]:
             )
         out[plain] = values
     return out
+
+
+def read_npz(path: Path) -> dict[str, Array]:
+    """Read a state_dict from NumPy's ``.npz``; pickled objects in it are refused."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except FileNotFoundError:
+        raise EqnnError(f"{path}: no such file. Give the checkpoint's path.") from None
+    except Exception as error:  # a damaged archive raises whatever it likes
+        raise EqnnError(
+            f"{path}: not readable as .npz ({error}). Save the state_dict with numpy.savez again."
+        ) from None
 
 
 def _read_torch(path: Path) -> dict[str, Any]:

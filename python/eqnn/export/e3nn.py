@@ -10,22 +10,25 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from eqnn.builder import layer
+from eqnn.builder import ModelBuilder, layer
 from eqnn.errors import EqnnError
 from eqnn.export.torch_file import Stub
-from eqnn.model_file import Array, block_of, block_order
-from eqnn.so3 import FloatArray
+from eqnn.model_file import Array, block_of, block_order, degree_of
+from eqnn.so3 import FloatArray, wigner_3j
 
 # 1/sqrt(E[f(x)^2]) as e3nn's normalize2mom draws it: from a million random numbers of a fixed seed,
 # not the integral (1.67653, 1.59254). Versions 0.4.4 and 0.5.6 give the same.
 NORMALIZED = {"silu": 1.6791767923989418, "tanh": 1.5937334472592695, "none": 1.0}
 
+W3J_ROUNDING = 1e-5
+
+Log = Callable[[str], None]
 Segment = tuple[int, int, int]
 """Multiplicity, degree, parity (1 or -1)."""
 Segments = list[Segment]
@@ -240,7 +243,6 @@ def instructions(
     targets: Segments,
     *,
     sorted_weights: bool,
-    odd_first: bool = True,
 ) -> tuple[list[Instruction], Segments]:
     """Paths that NequIP, MACE and SevenNet build, in the order of their weights, and the outputs.
 
@@ -253,8 +255,6 @@ def instructions(
     sorted_weights : bool
         Whether weights stand in the order of the sorted outputs, or in that in which paths are
         found: source by source, degree by degree.
-    odd_first : bool
-        Order of parities in the sorted outputs.
     """
     wanted = {(degree, parity) for _, degree, parity in targets}
     found: list[tuple[int, int, Segment]] = []
@@ -264,11 +264,7 @@ def instructions(
                 if (l3, p1 * p2) in wanted:
                     found.append((i, j, (mul, l3, p1 * p2)))
 
-    def irrep(k: int) -> tuple[int, int]:
-        _, degree, parity = found[k][2]
-        return degree, parity if odd_first else -parity
-
-    ordered = sorted(range(len(found)), key=irrep)
+    ordered = sorted(range(len(found)), key=lambda k: found[k][2][1:])  # 0o, 0e, 1o, 1e, ...
     place = {k: position for position, k in enumerate(ordered)}
     paths = [Instruction(i, j, place[k]) for k, (i, j, _) in enumerate(found)]
     if sorted_weights:
@@ -314,6 +310,47 @@ def convolution(
     return Convolution(out_paths, outputs, np.concatenate(factors), np.concatenate(rows))
 
 
+def with_stored_signs(
+    convolved: Convolution, tensors: Mapping[str, Array], prefix: str, name: str, log: Log
+) -> Convolution:
+    """Turn the sign of paths whose Wigner 3j had the other sign in e3nn when it was trained.
+
+    Parameters
+    ----------
+    convolved : Convolution
+    tensors : mapping of str to ndarray
+        All that the checkpoint holds; its Wigner 3j may lie under the tensor product's name.
+    prefix : str
+        Name of the tensor product.
+    name : str
+        What messages call the checkpoint.
+    log : callable
+        Takes lines for people.
+    """
+    factors = convolved.factors.copy()
+    start = 0
+    turned = set()
+    for (source, l2, target), (mul, _, _) in zip(convolved.paths, convolved.outputs, strict=True):
+        ells = degree_of(source), l2, degree_of(target)
+        key = f"{prefix}._compiled_main_left_right._w3j_" + "_".join(map(str, ells))
+        if key in tensors:
+            now = wigner_3j(*ells)
+            stored = tensors[key]
+            overlap = float((stored * now).sum()) if stored.shape == now.shape else 0.0
+            if not abs(abs(overlap) - 1.0) <= W3J_ROUNDING:
+                raise EqnnError(
+                    f"{name}: {key} is not e3nn's Wigner 3j. The checkpoint is damaged: "
+                    "get it again."
+                )
+            if overlap < 0.0:
+                factors[start : start + mul] *= -1.0
+                turned.add("{}x{}->{}".format(*ells))
+        start += mul
+    if turned:
+        log(f"{prefix}: trained with the other sign of Wigner 3j {', '.join(sorted(turned))}.")
+    return replace(convolved, factors=factors)
+
+
 def fold_rows(layers: list[dict[str, Any]], convolved: Convolution) -> list[dict[str, Any]]:
     """Multiply a convolution's factors into the last layer of its radial network, in its order."""
     last = dict(layers[-1])
@@ -329,3 +366,228 @@ def scaled(weights: Mapping[str, FloatArray], factor: float) -> Weights:
 def scale_inputs(weights: Mapping[str, FloatArray], factors: Mapping[str, float]) -> Weights:
     """Multiply weights by a number for each block of their input, as of activations before."""
     return {block: tensor * factors.get(block, 1.0) for block, tensor in weights.items()}
+
+
+# ---- the layers of NequIP, SevenNet and Nequix ----
+
+
+@dataclass(frozen=True)
+class Gate:
+    """e3nn's ``Gate``: where its input lies, the attributes of the stage, what follows from it.
+
+    Attributes
+    ----------
+    inputs, outputs : list of segments
+    attributes : dict
+        ``scalars``, ``activations`` and ``gates`` of the stage ``irreps_gate``.
+    rows : ndarray of int
+        Channels of the block of the gates in the file's order: gates follow the blocks they gate.
+    factors : dict of float
+        By block of the output: e3nn's constants of the activations, for the weights that follow.
+    """
+
+    inputs: Segments
+    outputs: Segments
+    attributes: dict[str, Any]
+    rows: np.ndarray
+    factors: dict[str, float]
+
+    def arranged(self, weights: Mapping[str, FloatArray]) -> Weights:
+        """Put the rows of weights [.., Cout, Cin] or a table [.., Cout] that lead here in order."""
+        gates = self.attributes["gates"]
+        return {
+            block: tensor[..., self.rows, :] if block == gates else tensor
+            for block, tensor in weights.items()
+        }
+
+
+def gate(
+    scalars: Segments,
+    gated: Segments,
+    scalar_activations: Mapping[str, str],
+    gate_activations: Mapping[str, str],
+    constants: Mapping[str, float] = NORMALIZED,
+) -> Gate:
+    """Lay out a gate as e3nn does: scalars, then one gate for each channel of l > 0.
+
+    Parameters
+    ----------
+    scalars, gated : list of segments
+        Of the output, in upstream's order.
+    scalar_activations, gate_activations : mapping
+        Name of the activation of parity ``e`` and ``o``.
+    constants : mapping
+        What each activation is multiplied by.
+    """
+    parity = 1 if any(p == 1 for _, _, p in scalars) else -1
+    gates = [(mul, 0, parity) for mul, _, _ in gated]
+    inputs = merged(sorted([*scalars, *gates, *gated], key=lambda segment: segment[1:]))
+    block = block_of(0, parity)
+    n_scalars = {name: channels(scalars).get(name, 0) for name in channels(inputs)}
+    n_scalars = {name: n for name, n in n_scalars.items() if name in ("0e", "0o")}
+    # Upstream's gates stand in the order of the gated segments, the file's in that of its blocks.
+    first = n_scalars.get(block, 0)
+    starts = first + np.concatenate([[0], np.cumsum([mul for mul, _, _ in gated])]).astype(int)
+    order = sorted(range(len(gated)), key=lambda k: block_order(block_of(*gated[k][1:])))
+    rows = [np.arange(first)] + [np.arange(starts[k], starts[k] + gated[k][0]) for k in order]
+    activations = {name: scalar_activations[name[-1]] for name in n_scalars}
+    activations["gates"] = gate_activations["e" if parity == 1 else "o"]
+    outputs = [*scalars, *((mul, degree, p * parity) for mul, degree, p in gated)]
+    factors = {
+        name: constants[activations[name] if name in ("0e", "0o") else activations["gates"]]
+        for name in channels(outputs)
+    }
+    attributes = {"scalars": n_scalars, "activations": activations, "gates": block}
+    return Gate(inputs, outputs, attributes, np.concatenate(rows).astype(int), factors)
+
+
+def add_linear(
+    build: ModelBuilder, name: str, x: str, weights: Weights, bias: FloatArray | None = None
+) -> str:
+    """Append a stage ``irreps_linear``."""
+    irreps = {block: tensor.shape[0] for block, tensor in weights.items()}
+    given = dict(weights) if bias is None else {**weights, "bias": bias}
+    return build.stage("irreps_linear", name, {"features": x}, given, irreps=irreps)
+
+
+def add_species_linear(build: ModelBuilder, name: str, x: str, weights: Weights) -> str:
+    """Append a stage ``species_linear``."""
+    irreps = {block: tensor.shape[1] for block, tensor in weights.items()}
+    return build.stage("species_linear", name, {"features": x}, weights, irreps=irreps)
+
+
+@dataclass(frozen=True)
+class ConvnetLayer:
+    """One layer of NequIP's kind: x -> gate(W2 sum of messages of W1 x, plus S x).
+
+    Attributes
+    ----------
+    source : Weights
+        W1 [Cout, Cin].
+    source_bias : ndarray, optional
+        Of the block 0e.
+    radial : list of layers
+        The convolution's weights; its factors are multiplied in.
+    convolution : Convolution
+    mixing : Weights
+        W2, any division of messages included.
+    mixing_bias : ndarray, optional
+        Of the block 0e.
+    skip : Weights
+        S, [Cout, Cin] or [species, Cout, Cin]; empty where there is none.
+    gate : Gate
+    norm : Weights
+        Scales [C] of a ``rms_norm`` before the gate; empty where there is none.
+    eps : float
+        Of the norm.
+    """
+
+    source: Weights
+    radial: list[dict[str, Any]]
+    convolution: Convolution
+    mixing: Weights
+    skip: Weights
+    gate: Gate
+    source_bias: FloatArray | None = None
+    mixing_bias: FloatArray | None = None
+    norm: Weights = field(default_factory=dict)
+    eps: float = 0.0
+
+
+def add_convnet_layer(
+    build: ModelBuilder,
+    name: str,
+    x: str | FloatArray,
+    spec: ConvnetLayer,
+    basis: Mapping[str, Any],
+    envelope: Mapping[str, Any],
+) -> str:
+    """Append the stages of a layer and return the name of what the gate makes.
+
+    Parameters
+    ----------
+    build : ModelBuilder
+        With a stage ``harmonics``.
+    name : str
+        Prefix of the stages' names.
+    x : str or ndarray [species, C]
+        Features; or, before the first layer, the scalars of each species, which are then taken
+        through all that stands before the convolution.
+    spec : ConvnetLayer
+    basis, envelope : mapping
+        Of the radial stage.
+    """
+    mixing, skip = spec.gate.arranged(spec.mixing), spec.gate.arranged(spec.skip)
+    mixing_bias = spec.mixing_bias
+    if mixing_bias is not None and spec.gate.attributes["gates"] == "0e":
+        mixing_bias = mixing_bias[spec.gate.rows]
+    skipped = ""
+    if isinstance(x, str):
+        source = add_linear(build, f"{name}.source", x, spec.source, spec.source_bias)
+        if skip:
+            is_of_species = next(iter(skip.values())).ndim == 3
+            add = add_species_linear if is_of_species else add_linear
+            skipped = add(build, f"{name}.skip", x, skip)
+    else:
+        table = x @ spec.source["0e"].T
+        if spec.source_bias is not None:
+            table = table + spec.source_bias
+        source = build.stage(
+            "species_embedding", f"{name}.source", weights={"table": table}, l_max=0
+        )
+        if skip:
+            weight = skip["0e"]
+            table = np.einsum("zoi,zi->zo" if weight.ndim == 3 else "oi,zi->zo", weight, x)
+            skipped = build.stage(
+                "species_embedding", f"{name}.skip", weights={"table": table}, l_max=0
+            )
+    layers = fold_rows(spec.radial, spec.convolution)
+    radial = build.stage(
+        "radial", f"{name}.radial", basis=dict(basis), envelope=dict(envelope), layers=layers
+    )
+    inputs = {"source": source, "harmonics": "harmonics", "radial": radial}
+    y = build.stage("edge_tensor_product", f"{name}.messages", inputs, paths=spec.convolution.paths)
+    y = add_linear(build, f"{name}.mixed", y, mixing, mixing_bias)
+    if skipped:
+        y = build.stage("add", f"{name}.sum", {"a": y, "b": skipped})
+    if spec.norm:
+        norm = spec.gate.arranged({block: w[:, None] for block, w in spec.norm.items()})
+        scales = {block: w[:, 0] for block, w in norm.items()}
+        y = build.stage("rms_norm", f"{name}.norm", {"features": y}, scales, eps=spec.eps)
+    return build.stage("irreps_gate", name, {"features": y}, **spec.gate.attributes)
+
+
+def scalars_alone(spec: ConvnetLayer) -> ConvnetLayer:
+    """Keep of a layer what leads to its even scalars, where nothing else of it is used."""
+    n = spec.gate.attributes["scalars"]["0e"]
+    kept: list[list[Any]] = []
+    outputs, parts = [], []
+    start = 0
+    for path, segment in zip(spec.convolution.paths, spec.convolution.outputs, strict=True):
+        if path[2] == "0e":
+            kept.append(path)
+            outputs.append(segment)
+            parts.append(slice(start, start + segment[0]))
+        start += segment[0]
+    convolved = Convolution(
+        kept,
+        outputs,
+        np.concatenate([spec.convolution.factors[part] for part in parts]),
+        np.concatenate([spec.convolution.rows[part] for part in parts]),
+    )
+    sources = {path[0] for path in kept}
+    activation = spec.gate.attributes["activations"]["0e"]
+    activations = {"0e": activation, "gates": activation}
+    attributes = {"scalars": {"0e": n}, "activations": activations, "gates": "0e"}
+    scalars = [(n, 0, 1)]
+    factors = {"0e": spec.gate.factors["0e"]}
+    bias = None if spec.mixing_bias is None else spec.mixing_bias[:n]
+    return replace(
+        spec,
+        source={block: w for block, w in spec.source.items() if block in sources},
+        convolution=convolved,
+        mixing={"0e": spec.mixing["0e"][:n]},
+        mixing_bias=bias,
+        skip={"0e": spec.skip["0e"][..., :n, :]} if spec.skip else {},
+        gate=Gate(scalars, scalars, attributes, np.arange(n), factors),
+    )

@@ -23,7 +23,7 @@ from eqnn.builder import ModelBuilder, layer
 from eqnn.errors import EqnnError
 from eqnn.export import e3nn
 from eqnn.export.checkpoint import State, read_checkpoint
-from eqnn.export.e3nn import Instruction, Segments, Weights
+from eqnn.export.e3nn import Instruction, Segments
 from eqnn.export.torch_file import Stub, read_torch_file, state_dict, submodules
 from eqnn.export.upstream import (
     Log,
@@ -429,9 +429,9 @@ class MaceExporter:
                     "species_embedding", f"{name}.skip_tp", weights={"table": table}, l_max=0
                 )
         else:
-            source = self._linear(f"{name}.linear_up", x, up)
+            source = e3nn.add_linear(build, f"{name}.linear_up", x, up)
             if residual:
-                skipped = self._species_linear(f"{name}.skip_tp", x, around)
+                skipped = e3nn.add_species_linear(build, f"{name}.skip_tp", x, around)
 
         paths, outputs = spec.paths, None
         default, outputs = e3nn.instructions(
@@ -439,6 +439,9 @@ class MaceExporter:
         )
         convolved = e3nn.convolution(
             paths or default, spec.edges, network.harmonics, outputs, negated=True
+        )
+        convolved = e3nn.with_stored_signs(
+            convolved, state.everything, f"{name}.conv_tp", state.name, self.log
         )
         radial = self._radial(f"{name}.conv_tp_weights", convolved)
         inputs = {"source": source, "harmonics": "harmonics", "radial": radial}
@@ -449,13 +452,13 @@ class MaceExporter:
             spec.targets,
             f"{name}.linear",
         )
-        y = self._linear(f"{name}.linear", y, e3nn.scaled(weights, 1.0 / spec.average))
+        y = e3nn.add_linear(build, f"{name}.linear", y, e3nn.scaled(weights, 1.0 / spec.average))
         if not residual:
             weights = e3nn.species_linear(
                 skip, spec.targets, n_elements, spec.targets, f"{name}.skip_tp"
             )
             weights = {block: tensor[self.rows] for block, tensor in weights.items()}
-            y = self._species_linear(f"{name}.skip_tp", y, weights)
+            y = e3nn.add_species_linear(build, f"{name}.skip_tp", y, weights)
         y = self._product(f"products.{k}", y, spec)
         weights = e3nn.linear(
             state.take(f"products.{k}.linear.weight"),
@@ -463,16 +466,8 @@ class MaceExporter:
             spec.outputs,
             f"products.{k}.linear",
         )
-        y = self._linear(f"products.{k}.linear", y, weights)
+        y = e3nn.add_linear(build, f"products.{k}.linear", y, weights)
         return build.stage("add", f"products.{k}", {"a": y, "b": skipped}) if residual else y
-
-    def _linear(self, name: str, x: str, weights: Weights) -> str:
-        irreps = {block: tensor.shape[0] for block, tensor in weights.items()}
-        return self.build.stage("irreps_linear", name, {"features": x}, weights, irreps=irreps)
-
-    def _species_linear(self, name: str, x: str, weights: Weights) -> str:
-        irreps = {block: tensor.shape[1] for block, tensor in weights.items()}
-        return self.build.stage("species_linear", name, {"features": x}, weights, irreps=irreps)
 
     def _radial(self, name: str, convolved: e3nn.Convolution) -> str:
         weights = self.state.layers(name)
