@@ -109,7 +109,12 @@ def mace_models() -> Iterator[Made]:
             network = read_config(json.loads(config.read_text()), config.name)
             told = RANDOM_WEIGHTS | {"upstream": upstream} | EXPORTER
             make = partial(make_model, weights, network, provenance=told, name=stem, log=quiet)
-            yield config.with_name(f"{stem}.eqnn"), make, None
+            if len(network.heads) == 1:
+                yield config.with_name(f"{stem}.eqnn"), make, None
+                continue
+            for head in network.heads:
+                one = partial(mace.export_mace, *make.args, head=head, **make.keywords)
+                yield config.with_name(f"{stem}.{head}.eqnn"), one, None
     for name, told in (
         (
             "mace_acac.pt",

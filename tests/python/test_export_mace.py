@@ -30,7 +30,7 @@ from eqnn.export.mace import coupling_table, export_mace, network_from_config, n
 from eqnn.export.mace_gaunt import export_mace_gaunt
 from eqnn.export.torch_file import Stub, _stub_class, read_torch_file, state_dict, submodules
 from eqnn.model_file import Array, Model
-from eqnn.numpy_evaluator import energy, forces
+from eqnn.numpy_evaluator import edges_of, energy, forces, run
 
 RANDOM = ("mace_l2c2", "mace_l3c3")
 GAUNT = ("mg_l2_h8_c2", "mg_l3_h8_c3", "mg_l2_h8_c3_b3")
@@ -236,6 +236,28 @@ def test_a_head_must_be_chosen_and_exist() -> None:
     assert text == "w.safetensors: has 2 heads: a, b. Choose one with --head."
     text = refusal(lambda: export(tensors, config, head="c"))
     assert text == "--head c: w.safetensors has a, b. Choose one of them."
+
+
+@pytest.mark.parametrize("head", ["pbe", "ccsd"])
+def test_heads_repulsion_and_three_layers_equal_upstream(head: str) -> None:
+    """Also another correlation in each layer, and couplings that are made, not stored."""
+    model = export(state("mace_heads"), document("mace_heads"), head=head)
+    assert_as_golden(model, MACE / f"mace_heads.{head}.pbc9.safetensors")
+    atoms = golden_atoms(load_file(MACE / f"mace_heads.{head}.pbc9.safetensors"))
+    edges = edges_of(atoms, model.document["cutoff"])
+    assert run(model, atoms.numbers, edges)["pair_repulsion_fn"].max() > 0.01
+
+
+def test_a_network_of_one_layer_without_scale_equals_upstream() -> None:
+    model = export(state("mace_plain"), document("mace_plain"))
+    assert_as_golden(model, MACE / "mace_plain.pbc9.safetensors")
+
+
+def test_correlations_of_each_layer_are_held_against_the_weights() -> None:
+    config = document("mace_heads")
+    config["config"]["correlation"] = [3, 3, 1]
+    text = refusal(lambda: export(state("mace_heads"), config, head="pbe"))
+    assert "correlation is 2, but the configuration says 3" in text
 
 
 # ---- repulsion ----

@@ -27,6 +27,13 @@ from eqnn.so3 import FloatArray, wigner_3j
 NORMALIZED = {"silu": 1.6791767923989418, "tanh": 1.5937334472592695, "none": 1.0}
 
 W3J_ROUNDING = 1e-5
+# Degrees, in increasing order, of the Wigner 3j that have the other sign in e3nn 0.4, up to l = 8.
+_OTHER_SIGN = {
+    *((1, n, n) for n in range(2, 9)),
+    *((3, n, n + 2) for n in range(4, 7)),
+    *((4, n, n + 1) for n in range(4, 8)),
+    *((5, n, n) for n in range(5, 9)),
+}
 
 Log = Callable[[str], None]
 Segment = tuple[int, int, int]
@@ -308,6 +315,12 @@ def convolution(
         factors.append(np.full(mul, sign * math.sqrt(2 * l3 + 1)))
         rows.append(np.arange(begins[k], begins[k] + mul))
     return Convolution(out_paths, outputs, np.concatenate(factors), np.concatenate(rows))
+
+
+def old_wigner_3j(l1: int, l2: int, l3: int) -> FloatArray:
+    """Wigner 3j with the sign of e3nn 0.4, which mace-torch pins."""
+    sign = -1.0 if tuple(sorted((l1, l2, l3))) in _OTHER_SIGN else 1.0
+    return sign * wigner_3j(l1, l2, l3)
 
 
 def with_stored_signs(

@@ -34,7 +34,7 @@ from eqnn.export.upstream import (
     typed,
 )
 from eqnn.model_file import Array, Model, block_of
-from eqnn.so3 import FloatArray, wigner_3j
+from eqnn.so3 import FloatArray
 
 IGNORED = (
     r"\.output_mask$",
@@ -368,9 +368,11 @@ class MaceExporter:
             "isolated_atoms": "network",
         }
 
-    def _agrees(self, key: str, found: float) -> None:
-        """Hold a number of the state_dict against what the configuration states."""
+    def _agrees(self, key: str, found: float, k: int = 0) -> None:
+        """Hold a number of the state_dict against what the configuration states, of layer k."""
         stated = self.network.stated.get(key)
+        if isinstance(stated, list):  # of each layer
+            stated = stated[k] if k < len(stated) else None
         if stated is not None and not math.isclose(float(stated), found, rel_tol=1e-6):
             raise EqnnError(
                 f"{self.state.name}: {key} is {found:g}, but the configuration says {stated}. "
@@ -498,7 +500,7 @@ class MaceExporter:
                     f"{state.name}: {prefix}: correlation {correlation}, expected 1 to 3. "
                     "Higher products have no stage."
                 )
-            self._agrees("correlation", correlation)
+            self._agrees("correlation", correlation, int(name.split(".")[1]))
             for nu in range(1, correlation + 1):
                 key = "weights_max" if nu == correlation else f"weights.{correlation - 1 - nu}"
                 table = self._couplings(f"{prefix}.U_matrix_{nu}", degree, parity, nu)
@@ -624,8 +626,8 @@ def _entries(table: FloatArray, degree: int) -> tuple[Array, FloatArray]:
 def coupling_table(harmonics: Segments, degree: int, parity: int, nu: int) -> FloatArray:
     """Couplings of nu features to one irrep, [2l+1, d, .., d, K], as mace-torch enumerates them.
 
-    Features are joined one after the other by Wigner 3j with the norm sqrt(2l+1); couplings are
-    ordered by the irreps on the way, odd before even.
+    Features are joined one after the other by Wigner 3j with the norm sqrt(2l+1) and the signs of
+    e3nn 0.4; couplings are ordered by the irreps on the way, odd before even.
 
     Parameters
     ----------
@@ -651,7 +653,7 @@ def coupling_table(harmonics: Segments, degree: int, parity: int, nu: int) -> Fl
                 for l3 in range(abs(l1 - l2), l1 + l2 + 1):
                     if order == nu and (l3, p1 * p2) != (degree, parity):
                         continue
-                    w3j = wigner_3j(l3, l1, l2) * math.sqrt(2 * l3 + 1)
+                    w3j = e3nn.old_wigner_3j(l3, l1, l2) * math.sqrt(2 * l3 + 1)
                     out = np.zeros((2 * l3 + 1, *[d] * order))
                     out[..., where] = np.einsum(
                         "ijl,jk->ikl", w3j, left.reshape(len(left), -1)
