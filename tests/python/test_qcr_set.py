@@ -182,20 +182,21 @@ def test_relaxations_go_down(relaxations: dict[str, list[Frame]]) -> None:
 
 
 def test_forces_are_minus_the_slope_of_the_energy(relaxations: dict[str, list[Frame]]) -> None:
-    """Over all steps up to 0.02 Angstrom, energy differences are the work of the mean force.
+    """Over all short steps, energy differences are the work of the mean force.
 
-    A wrong sign would make the slope -1, a wrong unit another one.
+    A wrong sign would make the slope -1, a wrong unit another one. The mean force is right up to
+    third derivatives: steps up to 0.02 Angstrom are 1e-2 off, those up to 0.01 Angstrom 4e-4.
     """
     works, falls = [], []
     for path in relaxations.values():
         for a, b in pairwise(path):
             step = b.positions - a.positions
-            if np.abs(step).max() <= 0.02:
+            if np.abs(step).max() <= 0.01:
                 works.append(float((step * (a.forces + b.forces)).sum()) / 2)
                 falls.append(a.energy - b.energy)
     assert len(works) >= 50
     slope = np.dot(works, falls) / np.dot(works, works)
-    assert abs(slope - 1) <= 0.01
+    assert abs(slope - 1) <= 5e-3
 
 
 def graph(frame: Frame) -> str:

@@ -11,6 +11,7 @@ from string import Template
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from eqnn.datasets.qcr.collection import Collection
@@ -79,6 +80,7 @@ def plot(collection: Collection) -> bytes:
     steps.hist(
         lengths, bins=np.arange(0.5, max(lengths, default=1) + 1), color=STAGE_COLOUR["relax"]
     )
+    steps.yaxis.set_major_locator(MaxNLocator(integer=True))
     steps.set(title="Length of the relaxations", xlabel="steps", ylabel="relaxations")
 
     for some in by_run.values():
