@@ -13,8 +13,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 from typing import Any
+
+# e3nn 0.4 reads a table of its own with torch.load, which torch 2.6 and later refuse otherwise.
+os.environ.setdefault("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
 
 import e3nn
 import mace
