@@ -188,6 +188,42 @@ def test_each_layer_has_the_stages_that_it_needs() -> None:
     assert ops.count("species_linear") == 2  # of the messages, and the second layer's residual
 
 
+def test_products_that_know_no_elements() -> None:
+    tensors = state()
+    for k in range(2):
+        for key in [key for key in tensors if key.startswith(f"products.{k}.symmetric")]:
+            if "weights" in key:
+                tensors[key] = tensors[key][:1]
+    once = export(tensors)
+    for key in [key for key in tensors if key.startswith("products.") and "weights" in key]:
+        if "symmetric" in key:
+            tensors[key] = np.repeat(tensors[key], 4, axis=0)
+    assert once.sha256 == export(tensors).sha256
+
+
+def test_a_contraction_without_weights_is_refused_unless_it_is_zero() -> None:
+    prefix = "products.0.symmetric_contractions.contractions.0"
+    tensors = changed(f"{prefix}.weights.0", None)
+    assert f'tensor "{prefix}.weights.0" is missing' in refusal(lambda: export(tensors))
+    tensors[f"{prefix}.U_matrix_1"] = np.zeros((9, 1))
+    without = export(tensors)
+    terms = next(s for s in without.document["graph"] if s["op"] == "symmetric_contraction")
+    assert len(terms["terms"]) == 3
+    # There is no way to make a pseudoscalar of one feature.
+    table = coupling_table([(1, degree, (-1) ** degree) for degree in range(3)], 0, -1, 1)
+    assert table.shape == (1, 9, 1) and not table.any()
+
+
+def test_a_network_that_reads_out_its_last_layer_alone() -> None:
+    tensors = {k: v for k, v in state().items() if not k.startswith("readouts.0.")}
+    tensors = {k.replace("readouts.1.", "readouts.0."): v for k, v in tensors.items()}
+    model = export(tensors)
+    assert model.document["graph"][-1]["inputs"]["terms"] == ["readouts.0"]
+    readout = model.document["graph"][-2]
+    assert readout["op"] == "readout" and len(readout["layers"]) == 2
+    assert readout["inputs"]["features"] == "products.1"
+
+
 # ---- heads ----
 
 

@@ -435,12 +435,11 @@ class MaceExporter:
             if residual:
                 skipped = e3nn.add_species_linear(build, f"{name}.skip_tp", x, around)
 
-        paths, outputs = spec.paths, None
         default, outputs = e3nn.instructions(
             spec.edges, network.harmonics, spec.targets, sorted_weights=self.sorted_weights
         )
         convolved = e3nn.convolution(
-            paths or default, spec.edges, network.harmonics, outputs, negated=True
+            spec.paths or default, spec.edges, network.harmonics, outputs, negated=True
         )
         convolved = e3nn.with_stored_signs(
             convolved, state.everything, f"{name}.conv_tp", state.name, self.log
@@ -504,14 +503,13 @@ class MaceExporter:
             for nu in range(1, correlation + 1):
                 key = "weights_max" if nu == correlation else f"weights.{correlation - 1 - nu}"
                 table = self._couplings(f"{prefix}.U_matrix_{nu}", degree, parity, nu)
-                if f"{prefix}.{key}" not in state:  # upstream empties weights of zero couplings
+                if not table.any():  # no such coupling: upstream empties the weights or not
+                    state.used.add(f"{prefix}.{key}")
                     continue
                 weights = state.take(f"{prefix}.{key}", None, table.shape[-1], n_channels)
                 if weights.shape[0] == 1:  # the same for all elements
                     weights = np.repeat(weights, len(self.network.elements), axis=0)
                 entries = _entries(table, degree)
-                if not len(entries[0]):
-                    continue
                 terms.append(
                     {
                         "irrep": block,
