@@ -42,6 +42,8 @@ FILES = {
         "mace_acac": "acac1_pbc_small",
         "mace_tutorial": "ethanol_md0",
         "sevennet_cp0": "hfo2_mono12",
+        "nequip_parity": "pbc9",
+        "nequip_zbl": "pbc9",
     },
 }
 
