@@ -8,6 +8,8 @@
 #                 run upstream's own code and hold the golden files against it (some GB of torch)
 #   make dataset  go on computing the set in data/qcr-small, and build it (PySCF; hours; stop it at any time)
 #   make test-dataset  that set's tests with PySCF and RDKit
+#   make test-published PUBLISHED=folder
+#                 export published checkpoints (SevenNet, Nequix, NequIP) and hold them against the goldens
 #   make lint     formatters and linters, as CI runs them; `make format` mends what can be mended
 #   make bench    time whole models and each kernel on one thread
 #   make cuda     compile and link for CUDA 13 (needs nvcc; no GPU)
@@ -19,6 +21,7 @@ JOBS ?= $(shell nproc)
 CTEST_ARGS ?=
 PYTEST_ARGS ?= -q
 TDN ?=
+PUBLISHED ?=
 DATASET_ARGS ?=
 
 BUILD := .eqnn/build/openmp
@@ -32,7 +35,7 @@ SHELL := /bin/bash
 CONFIGURE = cmake --preset $(1) --log-level=WARNING $(2) >/dev/null
 BUILD_TREE = cmake --build .eqnn/build/$(1) $(2) -- --no-print-directory | { grep --line-buffered -v 'Built target' || true; }
 
-.PHONY: build setup demo test test-upstream dataset test-dataset lint format bench cuda debug clean distclean
+.PHONY: build setup demo test test-published test-upstream dataset test-dataset lint format bench cuda debug clean distclean
 
 build: setup
 	@$(call CONFIGURE,openmp,-DEQNN_MARCH=$(MARCH))
@@ -68,6 +71,11 @@ dataset:
 	@$(SETUP) venv-qcr
 	@PYTHONPATH=python OMP_NUM_THREADS=1 nice -n 19 $(QCR) generate $(DATASET_ARGS)
 	@PYTHONPATH=python $(QCR) build && PYTHONPATH=python $(QCR) check
+
+test-published: setup
+	@test -d "$(PUBLISHED)" || { echo "make test-published: PUBLISHED='$(PUBLISHED)' is no folder; \
+	potentials/README.md says where the checkpoints come from" | tr -s '\t ' ' ' >&2; exit 2; }
+	@PUBLISHED="$(PUBLISHED)" PYTHONPATH=tests/python $(VENV)/python -m pytest $(PYTEST_ARGS) -rs tests/upstream/published_checkpoints.py
 
 lint:
 	@$(SETUP) venv deps lint kokkos-serial

@@ -3,7 +3,8 @@
 // for tile_multiply.hpp.
 #pragma once
 
-#include "kernels/edge_stages.hpp"
+#include "kernels/block_stages.hpp"
+#include "kernels/edge_product.hpp"
 #include "kernels/harmonics.hpp"
 #include "kernels/node_stages.hpp"
 #include "plan/compile.hpp"
@@ -108,6 +109,47 @@ template <class S> struct AttentionStage {
   std::int32_t tile_edges = 0;
 };
 
+/// A block's map on the device; weights packed.
+template <class S> struct DeviceBlockMap {
+  std::int32_t in = 0, out = 0;
+  DeviceLinear<S> weights; ///< where all species share them
+  std::int64_t size = 0;   ///< scalars of one species' matrix, else
+  std::int64_t adjoint_size = 0;
+};
+
+template <class S> struct BlockLinearStage {
+  plan::BlockLinear op;
+  std::vector<DeviceBlockMap<S>> maps;
+};
+
+template <class S> struct EdgeProductStage {
+  plan::EdgeProduct op;
+  DeviceEdgeProduct<S> product;
+};
+
+template <class S> struct BlockGateStage {
+  plan::BlockGate op;
+};
+
+template <class S> struct RmsNormStage {
+  plan::RmsNorm op;
+  DeviceRmsNorm<S> norm;
+};
+
+template <class S> struct PolynomialStage {
+  plan::Polynomial op;
+  DevicePolynomial<S> polynomial;
+};
+
+template <class S> struct SphereProductStage {
+  plan::SphereProduct op;
+  DeviceSphereProduct<S> product;
+};
+
+template <class S> struct RepulsionStage {
+  DeviceRepulsion<S> repulsion;
+};
+
 template <class S> struct ReadoutStage {
   plan::Readout op;
   DeviceReadout<S> weights;
@@ -124,6 +166,13 @@ template <class S> using DeviceStage = std::variant<EmbeddingStage<S>,
                                                     NormStage<S>,
                                                     GateStage<S>,
                                                     AttentionStage<S>,
+                                                    BlockLinearStage<S>,
+                                                    EdgeProductStage<S>,
+                                                    BlockGateStage<S>,
+                                                    RmsNormStage<S>,
+                                                    PolynomialStage<S>,
+                                                    SphereProductStage<S>,
+                                                    RepulsionStage<S>,
                                                     ReadoutStage<S>,
                                                     DirectForcesStage<S>>;
 
@@ -159,8 +208,40 @@ template <class S> struct DevicePlan {
     }
   }
 
-  std::int32_t channels_of(plan::ValueId v) const {
-    return plan.values[static_cast<std::size_t>(v)].channels;
+  const plan::NodeValue& value(plan::ValueId v) const {
+    return plan.values[static_cast<std::size_t>(v)];
+  }
+
+  std::int32_t channels_of(plan::ValueId v) const { return value(v).channels; }
+
+  const plan::Block& block(plan::ValueId v, std::int32_t b) const {
+    return value(v).blocks[static_cast<std::size_t>(b)];
+  }
+
+  static std::int32_t stride_of(const plan::Block& block) {
+    return padded_channels<Scalar>(block.reserved);
+  }
+
+  /// Where block b begins in a row.
+  std::int32_t first_of(plan::ValueId v, std::int32_t b) const {
+    std::int32_t first = 0;
+    for (std::int32_t k = 0; k < b; ++k) {
+      first += block(v, k).components * stride_of(block(v, k));
+    }
+    return first;
+  }
+
+  std::int32_t pitch_of(plan::ValueId v) const {
+    return first_of(v, static_cast<std::int32_t>(value(v).blocks.size()));
+  }
+
+  /// Where component k of a value begins in a row.
+  std::int32_t component_of(plan::ValueId v, std::int32_t k) const {
+    std::int32_t b = 0;
+    while (k >= block(v, b).components) {
+      k -= block(v, b++).components;
+    }
+    return first_of(v, b) + k * stride_of(block(v, b));
   }
 
 private:
@@ -314,6 +395,226 @@ private:
       weight->clear();
     }
     stage.op = std::move(op);
+    stages.emplace_back(std::move(stage));
+  }
+
+  /// [n_in, n_out] -> packed for a block whose rows have these strides.
+  std::vector<double> pack_block(const std::vector<double>& weight,
+                                 std::int32_t n_in,
+                                 std::int32_t n_out,
+                                 std::int32_t in_stride,
+                                 std::int32_t out_stride) const {
+    return pack<Scalar>(weight, n_in, n_out, in_stride, out_stride);
+  }
+
+  void add_stage(plan::BlockLinear& op) {
+    BlockLinearStage<S> stage;
+    for (auto& map : op.blocks) {
+      const plan::Block& in = block(op.in.value, map.in);
+      const plan::Block& out = block(op.out, map.out);
+      const std::size_t matrix =
+          static_cast<std::size_t>(in.channels) * static_cast<std::size_t>(out.channels);
+      std::vector<double> forward;
+      std::vector<double> adjoint;
+      for (std::size_t begin = 0; begin < map.weight.size(); begin += matrix) {
+        const auto from = map.weight.begin() + static_cast<std::ptrdiff_t>(begin);
+        const std::vector<double> weight(from, from + static_cast<std::ptrdiff_t>(matrix));
+        const auto one =
+            pack_block(weight, in.channels, out.channels, stride_of(in), stride_of(out));
+        const auto other = pack_block(transpose(weight, in.channels, out.channels),
+                                      out.channels,
+                                      in.channels,
+                                      stride_of(out),
+                                      stride_of(in));
+        forward.insert(forward.end(), one.begin(), one.end());
+        adjoint.insert(adjoint.end(), other.begin(), other.end());
+      }
+      const auto n_matrices = static_cast<std::int64_t>(map.weight.size() / matrix);
+      DeviceBlockMap<S> device;
+      device.in = map.in;
+      device.out = map.out;
+      device.size = static_cast<std::int64_t>(forward.size()) / n_matrices;
+      device.adjoint_size = static_cast<std::int64_t>(adjoint.size()) / n_matrices;
+      device.weights.weight = upload<S, Scalar>("eqnn::block_weight", forward, bytes);
+      device.weights.adjoint = upload<S, Scalar>("eqnn::block_adjoint", adjoint, bytes);
+      if (map.out == 0 && !op.bias.empty()) {
+        device.weights.bias =
+            upload<S, Scalar>("eqnn::block_bias", pad(op.bias, stride_of(out)), bytes);
+      }
+      stage.maps.push_back(device);
+      map.weight.clear();
+    }
+    stage.op = std::move(op);
+    stages.emplace_back(std::move(stage));
+  }
+
+  void add_stage(plan::EdgeProduct& op) {
+    EdgeProductStage<S> stage;
+    DeviceEdgeProduct<S>& p = stage.product;
+    std::vector<DevicePath> paths;
+    for (const plan::Path& path : op.paths) {
+      const plan::Block& source = block(op.source.value, path.source);
+      const plan::Block& out = block(op.out, path.out);
+      paths.push_back({first_of(op.source.value, path.source),
+                       stride_of(source),
+                       source.components,
+                       first_of(op.out, path.out) + path.channel,
+                       stride_of(out),
+                       out.components,
+                       padded_channels<Scalar>(path.channels),
+                       path.radial,
+                       path.entry});
+    }
+    p.n_paths = static_cast<std::int32_t>(paths.size());
+    p.paths = upload<S, DevicePath>("eqnn::paths", paths, bytes);
+    p.harmonics = op.harmonics;
+    p.harmonics_stride = padded_channels<Scalar>(plan.harmonics);
+    p.entries = op.entries;
+    p.entries_stride = padded_channels<Scalar>(op.entries);
+    p.coupling = upload<S, Scalar>(
+        "eqnn::path_coupling",
+        pack<Scalar>(op.coupling, op.harmonics, op.entries, op.harmonics, p.entries_stride),
+        bytes);
+    p.adjoint = upload<S, Scalar>("eqnn::path_coupling_adjoint",
+                                  pack<Scalar>(transpose(op.coupling, op.harmonics, op.entries),
+                                               op.entries,
+                                               op.harmonics,
+                                               op.entries,
+                                               p.harmonics_stride),
+                                  bytes);
+    const std::size_t per_edge =
+        2 * sizeof(Scalar) *
+        static_cast<std::size_t>(radials[static_cast<std::size_t>(op.radial)].stride +
+                                 p.entries_stride);
+    p.tile_edges = std::clamp(
+        static_cast<std::int32_t>(kTileBytes / per_edge), kFewestTileEdges, kMostTileEdges);
+    widest_message = std::max(widest_message, pitch_of(op.source.value));
+    op.coupling.clear();
+    stage.op = std::move(op);
+    stages.emplace_back(std::move(stage));
+  }
+
+  void add_stage(plan::BlockGate& op) { stages.emplace_back(BlockGateStage<S>{op}); }
+
+  void add_stage(plan::RmsNorm& op) {
+    RmsNormStage<S> stage;
+    std::vector<NormBlock> blocks;
+    std::vector<double> scale;
+    const auto& of_value = value(op.out).blocks;
+    for (std::size_t b = 0; b < of_value.size(); ++b) {
+      const plan::Block& block = of_value[b];
+      blocks.push_back(
+          {first_of(op.out, static_cast<std::int32_t>(b)),
+           block.components,
+           block.channels,
+           stride_of(block),
+           static_cast<std::int32_t>(scale.size()),
+           1.0 / (static_cast<double>(of_value.size()) * block.components * block.channels)});
+      const auto padded = pad(op.scale[b], stride_of(block));
+      scale.insert(scale.end(), padded.begin(), padded.end());
+    }
+    stage.norm.n_blocks = static_cast<std::int32_t>(blocks.size());
+    stage.norm.eps = op.eps;
+    stage.norm.blocks = upload<S, NormBlock>("eqnn::norm_blocks", blocks, bytes);
+    stage.norm.scale = upload<S, Scalar>("eqnn::rms_scale", scale, bytes);
+    stage.op = std::move(op);
+    stages.emplace_back(std::move(stage));
+  }
+
+  void add_stage(plan::Polynomial& op) {
+    PolynomialStage<S> stage;
+    DevicePolynomial<S>& p = stage.polynomial;
+    const std::int32_t channels = block(op.in.value, 0).channels;
+    p.stride = stride_of(block(op.in.value, 0));
+    std::vector<DeviceMonomial> monomials;
+    for (const plan::Monomial& m : op.monomials) {
+      DeviceMonomial monomial{-1, -1, m.component, m.first_term, m.n_terms};
+      if (m.parent >= 0) {
+        monomial.parent = monomials[static_cast<std::size_t>(m.parent)].own;
+      }
+      if (m.has_children) {
+        monomial.own = p.n_slots++;
+      }
+      monomials.push_back(monomial);
+    }
+    std::vector<std::int32_t> target;
+    target.reserve(op.target.size());
+    for (const std::int32_t component : op.target) {
+      target.push_back(component_of(op.out, component));
+    }
+    p.n_monomials = static_cast<std::int32_t>(monomials.size());
+    p.n_terms = static_cast<std::int32_t>(target.size());
+    p.monomials = upload<S, DeviceMonomial>("eqnn::monomials", monomials, bytes);
+    p.target = upload<S, std::int32_t>("eqnn::polynomial_targets", target, bytes);
+    p.coefficients = upload<S, Scalar>(
+        "eqnn::polynomial_coefficients", pad_rows(op.coefficients, channels), bytes);
+    op.coefficients.clear();
+    stage.op = std::move(op);
+    stages.emplace_back(std::move(stage));
+  }
+
+  /// [l_max + 1, channels] -> [components, stride]
+  Array<S, Scalar> scale_of_components(const std::vector<double>& scale, std::int32_t channels) {
+    const std::int32_t stride = padded_channels<Scalar>(channels);
+    std::vector<double> out;
+    const auto n_degrees = static_cast<std::int32_t>(scale.size()) / channels;
+    for (std::int32_t l = 0; l < n_degrees; ++l) {
+      const auto begin = scale.begin() + std::ptrdiff_t{l} * channels;
+      const auto row = pad({begin, begin + channels}, stride);
+      for (std::int32_t m = 0; m < 2 * l + 1; ++m) {
+        out.insert(out.end(), row.begin(), row.end());
+      }
+    }
+    return upload<S, Scalar>("eqnn::product_scale", out, bytes);
+  }
+
+  void add_stage(plan::SphereProduct& op) {
+    SphereProductStage<S> stage;
+    DeviceSphereProduct<S>& p = stage.product;
+    const std::int32_t channels = channels_of(op.a.value);
+    p.stride = padded_channels<Scalar>(channels);
+    p.d_a = value(op.a.value).components;
+    p.d_b = value(op.b.value).components;
+    p.d_out = value(op.out).components;
+    p.scale_a = scale_of_components(op.scale_a, channels);
+    p.scale_b = scale_of_components(op.scale_b, channels);
+    p.scale_out = scale_of_components(op.scale_out, channels);
+    p.scale_curl = scale_of_components(op.scale_curl, channels);
+    const auto table = [&](const std::vector<plan::Triple>& triples) {
+      std::vector<DeviceTriple<Scalar>> list;
+      list.reserve(triples.size());
+      for (const plan::Triple& t : triples) {
+        list.push_back({t.i, t.j, t.k, static_cast<Scalar>(t.value)});
+      }
+      return upload<S, DeviceTriple<Scalar>>("eqnn::product_table", list, bytes);
+    };
+    p.n_gaunt = static_cast<std::int32_t>(op.gaunt.size());
+    p.n_curl = static_cast<std::int32_t>(op.curl.size());
+    p.gaunt = table(op.gaunt);
+    p.curl = table(op.curl);
+    p.n_points = op.n_points;
+    p.at_a = upload<S, Scalar>("eqnn::product_grid", op.at_a, bytes);
+    p.at_b = upload<S, Scalar>("eqnn::product_grid", op.at_b, bytes);
+    p.at_out = upload<S, Scalar>("eqnn::product_grid", op.at_out, bytes);
+    p.gradient_a = upload<S, Scalar>("eqnn::product_grid", op.gradient_a, bytes);
+    p.gradient_b = upload<S, Scalar>("eqnn::product_grid", op.gradient_b, bytes);
+    for (auto* list : {&op.at_a, &op.at_b, &op.at_out, &op.gradient_a, &op.gradient_b}) {
+      list->clear();
+    }
+    stage.op = std::move(op);
+    stages.emplace_back(std::move(stage));
+  }
+
+  void add_stage(plan::Repulsion& op) {
+    RepulsionStage<S> stage;
+    DeviceRepulsion<S>& q = stage.repulsion;
+    q.n_species = op.n_species;
+    q.n_terms = static_cast<std::int32_t>(op.coefficients.size());
+    q.p = op.p;
+    q.prefactor = upload<S, double>("eqnn::repulsion", op.prefactor, bytes);
+    q.range = upload<S, double>("eqnn::repulsion", op.range, bytes);
+    q.exponents = upload<S, double>("eqnn::repulsion", op.exponents, bytes);
+    q.coefficients = upload<S, double>("eqnn::repulsion", op.coefficients, bytes);
     stages.emplace_back(std::move(stage));
   }
 

@@ -29,9 +29,13 @@ public:
       edge_matrices(space_,
                     edges_,
                     plan_.harmonics,
-                    degree_of(plan_.couplings[k]),
+                    degree_of(plan_.couplings[k].components),
                     plan_.couplings[k],
                     matrices_[k]);
+    }
+    if (plan_.plan.harmonics > 0) {
+      edge_harmonics(
+          space_, edges_, plan_.harmonics, harmonics_l_max(), harmonics_stride(), harmonics_);
     }
     Kokkos::deep_copy(space_, energy_, 0.0);
     for (const auto& stage : plan_.stages) {
@@ -52,10 +56,19 @@ public:
       edge_matrices_adjoint(space_,
                             edges_,
                             plan_.harmonics,
-                            degree_of(plan_.couplings[k]),
+                            degree_of(plan_.couplings[k].components),
                             plan_.couplings[k],
                             adj_matrices_[k],
                             gradient_);
+    }
+    if (plan_.plan.harmonics > 0) {
+      edge_harmonics_adjoint(space_,
+                             edges_,
+                             plan_.harmonics,
+                             harmonics_l_max(),
+                             harmonics_stride(),
+                             adj_harmonics_,
+                             gradient_);
     }
     collect_gradient(edges, outputs);
   }
@@ -63,9 +76,9 @@ public:
   std::size_t bytes_used() const override {
     std::size_t total = plan_.bytes + bytes_of(distance_) + bytes_of(energy_) + bytes_of(seed_) +
                         bytes_of(adj_distance_) + bytes_of(gradient_) + bytes_of(messages_) +
-                        begin_.bytes() + source_.bytes() + center_.bytes() + species_.bytes() +
-                        vector_.bytes() + group_.bytes() + segment_begin_.bytes() +
-                        segment_edge_.bytes();
+                        bytes_of(harmonics_) + bytes_of(adj_harmonics_) + begin_.bytes() +
+                        source_.bytes() + center_.bytes() + species_.bytes() + vector_.bytes() +
+                        group_.bytes() + segment_begin_.bytes() + segment_edge_.bytes();
     for (const auto* arrays : {&buffers_, &matrices_, &adj_matrices_}) {
       for (const auto& array : *arrays) {
         total += bytes_of(array);
@@ -122,12 +135,33 @@ private:
   }
 
   void forward(const AddStage<S>& s, Outputs&) {
-    add<S>(space_, edges_.n_centers, value(s.op.a.value), value(s.op.b.value), value(s.op.out));
+    if (s.op.blocks.empty()) {
+      add<S>(space_, edges_.n_centers, value(s.op.a.value), value(s.op.b.value), value(s.op.out));
+      return;
+    }
+    copy<S>(space_, edges_.n_centers, value(s.op.a.value), value(s.op.out));
+    for (std::size_t b = 0; b < s.op.blocks.size(); ++b) {
+      add_block<S>(space_,
+                   edges_.n_centers,
+                   block(s.op.b.value, static_cast<std::int32_t>(b), false),
+                   block(s.op.out, s.op.blocks[b], false),
+                   plan::Write::Add);
+    }
   }
 
   void adjoint(const AddStage<S>& s) {
     add_adjoint<S>(space_, edges_.n_centers, adj(s.op.out), adj(s.op.a.value), s.op.a.adjoint);
-    add_adjoint<S>(space_, edges_.n_centers, adj(s.op.out), adj(s.op.b.value), s.op.b.adjoint);
+    if (s.op.blocks.empty()) {
+      add_adjoint<S>(space_, edges_.n_centers, adj(s.op.out), adj(s.op.b.value), s.op.b.adjoint);
+      return;
+    }
+    for (std::size_t b = 0; b < s.op.blocks.size(); ++b) {
+      add_block<S>(space_,
+                   edges_.n_centers,
+                   block(s.op.out, s.op.blocks[b], true),
+                   block(s.op.b.value, static_cast<std::int32_t>(b), true),
+                   s.op.b.adjoint);
+    }
   }
 
   void forward(const NormStage<S>& s, Outputs&) {
@@ -205,13 +239,208 @@ private:
                         s.op.center.adjoint,
                         adj_matrix(s.op.matrix),
                         adj_distance_);
-      if (gather_) {
-        segments_.first_segment = chunk.first_segment;
-        segments_.n_segments = chunk.n_segments;
-        gather_messages(space_, edges_, segments_, adjoints);
-      }
+      gather(chunk, adjoints);
     }
     exchange_reverse(adj_source);
+  }
+
+  /// Brings a chunk's messages to their sources.
+  void gather(const EdgeSchedule::Chunk& chunk, const MessageAdjoints<S>& adjoints) {
+    if (gather_) {
+      segments_.first_segment = chunk.first_segment;
+      segments_.n_segments = chunk.n_segments;
+      gather_messages(space_, edges_, segments_, adjoints);
+    }
+  }
+
+  void forward(const BlockLinearStage<S>& s, Outputs&) {
+    for (const DeviceBlockMap<S>& map : s.maps) {
+      const Rows<Scalar> in = block(s.op.in.value, map.in, false);
+      const Rows<Scalar> out = block(s.op.out, map.out, false);
+      const Rows<Scalar> residual = s.op.residual.value == plan::kNoValue
+                                        ? Rows<Scalar>{}
+                                        : block(s.op.residual.value, map.out, false);
+      if (s.op.per_species) {
+        species_linear(space_,
+                       "eqnn::species_linear",
+                       edges_,
+                       map.weights.weight,
+                       map.size,
+                       in,
+                       out,
+                       plan::Write::Overwrite);
+        if (residual.data != nullptr) {
+          add_block<S>(space_, edges_.n_centers, residual, out, plan::Write::Add);
+        }
+      } else {
+        linear(space_, edges_, map.weights, in, residual, out);
+      }
+    }
+  }
+
+  void adjoint(const BlockLinearStage<S>& s) {
+    const plan::Write write = s.op.in.adjoint;
+    const auto n_blocks = static_cast<std::int32_t>(plan_.value(s.op.in.value).blocks.size());
+    for (std::int32_t b = 0; write == plan::Write::Overwrite && b < n_blocks; ++b) {
+      const auto reads = [b](const DeviceBlockMap<S>& map) { return map.in == b; };
+      if (std::none_of(s.maps.begin(), s.maps.end(), reads)) {
+        clear_block<S>(space_, edges_.n_centers, block(s.op.in.value, b, true));
+      }
+    }
+    for (const DeviceBlockMap<S>& map : s.maps) {
+      const Rows<Scalar> adj_out = block(s.op.out, map.out, true);
+      const Rows<Scalar> adj_in = block(s.op.in.value, map.in, true);
+      if (s.op.per_species) {
+        species_linear(space_,
+                       "eqnn::species_linear_adjoint",
+                       edges_,
+                       map.weights.adjoint,
+                       map.adjoint_size,
+                       adj_out,
+                       adj_in,
+                       write);
+      } else {
+        linear_adjoint(space_, edges_.n_centers, map.weights, adj_out, adj_in, write);
+      }
+    }
+    if (s.op.residual.value != plan::kNoValue) {
+      add_adjoint<S>(
+          space_, edges_.n_centers, adj(s.op.out), adj(s.op.residual.value), s.op.residual.adjoint);
+    }
+  }
+
+  void forward(const EdgeProductStage<S>& s, Outputs&) {
+    exchange_forward(value(s.op.source.value));
+    edge_product(space_,
+                 edges_,
+                 s.product,
+                 radial(s.op.radial),
+                 harmonics_,
+                 value(s.op.source.value),
+                 value(s.op.out));
+  }
+
+  void adjoint(const EdgeProductStage<S>& s) {
+    const Rows<Scalar> adj_source = adj(s.op.source.value);
+    clear<S>(space_,
+             adj_source,
+             s.op.source.adjoint == plan::Write::Overwrite ? 0 : edges_.n_centers,
+             edges_.n_nodes);
+    MessageAdjoints<S> adjoints{{}, adj_source, gather_ ? messages_.data() : nullptr, 0};
+    for (const auto& chunk : schedule_.chunks) {
+      adjoints.first_edge = chunk.first_edge;
+      edge_product_adjoint(space_,
+                           edges_,
+                           chunk.first_group,
+                           chunk.n_groups,
+                           s.product,
+                           radial(s.op.radial),
+                           harmonics_,
+                           value(s.op.source.value),
+                           adj(s.op.out),
+                           adjoints,
+                           adj_harmonics_,
+                           adj_distance_);
+      gather(chunk, adjoints);
+    }
+    exchange_reverse(adj_source);
+  }
+
+  void forward(const BlockGateStage<S>& s, Outputs&) {
+    for (const plan::GateRow& row : s.op.rows) {
+      block_gate<S>(space_, edges_.n_centers, gate_rows(s.op, row));
+    }
+  }
+
+  void adjoint(const BlockGateStage<S>& s) {
+    if (s.op.in.adjoint == plan::Write::Overwrite) {
+      clear<S>(space_, adj(s.op.in.value), 0, edges_.n_centers);
+    }
+    for (const plan::GateRow& row : s.op.rows) {
+      block_gate_adjoint<S>(space_,
+                            edges_.n_centers,
+                            gate_rows(s.op, row),
+                            block(s.op.out, row.out, true),
+                            block(s.op.in.value, row.in, true),
+                            gates_of(s.op, row, true));
+    }
+  }
+
+  /// The gates of a row, of the value or of its adjoint.
+  Rows<Scalar>
+  gates_of(const plan::BlockGate& op, const plan::GateRow& row, bool of_adjoint) const {
+    if (row.gate < 0) {
+      return {};
+    }
+    Rows<Scalar> gates = block(op.in.value, row.gate, of_adjoint);
+    gates.data += row.channel;
+    return gates;
+  }
+
+  GateRows<Scalar> gate_rows(const plan::BlockGate& op, const plan::GateRow& row) const {
+    return {block(op.in.value, row.in, false),
+            block(op.out, row.out, false),
+            gates_of(op, row, false),
+            row.channels,
+            row.function};
+  }
+
+  void forward(const RmsNormStage<S>& s, Outputs&) {
+    rms_norm(space_, edges_.n_centers, s.norm, value(s.op.in.value), value(s.op.out));
+  }
+
+  void adjoint(const RmsNormStage<S>& s) {
+    rms_norm_adjoint(space_,
+                     edges_.n_centers,
+                     s.norm,
+                     value(s.op.in.value),
+                     adj(s.op.out),
+                     adj(s.op.in.value),
+                     s.op.in.adjoint);
+  }
+
+  void forward(const PolynomialStage<S>& s, Outputs&) {
+    polynomial(space_, edges_, s.polynomial, value(s.op.in.value), value(s.op.out));
+  }
+
+  void adjoint(const PolynomialStage<S>& s) {
+    polynomial_adjoint(space_,
+                       edges_,
+                       s.polynomial,
+                       value(s.op.in.value),
+                       adj(s.op.out),
+                       adj(s.op.in.value),
+                       s.op.in.adjoint);
+  }
+
+  void forward(const SphereProductStage<S>& s, Outputs&) {
+    sphere_product(space_,
+                   edges_.n_centers,
+                   s.product,
+                   value(s.op.a.value),
+                   value(s.op.b.value),
+                   value(s.op.out));
+  }
+
+  void adjoint(const SphereProductStage<S>& s) {
+    sphere_product_adjoint(space_,
+                           edges_.n_centers,
+                           s.product,
+                           value(s.op.a.value),
+                           value(s.op.b.value),
+                           adj(s.op.out),
+                           adj(s.op.a.value),
+                           s.op.a.adjoint,
+                           adj(s.op.b.value),
+                           s.op.b.adjoint);
+  }
+
+  void forward(const RepulsionStage<S>& s, Outputs&) {
+    repulsion(space_, edges_, s.repulsion, energy_);
+  }
+
+  void adjoint(const RepulsionStage<S>& s) {
+    repulsion_adjoint(space_, edges_, s.repulsion, seed_, adj_distance_);
   }
 
   void forward(const ReadoutStage<S>& s, Outputs&) {
@@ -248,24 +477,40 @@ private:
     return plan_.radials[static_cast<std::size_t>(k)];
   }
 
-  static int degree_of(const DeviceCoupling<S>& coupling) {
+  static int degree_of(std::int32_t components) {
     int l = 0;
-    while ((l + 1) * (l + 1) < coupling.components) {
+    while ((l + 1) * (l + 1) < components) {
       ++l;
     }
     return l;
   }
 
+  int harmonics_l_max() const { return degree_of(plan_.plan.harmonics); }
+
+  int harmonics_stride() const { return padded_channels<Scalar>(plan_.plan.harmonics); }
+
   Rows<Scalar> rows(plan::ValueId v, bool of_adjoint) const {
     if (v == plan::kNoValue) {
       return {};
     }
-    const plan::NodeValue& info = plan_.plan.values[static_cast<std::size_t>(v)];
+    const plan::NodeValue& info = plan_.value(v);
     const auto buffer = static_cast<std::size_t>(of_adjoint ? info.adjoint_buffer : info.buffer);
+    const plan::Block& first = info.blocks.front();
     return {buffers_[buffer].data(),
             info.components,
-            info.channels,
-            padded_channels<Scalar>(info.channels)};
+            first.channels,
+            DevicePlan<S>::stride_of(first),
+            plan_.pitch_of(v)};
+  }
+
+  /// The rows of one block of a value, or of its adjoint.
+  Rows<Scalar> block(plan::ValueId v, std::int32_t b, bool of_adjoint) const {
+    const plan::Block& info = plan_.block(v, b);
+    return block_rows(rows(v, of_adjoint),
+                      plan_.first_of(v, b),
+                      info.components,
+                      info.channels,
+                      DevicePlan<S>::stride_of(info));
   }
 
   Rows<Scalar> value(plan::ValueId v) const { return rows(v, false); }
@@ -317,6 +562,12 @@ private:
       poison(space_, matrices_[k]);
       poison(space_, adj_matrices_[k]);
     }
+    if (plan_.plan.harmonics > 0) {
+      reserve(harmonics_, "eqnn::harmonics", edges_.n_edges * harmonics_stride());
+      reserve(adj_harmonics_, "eqnn::adj_harmonics", edges_.n_edges * harmonics_stride());
+      poison(space_, harmonics_);
+      poison(space_, adj_harmonics_);
+    }
     buffers_.resize(plan_.plan.buffers.size());
     for (std::size_t k = 0; k < buffers_.size(); ++k) {
       const plan::Buffer& buffer = plan_.plan.buffers[k];
@@ -350,9 +601,10 @@ private:
       const auto at = static_cast<std::size_t>(i);
       const bool zeroed =
           plan_.plan.isolated_atoms_are_zero && edges.begin[at] == edges.begin[at + 1];
-      seed(at) = zeroed ? 0.0 : plan_.plan.energy_scale;
-      outputs.energy[at] = (zeroed ? 0.0 : plan_.plan.energy_scale * energy(at)) +
-                           plan_.plan.atom_energy[static_cast<std::size_t>(edges.species[at])];
+      const auto species = static_cast<std::size_t>(edges.species[at]);
+      seed(at) = zeroed ? 0.0 : plan_.plan.energy_scale[species];
+      outputs.energy[at] = (zeroed ? 0.0 : plan_.plan.energy_scale[species] * energy(at)) +
+                           plan_.plan.atom_energy[species];
       if (!std::isfinite(outputs.energy[at])) {
         fail("the energy of atom ",
              i,
@@ -406,6 +658,7 @@ private:
     for (const auto& array : adj_matrices_) {
       Kokkos::deep_copy(space_, array, Scalar(0));
     }
+    Kokkos::deep_copy(space_, adj_harmonics_, Scalar(0));
   }
 
   void exchange_forward(const Rows<Scalar>& x) {
@@ -438,7 +691,7 @@ private:
   Mirror<S, double> vector_;
   Array<S, double> distance_, energy_, seed_, gradient_;
   Array<S, Accum> adj_distance_;
-  Array<S, Scalar> messages_;
+  Array<S, Scalar> messages_, harmonics_, adj_harmonics_;
   std::vector<Array<S, Scalar>> buffers_, matrices_, adj_matrices_;
   std::vector<Array<S, Accum>> attention_;
 };

@@ -100,6 +100,84 @@ std::int64_t distances(const typename S::Exec& space, const DeviceEdges<S>& edge
 
 inline constexpr std::int64_t kGeometryTile = 32;
 
+/// gradient[3] += sum_lm adj[lm] dY_lm/d(edge vector) for an edge of this length.
+template <class Scalar>
+KOKKOS_INLINE_FUNCTION void add_harmonics_gradient(const HarmonicsTable& table,
+                                                   int l_max,
+                                                   double distance,
+                                                   const double* x,
+                                                   const Scalar* adj,
+                                                   double* gradient) {
+  const double inverse = 1.0 / distance;
+  const double unit[3] = {x[0] * inverse, x[1] * inverse, x[2] * inverse};
+  double slope[3] = {0.0, 0.0, 0.0};
+  visit_harmonics(table,
+                  l_max,
+                  unit[2],
+                  unit[0],
+                  unit[1],
+                  [&](int lm, double, double du, double dv, double dw) {
+                    const auto adjoint = static_cast<double>(adj[lm]);
+                    slope[0] += adjoint * dv;
+                    slope[1] += adjoint * dw;
+                    slope[2] += adjoint * du;
+                  });
+  const double radial = slope[0] * unit[0] + slope[1] * unit[1] + slope[2] * unit[2];
+  for (int a = 0; a < 3; ++a) {
+    gradient[a] += (slope[a] - radial * unit[a]) * inverse;
+  }
+}
+
+/// harmonics[e, lm] = Y_lm(e), [n_edges, stride], zeros behind the components.
+template <class S> void edge_harmonics(const typename S::Exec& space,
+                                       const DeviceEdges<S>& edges,
+                                       const HarmonicsTable& table,
+                                       int l_max,
+                                       int stride,
+                                       const Array<S, typename S::Scalar>& harmonics) {
+  using Scalar = typename S::Scalar;
+  Kokkos::parallel_for(
+      "eqnn::geometry::harmonics",
+      typename S::Range(space, 0, edges.n_edges),
+      KOKKOS_LAMBDA(std::int64_t e) {
+        const double inverse = 1.0 / edges.distance(e);
+        const double* const x = &edges.vector(3 * e);
+        Scalar* const y = harmonics.data() + e * stride;
+        visit_harmonics(table,
+                        l_max,
+                        x[2] * inverse,
+                        x[0] * inverse,
+                        x[1] * inverse,
+                        [&](int lm, double value, double, double, double) {
+                          y[lm] = static_cast<Scalar>(value);
+                        });
+        for (int k = (l_max + 1) * (l_max + 1); k < stride; ++k) {
+          y[k] = 0;
+        }
+      });
+}
+
+/// gradient[e] += sum_lm adj[e, lm] dY_lm/d(edge vector)
+template <class S> void edge_harmonics_adjoint(const typename S::Exec& space,
+                                               const DeviceEdges<S>& edges,
+                                               const HarmonicsTable& table,
+                                               int l_max,
+                                               int stride,
+                                               const Array<S, typename S::Scalar>& adj_harmonics,
+                                               const Array<S, double>& gradient) {
+  Kokkos::parallel_for(
+      "eqnn::geometry::harmonics_adjoint",
+      typename S::Range(space, 0, edges.n_edges),
+      KOKKOS_LAMBDA(std::int64_t e) {
+        add_harmonics_gradient(table,
+                               l_max,
+                               edges.distance(e),
+                               &edges.vector(3 * e),
+                               adj_harmonics.data() + e * stride,
+                               &gradient(3 * e));
+      });
+}
+
 /// A coupling on the device, packed for both directions.
 template <class S> struct DeviceCoupling {
   std::int32_t components = 0;
@@ -194,25 +272,12 @@ template <class S> void edge_matrices_adjoint(const typename S::Exec& space,
                         padded_d);
         for_rows(team, n, [&](std::int64_t e) {
           once(team, [&]() {
-            const double inverse = 1.0 / edges.distance(first + e);
-            const double* const x = &edges.vector(3 * (first + e));
-            const double unit[3] = {x[0] * inverse, x[1] * inverse, x[2] * inverse};
-            double slope[3] = {0.0, 0.0, 0.0};
-            visit_harmonics(table,
-                            l_max,
-                            unit[2],
-                            unit[0],
-                            unit[1],
-                            [&](int lm, double, double du, double dv, double dw) {
-                              const double adjoint = adj_y[e * padded_d + lm];
-                              slope[0] += adjoint * dv;
-                              slope[1] += adjoint * dw;
-                              slope[2] += adjoint * du;
-                            });
-            const double radial = slope[0] * unit[0] + slope[1] * unit[1] + slope[2] * unit[2];
-            for (int a = 0; a < 3; ++a) {
-              gradient(3 * (first + e) + a) += (slope[a] - radial * unit[a]) * inverse;
-            }
+            add_harmonics_gradient(table,
+                                   l_max,
+                                   edges.distance(first + e),
+                                   &edges.vector(3 * (first + e)),
+                                   adj_y + e * padded_d,
+                                   &gradient(3 * (first + e)));
           });
         });
       });

@@ -143,7 +143,7 @@ template <class S> void linear(const typename S::Exec& space,
           }
           if (residual.data != nullptr) {
             const Scalar* const x = residual.row(first + r);
-            for_channels(team, out.width(), [&](int c) { y[c] += x[c]; });
+            for_channels(team, out.extent(), [&](int c) { y[c] += x[c]; });
           }
         });
       });
@@ -214,6 +214,19 @@ template <class S> void add(const typename S::Exec& space,
           });
         });
       });
+}
+
+/// out = in
+template <class S> void copy(const typename S::Exec& space,
+                             std::int64_t n_nodes,
+                             const Rows<typename S::Scalar>& in,
+                             const Rows<typename S::Scalar>& out) {
+  const auto* const from = in.data;
+  auto* const to = out.data;
+  Kokkos::parallel_for(
+      "eqnn::copy",
+      typename S::Range(space, 0, n_nodes * out.width()),
+      KOKKOS_LAMBDA(std::int64_t k) { to[k] = from[k]; });
 }
 
 /// adj_in = or += adj_out: the adjoint of one term of a sum

@@ -135,7 +135,7 @@ std::int32_t Potential::max_row_width() const {
   std::int32_t width = 0;
   for (const auto& value : impl_->plan.values) {
     if (value.on_ghosts) {
-      width = std::max(width, value.components * plan::padded(value.channels, multiple));
+      width = std::max(width, static_cast<std::int32_t>(plan::width_of(value, multiple)));
     }
   }
   return width;

@@ -131,6 +131,53 @@ inline void panel_rows(int m,
 #endif
 
 #ifdef EQNN_VECTOR_TYPES
+/// Shuffle of lanes by index; indices from kLanes on mean the second register.
+template <class Scalar, class Index>
+inline typename VectorOf<Scalar>::Type shuffle(const typename VectorOf<Scalar>::Type& a,
+                                               const typename VectorOf<Scalar>::Type& b,
+                                               const Index& index) {
+  using Integer = std::conditional_t<sizeof(Scalar) == 4, std::int32_t, std::int64_t>;
+  using Mask __attribute__((vector_size(kVectorBytes))) = Integer;
+  Mask mask{};
+  for (int lane = 0; lane < kLanes<Scalar>; ++lane) {
+    mask[lane] = index(lane);
+  }
+  return __builtin_shuffle(a, b, mask);
+}
+
+/// out[k] += sum over lanes of sum[k] for k < n <= 4. Four registers are folded together: a third of
+/// the work of one at a time.
+template <class Scalar>
+inline void fold_lanes(const typename VectorOf<Scalar>::Type* sum, int n, Scalar* out) {
+  using Vector = typename VectorOf<Scalar>::Type;
+  constexpr int kWide = kLanes<Scalar>;
+  if constexpr (kWide < 4) {
+    for (int k = 0; k < n; ++k) {
+      for (int lane = 0; lane < kWide; ++lane) {
+        out[k] += sum[k][lane];
+      }
+    }
+  } else {
+    const Vector zero{};
+    const Vector s1 = n > 1 ? sum[1] : zero;
+    const Vector s2 = n > 2 ? sum[2] : zero;
+    const Vector s3 = n > 3 ? sum[3] : zero;
+    const auto even = [](int lane) { return lane / 2 * 2 + (lane % 2) * kWide; };
+    const auto odd = [](int lane) { return lane / 2 * 2 + 1 + (lane % 2) * kWide; };
+    const Vector ab = shuffle<Scalar>(sum[0], s1, even) + shuffle<Scalar>(sum[0], s1, odd);
+    const Vector cd = shuffle<Scalar>(s2, s3, even) + shuffle<Scalar>(s2, s3, odd);
+    const auto low = [](int lane) { return lane / 4 * 4 + lane % 2 + (lane / 2 % 2) * kWide; };
+    const auto high = [](int lane) { return lane / 4 * 4 + 2 + lane % 2 + (lane / 2 % 2) * kWide; };
+    Vector total = shuffle<Scalar>(ab, cd, low) + shuffle<Scalar>(ab, cd, high);
+    for (int width = kWide / 2; width >= 4; width /= 2) {
+      total += shuffle<Scalar>(total, total, [width](int lane) { return (lane + width) % kWide; });
+    }
+    for (int k = 0; k < n; ++k) {
+      out[k] += total[k];
+    }
+  }
+}
+
 template <int MI, int MK, class Scalar> inline void outer_block(int n,
                                                                 int channels,
                                                                 const Scalar* x,
@@ -157,14 +204,7 @@ template <int MI, int MK, class Scalar> inline void outer_block(int n,
   }
 #pragma GCC unroll 4
   for (int i = 0; i < MI; ++i) {
-#pragma GCC unroll 4
-    for (int k = 0; k < MK; ++k) {
-      Scalar total = 0;
-      for (int lane = 0; lane < kLanes<Scalar>; ++lane) {
-        total += sum[i][k][lane];
-      }
-      out[i * n + k] += total;
-    }
+    fold_lanes<Scalar>(sum[i], MK, out + i * n);
   }
 }
 
@@ -240,6 +280,71 @@ template <bool Accumulate, class Scalar> inline void multiply(int m,
 }
 
 } // namespace host
+
+/// What a loop over channels works on at a time: a scalar on a device ...
+template <class Scalar> struct Lane {
+  using Type = Scalar;
+
+  static KOKKOS_FORCEINLINE_FUNCTION Scalar load(const Scalar* p) { return *p; }
+
+  static KOKKOS_FORCEINLINE_FUNCTION void store(Scalar* p, Scalar v) { *p = v; }
+
+  static KOKKOS_FORCEINLINE_FUNCTION void add(Scalar* p, Scalar v) { *p += v; }
+};
+
+#ifdef EQNN_VECTOR_TYPES
+/// ... a SIMD register on the host.
+template <class Scalar> struct WideLane {
+  using Type = typename host::VectorOf<Scalar>::Type;
+
+  static KOKKOS_FORCEINLINE_FUNCTION Type load(const Scalar* p) {
+    return *reinterpret_cast<const Type*>(p);
+  }
+
+  static KOKKOS_FORCEINLINE_FUNCTION void store(Scalar* p, const Type& v) {
+    *reinterpret_cast<Type*>(p) = v;
+  }
+
+  static KOKKOS_FORCEINLINE_FUNCTION void add(Scalar* p, const Type& v) {
+    *reinterpret_cast<Type*>(p) += v;
+  }
+};
+#endif
+
+/// Calls body(c, Lane) for channels c, n a multiple of kLanes.
+template <class Scalar, class Team, class Body>
+KOKKOS_FORCEINLINE_FUNCTION void for_lanes(const Team& team, int n, const Body& body) {
+#ifdef EQNN_VECTOR_TYPES
+  KOKKOS_IF_ON_HOST((static_cast<void>(team);
+                     for (int c = 0; c < n; c += kLanes<Scalar>) { body(c, WideLane<Scalar>{}); }))
+#else
+  KOKKOS_IF_ON_HOST(
+      (static_cast<void>(team); for (int c = 0; c < n; ++c) { body(c, Lane<Scalar>{}); }))
+#endif
+  KOKKOS_IF_ON_DEVICE((Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, n),
+                                            [&](int c) { body(c, Lane<Scalar>{}); });))
+}
+
+/// Scalars of scratch that a lane needs for n values, and where value k of channel c is.
+template <class Scalar>
+KOKKOS_INLINE_FUNCTION std::int64_t lane_scratch(std::int64_t n, int stride) {
+#ifdef EQNN_VECTOR_TYPES
+  KOKKOS_IF_ON_HOST((static_cast<void>(stride); return n * kLanes<Scalar>;))
+#else
+  KOKKOS_IF_ON_HOST((return n * stride;))
+#endif
+  KOKKOS_IF_ON_DEVICE((return n * stride;))
+}
+
+template <class Scalar>
+KOKKOS_FORCEINLINE_FUNCTION std::int64_t lane_slot(std::int64_t k, int c, int stride) {
+#ifdef EQNN_VECTOR_TYPES
+  KOKKOS_IF_ON_HOST((static_cast<void>(c); static_cast<void>(stride); return k * kLanes<Scalar>;))
+#else
+  KOKKOS_IF_ON_HOST((return k * stride + c;))
+#endif
+  KOKKOS_IF_ON_DEVICE((return k * stride + c;))
+}
 
 /// c[m, n] = a[m, depth] b[depth, n], or += where Accumulate. n is a multiple of kLanes. Ends with
 /// a barrier of the team.

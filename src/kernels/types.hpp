@@ -39,18 +39,23 @@ template <class View> View allocate(const char* label, std::size_t n) {
   }
 }
 
-/// Rows of `components` x `stride` scalars; row r, component k, channel c at (r * components + k) *
-/// stride + c. stride: channels padded with zeros to the SIMD width, so that loops over channels
-/// have no remainder.
+/// Rows of nodes: `components` x `stride` scalars; row r, component k, channel c at r * pitch + k *
+/// stride + c. stride: channels padded with zeros to the SIMD width, so that loops over channels have
+/// no remainder. pitch: scalars from row to row; more than components x stride where these are the
+/// rows of one block of several.
 template <class Scalar> struct Rows {
   Scalar* data = nullptr;
   std::int32_t components = 0;
   std::int32_t channels = 0;
   std::int32_t stride = 0;
+  std::int32_t pitch = 0;
 
-  KOKKOS_INLINE_FUNCTION std::int32_t width() const { return components * stride; }
+  KOKKOS_INLINE_FUNCTION std::int32_t width() const { return pitch; }
 
-  KOKKOS_INLINE_FUNCTION Scalar* row(std::int64_t r) const { return data + r * width(); }
+  /// Scalars of a row of this block alone.
+  KOKKOS_INLINE_FUNCTION std::int32_t extent() const { return components * stride; }
+
+  KOKKOS_INLINE_FUNCTION Scalar* row(std::int64_t r) const { return data + r * pitch; }
 };
 
 /// The edges of one step on the device; see EdgeList. Distances and matrices are made once and

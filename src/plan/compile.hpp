@@ -5,6 +5,8 @@
 #include "model/model_spec.hpp"
 #include "plan/plan.hpp"
 
+#include <optional>
+
 namespace eqnn::plan {
 
 struct Options {
@@ -14,6 +16,8 @@ struct Options {
   /// Channels are padded with zeros to a multiple of this (the SIMD width); buffers are sized
   /// accordingly.
   std::int32_t channel_multiple = 1;
+  /// How products of functions on the sphere are computed; nothing: what is measured to be fastest.
+  std::optional<Lowering> products;
 };
 
 /// lower -> fuse_residuals -> schedule
@@ -29,6 +33,9 @@ void fuse_residuals(Plan& plan);
 /// Decides who overwrites and who adds adjoints, and gives values and adjoints buffers so that
 /// those alive together never share one.
 void schedule(Plan& plan, std::int32_t channel_multiple);
+
+/// Scalars of a row: the blocks, each with its channels padded.
+std::int64_t width_of(const NodeValue& value, std::int32_t channel_multiple);
 
 /// Throws Error where the tolerance is out of reach (a function that varies within 1/4096 of the
 /// cutoff).

@@ -40,6 +40,34 @@ public:
            std::to_string(s.heads) + " heads";
   }
 
+  std::string operator()(const BlockLinear& s) const {
+    return out(s.out) + "linear by block of " + in(s.in) +
+           (s.residual.value == kNoValue ? "" : " + " + in(s.residual)) +
+           (s.per_species ? ", per species" : "");
+  }
+
+  std::string operator()(const EdgeProduct& s) const {
+    return out(s.out) + "edge product of " + in(s.source) + ", radial " + std::to_string(s.radial) +
+           ", " + std::to_string(s.paths.size()) + " paths";
+  }
+
+  std::string operator()(const BlockGate& s) const { return out(s.out) + "gate of " + in(s.in); }
+
+  std::string operator()(const RmsNorm& s) const { return out(s.out) + "RMS norm of " + in(s.in); }
+
+  std::string operator()(const Polynomial& s) const {
+    return out(s.out) + "polynomial of " + in(s.in) + ", " + std::to_string(s.monomials.size()) +
+           " monomials, " + std::to_string(s.target.size()) + " terms";
+  }
+
+  std::string operator()(const SphereProduct& s) const {
+    constexpr std::array<const char*, 3> kNames{"sparse", "grid", "fourier"};
+    return out(s.out) + "product on the sphere of " + in(s.a) + " and " + in(s.b) + ", " +
+           kNames[static_cast<std::size_t>(s.lowering)];
+  }
+
+  std::string operator()(const Repulsion&) const { return "energy += screened repulsion"; }
+
   std::string operator()(const Readout& s) const { return "energy += readout of " + in(s.in); }
 
   std::string operator()(const DirectForces& s) const { return "forces = vectors of " + in(s.in); }

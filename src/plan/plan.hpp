@@ -3,6 +3,7 @@
 // architecture. Made by compile().
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <variant>
@@ -14,13 +15,22 @@ namespace eqnn::plan {
 using ValueId = std::int32_t;
 inline constexpr ValueId kNoValue = -1;
 
-/// Node features [node, components, channels] and, during the reverse pass, their adjoint. Values
-/// with the same buffer are never alive together.
-struct NodeValue {
-  std::string name;
+/// Rows of a node that have the same channels.
+struct Block {
   std::int32_t components = 0;
   std::int32_t channels = 0;
-  bool on_ghosts = false; ///< neighbours read it: ghost rows exist and are exchanged
+  /// Channels that a row has room for: SIMD loops that end within a vector may write zeros there.
+  std::int32_t reserved = 0;
+};
+
+/// Node features, one block of rows [components, channels] after another, and, during the reverse
+/// pass, their adjoint. Values with the same buffer are never alive together.
+struct NodeValue {
+  std::string name;
+  std::vector<Block> blocks;
+  std::int32_t components = 0; ///< of all blocks
+  std::int32_t channels = 0;   ///< where all blocks have the same, else 0
+  bool on_ghosts = false;      ///< neighbours read it: ghost rows exist and are exchanged
   std::int32_t buffer = -1, adjoint_buffer = -1;
 };
 
@@ -72,9 +82,127 @@ struct Linear {
   bool bias_per_neighbor = false;
 };
 
+/// Block `in` of the input -> block `out` of the output.
+struct BlockMap {
+  std::int32_t in = -1, out = -1;
+  std::vector<double> weight; ///< [1 or n_species, channels in, channels out]
+};
+
+/// out = residual + a linear map of each block, bias on the first component. Blocks of the input
+/// that no map reads do not matter.
+struct BlockLinear {
+  ValueId out = kNoValue;
+  Input in, residual;
+  std::vector<BlockMap> blocks;
+  bool per_species = false;
+  std::vector<double> bias; ///< [channels of the first block] or empty
+};
+
+/// out[b, m3, c] += sum over edges of w_e[c] sum_m1 K_e[m1, m3] source[a, m1, c], with K_e = sum_j
+/// coupling[j][entry] Y_j(e): one path. Several may share radial channels and outputs.
+struct Path {
+  std::int32_t source = -1, out = -1; ///< blocks
+  std::int32_t channels = 0;
+  std::int32_t radial = 0;  ///< first channel of the radial function
+  std::int32_t channel = 0; ///< first channel in the output's block
+  std::int32_t entry = 0;   ///< first of the path's (2l1+1)(2l3+1) entries [m1, m3]
+};
+
+struct EdgeProduct {
+  ValueId out = kNoValue;
+  Input source;
+  std::int32_t radial = -1;
+  std::int32_t harmonics = 0; ///< components of Y
+  std::int32_t entries = 0;
+  std::vector<Path> paths;
+  std::vector<double> coupling; ///< [harmonics, entries]
+};
+
+/// Rows of the first kind pass through a function, others are multiplied with one of a channel.
+struct GateRow {
+  std::int32_t in = -1, out = -1; ///< block
+  std::int32_t gate = -1;         ///< block of the gates, or -1: scalars
+  std::int32_t channel = 0;       ///< of the gates: first
+  std::int32_t channels = 0;
+  std::int32_t function = 0; ///< kIdentity ...
+};
+
+inline constexpr std::int32_t kIdentity = 0;
+inline constexpr std::int32_t kSilu = 1;
+inline constexpr std::int32_t kTanh = 2;
+inline constexpr std::int32_t kSigmoid = 3;
+
+struct BlockGate {
+  ValueId out = kNoValue;
+  Input in;
+  std::vector<GateRow> rows;
+};
+
+/// out = in scale / sqrt(mean over blocks of mean in^2 + eps)
+struct RmsNorm {
+  ValueId out = kNoValue;
+  Input in;
+  double eps = 0.0;
+  std::vector<std::vector<double>> scale; ///< of each block, [channels]
+};
+
+/// A polynomial of the components, channel by channel, with coefficients of each species and channel.
+/// Monomials form a tree: each is its parent's times one more component, so that products are made
+/// once; parents come before their children.
+struct Monomial {
+  std::int32_t parent = -1; ///< -1: none
+  std::int32_t component = 0;
+  std::int32_t first_term = 0, n_terms = 0;
+  bool has_children = false;
+};
+
+struct Polynomial {
+  ValueId out = kNoValue;
+  Input in;
+  std::vector<Monomial> monomials;
+  std::vector<std::int32_t> target; ///< [n_terms] component of the output
+  std::vector<double> coefficients; ///< [n_species, n_terms, channels]
+};
+
+/// How products of functions on the sphere are computed.
+enum class Lowering { Sparse, Grid, Fourier };
+
+/// One non-zero of the table of a bilinear product: out[k] += value a[i] b[j].
+struct Triple {
+  std::int32_t i = 0, j = 0, k = 0;
+  double value = 0.0;
+};
+
+/// Product of two values by a bilinear map that is diagonal in channels. Scales: [l_max + 1,
+/// channels] or empty.
+struct SphereProduct {
+  ValueId out = kNoValue;
+  Input a, b;
+  Lowering lowering = Lowering::Sparse;
+  std::vector<double> scale_a, scale_b, scale_out, scale_curl;
+  std::vector<Triple> gaunt, curl; ///< sparse
+  std::int32_t n_points = 0;       ///< grid
+  /// [points, components] each; the output's transposed, with quadrature weights
+  std::vector<double> at_a, at_b, at_out;
+  /// gradients along two tangents, for the curl
+  std::vector<double> gradient_a, gradient_b; ///< [2, points, components]
+};
+
+/// Screened nuclear repulsion of each pair of species; see docs/spec/model_file.md.
+struct Repulsion {
+  std::int32_t n_species = 0;
+  double p = 0.0;
+  std::vector<double> prefactor, range; ///< [n_species, n_species] eV Angstrom, Angstrom
+  /// [n_species, n_species, n_terms] 1/Angstrom
+  std::vector<double> exponents;
+  std::vector<double> coefficients; ///< [n_terms]
+};
+
 struct Add {
   ValueId out = kNoValue;
   Input a, b;
+  /// Block of the output for each of b's, where b has not all of them; else empty.
+  std::vector<std::int32_t> blocks;
 };
 
 struct Norm {
@@ -118,8 +246,22 @@ struct DirectForces {
   Input in;
 };
 
-using Stage =
-    std::variant<Embedding, NeighborSum, Linear, Add, Norm, Gate, Attention, Readout, DirectForces>;
+using Stage = std::variant<Embedding,
+                           NeighborSum,
+                           Linear,
+                           Add,
+                           Norm,
+                           Gate,
+                           Attention,
+                           BlockLinear,
+                           EdgeProduct,
+                           BlockGate,
+                           RmsNorm,
+                           Polynomial,
+                           SphereProduct,
+                           Repulsion,
+                           Readout,
+                           DirectForces>;
 
 /// One array of node rows in memory; values and adjoints take turns in it.
 struct Buffer {
@@ -130,8 +272,9 @@ struct Buffer {
 struct Plan {
   double cutoff = 0.0; ///< Angstrom
   std::int32_t l_max = 0;
-  double energy_scale = 1.0;
-  std::vector<double> atom_energy; ///< [n_species] shift + reference energy, eV
+  std::int32_t harmonics = 0;       ///< components of Y that stages read directly; 0: none
+  std::vector<double> energy_scale; ///< [n_species]
+  std::vector<double> atom_energy;  ///< [n_species] shift + reference energy, eV
   bool isolated_atoms_are_zero = false;
   bool direct_forces = false;
   std::vector<Coupling> couplings;

@@ -35,9 +35,7 @@ public:
   Function(const RadialStage& radial, double cutoff)
       : radial_(radial)
       , cutoff_(cutoff)
-      , center_(as_vector(radial.basis.center))
-      , width_(as_vector(radial.basis.width))
-      , amplitude_(as_vector(radial.basis.amplitude)) {
+      , basis_(std::visit([](const auto& basis) { return made_ready(basis); }, radial.basis)) {
     for (const auto& layer : radial.layers) {
       weights_.push_back(as_matrix(layer.weight));
     }
@@ -45,27 +43,61 @@ public:
 
   /// [channels, points] at the distances r (Angstrom).
   Matrix operator()(const Vector& r) const {
-    Matrix x(center_.size(), r.size());
+    Matrix x(basis_.scale.size(), r.size());
     for (Eigen::Index p = 0; p < r.size(); ++p) {
-      const auto t = (r(p) - center_.array()) / width_.array();
-      x.col(p) = amplitude_.array() * (-0.5L * t.square()).exp();
+      x.col(p) = basis_.at(r(p)) * (radial_.envelope.on_basis ? envelope(r(p)) : 1);
     }
     for (std::size_t k = 0; k < weights_.size(); ++k) {
       x = apply(radial_.layers[k], weights_[k] * x);
     }
-    if (radial_.envelope.kind == EnvelopeKind::Polynomial) {
-      // 1 - (p+1)(p+2)/2 s^p + p(p+2) s^(p+1) - p(p+1)/2 s^(p+2), Gasteiger et al. 2020
-      const Real p = radial_.envelope.p;
+    if (!radial_.envelope.on_basis) {
       for (Eigen::Index k = 0; k < r.size(); ++k) {
-        const Real s = r(k) / cutoff_;
-        x.col(k) *=
-            1 - std::pow(s, p) * ((p + 1) * (p + 2) / 2 - s * (p * (p + 2) - s * p * (p + 1) / 2));
+        x.col(k) *= envelope(r(k));
       }
     }
     return x;
   }
 
 private:
+  /// g_k(r) = scale exp(-((r - center)/width)^2/2), or scale sin(center r)/r where there are no
+  /// widths.
+  struct Basis {
+    Vector scale, center, width;
+
+    Vector at(Real r) const {
+      if (width.size() == 0) {
+        return (scale.array() * (center.array() * r).sin() / r).matrix();
+      }
+      return (scale.array() * (-0.5L * ((r - center.array()) / width.array()).square()).exp())
+          .matrix();
+    }
+  };
+
+  static Basis made_ready(const GaussianBasis& basis) {
+    return {as_vector(basis.amplitude), as_vector(basis.center), as_vector(basis.width)};
+  }
+
+  static Basis made_ready(const BesselBasis& basis) {
+    return {as_vector(basis.amplitude), as_vector(basis.frequency), {}};
+  }
+
+  Real envelope(Real r) const {
+    const Envelope& u = radial_.envelope;
+    if (u.kind == EnvelopeKind::Polynomial) {
+      // 1 - (p+1)(p+2)/2 s^p + p(p+2) s^(p+1) - p(p+1)/2 s^(p+2), Gasteiger et al. 2020
+      const Real p = u.p;
+      const Real s = r / cutoff_;
+      return 1 - std::pow(s, p) * ((p + 1) * (p + 2) / 2 - s * (p * (p + 2) - s * p * (p + 1) / 2));
+    }
+    if (u.kind == EnvelopeKind::Xplor && r > u.start) {
+      const Real c2 = Real(cutoff_) * cutoff_;
+      const Real a2 = Real(u.start) * u.start;
+      return (c2 - r * r) * (c2 - r * r) * (c2 + 2 * r * r - 3 * a2) /
+             ((c2 - a2) * (c2 - a2) * (c2 - a2));
+    }
+    return 1;
+  }
+
   static Matrix apply(const MlpLayer& layer, Matrix y) {
     if (layer.bias) {
       y.colwise() += as_vector(*layer.bias);
@@ -89,7 +121,7 @@ private:
 
   const RadialStage& radial_;
   double cutoff_;
-  Vector center_, width_, amplitude_;
+  Basis basis_;
   std::vector<Matrix> weights_;
 };
 
@@ -167,6 +199,42 @@ double measure_error(const Function& function, double cutoff, const RadialTable&
   return static_cast<double>(largest > 0 ? error / largest : error);
 }
 
+/// Intervals that no feature of the basis can hide in: a Gaussian narrower than the spacing of the
+/// points, a sine with several periods.
+double resolving_intervals(const RadialStage& radial, double cutoff) {
+  if (const auto* gaussian = std::get_if<GaussianBasis>(&radial.basis)) {
+    const auto& widths = gaussian->width.values;
+    return cutoff / (4.0 * *std::min_element(widths.begin(), widths.end()));
+  }
+  double fastest = 0.0;
+  for (const double frequency : std::get<BesselBasis>(radial.basis).frequency.values) {
+    fastest = std::max(fastest, std::abs(frequency));
+  }
+  return cutoff * fastest / std::acos(-1.0) / 2.0;
+}
+
+/// The number of intervals is a multiple of this: XPLOR's second derivative jumps where it begins,
+/// which must be the end of an interval.
+std::int32_t interval_multiple(const Envelope& envelope, double cutoff) {
+  constexpr std::int32_t kLargest = 1000;
+  if (envelope.kind != EnvelopeKind::Xplor) {
+    return 1;
+  }
+  const double ratio = envelope.start / cutoff;
+  for (std::int32_t n = 1; n <= kLargest; ++n) {
+    if (std::abs(ratio * n - std::round(ratio * n)) < 1e-12 * n) {
+      return n;
+    }
+  }
+  fail("an XPLOR envelope from ",
+       envelope.start,
+       " to ",
+       cutoff,
+       " Angstrom, expected a ratio of whole numbers up to ",
+       kLargest,
+       ". Export the model with a start rounded to 0.01 Angstrom.");
+}
+
 } // namespace
 
 RadialTable tabulate(const RadialStage& radial, double cutoff, const Options& options) {
@@ -176,13 +244,12 @@ RadialTable tabulate(const RadialStage& radial, double cutoff, const Options& op
   RadialTable table;
   table.degree = options.radial_degree;
   table.channels = static_cast<std::int32_t>(radial.layers.back().weight.shape[0]);
-  // A Gaussian narrower than the spacing of the points could hide between them.
-  const auto& widths = radial.basis.width.values;
-  const double resolved = cutoff / (4.0 * *std::min_element(widths.begin(), widths.end()));
+  const std::int32_t multiple = interval_multiple(radial.envelope, cutoff);
   table.error = std::numeric_limits<double>::infinity();
-  table.n_intervals = static_cast<std::int32_t>(
-      std::clamp<double>(resolved, kFewestIntervals, 2.0 * kMostIntervals));
+  table.n_intervals = static_cast<std::int32_t>(std::clamp<double>(
+      resolving_intervals(radial, cutoff), kFewestIntervals, 2.0 * kMostIntervals));
   for (; table.n_intervals <= kMostIntervals; table.n_intervals += table.n_intervals / 2) {
+    table.n_intervals = (table.n_intervals + multiple - 1) / multiple * multiple;
     fit(function, cutoff, table);
     table.error = measure_error(function, cutoff, table);
     if (table.error <= options.radial_tolerance) {
@@ -195,7 +262,7 @@ RadialTable tabulate(const RadialStage& radial, double cutoff, const Options& op
        table.error,
        " with up to ",
        kMostIntervals,
-       " intervals): it varies too fast, or is not finite. Check the widths of its Gaussians.");
+       " intervals): it varies too fast, or is not finite. Check its basis functions.");
 }
 
 } // namespace eqnn::plan

@@ -2,6 +2,7 @@
 #include "reference/evaluate.hpp"
 
 #include "base/error.hpp"
+#include "reference/irreps_stages.hpp"
 #include "reference/stages.hpp"
 #include "so3/spherical_harmonics.hpp"
 
@@ -33,8 +34,9 @@ public:
 
   Result run() {
     Result result;
-    for (const Stage& stage : model_.graph) {
-      values_.push_back(std::visit([&](const auto& op) { return forward(op, result); }, stage.op));
+    for (current_ = 0; current_ < model_.graph.size(); ++current_) {
+      values_.push_back(
+          std::visit([&](const auto& op) { return forward(op, result); }, this_stage().op));
     }
     for (const Value& value : values_) {
       adjoints_.emplace_back(value.rows, value.components, value.channels);
@@ -44,9 +46,8 @@ public:
       return result;
     }
     result.outputs.edge_gradient.assign(3 * static_cast<std::size_t>(edges_.n_edges()), 0.0);
-    for (std::size_t k = model_.graph.size(); k-- > 0;) {
-      current_ = k;
-      std::visit([&](const auto& op) { backward(op, result); }, model_.graph[k].op);
+    for (current_ = model_.graph.size(); current_-- > 0;) {
+      std::visit([&](const auto& op) { backward(op, result); }, this_stage().op);
     }
     result.values = std::move(values_);
     return result;
@@ -54,6 +55,15 @@ public:
 
 private:
   const Value& value(StageIndex k) const { return values_[static_cast<std::size_t>(k)]; }
+
+  const Stage& this_stage() const { return model_.graph[current_]; }
+
+  /// Of what the stage whose turn it is makes.
+  const Irreps& out_irreps() const { return this_stage().irreps; }
+
+  const Irreps& irreps(StageIndex k) const {
+    return model_.graph[static_cast<std::size_t>(k)].irreps;
+  }
 
   Value& adjoint(StageIndex k) { return adjoints_[static_cast<std::size_t>(k)]; }
 
@@ -141,13 +151,13 @@ private:
 
   Value forward(const AddStage& op, Result&) const {
     Value sum = value(op.a);
-    add_to(sum, value(op.b));
+    add_blocks(sum, irreps(op.a), value(op.b), irreps(op.b));
     return sum;
   }
 
   void backward(const AddStage& op, Result&) {
-    add_to(adjoint(op.a), adj_out());
-    add_to(adjoint(op.b), adj_out());
+    take_blocks(adjoint(op.a), irreps(op.a), adj_out(), out_irreps());
+    take_blocks(adjoint(op.b), irreps(op.b), adj_out(), out_irreps());
   }
 
   Value forward(const EquivariantNormStage& op, Result&) const {
@@ -192,6 +202,142 @@ private:
                            adjoint(op.radial));
   }
 
+  Value forward(const IrrepsLinearStage& op, Result&) const {
+    return irreps_linear(op, edges_, irreps(op.features), out_irreps(), value(op.features));
+  }
+
+  void backward(const IrrepsLinearStage& op, Result&) {
+    irreps_linear_adjoint(
+        op, edges_, irreps(op.features), out_irreps(), adj_out(), adjoint(op.features));
+  }
+
+  Value forward(const EdgeTensorProductStage& op, Result&) const {
+    return edge_tensor_product(op,
+                               edges_,
+                               irreps(op.source),
+                               out_irreps(),
+                               value(op.source),
+                               value(op.harmonics),
+                               value(op.radial));
+  }
+
+  void backward(const EdgeTensorProductStage& op, Result&) {
+    edge_tensor_product_adjoint(op,
+                                edges_,
+                                irreps(op.source),
+                                out_irreps(),
+                                value(op.source),
+                                value(op.harmonics),
+                                value(op.radial),
+                                adj_out(),
+                                adjoint(op.source),
+                                adjoint(op.harmonics),
+                                adjoint(op.radial));
+  }
+
+  Value forward(const IrrepsGateStage& op, Result&) const {
+    return irreps_gate(op, irreps(op.features), out_irreps(), value(op.features));
+  }
+
+  void backward(const IrrepsGateStage& op, Result&) {
+    irreps_gate_adjoint(
+        op, irreps(op.features), out_irreps(), value(op.features), adj_out(), adjoint(op.features));
+  }
+
+  Value forward(const RmsNormStage& op, Result&) const {
+    return rms_norm(op, out_irreps(), value(op.features));
+  }
+
+  void backward(const RmsNormStage& op, Result&) {
+    rms_norm_adjoint(op, out_irreps(), value(op.features), adj_out(), adjoint(op.features));
+  }
+
+  Value forward(const SymmetricContractionStage& op, Result&) const {
+    return symmetric_contraction(op, edges_, out_irreps(), value(op.features));
+  }
+
+  void backward(const SymmetricContractionStage& op, Result&) {
+    symmetric_contraction_adjoint(
+        op, edges_, out_irreps(), value(op.features), adj_out(), adjoint(op.features));
+  }
+
+  Value forward(const SpherePolynomialStage& op, Result&) const {
+    return sphere_polynomial(op, edges_, this_stage().l_max, value(op.features));
+  }
+
+  void backward(const SpherePolynomialStage& op, Result&) {
+    sphere_polynomial_adjoint(
+        op, edges_, this_stage().l_max, value(op.features), adj_out(), adjoint(op.features));
+  }
+
+  Value forward(const GauntProductStage& op, Result&) const {
+    return gaunt_product(op, this_stage().l_max, value(op.a), value(op.b));
+  }
+
+  void backward(const GauntProductStage& op, Result&) {
+    gaunt_product_adjoint(
+        op, this_stage().l_max, value(op.a), value(op.b), adj_out(), adjoint(op.a), adjoint(op.b));
+  }
+
+  Value forward(const GauntConvolutionStage& op, Result&) const {
+    return gaunt_convolution(
+        edges_, this_stage().l_max, value(op.source), value(op.harmonics), value(op.radial));
+  }
+
+  void backward(const GauntConvolutionStage& op, Result&) {
+    gaunt_convolution_adjoint(edges_,
+                              this_stage().l_max,
+                              value(op.source),
+                              value(op.harmonics),
+                              value(op.radial),
+                              adj_out(),
+                              adjoint(op.source),
+                              adjoint(op.harmonics),
+                              adjoint(op.radial));
+  }
+
+  Value forward(const ZblStage& op, Result&) const {
+    Value y(edges_.n_centers, 1, 1);
+    for_pairs(op, [&](std::int32_t i, std::int64_t, const PairEnergy& pair) {
+      y.at(i, 0, 0) += pair.value;
+    });
+    return y;
+  }
+
+  void backward(const ZblStage& op, Result& result) {
+    for_pairs(op, [&](std::int32_t i, std::int64_t e, const PairEnergy& pair) {
+      const auto r = edge_vector(edges_, e);
+      for (std::size_t a = 0; a < 3; ++a) {
+        result.outputs.edge_gradient[static_cast<std::size_t>(3 * e) + a] +=
+            adj_out().at(i, 0, 0) * pair.slope * r[a] / length(r);
+      }
+    });
+  }
+
+  template <class Use> void for_pairs(const ZblStage& op, const Use& use) const {
+    const auto species_of = [&](std::int32_t node) {
+      return edges_.species[static_cast<std::size_t>(node)];
+    };
+    const auto number_of = [&](std::int32_t node) {
+      return model_.species[static_cast<std::size_t>(species_of(node))];
+    };
+    for (std::int32_t i = 0; i < edges_.n_centers; ++i) {
+      for (std::int64_t e = edges_.begin[static_cast<std::size_t>(i)];
+           e < edges_.begin[static_cast<std::size_t>(i) + 1];
+           ++e) {
+        const std::int32_t j = edges_.source[static_cast<std::size_t>(e)];
+        use(i,
+            e,
+            zbl(op,
+                species_of(i),
+                species_of(j),
+                number_of(i),
+                number_of(j),
+                length(edge_vector(edges_, e))));
+      }
+    }
+  }
+
   Value forward(const ReadoutStage& op, Result&) const { return readout(op, value(op.features)); }
 
   void backward(const ReadoutStage& op, Result&) {
@@ -217,7 +363,7 @@ private:
         total.at(i, 0, 0) += zeroed(i) ? 0.0 : value(term).at(i, 0, 0);
       }
       const auto species = static_cast<std::size_t>(edges_.species[static_cast<std::size_t>(i)]);
-      result.outputs.energy.push_back(model_.energy.scale * total.at(i, 0, 0) +
+      result.outputs.energy.push_back(model_.energy.scale[species] * total.at(i, 0, 0) +
                                       model_.energy.shift + model_.energy.reference[species]);
     }
     return total;
@@ -226,7 +372,8 @@ private:
   void backward(const EnergyStage& op, Result&) {
     for (const StageIndex term : op.terms) {
       for (std::int64_t i = 0; i < edges_.n_centers; ++i) {
-        adjoint(term).at(i, 0, 0) += zeroed(i) ? 0.0 : model_.energy.scale;
+        const auto species = static_cast<std::size_t>(edges_.species[static_cast<std::size_t>(i)]);
+        adjoint(term).at(i, 0, 0) += zeroed(i) ? 0.0 : model_.energy.scale[species];
       }
     }
   }
@@ -236,12 +383,6 @@ private:
     return model_.energy.isolated_atoms_are_zero &&
            edges_.begin[static_cast<std::size_t>(i)] ==
                edges_.begin[static_cast<std::size_t>(i) + 1];
-  }
-
-  static void add_to(Value& x, const Value& y) {
-    for (std::size_t k = 0; k < x.data.size(); ++k) {
-      x.data[k] += y.data[k];
-    }
   }
 
   const ModelSpec& model_;

@@ -1,21 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "reference/stages.hpp"
 
+#include "reference/scalar_functions.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 namespace eqnn::reference {
 namespace {
-
-double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
-
-double silu(double x) { return x * sigmoid(x); }
-
-double silu_derivative(double x) {
-  const double s = sigmoid(x);
-  return s * (1.0 + x * (1.0 - s));
-}
 
 /// Smooth leaky ReLU of negative slope a: (1+a)/2 x + (1-a)/2 x (2 sigmoid(x) - 1).
 double slrelu(double a, double x) {
@@ -25,12 +18,6 @@ double slrelu(double a, double x) {
 double slrelu_derivative(double a, double x) {
   const double s = sigmoid(x);
   return 0.5 * (1.0 + a) + 0.5 * (1.0 - a) * ((2.0 * s - 1.0) + 2.0 * x * s * (1.0 - s));
-}
-
-double activate(Activation kind, double x) { return kind == Activation::Silu ? silu(x) : x; }
-
-double activation_derivative(Activation kind, double x) {
-  return kind == Activation::Silu ? silu_derivative(x) : 1.0;
 }
 
 double weight_at(const Tensor& weight, std::int64_t out, std::int64_t in) {
@@ -159,15 +146,39 @@ layer_adjoint(const MlpLayer& layer, const LayerState& state, std::vector<double
   return adj_x;
 }
 
-/// DimeNet's polynomial envelope (Gasteiger et al. 2020, eq. 8 without its 1/d): 1 at x = 0; value,
-/// slope, curvature 0 at x = 1.
-double envelope(double p, double x) {
-  return 1.0 - 0.5 * (p + 1.0) * (p + 2.0) * std::pow(x, p) + p * (p + 2.0) * std::pow(x, p + 1.0) -
-         0.5 * p * (p + 1.0) * std::pow(x, p + 2.0);
+/// g_k(r) and their slopes.
+struct BasisSample {
+  std::vector<double> value, slope;
+};
+
+BasisSample basis_at(const GaussianBasis& basis, double r) {
+  BasisSample sample;
+  for (std::size_t k = 0; k < basis.center.values.size(); ++k) {
+    const double width = basis.width.values[k];
+    const double t = (r - basis.center.values[k]) / width;
+    sample.value.push_back(basis.amplitude.values[k] * std::exp(-0.5 * t * t));
+    sample.slope.push_back(-sample.value.back() * t / width);
+  }
+  return sample;
 }
 
-double envelope_derivative(double p, double x) {
-  return -0.5 * p * (p + 1.0) * (p + 2.0) * std::pow(x, p - 1.0) * (1.0 - x) * (1.0 - x);
+BasisSample basis_at(const BesselBasis& basis, double r) {
+  BasisSample sample;
+  for (std::size_t k = 0; k < basis.frequency.values.size(); ++k) {
+    const double f = basis.frequency.values[k];
+    const double a = basis.amplitude.values[k];
+    sample.value.push_back(a * std::sin(f * r) / r);
+    sample.slope.push_back(a * (f * std::cos(f * r) - std::sin(f * r) / r) / r);
+  }
+  return sample;
+}
+
+/// value *= u, by the product rule.
+void multiply(const ValueAndSlope& u, std::vector<double>& value, std::vector<double>& slope) {
+  for (std::size_t c = 0; c < value.size(); ++c) {
+    slope[c] = slope[c] * u.value + value[c] * u.slope;
+    value[c] *= u.value;
+  }
 }
 
 } // namespace
@@ -188,26 +199,19 @@ std::vector<double> mlp_adjoint(const std::vector<MlpLayer>& layers,
 }
 
 RadialSample radial(const RadialStage& stage, double cutoff, double r) {
-  const std::size_t n = stage.basis.center.values.size();
-  std::vector<double> basis(n);
-  std::vector<double> slope(n);
-  for (std::size_t k = 0; k < n; ++k) {
-    const double t = (r - stage.basis.center.values[k]) / stage.basis.width.values[k];
-    basis[k] = stage.basis.amplitude.values[k] * std::exp(-0.5 * t * t);
-    slope[k] = -basis[k] * t / stage.basis.width.values[k];
+  auto basis =
+      std::visit([&](const auto& functions) { return basis_at(functions, r); }, stage.basis);
+  const ValueAndSlope u = envelope(stage.envelope, cutoff, r);
+  if (stage.envelope.on_basis) {
+    multiply(u, basis.value, basis.slope);
   }
-  const auto states = mlp_states(stage.layers, basis);
-  RadialSample sample{states.back().output, slope};
+  const auto states = mlp_states(stage.layers, basis.value);
+  RadialSample sample{states.back().output, basis.slope};
   for (std::size_t k = 0; k < states.size(); ++k) {
     sample.derivative = layer_tangent(stage.layers[k], states[k], sample.derivative);
   }
-  if (stage.envelope.kind == EnvelopeKind::Polynomial) {
-    const double u = envelope(stage.envelope.p, r / cutoff);
-    const double du = envelope_derivative(stage.envelope.p, r / cutoff) / cutoff;
-    for (std::size_t c = 0; c < sample.value.size(); ++c) {
-      sample.derivative[c] = sample.derivative[c] * u + sample.value[c] * du;
-      sample.value[c] *= u;
-    }
+  if (!stage.envelope.on_basis) {
+    multiply(u, sample.value, sample.derivative);
   }
   return sample;
 }
@@ -670,10 +674,11 @@ void edge_attention_adjoint(const EdgeAttentionStage& stage,
 
 namespace {
 
-std::vector<double> scalar_row(const Value& x, std::int64_t node) {
-  std::vector<double> row(static_cast<std::size_t>(x.channels));
-  for (std::int32_t c = 0; c < x.channels; ++c) {
-    row[static_cast<std::size_t>(c)] = x.at(node, 0, c);
+std::vector<double> scalar_row(const ReadoutStage& stage, const Value& x, std::int64_t node) {
+  std::vector<double> row;
+  row.reserve(static_cast<std::size_t>(stage.layers.front().weight.shape[1]));
+  for (std::int32_t c = 0; c < stage.layers.front().weight.shape[1]; ++c) {
+    row.push_back(x.at(node, 0, c));
   }
   return row;
 }
@@ -683,7 +688,7 @@ std::vector<double> scalar_row(const Value& x, std::int64_t node) {
 Value readout(const ReadoutStage& stage, const Value& x) {
   Value y(x.rows, 1, 1);
   for (std::int64_t i = 0; i < x.rows; ++i) {
-    y.at(i, 0, 0) = mlp(stage.layers, scalar_row(x, i)).front();
+    y.at(i, 0, 0) = mlp(stage.layers, scalar_row(stage, x, i)).front();
   }
   return y;
 }
@@ -693,9 +698,9 @@ void readout_adjoint(const ReadoutStage& stage,
                      const Value& adj_out,
                      Value& adj_x) {
   for (std::int64_t i = 0; i < x.rows; ++i) {
-    const auto adj_row = mlp_adjoint(stage.layers, scalar_row(x, i), {adj_out.at(i, 0, 0)});
-    for (std::int32_t c = 0; c < x.channels; ++c) {
-      adj_x.at(i, 0, c) += adj_row[static_cast<std::size_t>(c)];
+    const auto adj_row = mlp_adjoint(stage.layers, scalar_row(stage, x, i), {adj_out.at(i, 0, 0)});
+    for (std::size_t c = 0; c < adj_row.size(); ++c) {
+      adj_x.at(i, 0, static_cast<std::int32_t>(c)) += adj_row[c];
     }
   }
 }

@@ -22,7 +22,7 @@ import numpy as np
 from ase import Atoms
 from safetensors.numpy import load_file
 
-from eqnn.export import mace, mace_gaunt, nequip, nequix, sevennet
+from eqnn.export import mace, mace_gaunt, nequip, nequip_package, nequix, sevennet
 from eqnn.export.checkpoint import read_checkpoint, read_npz
 from eqnn.export.tdn import TdnConfig, export_tdn
 from eqnn.export.torch_file import read_torch_file, state_dict
@@ -109,7 +109,12 @@ def mace_models() -> Iterator[Made]:
             network = read_config(json.loads(config.read_text()), config.name)
             told = RANDOM_WEIGHTS | {"upstream": upstream} | EXPORTER
             make = partial(make_model, weights, network, provenance=told, name=stem, log=quiet)
-            yield config.with_name(f"{stem}.eqnn"), make, None
+            if len(network.heads) == 1:
+                yield config.with_name(f"{stem}.eqnn"), make, None
+                continue
+            for head in network.heads:
+                one = partial(mace.export_mace, *make.args, head=head, **make.keywords)
+                yield config.with_name(f"{stem}.{head}.eqnn"), one, None
     for name, told in (
         (
             "mace_acac.pt",
@@ -160,6 +165,18 @@ def sevennet_models() -> Iterator[Made]:
     yield path.with_suffix(".eqnn"), make, None
 
 
+def nequip_models() -> Iterator[Made]:
+    """Yield the golden packages of NequIP."""
+    for path in sorted((GOLDEN / "pretrained").glob("nequip_*.nequip.zip")):
+        told = RANDOM_WEIGHTS | {"upstream": "NequIP, nequip 0.19.1"} | EXPORTER
+
+        def make(path: Path = path, told: dict[str, Any] = told) -> Model:
+            package = nequip_package.read(path)
+            return nequip_package.PackageExporter(package, quiet).export(1.0, None, told)
+
+        yield path.with_name(path.name.replace(".nequip.zip", ".eqnn")), make, None
+
+
 def published_models(folder: Path) -> Iterator[Made]:
     """Yield the potentials whose checkpoints their authors publish."""
     potentials = ROOT / "potentials"
@@ -199,7 +216,7 @@ def main() -> None:
     parser.add_argument("--published", type=Path, metavar="FOLDER")
     parser.add_argument("patterns", nargs="*", metavar="PATTERN")
     options = parser.parse_args()
-    made = [*tdn_models(), *mace_models(), *sevennet_models()]
+    made = [*tdn_models(), *mace_models(), *sevennet_models(), *nequip_models()]
     if options.published is not None:
         made += published_models(options.published)
     for path, make, molecule in made:

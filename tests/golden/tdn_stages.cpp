@@ -465,16 +465,18 @@ TEST(TdnRadial, GaussiansWithTheirSlopes) {
   const double bias = golden["sd.bias"].values[0];
   const std::size_t n = golden["sd.mean"].values.size();
   RadialStage stage;
+  GaussianBasis basis;
   MlpLayer identity;
   identity.weight = Tensor{{static_cast<std::int64_t>(n), static_cast<std::int64_t>(n)},
                            std::vector<double>(n * n, 0.0)};
   for (std::size_t k = 0; k < n; ++k) {
     identity.weight.values[k * n + k] = 1.0;
     const double deviation = std::abs(golden["sd.std"].values[k]) + 1e-5;
-    stage.basis.center.values.push_back((golden["sd.mean"].values[k] - bias) / weight * cutoff);
-    stage.basis.width.values.push_back(deviation / std::abs(weight) * cutoff);
-    stage.basis.amplitude.values.push_back(1.0 / (std::sqrt(2.0 * std::acos(-1.0)) * deviation));
+    basis.center.values.push_back((golden["sd.mean"].values[k] - bias) / weight * cutoff);
+    basis.width.values.push_back(deviation / std::abs(weight) * cutoff);
+    basis.amplitude.values.push_back(1.0 / (std::sqrt(2.0 * std::acos(-1.0)) * deviation));
   }
+  stage.basis = basis;
   stage.layers = {identity};
   std::vector<double> out;
   std::vector<double> adj_r;

@@ -513,7 +513,7 @@ TEST(Refusals, AtomsThatCoincideAndCoordinatesThatAreNoNumbers) {
 
 TEST(Refusals, EnergiesAndGradientsThatOverflow) {
   ModelSpec spec = small_model();
-  spec.energy.scale = 1e300;
+  spec.energy.scale.assign(spec.species.size(), 1e300);
   const EdgeList edges = edges_of(spec, random_structure(5, spec.species, 0.1, 1.0, 2));
   for (auto& stage : spec.graph) {
     if (auto* readout = std::get_if<ReadoutStage>(&stage.op)) {

@@ -30,7 +30,7 @@ from eqnn.export.mace import coupling_table, export_mace, network_from_config, n
 from eqnn.export.mace_gaunt import export_mace_gaunt
 from eqnn.export.torch_file import Stub, _stub_class, read_torch_file, state_dict, submodules
 from eqnn.model_file import Array, Model
-from eqnn.numpy_evaluator import energy, forces
+from eqnn.numpy_evaluator import edges_of, energy, forces, run
 
 RANDOM = ("mace_l2c2", "mace_l3c3")
 GAUNT = ("mg_l2_h8_c2", "mg_l3_h8_c3", "mg_l2_h8_c3_b3")
@@ -188,6 +188,42 @@ def test_each_layer_has_the_stages_that_it_needs() -> None:
     assert ops.count("species_linear") == 2  # of the messages, and the second layer's residual
 
 
+def test_products_that_know_no_elements() -> None:
+    tensors = state()
+    for k in range(2):
+        for key in [key for key in tensors if key.startswith(f"products.{k}.symmetric")]:
+            if "weights" in key:
+                tensors[key] = tensors[key][:1]
+    once = export(tensors)
+    for key in [key for key in tensors if key.startswith("products.") and "weights" in key]:
+        if "symmetric" in key:
+            tensors[key] = np.repeat(tensors[key], 4, axis=0)
+    assert once.sha256 == export(tensors).sha256
+
+
+def test_a_contraction_without_weights_is_refused_unless_it_is_zero() -> None:
+    prefix = "products.0.symmetric_contractions.contractions.0"
+    tensors = changed(f"{prefix}.weights.0", None)
+    assert f'tensor "{prefix}.weights.0" is missing' in refusal(lambda: export(tensors))
+    tensors[f"{prefix}.U_matrix_1"] = np.zeros((9, 1))
+    without = export(tensors)
+    terms = next(s for s in without.document["graph"] if s["op"] == "symmetric_contraction")
+    assert len(terms["terms"]) == 3
+    # There is no way to make a pseudoscalar of one feature.
+    table = coupling_table([(1, degree, (-1) ** degree) for degree in range(3)], 0, -1, 1)
+    assert table.shape == (1, 9, 1) and not table.any()
+
+
+def test_a_network_that_reads_out_its_last_layer_alone() -> None:
+    tensors = {k: v for k, v in state().items() if not k.startswith("readouts.0.")}
+    tensors = {k.replace("readouts.1.", "readouts.0."): v for k, v in tensors.items()}
+    model = export(tensors)
+    assert model.document["graph"][-1]["inputs"]["terms"] == ["readouts.0"]
+    readout = model.document["graph"][-2]
+    assert readout["op"] == "readout" and len(readout["layers"]) == 2
+    assert readout["inputs"]["features"] == "products.1"
+
+
 # ---- heads ----
 
 
@@ -236,6 +272,28 @@ def test_a_head_must_be_chosen_and_exist() -> None:
     assert text == "w.safetensors: has 2 heads: a, b. Choose one with --head."
     text = refusal(lambda: export(tensors, config, head="c"))
     assert text == "--head c: w.safetensors has a, b. Choose one of them."
+
+
+@pytest.mark.parametrize("head", ["pbe", "ccsd"])
+def test_heads_repulsion_and_three_layers_equal_upstream(head: str) -> None:
+    """Also another correlation in each layer, and couplings that are made, not stored."""
+    model = export(state("mace_heads"), document("mace_heads"), head=head)
+    assert_as_golden(model, MACE / f"mace_heads.{head}.pbc9.safetensors")
+    atoms = golden_atoms(load_file(MACE / f"mace_heads.{head}.pbc9.safetensors"))
+    edges = edges_of(atoms, model.document["cutoff"])
+    assert run(model, atoms.numbers, edges)["pair_repulsion_fn"].max() > 0.01
+
+
+def test_a_network_of_one_layer_without_scale_equals_upstream() -> None:
+    model = export(state("mace_plain"), document("mace_plain"))
+    assert_as_golden(model, MACE / "mace_plain.pbc9.safetensors")
+
+
+def test_correlations_of_each_layer_are_held_against_the_weights() -> None:
+    config = document("mace_heads")
+    config["config"]["correlation"] = [3, 3, 1]
+    text = refusal(lambda: export(state("mace_heads"), config, head="pbe"))
+    assert "correlation is 2, but the configuration says 3" in text
 
 
 # ---- repulsion ----

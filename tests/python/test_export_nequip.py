@@ -314,6 +314,31 @@ def test_configurations_of_sevennet_that_do_not_fit(fault: str) -> None:
     assert expected in refusal(lambda: export(config=config))
 
 
+def test_irreps_may_be_given_or_follow_from_the_rest() -> None:
+    tensors, config = checkpoint()
+    said = SevenNetConfig(config, "c")
+    inputs: e3nn.Segments = [(4, 0, 1)]
+    given = [written(inputs)]
+    for t in range(3):
+        inputs = said.outputs(inputs, t)
+        given.append(written(inputs))
+    assert given[2] == "4x0e+4x1o+4x1e+4x2o+4x2e"
+    config["irreps_manual"] = given
+    assert export(tensors, config).sha256 == export().sha256
+    config["irreps_manual"] = ["4x0e", "x", "y", "4x0e"]
+    assert "c/irreps_manual: found x, expected irreps as in" in refusal(
+        lambda: export(tensors, config)
+    )
+
+
+def test_a_radial_network_that_is_missing() -> None:
+    tensors, _ = checkpoint()
+    for k in range(3):
+        del tensors[f"1_convolution.weight_nn.layer{k}.weight"]
+    text = refusal(lambda: export(tensors))
+    assert 'tensor "1_convolution.weight_nn.layer0.weight" is missing' in text
+
+
 def test_radial_networks_of_another_width() -> None:
     tensors, _ = checkpoint()
     tensors["1_convolution.weight_nn.layer2.weight"] = np.ones((64, 61))
@@ -787,15 +812,41 @@ def test_archives_that_are_not_nequips(tmp_path: Path) -> None:
     outer = stub("a.GraphModel", model=stub("a.EnsembleModel", x=1))
     text = refusal(lambda: NequipModule(outer, {}, "n.pth"))
     assert "n.pth: model is EnsembleModel, expected RescaleOutput of nequip 0.5 or 0.6" in text
-    for name in ("m.nequip.zip", "m.nequip.pt2"):
-        text = refusal(lambda name=name: nequip.read(tmp_path / name))  # type: ignore[misc]
-        assert "packages and compiled models of nequip 0.7 and later have no exporter" in text
+    text = refusal(lambda: nequip.read(tmp_path / "m.nequip.pt2"))
+    assert "compiled models of nequip 0.7 and later hold machine code, no network" in text
     text = refusal(lambda: nequip.UPSTREAM.export(options(checkpoint=tmp_path / "m.pth"), quiet))
-    assert "--energy-unit: a deployed model does not say in which unit its training data" in text
+    assert "--energy-unit: a model does not say in which unit its training data were" in text
     given = options(checkpoint=PRETRAINED / "mace_acac.pt", energy_unit="eV")
     assert "model is nothing, expected RescaleOutput" in refusal(
         lambda: nequip.UPSTREAM.export(given, quiet)
     )
+
+
+def test_the_command_of_nequip_says_what_it_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "m.pth"
+    path.write_bytes(b"stands for an archive")
+    monkeypatch.setattr(nequip, "read", lambda path: Nequip().module())
+    log: list[str] = []
+    given = options(checkpoint=path, energy_unit="Hartree", species=[1, 8])
+    model = nequip.UPSTREAM.export(given, log.append)
+    assert log[0] == "3 layers; elements H, C, O."
+    assert log[1].startswith("Energies from Hartree to eV: times 27.21138")
+    told = model.document["provenance"]
+    assert told["upstream"] == "NequIP, nequip 0.6.1"
+    assert told["energy_unit_of_data"] == "Hartree"
+
+
+def test_a_network_without_self_connections() -> None:
+    network = Nequip()
+    for k in range(3):
+        attributes = network.part(f"layer{k}_convnet.conv")
+        attributes["use_sc"] = False
+        del attributes["state"]["sc"]
+    model = network.export()
+    ops = [stage["op"] for stage in model.document["graph"]]
+    assert "add" not in ops and "species_linear" not in ops
 
 
 def test_irreps_in_parts_are_not_misread() -> None:

@@ -39,7 +39,7 @@ public:
     spec_.species = o_.species;
     spec_.cutoff = o_.cutoff;
     spec_.l_max = o_.l_max;
-    spec_.energy.scale = 1.3;
+    spec_.energy.scale.assign(o_.species.size(), 1.3);
     spec_.energy.shift = -0.7;
     spec_.energy.isolated_atoms_are_zero = true;
     for (std::size_t s = 0; s < o_.species.size(); ++s) {
@@ -107,7 +107,10 @@ private:
   StageIndex
   add(ValueKind kind, std::int32_t l_max, std::int32_t channels, decltype(Stage::op) op) {
     const auto index = static_cast<StageIndex>(spec_.graph.size());
-    spec_.graph.push_back({"value" + std::to_string(index), kind, l_max, channels, std::move(op)});
+    const Irreps irreps =
+        kind == ValueKind::Features ? uniform_irreps(l_max, channels, false) : Irreps{};
+    spec_.graph.push_back(
+        {"value" + std::to_string(index), kind, l_max, channels, irreps, std::move(op)});
     return index;
   }
 
@@ -153,16 +156,19 @@ private:
   StageIndex radial() {
     RadialStage op;
     const int n = o_.n_gaussians;
+    GaussianBasis basis;
     for (int k = 0; k < n; ++k) {
-      op.basis.center.values.push_back(o_.cutoff * (k + 0.5) / n);
-      op.basis.width.values.push_back(o_.cutoff / n);
-      op.basis.amplitude.values.push_back(1.0);
+      basis.center.values.push_back(o_.cutoff * (k + 0.5) / n);
+      basis.width.values.push_back(o_.cutoff / n);
+      basis.amplitude.values.push_back(1.0);
     }
-    for (auto* t : {&op.basis.center, &op.basis.width, &op.basis.amplitude}) {
+    for (auto* t : {&basis.center, &basis.width, &basis.amplitude}) {
       t->shape = {n};
     }
+    op.basis = std::move(basis);
     if (o_.envelope) {
-      op.envelope = {EnvelopeKind::Polynomial, 5.0};
+      op.envelope.kind = EnvelopeKind::Polynomial;
+      op.envelope.p = 5.0;
     }
     const std::int64_t w = o_.radial_width;
     const auto layer = [&](std::int64_t in) {

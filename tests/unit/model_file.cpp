@@ -227,11 +227,21 @@ std::vector<Defect> defects() {
        },
        {"/basis/width: a width of 0 Angstrom, expected a positive one"}},
       {"OtherBasis",
-       [](ModelParts& p) { stage(p, "radial")["basis"]["kind"] = "bessel"; },
-       {"/basis/kind: found \"bessel\""}},
+       [](ModelParts& p) { stage(p, "radial")["basis"]["kind"] = "fourier"; },
+       {"/basis/kind: found \"fourier\""}},
       {"EnvelopeTooFlat",
-       [](ModelParts& p) { stage(p, "radial")["envelope"] = {{"kind", "polynomial"}, {"p", 1}}; },
+       [](ModelParts& p) {
+         stage(p, "radial")["envelope"] = {{"kind", "polynomial"}, {"p", 1}, {"on", "output"}};
+       },
        {"/envelope/p: found 1, expected at least 2"}},
+      {"EnvelopeOfNothing",
+       [](ModelParts& p) { stage(p, "radial")["envelope"] = {{"kind", "polynomial"}, {"p", 5}}; },
+       {"/envelope: key \"on\" is missing"}},
+      {"XplorBeyondTheCutoff",
+       [](ModelParts& p) {
+         stage(p, "radial")["envelope"] = {{"kind", "xplor"}, {"start", 99.0}, {"on", "basis"}};
+       },
+       {"/envelope/start: found 99, expected less than the cutoff"}},
       {"NoLayers",
        [](ModelParts& p) { stage(p, "radial")["layers"] = json::array(); },
        {"/layers: no layer"}},

@@ -147,6 +147,24 @@ Use use_of(const plan::Stage& stage) {
       return {s.out, {s.source, s.center}, {s.source.value, s.center.value, s.out}};
     }
 
+    Use operator()(const plan::BlockLinear& s) const { return {s.out, {s.in, s.residual}, {}}; }
+
+    Use operator()(const plan::EdgeProduct& s) const {
+      return {s.out, {s.source}, {s.source.value}};
+    }
+
+    Use operator()(const plan::BlockGate& s) const { return {s.out, {s.in}, {s.in.value}}; }
+
+    Use operator()(const plan::RmsNorm& s) const { return {s.out, {s.in}, {s.in.value}}; }
+
+    Use operator()(const plan::Polynomial& s) const { return {s.out, {s.in}, {s.in.value}}; }
+
+    Use operator()(const plan::SphereProduct& s) const {
+      return {s.out, {s.a, s.b}, {s.a.value, s.b.value}};
+    }
+
+    Use operator()(const plan::Repulsion&) const { return {kNoValue, {}, {}}; }
+
     Use operator()(const plan::Readout& s) const { return {kNoValue, {s.in}, {s.in.value}}; }
 
     Use operator()(const plan::DirectForces& s) const { return {kNoValue, {s.in}, {}}; }
@@ -245,7 +263,8 @@ TEST(Tabulate, RefusesWhatVariesTooFast) {
   for (const auto& stage : model.graph) {
     if (const auto* found = std::get_if<RadialStage>(&stage.op)) {
       RadialStage radial = *found;
-      radial.basis.width.values.assign(radial.basis.width.values.size(), 1e-5);
+      auto& widths = std::get<GaussianBasis>(radial.basis).width.values;
+      widths.assign(widths.size(), 1e-5);
       try {
         plan::tabulate(radial, model.cutoff, {});
         FAIL() << "tabulated";

@@ -27,6 +27,13 @@ from eqnn.so3 import FloatArray, wigner_3j
 NORMALIZED = {"silu": 1.6791767923989418, "tanh": 1.5937334472592695, "none": 1.0}
 
 W3J_ROUNDING = 1e-5
+# Degrees, in increasing order, of the Wigner 3j that have the other sign in e3nn 0.4, up to l = 8.
+_OTHER_SIGN = {
+    *((1, n, n) for n in range(2, 9)),
+    *((3, n, n + 2) for n in range(4, 7)),
+    *((4, n, n + 1) for n in range(4, 8)),
+    *((5, n, n) for n in range(5, 9)),
+}
 
 Log = Callable[[str], None]
 Segment = tuple[int, int, int]
@@ -310,6 +317,12 @@ def convolution(
     return Convolution(out_paths, outputs, np.concatenate(factors), np.concatenate(rows))
 
 
+def old_wigner_3j(l1: int, l2: int, l3: int) -> FloatArray:
+    """Wigner 3j with the sign of e3nn 0.4, which mace-torch pins."""
+    sign = -1.0 if tuple(sorted((l1, l2, l3))) in _OTHER_SIGN else 1.0
+    return sign * wigner_3j(l1, l2, l3)
+
+
 def with_stored_signs(
     convolved: Convolution, tensors: Mapping[str, Array], prefix: str, name: str, log: Log
 ) -> Convolution:
@@ -456,6 +469,20 @@ def add_species_linear(build: ModelBuilder, name: str, x: str, weights: Weights)
     return build.stage("species_linear", name, {"features": x}, weights, irreps=irreps)
 
 
+def _add_any_linear(
+    build: ModelBuilder, name: str, x: str, weights: Weights, bias: FloatArray | None = None
+) -> str:
+    """Append a stage of either kind, by the weights' rank; a bias goes with the plain one."""
+    if next(iter(weights.values())).ndim == 3:
+        return add_species_linear(build, name, x, weights)
+    return add_linear(build, name, x, weights, bias)
+
+
+def _times(weight: FloatArray, x: FloatArray) -> FloatArray:
+    """Apply weights [Cout, Cin] or [species, Cout, Cin] to the scalars of each species."""
+    return np.asarray(np.einsum("zoi,zi->zo" if weight.ndim == 3 else "oi,zi->zo", weight, x))
+
+
 @dataclass(frozen=True)
 class ConvnetLayer:
     """One layer of NequIP's kind: x -> gate(W2 sum of messages of W1 x, plus S x).
@@ -463,7 +490,7 @@ class ConvnetLayer:
     Attributes
     ----------
     source : Weights
-        W1 [Cout, Cin].
+        W1, [Cout, Cin] or [species, Cout, Cin].
     source_bias : ndarray, optional
         Of the block 0e.
     radial : list of layers
@@ -523,23 +550,22 @@ def add_convnet_layer(
         mixing_bias = mixing_bias[spec.gate.rows]
     skipped = ""
     if isinstance(x, str):
-        source = add_linear(build, f"{name}.source", x, spec.source, spec.source_bias)
+        source = _add_any_linear(build, f"{name}.source", x, spec.source, spec.source_bias)
         if skip:
-            is_of_species = next(iter(skip.values())).ndim == 3
-            add = add_species_linear if is_of_species else add_linear
-            skipped = add(build, f"{name}.skip", x, skip)
+            skipped = _add_any_linear(build, f"{name}.skip", x, skip)
     else:
-        table = x @ spec.source["0e"].T
+        table = _times(spec.source["0e"], x)
         if spec.source_bias is not None:
             table = table + spec.source_bias
         source = build.stage(
             "species_embedding", f"{name}.source", weights={"table": table}, l_max=0
         )
         if skip:
-            weight = skip["0e"]
-            table = np.einsum("zoi,zi->zo" if weight.ndim == 3 else "oi,zi->zo", weight, x)
             skipped = build.stage(
-                "species_embedding", f"{name}.skip", weights={"table": table}, l_max=0
+                "species_embedding",
+                f"{name}.skip",
+                weights={"table": _times(skip["0e"], x)},
+                l_max=0,
             )
     layers = fold_rows(spec.radial, spec.convolution)
     radial = build.stage(

@@ -34,7 +34,7 @@ from eqnn.export.upstream import (
     typed,
 )
 from eqnn.model_file import Array, Model, block_of
-from eqnn.so3 import FloatArray, wigner_3j
+from eqnn.so3 import FloatArray
 
 IGNORED = (
     r"\.output_mask$",
@@ -368,9 +368,11 @@ class MaceExporter:
             "isolated_atoms": "network",
         }
 
-    def _agrees(self, key: str, found: float) -> None:
-        """Hold a number of the state_dict against what the configuration states."""
+    def _agrees(self, key: str, found: float, k: int = 0) -> None:
+        """Hold a number of the state_dict against what the configuration states, of layer k."""
         stated = self.network.stated.get(key)
+        if isinstance(stated, list):  # of each layer
+            stated = stated[k] if k < len(stated) else None
         if stated is not None and not math.isclose(float(stated), found, rel_tol=1e-6):
             raise EqnnError(
                 f"{self.state.name}: {key} is {found:g}, but the configuration says {stated}. "
@@ -433,12 +435,11 @@ class MaceExporter:
             if residual:
                 skipped = e3nn.add_species_linear(build, f"{name}.skip_tp", x, around)
 
-        paths, outputs = spec.paths, None
         default, outputs = e3nn.instructions(
             spec.edges, network.harmonics, spec.targets, sorted_weights=self.sorted_weights
         )
         convolved = e3nn.convolution(
-            paths or default, spec.edges, network.harmonics, outputs, negated=True
+            spec.paths or default, spec.edges, network.harmonics, outputs, negated=True
         )
         convolved = e3nn.with_stored_signs(
             convolved, state.everything, f"{name}.conv_tp", state.name, self.log
@@ -498,18 +499,17 @@ class MaceExporter:
                     f"{state.name}: {prefix}: correlation {correlation}, expected 1 to 3. "
                     "Higher products have no stage."
                 )
-            self._agrees("correlation", correlation)
+            self._agrees("correlation", correlation, int(name.split(".")[1]))
             for nu in range(1, correlation + 1):
                 key = "weights_max" if nu == correlation else f"weights.{correlation - 1 - nu}"
                 table = self._couplings(f"{prefix}.U_matrix_{nu}", degree, parity, nu)
-                if f"{prefix}.{key}" not in state:  # upstream empties weights of zero couplings
+                if not table.any():  # no such coupling: upstream empties the weights or not
+                    state.used.add(f"{prefix}.{key}")
                     continue
                 weights = state.take(f"{prefix}.{key}", None, table.shape[-1], n_channels)
                 if weights.shape[0] == 1:  # the same for all elements
                     weights = np.repeat(weights, len(self.network.elements), axis=0)
                 entries = _entries(table, degree)
-                if not len(entries[0]):
-                    continue
                 terms.append(
                     {
                         "irrep": block,
@@ -624,8 +624,8 @@ def _entries(table: FloatArray, degree: int) -> tuple[Array, FloatArray]:
 def coupling_table(harmonics: Segments, degree: int, parity: int, nu: int) -> FloatArray:
     """Couplings of nu features to one irrep, [2l+1, d, .., d, K], as mace-torch enumerates them.
 
-    Features are joined one after the other by Wigner 3j with the norm sqrt(2l+1); couplings are
-    ordered by the irreps on the way, odd before even.
+    Features are joined one after the other by Wigner 3j with the norm sqrt(2l+1) and the signs of
+    e3nn 0.4; couplings are ordered by the irreps on the way, odd before even.
 
     Parameters
     ----------
@@ -651,7 +651,7 @@ def coupling_table(harmonics: Segments, degree: int, parity: int, nu: int) -> Fl
                 for l3 in range(abs(l1 - l2), l1 + l2 + 1):
                     if order == nu and (l3, p1 * p2) != (degree, parity):
                         continue
-                    w3j = wigner_3j(l3, l1, l2) * math.sqrt(2 * l3 + 1)
+                    w3j = e3nn.old_wigner_3j(l3, l1, l2) * math.sqrt(2 * l3 + 1)
                     out = np.zeros((2 * l3 + 1, *[d] * order))
                     out[..., where] = np.einsum(
                         "ijl,jk->ikl", w3j, left.reshape(len(left), -1)

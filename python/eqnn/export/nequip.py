@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Exporter for NequIP 0.5 and 0.6, deployed with TorchScript (``nequip-deploy``).
+"""Exporter for NequIP: models of 0.5 and 0.6 that ``nequip-deploy`` wrote, and packages of today.
 
-Read in nequip 0.6.1 with e3nn 0.4.4. The archive is read without torch: it keeps every module's
-irreps and paths beside its weights. See docs/spec/nequip.md.
+Read in nequip 0.6.1 with e3nn 0.4.4; packages are the matter of nequip_package.py. The archive is
+read without torch: it keeps every module's irreps and paths beside its weights. See
+docs/spec/nequip.md.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from eqnn.builder import ModelBuilder, layer
 from eqnn.errors import EqnnError
-from eqnn.export import e3nn
+from eqnn.export import e3nn, nequip_package
 from eqnn.export.checkpoint import State
 from eqnn.export.e3nn import Instruction, Segments, Weights
 from eqnn.export.torch_file import (
@@ -94,8 +95,8 @@ class NequipModule:
             found = "nothing" if child is None else child.class_name.rsplit(".", 1)[-1]
             raise EqnnError(
                 f"{self.name}: {key} is {found}, expected {' or '.join(kinds)} of nequip 0.5 or "
-                "0.6.\nDeploy the model with nequip-deploy of these versions; packages and "
-                "compiled models of 0.7 and later have no exporter."
+                "0.6.\nGive what nequip-deploy of these versions made, or a package of a later "
+                "one (.nequip.zip)."
             )
         return child
 
@@ -332,10 +333,10 @@ class _Exporter:
 
 def read(path: Path) -> NequipModule:
     """Read a deployed model."""
-    if path.suffix in (".zip", ".pt2"):
+    if path.suffix == ".pt2":
         raise EqnnError(
-            f"{path}: packages and compiled models of nequip 0.7 and later have no exporter.\n"
-            "Give a model that nequip-deploy of version 0.5 or 0.6 made (.pth)."
+            f"{path}: compiled models of nequip 0.7 and later hold machine code, no network.\n"
+            "Give the package from which it was compiled (.nequip.zip)."
         )
     module = read_torch_file(path)
     return NequipModule(module, read_extra_files(path), str(path))
@@ -344,9 +345,11 @@ def read(path: Path) -> NequipModule:
 def _from_options(options: Namespace, log: Log) -> Model:
     if options.energy_unit is None:
         raise EqnnError(
-            "--energy-unit: a deployed model does not say in which unit its training data were. "
+            "--energy-unit: a model does not say in which unit its training data were. "
             f"Say it: {', '.join(ENERGY_UNITS)}."
         )
+    if options.checkpoint.suffix == ".zip":
+        return _from_package(options, log)
     module = read(options.checkpoint)
     provenance = provenance_of(options, upstream="NequIP, nequip " + _version(module))
     provenance["energy_unit_of_data"] = options.energy_unit
@@ -359,6 +362,20 @@ def _from_options(options: Namespace, log: Log) -> Model:
         species=options.species,
         log=log,
     )
+
+
+def _from_package(options: Namespace, log: Log) -> Model:
+    package = nequip_package.read(options.checkpoint)
+    provenance = provenance_of(options, upstream="NequIP, nequip " + package.version)
+    provenance["energy_unit_of_data"] = options.energy_unit
+    symbols = ", ".join(chemical_symbols[z] for z in package.elements)
+    log(f"{len(package.layers)} layers; elements {symbols}.")
+    unit = ENERGY_UNITS[options.energy_unit]
+    if options.energy_unit != "eV":
+        log(
+            f"Energies from {options.energy_unit} to eV: times {unit:.15g} (lengths stay Angstrom)."
+        )
+    return nequip_package.PackageExporter(package, log).export(unit, options.species, provenance)
 
 
 def _version(module: NequipModule) -> str:
@@ -375,7 +392,7 @@ def _add_options(parser: ArgumentParser) -> None:
 
 UPSTREAM = Upstream(
     name="nequip",
-    title="NequIP (nequip 0.5, 0.6, deployed)",
+    title="NequIP (nequip: deployed models of 0.5 and 0.6, packages of today)",
     add_options=_add_options,
     export=_from_options,
 )

@@ -114,10 +114,11 @@ def _first(value: Any, *rest: Any) -> Any:
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, archive: zipfile.ZipFile, root: str, member: str = "data.pkl") -> None:
+    def __init__(self, archive: zipfile.ZipFile, root: str, member: str, storage: str) -> None:
         super().__init__(io.BytesIO(archive.read(f"{root}/{member}")))
         self.archive = archive
         self.root = root
+        self.storage = storage  # where an archive of this kind keeps a storage
         self.storages: dict[str, Array] = {}
 
     def find_class(self, module: str, name: str) -> Any:
@@ -141,8 +142,7 @@ class _Unpickler(pickle.Unpickler):
         if kind != "storage" or not isinstance(dtype, np.dtype):
             raise ValueError(f"storage of unknown type {getattr(dtype, 'class_name', dtype)}")
         if key not in self.storages:
-            folder = "data" if f"{self.root}/data/{key}" in self.archive.namelist() else "constants"
-            raw = self.archive.read(f"{self.root}/{folder}/{key}")
+            raw = self.archive.read(f"{self.root}/{self.storage.format(key)}")
             self.storages[key] = np.frombuffer(raw, dtype=dtype)
         return self.storages[key]
 
@@ -160,13 +160,50 @@ def read_torch_file(path: Path) -> Any:
             names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
             if len(names) != 1:
                 raise ValueError(f"{len(names)} data.pkl in the archive, expected 1")
-            return _Unpickler(archive, names[0].removesuffix("/data.pkl")).load()
+            root = names[0].removesuffix("/data.pkl")
+            return _Unpickler(archive, root, "data.pkl", "data/{}").load()
     except FileNotFoundError:
         raise EqnnError(f"{path}: no such file. Give the checkpoint's path.") from None
     except Exception as error:  # a damaged pickle raises whatever it likes
         raise EqnnError(
             f"{path}: not readable as a file of torch.save ({type(error).__name__}: {error}).\n"
             "Save the model again with torch 1.6 or later."
+        ) from None
+
+
+def read_torch_package(path: Path, member: str) -> tuple[Any, dict[str, str]]:
+    """Read a pickled object of a ``torch.package`` archive.
+
+    Parameters
+    ----------
+    path : Path
+    member : str
+        Its path in the package, as in ``model/eager_model.pkl``.
+
+    Returns
+    -------
+    tuple of object and dict
+        The object, as `read_torch_file` gives it; texts that stand beside it, by name.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.endswith(f"/{member}")]
+            if len(names) != 1:
+                raise ValueError(f"{len(names)} {member} in the archive, expected 1")
+            root = names[0].removesuffix(f"/{member}")
+            folder = f"{root}/{member.rsplit('/', 1)[0]}/"
+            texts = {
+                name.removeprefix(folder): archive.read(name).decode(errors="replace")
+                for name in archive.namelist()
+                if name.startswith(folder) and not name.endswith((".pkl", ".py", "/"))
+            }
+            return _Unpickler(archive, root, member, ".data/{}.storage").load(), texts
+    except FileNotFoundError:
+        raise EqnnError(f"{path}: no such file. Give the checkpoint's path.") from None
+    except Exception as error:  # a damaged pickle raises whatever it likes
+        raise EqnnError(
+            f"{path}: not readable as a package of torch ({type(error).__name__}: {error}).\n"
+            "Package the model again."
         ) from None
 
 

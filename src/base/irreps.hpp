@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Irreducible representations of O(3) that node features are made of.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace eqnn {
+
+/// `channels` copies of degree l: 2l+1 components, m = -l..l. odd: changes sign under inversion
+/// where the spherical harmonics of even degree do not.
+struct IrrepsBlock {
+  std::int32_t l = 0;
+  bool odd = false;
+  std::int32_t channels = 0;
+
+  std::int32_t components() const { return 2 * l + 1; }
+
+  bool same_kind(const IrrepsBlock& other) const { return l == other.l && odd == other.odd; }
+
+  bool operator==(const IrrepsBlock& other) const {
+    return same_kind(other) && channels == other.channels;
+  }
+};
+
+/// By increasing l, even before odd; each (l, parity) at most once.
+using Irreps = std::vector<IrrepsBlock>;
+
+/// "1o"
+std::string kind_name(const IrrepsBlock& block);
+
+/// "64x0e+32x1o"
+std::string irreps_text(const Irreps& irreps);
+
+/// The block of "1o" (channels 0), or nothing if the text is none.
+std::optional<IrrepsBlock> parse_kind(const std::string& text);
+
+/// Of "64x0e+32x1o", in the order of Irreps; nothing if the text is none.
+std::optional<Irreps> parse_irreps(const std::string& text);
+
+/// Position of the block of this degree and parity, or -1.
+std::int32_t find_block(const Irreps& irreps, const IrrepsBlock& kind);
+
+/// Sum over blocks of 2l+1.
+std::int32_t component_count(const Irreps& irreps);
+
+/// Component at which block b begins.
+std::int32_t first_component(const Irreps& irreps, std::int32_t b);
+
+/// `channels` of each degree 0..l_max; parity of the harmonics where o3, else all even.
+Irreps uniform_irreps(std::int32_t l_max, std::int32_t channels, bool o3);
+
+/// One block of the same number of channels for each degree 0..l_max, all even or with the parities
+/// of the harmonics.
+bool is_uniform(const Irreps& irreps);
+
+} // namespace eqnn

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Activations and envelopes with their derivatives.
+#pragma once
+
+#include "model/model_spec.hpp"
+
+#include <cmath>
+
+namespace eqnn::reference {
+
+inline double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
+
+inline double silu(double x) { return x * sigmoid(x); }
+
+inline double silu_derivative(double x) {
+  const double s = sigmoid(x);
+  return s * (1.0 + x * (1.0 - s));
+}
+
+inline double activate(Activation kind, double x) {
+  switch (kind) {
+  case Activation::Silu:
+    return silu(x);
+  case Activation::Tanh:
+    return std::tanh(x);
+  case Activation::Sigmoid:
+    return sigmoid(x);
+  case Activation::None:
+    break;
+  }
+  return x;
+}
+
+inline double activation_derivative(Activation kind, double x) {
+  switch (kind) {
+  case Activation::Silu:
+    return silu_derivative(x);
+  case Activation::Tanh:
+    return 1.0 - std::tanh(x) * std::tanh(x);
+  case Activation::Sigmoid:
+    return sigmoid(x) * (1.0 - sigmoid(x));
+  case Activation::None:
+    break;
+  }
+  return 1.0;
+}
+
+struct ValueAndSlope {
+  double value = 0.0, slope = 0.0;
+};
+
+/// DimeNet's polynomial envelope (Gasteiger et al. 2020, eq. 8 without its 1/d) of x = r/cutoff: 1
+/// at x = 0; value, slope, curvature 0 at x = 1. Slope by x.
+inline ValueAndSlope polynomial_envelope(double p, double x) {
+  return {1.0 - 0.5 * (p + 1.0) * (p + 2.0) * std::pow(x, p) +
+              p * (p + 2.0) * std::pow(x, p + 1.0) - 0.5 * p * (p + 1.0) * std::pow(x, p + 2.0),
+          -0.5 * p * (p + 1.0) * (p + 2.0) * std::pow(x, p - 1.0) * (1.0 - x) * (1.0 - x)};
+}
+
+/// At distance r; slope by r.
+inline ValueAndSlope envelope(const Envelope& kind, double cutoff, double r) {
+  if (kind.kind == EnvelopeKind::Polynomial) {
+    const ValueAndSlope u = polynomial_envelope(kind.p, r / cutoff);
+    return {u.value, u.slope / cutoff};
+  }
+  if (kind.kind == EnvelopeKind::Xplor && r > kind.start) {
+    const double c2 = cutoff * cutoff;
+    const double a2 = kind.start * kind.start;
+    const double r2 = r * r;
+    const double cube = (c2 - a2) * (c2 - a2) * (c2 - a2);
+    return {(c2 - r2) * (c2 - r2) * (c2 + 2.0 * r2 - 3.0 * a2) / cube,
+            12.0 * r * (c2 - r2) * (a2 - r2) / cube};
+  }
+  return {1.0, 0.0};
+}
+
+} // namespace eqnn::reference

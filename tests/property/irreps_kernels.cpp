@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Stages with Clebsch-Gordan paths and Gaunt products: the Kokkos evaluator against the reference
+// evaluator on every execution space at every precision, and the reference against differences of
+// energies, rotations, inversion and permutations.
+#include "reference/evaluate.hpp"
+#include "support/compare.hpp"
+#include "support/evaluators.hpp"
+#include "support/random_irreps_model.hpp"
+#include "support/random_model.hpp"
+
+#include <Kokkos_Core.hpp>
+#include <gtest/gtest.h>
+
+#include <functional>
+
+namespace eqnn::test {
+namespace {
+
+const std::vector<std::int32_t> kSpecies{1, 6, 8};
+
+/// 0e .. l_max with these channels each.
+Irreps full(std::int32_t l_max, std::int32_t channels, Parity parity) {
+  return uniform_irreps(l_max, channels, parity == Parity::O3);
+}
+
+struct Network {
+  std::string name;
+  bool equivariant = true;
+  std::function<ModelSpec()> make;
+};
+
+std::ostream& operator<<(std::ostream& out, const Network& network) { return out << network.name; }
+
+/// Embedding, a product along edges, a node operation, and again.
+ModelSpec two_layers(Parity parity,
+                     std::int32_t l_max,
+                     std::int32_t channels,
+                     const std::function<StageIndex(GraphBuilder&, StageIndex)>& node) {
+  GraphBuilder build(kSpecies, 4.0, l_max, parity, 7);
+  const StageIndex y = build.harmonics(l_max);
+  StageIndex x = build.embedding(channels);
+  std::vector<StageIndex> terms;
+  for (int layer = 0; layer < 2; ++layer) {
+    const StageIndex up = build.linear(x, build.irreps(x));
+    const StageIndex message = build.product(up, y, l_max);
+    const StageIndex mixed = build.linear(message, full(l_max, channels, parity));
+    x = node(build, mixed);
+    terms.push_back(build.readout(x));
+  }
+  return build.finish(terms);
+}
+
+const std::vector<Network>& networks() {
+  static const std::vector<Network> list = [] {
+    std::vector<Network> all;
+    const auto plain = [](GraphBuilder&, StageIndex x) { return x; };
+    for (const auto& [l_max, channels] : std::vector<std::pair<int, int>>{
+             {0, 3}, {1, 1}, {1, 16}, {2, 5}, {2, 32}, {3, 7}, {3, 64}, {5, 2}}) {
+      all.push_back({"products_l" + std::to_string(l_max) + "_c" + std::to_string(channels),
+                     true,
+                     [=, l = l_max, c = channels] { return two_layers(Parity::O3, l, c, plain); }});
+    }
+    all.push_back(
+        {"products_all_even", true, [=] { return two_layers(Parity::So3, 2, 9, plain); }});
+    all.push_back({"gated", true, [] {
+                     // blocks of different widths, species-dependent self-connections, both parities
+                     GraphBuilder build(kSpecies, 4.0, 2, Parity::O3, 3);
+                     const StageIndex y = build.harmonics(2);
+                     StageIndex x = build.embedding(6);
+                     for (int layer = 0; layer < 3; ++layer) {
+                       const StageIndex message = build.product(x, y, 2);
+                       Irreps wide;
+                       for (const IrrepsBlock& b : build.irreps(message)) {
+                         wide.push_back({b.l, b.odd, b.l == 0 && !b.odd ? 6 + 11 : 5 - b.l});
+                       }
+                       std::int32_t n_gates = 0;
+                       for (const IrrepsBlock& b : wide) {
+                         n_gates += b.l > 0 ? b.channels : 0;
+                       }
+                       wide.front().channels = 6 + n_gates;
+                       StageIndex mixed = build.linear(message, wide);
+                       Irreps shared;
+                       for (const IrrepsBlock& b : wide) {
+                         if (find_block(build.irreps(x), b) >= 0) {
+                           shared.push_back(b);
+                         }
+                       }
+                       mixed = build.sum(mixed, build.linear(x, shared, true));
+                       x = build.gate(mixed);
+                     }
+                     return build.finish({build.readout(x)});
+                   }});
+    all.push_back({"normalized", true, [] {
+                     return two_layers(Parity::O3, 2, 12, [](GraphBuilder& build, StageIndex x) {
+                       return build.rms_norm(x);
+                     });
+                   }});
+    all.push_back({"contraction", false, [] {
+                     return two_layers(Parity::O3, 2, 10, [](GraphBuilder& build, StageIndex x) {
+                       return build.contraction(x, full(2, 10, Parity::O3), 3, 40);
+                     });
+                   }});
+    for (const auto& [l_max, l_out, channels] :
+         std::vector<std::array<int, 3>>{{2, 2, 8}, {3, 1, 33}, {1, 0, 4}}) {
+      all.push_back({"sphere_polynomial_l" + std::to_string(l_max),
+                     true,
+                     [l = l_max, o = l_out, c = channels] {
+                       return two_layers(Parity::O3, l, c, [o](GraphBuilder& build, StageIndex x) {
+                         return build.polynomial(x, o, 3);
+                       });
+                     }});
+    }
+    all.push_back({"gaunt_product", true, [] {
+                     return two_layers(Parity::O3, 3, 6, [](GraphBuilder& build, StageIndex x) {
+                       const StageIndex z = build.linear(x, full(3, 6, Parity::O3), true);
+                       return build.gaunt_product(x, z, 2, false, false);
+                     });
+                   }});
+    all.push_back({"gaunt_product_with_curl", true, [] {
+                     return two_layers(Parity::So3, 2, 17, [](GraphBuilder& build, StageIndex x) {
+                       const StageIndex z = build.linear(x, full(2, 17, Parity::So3), true);
+                       return build.gaunt_product(x, z, 2, true, true);
+                     });
+                   }});
+    for (const int l : {1, 3}) {
+      all.push_back({"gaunt_convolution_l" + std::to_string(l), true, [l] {
+                       GraphBuilder build(kSpecies, 4.0, l, Parity::O3, 11);
+                       const StageIndex y = build.harmonics(l);
+                       StageIndex x = build.embedding(5);
+                       for (int layer = 0; layer < 2; ++layer) {
+                         x = build.linear(build.gaunt_convolution(x, y, l), full(l, 5, Parity::O3));
+                       }
+                       return build.finish({build.readout(x)});
+                     }});
+    }
+    all.push_back({"xplor_and_repulsion", true, [] {
+                     GraphBuilder build(kSpecies, 4.0, 1, Parity::O3, 13);
+                     const StageIndex y = build.harmonics(1);
+                     const StageIndex x =
+                         build.product(build.embedding(4), y, 1, EnvelopeKind::Xplor);
+                     return build.finish({build.readout(x), build.zbl()});
+                   }});
+    return all;
+  }();
+  return list;
+}
+
+double tolerance(Precision precision) { return precision == Precision::Double ? 2e-12 : 2e-4; }
+
+class IrrepsKernels : public testing::TestWithParam<Network> {};
+
+void expect_equal(const ModelSpec& model,
+                  const EdgeList& edges,
+                  const std::string& what,
+                  std::optional<plan::Lowering> lowering = std::nullopt) {
+  const Outputs expected = reference::evaluate(model, edges).outputs;
+  for (const Target& target : all_targets()) {
+    plan::Options options = kernels::plan_options(target.precision);
+    options.products = lowering;
+    const auto evaluator =
+        kernels::make_evaluator(plan::compile(model, options), target.precision, target.space);
+    for (int time = 0; time < 2; ++time) { // a second time with used buffers
+      const Outputs found = run(*evaluator, edges);
+      const double tol = tolerance(target.precision);
+      EXPECT_LE(max_error(found.energy, expected.energy),
+                tol * std::max(1.0, max_size(expected.energy)))
+          << what << " " << target.name();
+      EXPECT_LE(max_error(found.edge_gradient, expected.edge_gradient),
+                tol * std::max(1e-2, max_size(expected.edge_gradient)))
+          << what << " " << target.name();
+    }
+  }
+}
+
+TEST_P(IrrepsKernels, EqualReference) {
+  const ModelSpec model = GetParam().make();
+  expect_equal(model, edges_of(model, random_structure(9, kSpecies, 0.08, 0.9, 3)), "9 atoms");
+  expect_equal(model, edges_of(model, Structure{}), "no atom");
+  expect_equal(model, edges_of(model, Structure{{6}, {{0.0, 0.0, 0.0}}, std::nullopt}), "one atom");
+  expect_equal(model,
+               edges_of(model, Structure{{6, 8}, {{0.0, 0.0, 0.0}, {0.0, 1.2, 0.0}}, std::nullopt}),
+               "two atoms along the polar axis");
+}
+
+TEST_P(IrrepsKernels, GradientIsTheDifferenceOfEnergies) {
+  const ModelSpec model = GetParam().make();
+  const EdgeList edges = edges_of(model, random_structure(5, kSpecies, 0.08, 0.9, 4));
+  std::mt19937 random(5);
+  std::normal_distribution<double> normal;
+  std::vector<double> direction(edges.vector.size());
+  for (double& v : direction) {
+    v = normal(random);
+  }
+  const Outputs at = reference::evaluate(model, edges).outputs;
+  double slope = 0.0;
+  for (std::size_t k = 0; k < direction.size(); ++k) {
+    slope += direction[k] * at.edge_gradient[k];
+  }
+  const auto energy = [&](double step) {
+    EdgeList moved = edges;
+    for (std::size_t k = 0; k < direction.size(); ++k) {
+      moved.vector[k] += step * direction[k];
+    }
+    double sum = 0.0;
+    const auto energies = reference::evaluate(model, moved).outputs.energy;
+    for (std::size_t i = 0; i < energies.size(); ++i) {
+      sum += energies[i] - at.energy[i];
+    }
+    return sum;
+  };
+  std::vector<double> errors;
+  for (const double step : {1e-2, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6, 1e-8}) {
+    errors.push_back(std::abs((energy(step) - energy(-step)) / (2.0 * step) - slope) /
+                     std::max(1e-3, std::abs(slope)));
+  }
+  const double best = *std::min_element(errors.begin(), errors.end());
+  EXPECT_LE(best, 1e-7);
+  EXPECT_GE(errors.front(), 1e2 * best); // truncation rules large steps
+  EXPECT_GE(errors.back(), best);        // rounding small ones
+}
+
+TEST_P(IrrepsKernels, EnergiesDoNotChangeUnderRotationInversionAndPermutation) {
+  if (!GetParam().equivariant) {
+    GTEST_SKIP() << "random couplings are not equivariant";
+  }
+  const ModelSpec model = GetParam().make();
+  const Structure structure = random_structure(7, kSpecies, 0.08, 0.9, 6);
+  const auto evaluator = Evaluators(model).make({kernels::Space::Serial, Precision::Double});
+  const EdgeList edges = edges_of(model, structure);
+  const std::vector<double> expected = run(*evaluator, edges).energy;
+  const auto with_vectors = [&](const std::array<double, 9>& matrix) {
+    EdgeList turned = edges;
+    for (std::size_t e = 0; e < edges.source.size(); ++e) {
+      for (std::size_t a = 0; a < 3; ++a) {
+        turned.vector[3 * e + a] = 0.0;
+        for (std::size_t b = 0; b < 3; ++b) {
+          turned.vector[3 * e + a] += matrix[3 * a + b] * edges.vector[3 * e + b];
+        }
+      }
+    }
+    return run(*evaluator, turned).energy;
+  };
+  const double c = std::cos(1.1);
+  const double s = std::sin(1.1);
+  const double scale = std::max(1.0, max_size(expected));
+  EXPECT_LE(max_error(with_vectors({c, -s, 0, s, c, 0, 0, 0, 1}), expected), 1e-12 * scale);
+  EXPECT_LE(max_error(with_vectors({0, 0, 1, c, -s, 0, s, c, 0}), expected), 1e-12 * scale);
+  if (model.parity == Parity::O3) {
+    EXPECT_LE(max_error(with_vectors({-1, 0, 0, 0, -1, 0, 0, 0, -1}), expected), 1e-12 * scale);
+  }
+  Structure permuted = structure;
+  std::reverse(permuted.numbers.begin(), permuted.numbers.end());
+  std::reverse(permuted.positions.begin(), permuted.positions.end());
+  std::vector<double> back = run(*evaluator, edges_of(model, permuted)).energy;
+  std::reverse(back.begin(), back.end());
+  EXPECT_LE(max_error(back, expected), 1e-12 * scale);
+}
+
+TEST_P(IrrepsKernels, ResultsDoNotDependOnTheNumberOfThreads) {
+  const ModelSpec model = GetParam().make();
+  const EdgeList edges = edges_of(model, random_structure(60, kSpecies, 0.06, 0.9, 10));
+  for (const auto precision : {Precision::Double, Precision::Single}) {
+    const Outputs expected =
+        run(*Evaluators(model).make({kernels::Space::Serial, precision}), edges);
+    for (const auto space : kernels::available_spaces()) {
+      if (space == kernels::Space::OpenMP) {
+        const Outputs found = run(*Evaluators(model).make({space, precision}), edges);
+        EXPECT_EQ(found.energy, expected.energy); // every bit
+        EXPECT_EQ(found.edge_gradient, expected.edge_gradient);
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, IrrepsKernels, testing::ValuesIn(networks()), [](const auto& of) {
+  return of.param.name;
+});
+
+TEST(SphereProducts, EveryLoweringEqualsTheReference) {
+  for (const auto parity : {Parity::O3, Parity::So3}) {
+    const ModelSpec model = two_layers(parity, 2, 5, [parity](GraphBuilder& build, StageIndex x) {
+      const StageIndex z = build.linear(x, full(2, 5, parity), true);
+      return build.gaunt_product(x, z, 2, true, parity == Parity::So3);
+    });
+    const EdgeList edges = edges_of(model, random_structure(9, kSpecies, 0.08, 0.9, 3));
+    expect_equal(model, edges, "sparse", plan::Lowering::Sparse);
+    expect_equal(model, edges, "grid", plan::Lowering::Grid);
+  }
+}
+
+} // namespace
+} // namespace eqnn::test

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Random networks of the stages with Clebsch-Gordan paths and Gaunt products: for tests of kernels
+// against the reference, and for benchmarks.
+#pragma once
+
+#include "base/error.hpp"
+#include "model/model_spec.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <string>
+#include <utility>
+
+namespace eqnn::test {
+
+/// Builds a graph stage by stage, with random weights. Every method returns the stage it made.
+class GraphBuilder {
+public:
+  GraphBuilder(std::vector<std::int32_t> species,
+               double cutoff,
+               std::int32_t l_max,
+               Parity parity,
+               std::uint32_t seed)
+      : random_(seed) {
+    spec_.file = "random model";
+    spec_.family = "random";
+    spec_.cutoff = cutoff;
+    spec_.l_max = l_max;
+    spec_.parity = parity;
+    for (std::size_t s = 0; s < species.size(); ++s) {
+      spec_.energy.scale.push_back(1.3 + 0.1 * static_cast<double>(s));
+      spec_.energy.reference.push_back(-1.0 - static_cast<double>(s));
+    }
+    spec_.energy.shift = -0.7;
+    spec_.species = std::move(species);
+  }
+
+  ModelSpec finish(const std::vector<StageIndex>& terms) {
+    add(ValueKind::Energy, EnergyStage{terms});
+    return std::move(spec_);
+  }
+
+  /// A copy: stages move as the graph grows.
+  Irreps irreps(StageIndex k) const { return spec_.graph[at(k)].irreps; }
+
+  StageIndex harmonics(std::int32_t l_max) {
+    const StageIndex k = add(ValueKind::Harmonics, SphericalHarmonicsStage{l_max});
+    spec_.graph.back().l_max = l_max;
+    return k;
+  }
+
+  StageIndex radial(std::int32_t channels, EnvelopeKind envelope = EnvelopeKind::Polynomial) {
+    RadialStage op;
+    BesselBasis basis;
+    const int n = 6;
+    for (int k = 1; k <= n; ++k) {
+      basis.frequency.values.push_back(3.14159265 * k / spec_.cutoff * (1.0 + 0.02 * k));
+      basis.amplitude.values.push_back(0.7);
+    }
+    basis.frequency.shape = basis.amplitude.shape = {n};
+    op.basis = std::move(basis);
+    op.envelope.kind = envelope;
+    op.envelope.p = 5.0;
+    op.envelope.start = 0.8 * spec_.cutoff;
+    op.envelope.on_basis = true;
+    const std::int64_t width = 12;
+    op.layers = {
+        MlpLayer{tensor({width, n}, 0.5), std::nullopt, std::nullopt, Activation::Silu},
+        MlpLayer{tensor({channels, width}, 0.4), std::nullopt, std::nullopt, Activation::None}};
+    const StageIndex k = add(ValueKind::Radial, std::move(op));
+    spec_.graph.back().channels = channels;
+    return k;
+  }
+
+  StageIndex embedding(std::int32_t channels) {
+    return features(Irreps{{0, false, channels}},
+                    SpeciesEmbeddingStage{0, tensor({n_species(), channels}, 1.0)});
+  }
+
+  StageIndex linear(StageIndex x, const Irreps& out, bool per_species = false) {
+    IrrepsLinearStage op;
+    op.features = x;
+    op.per_species = per_species;
+    for (std::size_t b = 0; b < out.size(); ++b) {
+      const std::int32_t in = find_block(irreps(x), out[b]);
+      const std::int64_t n_in = irreps(x)[at(in)].channels;
+      std::vector<std::int64_t> shape{out[b].channels, n_in};
+      if (per_species) {
+        shape.insert(shape.begin(), n_species());
+      }
+      op.blocks.push_back({in,
+                           static_cast<std::int32_t>(b),
+                           tensor(shape, 1.0 / std::sqrt(static_cast<double>(n_in)))});
+    }
+    if (!per_species && out.front().l == 0 && !out.front().odd) {
+      op.bias = tensor({out.front().channels}, 0.3);
+    }
+    return features(out, std::move(op));
+  }
+
+  /// All paths with output degrees up to l_out; by parity, if the model is o3.
+  StageIndex product(StageIndex x,
+                     StageIndex y,
+                     std::int32_t l_out,
+                     EnvelopeKind envelope = EnvelopeKind::Polynomial) {
+    EdgeTensorProductStage op;
+    op.source = x;
+    op.harmonics = y;
+    const bool o3 = spec_.parity == Parity::O3;
+    std::int32_t n_radial = 0;
+    std::vector<IrrepsBlock> targets;
+    const Irreps in = irreps(x);
+    for (std::size_t b = 0; b < in.size(); ++b) {
+      for (std::int32_t l = 0; l <= spec_.graph[at(y)].l_max; ++l) {
+        for (std::int32_t l3 = std::abs(in[b].l - l); l3 <= std::min(in[b].l + l, l_out); ++l3) {
+          op.paths.push_back({static_cast<std::int32_t>(b), l, -1, n_radial, 0});
+          targets.push_back({l3, o3 && (in[b].odd != (l % 2 == 1)), in[b].channels});
+          n_radial += in[b].channels;
+        }
+      }
+    }
+    Irreps out;
+    for (const IrrepsBlock& target : targets) {
+      if (find_block(out, target) < 0) {
+        out.push_back({target.l, target.odd, 0});
+      }
+    }
+    std::sort(out.begin(), out.end(), [](const IrrepsBlock& a, const IrrepsBlock& b) {
+      return a.l != b.l ? a.l < b.l : !a.odd && b.odd;
+    });
+    for (std::size_t k = 0; k < targets.size(); ++k) {
+      op.paths[k].out = find_block(out, targets[k]);
+      IrrepsBlock& block = out[at(op.paths[k].out)];
+      op.paths[k].channel = block.channels;
+      block.channels += targets[k].channels;
+    }
+    op.radial = radial(n_radial, envelope);
+    return features(out, std::move(op));
+  }
+
+  /// Gates every l > 0 channel by a 0e channel; `in` needs so many more of those.
+  StageIndex gate(StageIndex x) {
+    IrrepsGateStage op;
+    op.features = x;
+    op.even_activation = Activation::Silu;
+    op.odd_activation = Activation::Tanh;
+    op.gate_activation = Activation::Sigmoid;
+    Irreps out;
+    std::int32_t n_gates = 0;
+    for (const IrrepsBlock& block : irreps(x)) {
+      n_gates += block.l > 0 ? block.channels : 0;
+    }
+    for (const IrrepsBlock& block : irreps(x)) {
+      IrrepsBlock kept = block;
+      if (block.l == 0 && !block.odd) {
+        kept.channels -= n_gates;
+        op.even_scalars = kept.channels;
+      } else if (block.l == 0) {
+        op.odd_scalars = kept.channels;
+      }
+      out.push_back(kept);
+    }
+    return features(out, op);
+  }
+
+  StageIndex rms_norm(StageIndex x) {
+    RmsNormStage op;
+    op.features = x;
+    op.eps = 1e-3;
+    for (const IrrepsBlock& block : irreps(x)) {
+      op.scale.push_back(tensor({block.channels}, 0.3));
+      for (double& value : op.scale.back().values) {
+        value += 1.0;
+      }
+    }
+    return features(irreps(x), std::move(op));
+  }
+
+  StageIndex sum(StageIndex a, StageIndex b) { return features(irreps(a), AddStage{a, b}); }
+
+  /// Random couplings, not equivariant: kernels do not care.
+  StageIndex contraction(StageIndex x, const Irreps& out, int orders, int n_terms) {
+    SymmetricContractionStage op;
+    op.features = x;
+    const std::int32_t d = component_count(irreps(x));
+    for (std::size_t b = 0; b < out.size(); ++b) {
+      for (int nu = 1; nu <= orders; ++nu) {
+        ContractionTerm term;
+        term.block = static_cast<std::int32_t>(b);
+        term.nu = nu;
+        for (int n = 0; n < n_terms; ++n) {
+          term.indices.push_back(
+              {integer(out[b].components()), integer(3), integer(d), integer(d), integer(d)});
+        }
+        term.values = tensor({n_terms}, 0.5);
+        term.weights = tensor({n_species(), 3, out[b].channels}, 0.5);
+        op.terms.push_back(std::move(term));
+      }
+    }
+    return features(out, std::move(op));
+  }
+
+  StageIndex polynomial(StageIndex x, std::int32_t l_out, int orders) {
+    SpherePolynomialStage op;
+    op.features = x;
+    const std::int32_t channels = irreps(x).front().channels;
+    for (int nu = 1; nu <= orders; ++nu) {
+      op.orders.push_back(tensor({n_species(), channels, l_out + 1}, 0.5));
+    }
+    return features(uniform_irreps(l_out, channels, spec_.parity == Parity::O3), std::move(op));
+  }
+
+  StageIndex gaunt_product(StageIndex a, StageIndex b, std::int32_t l_out, bool scaled, bool curl) {
+    GauntProductStage op;
+    op.a = a;
+    op.b = b;
+    const std::int32_t channels = irreps(a).front().channels;
+    const auto scale = [&](std::int32_t l) { return tensor({l + 1, channels}, 1.0); };
+    if (scaled) {
+      op.scale_a = scale(irreps(a).back().l);
+      op.scale_b = scale(irreps(b).back().l);
+      op.scale_out = scale(l_out);
+    }
+    if (curl) {
+      op.curl = scale(l_out);
+    }
+    return features(uniform_irreps(l_out, channels, spec_.parity == Parity::O3), std::move(op));
+  }
+
+  StageIndex gaunt_convolution(StageIndex x, StageIndex y, std::int32_t l_out) {
+    const std::int32_t channels = irreps(x).front().channels;
+    const StageIndex w = radial((spec_.graph[at(y)].l_max + 1) * channels);
+    return features(uniform_irreps(l_out, channels, spec_.parity == Parity::O3),
+                    GauntConvolutionStage{x, y, w});
+  }
+
+  StageIndex readout(StageIndex x) {
+    ReadoutStage op;
+    op.features = x;
+    const std::int64_t n = irreps(x).front().channels;
+    op.layers = {MlpLayer{tensor({7, n}, 0.5), std::nullopt, std::nullopt, Activation::Silu},
+                 MlpLayer{tensor({1, 7}, 0.5), std::nullopt, std::nullopt, Activation::None}};
+    return add(ValueKind::Scalar, std::move(op));
+  }
+
+  StageIndex zbl() {
+    ZblStage op;
+    op.radius = tensor({n_species()}, 0.0);
+    for (double& r : op.radius.values) {
+      r = 1.1;
+    }
+    op.p = 6.0;
+    op.screening_length = 0.4543 * 0.529;
+    op.screening_exponent = 0.300;
+    op.coefficients = {0.1818, 0.5099, 0.2802, 0.02817};
+    op.exponents = {3.2, 0.9423, 0.4028, 0.2016};
+    return add(ValueKind::Scalar, std::move(op));
+  }
+
+private:
+  static std::size_t at(std::int64_t k) { return static_cast<std::size_t>(k); }
+
+  std::int64_t n_species() const { return static_cast<std::int64_t>(spec_.species.size()); }
+
+  std::int32_t integer(std::int32_t end) {
+    return std::uniform_int_distribution<std::int32_t>(0, end - 1)(random_);
+  }
+
+  Tensor tensor(std::vector<std::int64_t> shape, double deviation) {
+    std::int64_t n = 1;
+    for (const std::int64_t extent : shape) {
+      n *= extent;
+    }
+    Tensor out{std::move(shape), std::vector<double>(at(n))};
+    std::normal_distribution<double> normal(0.0, 1.0);
+    for (double& value : out.values) {
+      value = deviation * normal(random_);
+    }
+    return out;
+  }
+
+  StageIndex features(const Irreps& irreps, decltype(Stage::op) op) {
+    const StageIndex k = add(ValueKind::Features, std::move(op));
+    Stage& stage = spec_.graph.back();
+    stage.irreps = irreps;
+    stage.l_max = irreps.back().l;
+    stage.channels = is_uniform(irreps) ? irreps.front().channels : 0;
+    return k;
+  }
+
+  StageIndex add(ValueKind kind, decltype(Stage::op) op) {
+    const auto index = static_cast<StageIndex>(spec_.graph.size());
+    Stage stage;
+    stage.output = "value" + std::to_string(index);
+    stage.kind = kind;
+    stage.op = std::move(op);
+    spec_.graph.push_back(std::move(stage));
+    return index;
+  }
+
+  std::mt19937 random_;
+  ModelSpec spec_;
+};
+
+} // namespace eqnn::test
