@@ -379,10 +379,10 @@ template <class S> void polynomial(const typename S::Exec& space,
               const DeviceMonomial monomial = p.monomials(n);
               typename L::Type product = L::load(x + monomial.component * in.stride + c);
               if (monomial.parent >= 0) {
-                product *= L::load(products + lane_slot<Scalar>(monomial.parent, c, p.stride));
+                product *= L::load(products + L::slot(monomial.parent, c, p.stride));
               }
               if (monomial.own >= 0) {
-                L::store(products + lane_slot<Scalar>(monomial.own, c, p.stride), product);
+                L::store(products + L::slot(monomial.own, c, p.stride), product);
               }
               for (int t = monomial.first_term; t < monomial.first_term + monomial.n_terms; ++t) {
                 L::add(y + p.target(t) + c,
@@ -413,7 +413,7 @@ template <class S> void polynomial_adjoint(const typename S::Exec& space,
       KOKKOS_LAMBDA(const Team& team) {
         const std::int64_t node = team.league_rank();
         Scalar* const products = Scratch<Team>(team).template take<Scalar>(n_scratch);
-        Scalar* const sums = products + lane_scratch<Scalar>(p.n_slots, p.stride);
+        Scalar* const sums = products + std::int64_t{p.n_slots} * p.stride;
         const Scalar* const x = in.row(node);
         const Scalar* const adj_y = adj_out.row(node);
         Scalar* const adj_x = adj_in.row(node);
@@ -431,17 +431,17 @@ template <class S> void polynomial_adjoint(const typename S::Exec& space,
               if (monomial.own >= 0) {
                 V product = L::load(x + monomial.component * in.stride + c);
                 if (monomial.parent >= 0) {
-                  product *= L::load(products + lane_slot<Scalar>(monomial.parent, c, p.stride));
+                  product *= L::load(products + L::slot(monomial.parent, c, p.stride));
                 }
-                L::store(products + lane_slot<Scalar>(monomial.own, c, p.stride), product);
-                L::store(sums + lane_slot<Scalar>(monomial.own, c, p.stride), V{});
+                L::store(products + L::slot(monomial.own, c, p.stride), product);
+                L::store(sums + L::slot(monomial.own, c, p.stride), V{});
               }
             }
             for (int n = p.n_monomials - 1; n >= 0; --n) {
               const DeviceMonomial monomial = p.monomials(n);
               V g{};
               if (monomial.own >= 0) {
-                g = L::load(sums + lane_slot<Scalar>(monomial.own, c, p.stride));
+                g = L::load(sums + L::slot(monomial.own, c, p.stride));
               }
               for (int t = monomial.first_term; t < monomial.first_term + monomial.n_terms; ++t) {
                 g += L::load(coefficients + std::int64_t{t} * p.stride + c) *
@@ -449,9 +449,8 @@ template <class S> void polynomial_adjoint(const typename S::Exec& space,
               }
               const int component = monomial.component * in.stride + c;
               if (monomial.parent >= 0) {
-                L::add(sums + lane_slot<Scalar>(monomial.parent, c, p.stride),
-                       g * L::load(x + component));
-                g *= L::load(products + lane_slot<Scalar>(monomial.parent, c, p.stride));
+                L::add(sums + L::slot(monomial.parent, c, p.stride), g * L::load(x + component));
+                g *= L::load(products + L::slot(monomial.parent, c, p.stride));
               }
               L::add(adj_x + component, g);
             }

@@ -68,8 +68,8 @@ plan::Options plan_options(Precision precision) {
     options.channel_multiple = kLanes<double>;
   } else {
     options.channel_multiple = kLanes<float>;
-    options.radial_tolerance = 1e-8;
-    options.radial_degree = 7;
+    options.radial_tolerance = 6e-8;
+    options.radial_degree = 5;
   }
   return options;
 }
