@@ -177,6 +177,19 @@ def nequip_models() -> Iterator[Made]:
         yield path.with_name(path.name.replace(".nequip.zip", ".eqnn")), make, None
 
 
+def nequix_models() -> Iterator[Made]:
+    """Yield the golden Nequix networks."""
+    for path in sorted((GOLDEN / "pretrained").glob("*.nqx")):
+        told = RANDOM_WEIGHTS | {"upstream": "Nequix, nequix 0.4.5"} | EXPORTER
+
+        def make(path: Path = path, told: dict[str, Any] = told) -> Model:
+            config, arrays = nequix.read_nqx(path)
+            said = nequix.NequixConfig(config, path.name)
+            return nequix.export_nequix(said, arrays, provenance=told, log=quiet)
+
+        yield path.with_suffix(".eqnn"), make, None
+
+
 def published_models(folder: Path) -> Iterator[Made]:
     """Yield the potentials whose checkpoints their authors publish."""
     potentials = ROOT / "potentials"
@@ -216,7 +229,7 @@ def main() -> None:
     parser.add_argument("--published", type=Path, metavar="FOLDER")
     parser.add_argument("patterns", nargs="*", metavar="PATTERN")
     options = parser.parse_args()
-    made = [*tdn_models(), *mace_models(), *sevennet_models(), *nequip_models()]
+    made = [*tdn_models(), *mace_models(), *sevennet_models(), *nequip_models(), *nequix_models()]
     if options.published is not None:
         made += published_models(options.published)
     for path, make, molecule in made:
