@@ -166,7 +166,15 @@ def sevennet_models() -> Iterator[Made]:
 
 
 def nequip_models() -> Iterator[Made]:
-    """Yield the golden packages of NequIP."""
+    """Yield the golden models of NequIP, deployed and packaged."""
+    deployed = GOLDEN / "pretrained" / "nequip_deployed.pth"
+    told_of_it = RANDOM_WEIGHTS | {"upstream": "NequIP, nequip 0.6.1"} | EXPORTER
+
+    def make_deployed() -> Model:
+        module = nequip.read(deployed)
+        return nequip.export_nequip(module, energy_unit="eV", provenance=told_of_it, log=quiet)
+
+    yield deployed.with_suffix(".eqnn"), make_deployed, None
     for path in sorted((GOLDEN / "pretrained").glob("nequip_*.nequip.zip")):
         told = RANDOM_WEIGHTS | {"upstream": "NequIP, nequip 0.19.1"} | EXPORTER
 
