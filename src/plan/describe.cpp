@@ -61,9 +61,12 @@ public:
   }
 
   std::string operator()(const SphereProduct& s) const {
-    constexpr std::array<const char*, 3> kNames{"sparse", "grid", "fourier"};
     return out(s.out) + "product on the sphere of " + in(s.a) + " and " + in(s.b) + ", " +
-           kNames[static_cast<std::size_t>(s.lowering)];
+           name_of(s.lowering);
+  }
+
+  std::string operator()(const SpherePower& s) const {
+    return out(s.out) + "powers on the sphere of " + in(s.in) + ", " + name_of(s.lowering);
   }
 
   std::string operator()(const Repulsion&) const { return "energy += screened repulsion"; }
@@ -90,6 +93,11 @@ private:
 };
 
 } // namespace
+
+std::string name_of(Lowering lowering) {
+  constexpr std::array<const char*, 3> kNames{"sparse", "grid", "fourier"};
+  return kNames[static_cast<std::size_t>(lowering)];
+}
 
 std::string describe(const Plan& plan) {
   std::ostringstream text;

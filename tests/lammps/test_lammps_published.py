@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""MACE, MACE-Gaunt, NequIP, SevenNet and Nequix networks through LAMMPS: equal to upstream's own codes."""
+"""Published families through LAMMPS: equal to upstream's own codes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from eqnn.so3 import FloatArray
 
 @dataclass(frozen=True)
 class Tolerance:
-    """Of energies relative to the network's part or 1 eV an atom, forces in eV/Angstrom, virials relative."""
+    """Energies: relative to the network's part or 1 eV an atom; forces: eV/A; virials: relative."""
 
     energy: float
     force: float
