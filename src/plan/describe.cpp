@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "base/error.hpp"
 #include "plan/plan.hpp"
 
 #include <sstream>
 
 namespace eqnn::plan {
 namespace {
+
+constexpr std::array<const char*, 3> kLoweringNames{"sparse", "grid", "fourier"};
 
 class Describer {
 public:
@@ -95,8 +98,16 @@ private:
 } // namespace
 
 std::string name_of(Lowering lowering) {
-  constexpr std::array<const char*, 3> kNames{"sparse", "grid", "fourier"};
-  return kNames[static_cast<std::size_t>(lowering)];
+  return kLoweringNames[static_cast<std::size_t>(lowering)];
+}
+
+Lowering lowering_from_name(std::string_view name) {
+  for (std::size_t k = 0; k < kLoweringNames.size(); ++k) {
+    if (name == kLoweringNames[k]) {
+      return static_cast<Lowering>(k);
+    }
+  }
+  fail("products \"", name, "\", expected sparse, grid or fourier.");
 }
 
 std::string describe(const Plan& plan) {

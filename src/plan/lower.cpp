@@ -456,6 +456,7 @@ private:
     const Lowering lowering = options_.products.value_or(
         fastest_polynomial(l_in, l_out, static_cast<std::int32_t>(op.orders.size())));
     const std::size_t n_species = model_.species.size();
+    plan_.products.push_back(lowering);
     if (lowering == Lowering::Sparse) {
       Polynomial polynomial = sphere_polynomial(op, l_in, l_out, n_species);
       polynomial.in = input(op.features);
@@ -472,6 +473,7 @@ private:
   void lower(const GauntProductStage& op) {
     SphereProduct product = sphere_product(
         op, stage(op.a).l_max, stage(op.b).l_max, stage(current_).l_max, options_.products);
+    plan_.products.push_back(product.lowering);
     product.a = input(op.a);
     product.b = input(op.b);
     product.out = output();

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -304,6 +305,7 @@ struct Plan {
   std::vector<double> atom_energy;  ///< [n_species] shift + reference energy, eV
   bool isolated_atoms_are_zero = false;
   bool direct_forces = false;
+  std::vector<Lowering> products; ///< of each product or polynomial of functions on the sphere
   std::vector<Coupling> couplings;
   std::vector<RadialTable> radials;
   std::vector<NodeValue> values;
@@ -313,6 +315,9 @@ struct Plan {
 
 /// "sparse", "grid" or "fourier".
 std::string name_of(Lowering lowering);
+
+/// Throws Error for any other word.
+Lowering lowering_from_name(std::string_view name);
 
 /// One line a stage, for logs and for issues.
 std::string describe(const Plan& plan);
