@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Time per atom of whole models and of each kernel, one thread, with FLOP counts and the fraction
 // of this core's matrix-product peak.
-//   bench_model [--channels C] [--blocks B] [--atoms N] [--repeat R] [--precision
-//   double|mixed|single] [--space Serial|OpenMP] A random network of attention blocks on random
-//   periodic structures. Energy and forces; edge list given. Best of R evaluations.
+//   bench_model [--model FILE] [--channels C] [--blocks B] [--l-max L] [--neighbors N] [--atoms N]
+//   [--repeat R] [--precision double|mixed|single] [--space Serial|OpenMP]
+// A model file, or random networks of attention blocks, on random periodic structures of so many
+// neighbours (all of 18 and 40, l_max 1, 2 and 3, where not given). Energy and forces; edge list
+// given. Best of R evaluations.
 #include "base/error.hpp"
 #include "base/version.hpp"
 #include "kernels/tile_multiply.hpp"
+#include "model/model_file.hpp"
 #include "support/evaluators.hpp"
 #include "support/random_model.hpp"
 
@@ -77,25 +80,86 @@ template <class Scalar> double peak() {
   return best;
 }
 
-/// Multiply-adds count two. Per atom and evaluation.
+/// Multiply-adds count two. Per atom and evaluation, by kernel; what dominates is counted, from the
+/// plan.
 struct Flops {
-  Flops(int l_max, int channels, int blocks, double neighbors) {
-    const double d = (l_max + 1) * (l_max + 1);
-    const double c = channels;
-    const double mix = 2.0 * (d + 2.0) * c * c; // values on all components; logits and gates on one
-    const double apply = 2.0 * d * d * c;       // an edge matrix
-    of["eqnn::attention"] = blocks * neighbors * (mix + 2.0 * apply);
-    of["eqnn::attention_adjoint"] = blocks * neighbors * (2.0 * mix + 5.0 * apply);
-    const double linear = 2.0 * d * c * c;
-    of["eqnn::linear"] = linear + blocks * (5.0 * linear + 2.0 * c * c);
-    of["eqnn::linear_adjoint"] = of["eqnn::linear"];
+  Flops(const eqnn::plan::Plan& plan, double n_neighbors)
+      : plan_(plan)
+      , neighbors_(n_neighbors) {
+    for (const auto& stage : plan.stages) {
+      std::visit([&](const auto& op) { count(op); }, stage);
+    }
   }
 
   std::map<std::string, double> of;
+
+private:
+  template <class Stage> void count(const Stage&) {}
+
+  void count(const eqnn::plan::Attention& s) {
+    const double d = value(s.out).components;
+    const double c = value(s.out).channels;
+    const double mix = 2.0 * (d + 2.0) * c * c; // values on all components; logits and gates on one
+    const double apply = 2.0 * d * d * c;       // an edge matrix
+    of["eqnn::attention"] += neighbors_ * (mix + 2.0 * apply);
+    of["eqnn::attention_adjoint"] += neighbors_ * (2.0 * mix + 5.0 * apply);
+  }
+
+  void count(const eqnn::plan::Linear& s) {
+    const double flops =
+        2.0 * value(s.out).components * value(s.in.value).channels * value(s.out).channels;
+    of["eqnn::linear"] += flops;
+    of["eqnn::linear_adjoint"] += flops;
+  }
+
+  void count(const eqnn::plan::BlockLinear& s) {
+    const char* const name = s.per_species ? "eqnn::species_linear" : "eqnn::linear";
+    for (const auto& map : s.blocks) {
+      const auto& in = value(s.in.value).blocks[static_cast<std::size_t>(map.in)];
+      const auto& out = value(s.out).blocks[static_cast<std::size_t>(map.out)];
+      const double flops = 2.0 * out.components * in.channels * out.channels;
+      of[name] += flops;
+      of[std::string(name) + "_adjoint"] += flops;
+    }
+  }
+
+  void count(const eqnn::plan::EdgeProduct& s) {
+    const double powers = plan_.radials[static_cast<std::size_t>(s.radial)].degree;
+    const double radial = plan_.radials[static_cast<std::size_t>(s.radial)].channels;
+    double product = 0.0;
+    for (const auto& path : s.paths) {
+      const double d1 =
+          value(s.source.value).blocks[static_cast<std::size_t>(path.source)].components;
+      const double d3 = value(s.out).blocks[static_cast<std::size_t>(path.out)].components;
+      product += d1 * d3 * path.channels;
+    }
+    const double matrices = 2.0 * s.harmonics * s.entries;
+    of["eqnn::edge_product"] += neighbors_ * (2.0 * product + 2.0 * powers * radial + matrices);
+    of["eqnn::edge_product_adjoint"] +=
+        neighbors_ * (4.0 * product + 4.0 * powers * radial + 2.0 * matrices);
+  }
+
+  void count(const eqnn::plan::Polynomial& s) {
+    const double c = value(s.in.value).channels;
+    of["eqnn::polynomial"] +=
+        c * (2.0 * static_cast<double>(s.target.size()) + static_cast<double>(s.monomials.size()));
+    of["eqnn::polynomial_adjoint"] += c * (2.0 * static_cast<double>(s.target.size()) +
+                                           5.0 * static_cast<double>(s.monomials.size()));
+  }
+
+  const eqnn::plan::NodeValue& value(eqnn::plan::ValueId v) const {
+    return plan_.values[static_cast<std::size_t>(v)];
+  }
+
+  const eqnn::plan::Plan& plan_;
+  double neighbors_;
 };
 
 struct Arguments {
   int channels = 64, blocks = 4, atoms = 216, repeat = 7;
+  int l_max = 0;          ///< 0: 1, 2 and 3
+  double neighbors = 0.0; ///< 0: 18 and 40
+  std::string model;      ///< file; empty: random networks
   std::string precision = "single", space = "Serial";
 };
 
@@ -112,6 +176,12 @@ Arguments parse(int argc, char** argv) {
       a.atoms = std::atoi(value);
     } else if (key == "--repeat") {
       a.repeat = std::atoi(value);
+    } else if (key == "--l-max") {
+      a.l_max = std::atoi(value);
+    } else if (key == "--neighbors") {
+      a.neighbors = std::atof(value);
+    } else if (key == "--model") {
+      a.model = value;
     } else if (key == "--precision") {
       a.precision = value;
     } else if (key == "--space") {
@@ -123,20 +193,32 @@ Arguments parse(int argc, char** argv) {
   return a;
 }
 
-void run_case(const Arguments& arguments, int l_max, double density, double peak_gflops) {
-  eqnn::test::RandomModelOptions options;
-  options.l_max = l_max;
-  options.channels = arguments.channels;
-  options.blocks = arguments.blocks;
-  options.cutoff = 4.5;
-  const eqnn::ModelSpec model = eqnn::test::random_model(options);
-  const auto edges = eqnn::test::edges_of(
-      model, eqnn::test::random_structure(arguments.atoms, options.species, density, 1.2, 7));
+/// Mean number of neighbours -> atoms per A^3.
+double density_of(double neighbors, double cutoff) {
+  return neighbors / (4.0 / 3.0 * std::acos(-1.0) * cutoff * cutoff * cutoff);
+}
+
+void run_case(const Arguments& arguments,
+              const eqnn::ModelSpec& model,
+              const std::string& what,
+              double mean_neighbors,
+              double peak_gflops) {
+  const double density = density_of(mean_neighbors, model.cutoff);
+  // Two species at most: a real material has few, and each has its own tables.
+  const std::vector<std::int32_t> species(
+      model.species.begin(),
+      model.species.begin() +
+          std::min<std::ptrdiff_t>(2, static_cast<std::ptrdiff_t>(model.species.size())));
+  const auto edges =
+      eqnn::test::edges_of(model,
+                           eqnn::test::random_structure(
+                               arguments.atoms, species, density, 0.45 / std::cbrt(density), 7));
   const auto setup = Clock::now();
   const eqnn::test::Target target{arguments.space == "Serial" ? eqnn::kernels::Space::Serial
                                                               : eqnn::kernels::Space::OpenMP,
                                   eqnn::precision_from_name(arguments.precision)};
-  const auto evaluator = eqnn::test::Evaluators(model).make(target);
+  const auto plan = eqnn::plan::compile(model, eqnn::kernels::plan_options(target.precision));
+  const auto evaluator = eqnn::kernels::make_evaluator(plan, target.precision, target.space);
   const double setup_seconds = seconds_since(setup);
   eqnn::test::NoExchange halo;
   eqnn::Outputs outputs;
@@ -154,17 +236,15 @@ void run_case(const Arguments& arguments, int l_max, double density, double peak
     }
   }
   const double neighbors = static_cast<double>(edges.n_edges()) / arguments.atoms;
-  const Flops flops(l_max, arguments.channels, arguments.blocks, neighbors);
+  const Flops flops(plan, neighbors);
   double total = 0.0;
   for (const auto& [name, count] : flops.of) {
     total += count;
   }
   const double per_atom = 1e6 * best / arguments.atoms;
-  std::printf("\nl_max %d, %d channels, %d blocks, %.1f neighbours, %d atoms, %s: %.1f us/atom, "
+  std::printf("\n%s, %.1f neighbours, %d atoms, %s: %.1f us/atom, "
               "%.1f MFLOP/atom, %.0f %% of peak, %.1f kB/atom, set up in %.2f s\n",
-              l_max,
-              arguments.channels,
-              arguments.blocks,
+              what.c_str(),
               neighbors,
               arguments.atoms,
               arguments.precision.c_str(),
@@ -201,10 +281,28 @@ int main(int argc, char** argv) {
                 eqnn::kernels::kVectorBytes,
                 peak_gflops);
     watch_kernels();
-    for (const int l_max : {1, 2, 3}) {
-      // about 18 and 40 neighbours within 4.5 Angstrom
-      for (const double density : {0.046, 0.105}) {
-        run_case(arguments, l_max, density, peak_gflops);
+    const auto neighbors = arguments.neighbors > 0.0 ? std::vector<double>{arguments.neighbors}
+                                                     : std::vector<double>{17.6, 40.1};
+    if (!arguments.model.empty()) {
+      const eqnn::ModelSpec model = eqnn::read_model(arguments.model);
+      for (const double n : neighbors) {
+        run_case(arguments, model, arguments.model, n, peak_gflops);
+      }
+      return 0;
+    }
+    for (const int l_max :
+         arguments.l_max > 0 ? std::vector<int>{arguments.l_max} : std::vector<int>{1, 2, 3}) {
+      eqnn::test::RandomModelOptions options;
+      options.l_max = l_max;
+      options.channels = arguments.channels;
+      options.blocks = arguments.blocks;
+      options.cutoff = 4.5;
+      const eqnn::ModelSpec model = eqnn::test::random_model(options);
+      const std::string what = "l_max " + std::to_string(l_max) + ", " +
+                               std::to_string(options.channels) + " channels, " +
+                               std::to_string(options.blocks) + " blocks";
+      for (const double n : neighbors) {
+        run_case(arguments, model, what, n, peak_gflops);
       }
     }
   } catch (const std::exception& error) {

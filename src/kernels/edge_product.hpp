@@ -107,15 +107,22 @@ inline void path_forward(int n,
   }
 }
 
-/// Of one edge: with t_i = sum_m K[i, m] adj_out[m]: adj_x_i += w t_i, and returns the sum over
-/// channels of slope times sum_i x_i t_i, lane by lane.
-template <int D3, class Scalar> inline Vec<Scalar> path_adjoint(const DevicePath& path,
-                                                                const Scalar* entry,
-                                                                const Scalar* w,
-                                                                const Scalar* slope,
-                                                                const Scalar* x,
-                                                                const Scalar* adj_out,
-                                                                Scalar* adj_x) {
+/// Rows of one edge that path_adjoint takes at a time: as many sums as there are registers.
+template <int D3> inline constexpr int kEntryRows =
+    D3 * 4 <= (kVectorBytes == 64 ? 28 : 12) ? 3
+                                             : (D3 * 3 <= (kVectorBytes == 64 ? 28 : 12) ? 2 : 1);
+
+/// MI rows i of one edge, with t_i = sum_m K[i, m] adj_out[m]: adj_x_i += w t_i, adj_entry[i, m] +=
+/// sum over channels of w x_i adj_out[m], and slope times x_i t_i is returned, lane by lane.
+template <int D3, int MI, class Scalar> inline Vec<Scalar> path_adjoint(const DevicePath& path,
+                                                                        const Scalar* entry,
+                                                                        const Scalar* w,
+                                                                        const Scalar* slope,
+                                                                        const Scalar* x,
+                                                                        const Scalar* adj_out,
+                                                                        Scalar* adj_x,
+                                                                        Scalar* adj_entry) {
+  Vec<Scalar> sum[MI][D3] = {};
   Vec<Scalar> total{};
   for (int c = 0; c < path.channels; c += kLanes<Scalar>) {
     Vec<Scalar> y[D3];
@@ -125,43 +132,22 @@ template <int D3, class Scalar> inline Vec<Scalar> path_adjoint(const DevicePath
     }
     const Vec<Scalar> weight = load(w + c);
     Vec<Scalar> adj_w{};
-    const Scalar* k = entry;
-    for (int i = 0; i < path.d1; ++i, k += path.d3) {
+#pragma GCC unroll 3
+    for (int i = 0; i < MI; ++i) {
+      const Scalar* const k = entry + i * path.d3;
+      const Vec<Scalar> left = load(x + i * path.source_stride + c);
+      const Vec<Scalar> scaled = left * weight;
       Vec<Scalar> t = k[0] * y[0];
+      sum[i][0] += scaled * y[0];
 #pragma GCC unroll 9
       for (int m = 1; m < D3; ++m) {
         t += k[m] * y[m];
+        sum[i][m] += scaled * y[m];
       }
-      adj_w += t * load(x + i * path.source_stride + c);
+      adj_w += t * left;
       *reinterpret_cast<Vec<Scalar>*>(adj_x + i * path.source_stride + c) += weight * t;
     }
     total += adj_w * load(slope + c);
-  }
-  return total;
-}
-
-/// adj_entry[i, m] += sum over channels of w x[i] adj_out[m] for MI rows i.
-template <int D3, int MI, class Scalar> inline void entries_adjoint(const DevicePath& path,
-                                                                    const Scalar* w,
-                                                                    const Scalar* x,
-                                                                    const Scalar* adj_out,
-                                                                    Scalar* adj_entry) {
-  Vec<Scalar> sum[MI][D3] = {};
-  for (int c = 0; c < path.channels; c += kLanes<Scalar>) {
-    const Vec<Scalar> weight = load(w + c);
-    Vec<Scalar> left[MI];
-#pragma GCC unroll 3
-    for (int i = 0; i < MI; ++i) {
-      left[i] = weight * load(x + i * path.source_stride + c);
-    }
-#pragma GCC unroll 9
-    for (int m = 0; m < D3; ++m) {
-      const Vec<Scalar> right = load(adj_out + m * path.out_stride + c);
-#pragma GCC unroll 3
-      for (int i = 0; i < MI; ++i) {
-        sum[i][m] += left[i] * right;
-      }
-    }
   }
 #pragma GCC unroll 3
   for (int i = 0; i < MI; ++i) {
@@ -170,11 +156,8 @@ template <int D3, int MI, class Scalar> inline void entries_adjoint(const Device
       fold_lanes<Scalar>(&sum[i][m], D3 - m < 4 ? D3 - m : 4, adj_entry + i * path.d3 + m);
     }
   }
+  return total;
 }
-
-/// Rows that entries_adjoint takes at a time: as many sums as there are registers to spare.
-template <int D3> inline constexpr int kEntryRows =
-    D3 * 3 <= (kVectorBytes == 64 ? 27 : 12) ? 3 : 1;
 
 #endif
 
@@ -324,10 +307,7 @@ template <class S> void edge_product(const typename S::Exec& space,
         const EdgeProductTile<S> at(team, edges, p, radial, harmonics.data());
         clear_rows<S>(team, out, edges.group(g), edges.group(g + 1));
         for_tiles_of_group(team, edges, g, p.tile_edges, [&](const EdgeTile<S>& tile) {
-          for_rows(team, tile.n, [&](std::int64_t e) {
-            radial_value(team, radial, edges.distance(tile.first + e), at.w + e * radial.stride);
-          });
-          barrier(team);
+          radial_rows<false>(team, radial, &edges.distance(tile.first), tile.n, at.w, at.w);
           at.matrices(tile);
           for_centers_of_tile(edges, tile, [&](std::int32_t i, std::int64_t first, std::int64_t n) {
             for (int q = 0; q < p.n_paths; ++q) {
@@ -399,30 +379,27 @@ template <class S> typename S::Accum edge_adjoint_on_host(const typename S::Team
     const DevicePath& path = p.paths(q);
     host::for_chunks(path.d3, [&](auto size, int m) {
       constexpr int kSize = decltype(size)::value;
-      const Scalar* const of_x = x + path.source;
       const Scalar* const of_y = adj_y + path.out + m * path.out_stride;
-      total += host::path_adjoint<kSize>(path,
-                                         k + path.entry + m,
-                                         w + path.radial,
-                                         slope + path.radial,
-                                         of_x,
-                                         of_y,
-                                         adj_x + path.source);
-      constexpr int kRows = host::kEntryRows<kSize>;
       int i = 0;
-      for (; i + kRows <= path.d1; i += kRows) {
-        host::entries_adjoint<kSize, kRows>(path,
-                                            w + path.radial,
-                                            of_x + i * path.source_stride,
-                                            of_y,
-                                            adj_k + path.entry + i * path.d3 + m);
+      const auto run = [&](auto rows) {
+        const int first = i * path.source_stride;
+        const int entry = path.entry + i * path.d3 + m;
+        total += host::path_adjoint<kSize, decltype(rows)::value>(path,
+                                                                  k + entry,
+                                                                  w + path.radial,
+                                                                  slope + path.radial,
+                                                                  x + path.source + first,
+                                                                  of_y,
+                                                                  adj_x + path.source + first,
+                                                                  adj_k + entry);
+        i += decltype(rows)::value;
+      };
+      constexpr int kRows = host::kEntryRows<kSize>;
+      while (i + kRows <= path.d1) {
+        run(std::integral_constant<int, kRows>{});
       }
-      for (; i < path.d1; ++i) {
-        host::entries_adjoint<kSize, 1>(path,
-                                        w + path.radial,
-                                        of_x + i * path.source_stride,
-                                        of_y,
-                                        adj_k + path.entry + i * path.d3 + m);
+      while (i < path.d1) {
+        run(std::integral_constant<int, 1>{});
       }
     });
   }
@@ -483,12 +460,8 @@ template <class S> void edge_product_adjoint(const typename S::Exec& space,
         const int width = source.width();
         Scalar* const message = Scratch<Team>(team).template take<Scalar>(width);
         for_tiles_of_group(team, edges, g, p.tile_edges, [&](const EdgeTile<S>& tile) {
+          radial_rows<true>(team, radial, &edges.distance(tile.first), tile.n, at.w, at.slope);
           for_rows(team, tile.n, [&](std::int64_t e) {
-            radial_value_and_slope(team,
-                                   radial,
-                                   edges.distance(tile.first + e),
-                                   at.w + e * radial.stride,
-                                   at.slope + e * radial.stride);
             Scalar* const adj_k = at.adj_k + e * p.entries_stride;
             for_channels(team, p.entries_stride, [&](int c) { adj_k[c] = 0; });
           });

@@ -84,10 +84,7 @@ template <class S> void neighbor_sum(const typename S::Exec& space,
         Scalar* const w = scratch.template take<Scalar>(std::int64_t{tile_edges} * radial.stride);
         clear_rows<S>(team, out, edges.group(g), edges.group(g + 1));
         for_tiles_of_group(team, edges, g, tile_edges, [&](const EdgeTile<S>& tile) {
-          for_rows(team, tile.n, [&](std::int64_t e) {
-            radial_value(team, radial, edges.distance(tile.first + e), w + e * radial.stride);
-          });
-          barrier(team);
+          radial_rows<false>(team, radial, &edges.distance(tile.first), tile.n, w, w);
           for_centers_of_tile(edges, tile, [&](std::int32_t i, std::int64_t first, std::int64_t n) {
             multiply<true>(team,
                            d,
@@ -130,7 +127,7 @@ template <class S> void neighbor_sum_adjoint(const typename S::Exec& space,
              ++e) {
           for_rows(team, 1, [&](std::int64_t) {
             const Scalar* const adjoint = adj_out.row(edges.center(e));
-            radial_value_and_slope(team, radial, edges.distance(e), w, slope);
+            radial_edge<true>(team, radial, edges.distance(e), w, slope);
             Accum total = 0;
             for (int k = 0; k < d; ++k) {
               const Scalar entry = matrix(e * d * d + k);
@@ -322,10 +319,7 @@ template <class S> void attention(const typename S::Exec& space,
 
         // Logits of all edges first: the softmax needs them all.
         for_tiles_of_group(team, edges, g, tile_edges, [&](const EdgeTile<S>& tile) {
-          for_rows(team, tile.n, [&](std::int64_t e) {
-            radial_value(team, radial, edges.distance(tile.first + e), at.w + e * at.stride);
-          });
-          barrier(team);
+          radial_rows<false>(team, radial, &edges.distance(tile.first), tile.n, at.w, at.w);
           at.messages(tile, one_tile ? at.d : 1);
           at.logits_and_gates(tile);
           for_rows(team, tile.n, [&](std::int64_t e) {
@@ -367,10 +361,7 @@ template <class S> void attention(const typename S::Exec& space,
 
         for_tiles_of_group(team, edges, g, tile_edges, [&](const EdgeTile<S>& tile) {
           if (!one_tile) {
-            for_rows(team, tile.n, [&](std::int64_t e) {
-              radial_value(team, radial, edges.distance(tile.first + e), at.w + e * at.stride);
-            });
-            barrier(team);
+            radial_rows<false>(team, radial, &edges.distance(tile.first), tile.n, at.w, at.w);
             at.messages(tile, at.d);
             at.logits_and_gates(tile);
           }
@@ -464,14 +455,7 @@ template <class S> void attention_adjoint(const typename S::Exec& space,
           clear_rows<S>(team, adjoints.center, edges.group(g), edges.group(g + 1));
         }
         for_tiles_of_group(team, edges, g, tile_edges, [&](const EdgeTile<S>& tile) {
-          for_rows(team, tile.n, [&](std::int64_t e) {
-            radial_value_and_slope(team,
-                                   radial,
-                                   edges.distance(tile.first + e),
-                                   at.w + e * stride,
-                                   at.slope + e * stride);
-          });
-          barrier(team);
+          radial_rows<true>(team, radial, &edges.distance(tile.first), tile.n, at.w, at.slope);
           at.messages(tile, d);
           at.logits_and_gates(tile);
           at.values(tile);

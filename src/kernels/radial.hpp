@@ -3,7 +3,9 @@
 // edge.
 #pragma once
 
-#include "kernels/types.hpp"
+#include "kernels/tile_multiply.hpp"
+
+#include <type_traits>
 
 namespace eqnn::kernels {
 
@@ -29,49 +31,157 @@ KOKKOS_FORCEINLINE_FUNCTION RadialPoint<S> radial_point(const DeviceRadial<S>& r
           static_cast<typename S::Scalar>(2.0 * (x - interval) - 1.0)};
 }
 
-// The loop over powers is outside, so that the one over channels is a plain SIMD loop whatever the
-// degree.
+#ifdef EQNN_VECTOR_TYPES
+namespace host {
 
-/// w[stride] at distance r.
-template <class S> KOKKOS_FORCEINLINE_FUNCTION void radial_value(const typename S::Team& team,
-                                                                 const DeviceRadial<S>& radial,
-                                                                 double r,
-                                                                 typename S::Scalar* w) {
-  using Scalar = typename S::Scalar;
-  const RadialPoint<S> point = radial_point(radial, r);
-  const Scalar t = point.t;
-  const Scalar* coefficient = point.coefficients + std::int64_t{radial.degree} * radial.stride;
-  for_channels(team, radial.stride, [&](int c) { w[c] = coefficient[c]; });
-  for (int p = radial.degree - 1; p >= 0; --p) {
-    coefficient -= radial.stride;
-    for_channels(team, radial.stride, [&](int c) { w[c] = w[c] * t + coefficient[c]; });
+/// Horner's rule for edges that fall into one interval: coefficients are read once for all, values
+/// stay in registers.
+template <int Edges, bool WithSlope, class Scalar> inline void horner(const Scalar* coefficients,
+                                                                      int degree,
+                                                                      int stride,
+                                                                      Scalar dt_dr,
+                                                                      const Scalar* t,
+                                                                      Scalar* const* w,
+                                                                      Scalar* const* slope) {
+  using Vector = typename VectorOf<Scalar>::Type;
+  for (int c = 0; c < stride; c += kLanes<Scalar>) {
+    const Scalar* row = coefficients + std::int64_t{degree} * stride + c;
+    Vector value[Edges];
+    Vector derivative[Edges] = {};
+#pragma GCC unroll 4
+    for (int e = 0; e < Edges; ++e) {
+      value[e] = *reinterpret_cast<const Vector*>(row);
+    }
+    for (int p = degree - 1; p >= 0; --p) {
+      row -= stride;
+      const Vector next = *reinterpret_cast<const Vector*>(row);
+#pragma GCC unroll 4
+      for (int e = 0; e < Edges; ++e) {
+        if constexpr (WithSlope) {
+          derivative[e] = derivative[e] * t[e] + value[e];
+        }
+        value[e] = value[e] * t[e] + next;
+      }
+    }
+#pragma GCC unroll 4
+    for (int e = 0; e < Edges; ++e) {
+      *reinterpret_cast<Vector*>(w[e] + c) = value[e];
+      if constexpr (WithSlope) {
+        *reinterpret_cast<Vector*>(slope[e] + c) = derivative[e] * dt_dr;
+      }
+    }
   }
 }
 
-/// w[stride] and dw/dr[stride].
-template <class S>
-KOKKOS_FORCEINLINE_FUNCTION void radial_value_and_slope(const typename S::Team& team,
-                                                        const DeviceRadial<S>& radial,
-                                                        double r,
-                                                        typename S::Scalar* w,
-                                                        typename S::Scalar* slope) {
+/// All edges of a tile, those of one interval together.
+template <bool WithSlope, class S> inline void radial_tile(const DeviceRadial<S>& radial,
+                                                           const double* distance,
+                                                           std::int64_t n,
+                                                           typename S::Scalar* w,
+                                                           typename S::Scalar* slope) {
+  using Scalar = typename S::Scalar;
+  constexpr int kTogether = 4;
+  const auto dt_dr = static_cast<Scalar>(2.0 * radial.intervals_per_angstrom);
+  RadialPoint<S> points[kMostTileEdges];
+  std::int32_t order[kMostTileEdges];
+  for (std::int32_t e = 0; e < n; ++e) { // insertion sort by interval: a tile is short
+    points[e] = radial_point(radial, distance[e]);
+    std::int32_t k = e;
+    for (; k > 0 && points[order[k - 1]].coefficients > points[e].coefficients; --k) {
+      order[k] = order[k - 1];
+    }
+    order[k] = e;
+  }
+  for (std::int64_t first = 0; first < n;) {
+    const Scalar* const coefficients = points[order[first]].coefficients;
+    int edges = 0;
+    Scalar t[kTogether];
+    Scalar* of_w[kTogether];
+    Scalar* of_slope[kTogether];
+    while (edges < kTogether && first + edges < n &&
+           points[order[first + edges]].coefficients == coefficients) {
+      const std::int32_t e = order[first + edges];
+      t[edges] = points[e].t;
+      of_w[edges] = w + std::int64_t{e} * radial.stride;
+      of_slope[edges] = slope + std::int64_t{e} * radial.stride;
+      ++edges;
+    }
+    const auto run = [&](auto together) {
+      horner<decltype(together)::value, WithSlope>(
+          coefficients, radial.degree, radial.stride, dt_dr, t, of_w, of_slope);
+    };
+    switch (edges) {
+    case 1:
+      run(std::integral_constant<int, 1>{});
+      break;
+    case 2:
+      run(std::integral_constant<int, 2>{});
+      break;
+    case 3:
+      run(std::integral_constant<int, 3>{});
+      break;
+    default:
+      run(std::integral_constant<int, kTogether>{});
+    }
+    first += edges;
+  }
+}
+
+} // namespace host
+#endif
+
+/// One edge: w[stride], and dw/dr[stride] where asked for.
+template <bool WithSlope, class S>
+KOKKOS_FORCEINLINE_FUNCTION void radial_edge(const typename S::Team& team,
+                                             const DeviceRadial<S>& radial,
+                                             double r,
+                                             typename S::Scalar* w,
+                                             typename S::Scalar* slope) {
   using Scalar = typename S::Scalar;
   const RadialPoint<S> point = radial_point(radial, r);
-  const Scalar t = point.t;
   const auto dt_dr = static_cast<Scalar>(2.0 * radial.intervals_per_angstrom);
-  const Scalar* coefficient = point.coefficients + std::int64_t{radial.degree} * radial.stride;
   for_channels(team, radial.stride, [&](int c) {
-    w[c] = coefficient[c];
-    slope[c] = 0;
+    const Scalar* row = point.coefficients + std::int64_t{radial.degree} * radial.stride + c;
+    Scalar value = *row;
+    Scalar derivative = 0;
+    for (int p = radial.degree - 1; p >= 0; --p) {
+      row -= radial.stride;
+      derivative = derivative * point.t + value;
+      value = value * point.t + *row;
+    }
+    w[c] = value;
+    if constexpr (WithSlope) {
+      slope[c] = derivative * dt_dr;
+    }
   });
-  for (int p = radial.degree - 1; p >= 0; --p) {
-    coefficient -= radial.stride;
-    for_channels(team, radial.stride, [&](int c) {
-      slope[c] = slope[c] * t + w[c];
-      w[c] = w[c] * t + coefficient[c];
-    });
-  }
-  for_channels(team, radial.stride, [&](int c) { slope[c] *= dt_dr; });
+}
+
+/// Rows w[n, stride] at the distances of n edges, and their slopes where asked for. n is at most
+/// kMostTileEdges. Ends with a barrier of the team.
+template <bool WithSlope, class S>
+KOKKOS_FORCEINLINE_FUNCTION void radial_rows(const typename S::Team& team,
+                                             const DeviceRadial<S>& radial,
+                                             const double* distance,
+                                             std::int64_t n,
+                                             typename S::Scalar* w,
+                                             typename S::Scalar* slope) {
+#ifdef EQNN_VECTOR_TYPES
+  KOKKOS_IF_ON_HOST(
+      (static_cast<void>(team); host::radial_tile<WithSlope>(radial, distance, n, w, slope);))
+#else
+  KOKKOS_IF_ON_HOST((for (std::int64_t e = 0; e < n; ++e) {
+    radial_edge<WithSlope>(
+        team, radial, distance[e], w + e * radial.stride, slope + e * radial.stride);
+  }))
+#endif
+  KOKKOS_IF_ON_DEVICE(
+      (for_rows(team,
+                n,
+                [&](std::int64_t e) {
+                  radial_edge<WithSlope>(
+                      team, radial, distance[e], w + e * radial.stride, slope + e * radial.stride);
+                });
+       barrier(team);))
 }
 
 } // namespace eqnn::kernels

@@ -290,60 +290,103 @@ template <class Scalar> struct Lane {
   static KOKKOS_FORCEINLINE_FUNCTION void store(Scalar* p, Scalar v) { *p = v; }
 
   static KOKKOS_FORCEINLINE_FUNCTION void add(Scalar* p, Scalar v) { *p += v; }
+
+  /// Where value k of channel c is in scratch of values times stride scalars.
+  static KOKKOS_FORCEINLINE_FUNCTION std::int64_t slot(std::int64_t k, int c, int stride) {
+    return k * stride + c;
+  }
 };
 
 #ifdef EQNN_VECTOR_TYPES
-/// ... a SIMD register on the host.
-template <class Scalar> struct WideLane {
-  using Type = typename host::VectorOf<Scalar>::Type;
+/// ... N SIMD registers on the host: what is decided for a term is decided for all of them.
+template <class Scalar, int N> struct WideLane {
+  using Vector = typename host::VectorOf<Scalar>::Type;
 
-  static KOKKOS_FORCEINLINE_FUNCTION Type load(const Scalar* p) {
-    return *reinterpret_cast<const Type*>(p);
+  struct Type {
+    Vector v[N];
+
+    friend Type operator*(const Type& a, const Type& b) {
+      Type c;
+#pragma GCC unroll 4
+      for (int k = 0; k < N; ++k) {
+        c.v[k] = a.v[k] * b.v[k];
+      }
+      return c;
+    }
+
+    friend Type operator*(Scalar a, const Type& b) {
+      Type c;
+#pragma GCC unroll 4
+      for (int k = 0; k < N; ++k) {
+        c.v[k] = a * b.v[k];
+      }
+      return c;
+    }
+
+    Type& operator*=(const Type& b) { return *this = *this * b; }
+
+    Type& operator+=(const Type& b) {
+#pragma GCC unroll 4
+      for (int k = 0; k < N; ++k) {
+        v[k] += b.v[k];
+      }
+      return *this;
+    }
+  };
+
+  static Type load(const Scalar* p) {
+    Type a;
+#pragma GCC unroll 4
+    for (int k = 0; k < N; ++k) {
+      a.v[k] = *reinterpret_cast<const Vector*>(p + k * kLanes<Scalar>);
+    }
+    return a;
   }
 
-  static KOKKOS_FORCEINLINE_FUNCTION void store(Scalar* p, const Type& v) {
-    *reinterpret_cast<Type*>(p) = v;
+  static void store(Scalar* p, const Type& a) {
+#pragma GCC unroll 4
+    for (int k = 0; k < N; ++k) {
+      *reinterpret_cast<Vector*>(p + k * kLanes<Scalar>) = a.v[k];
+    }
   }
 
-  static KOKKOS_FORCEINLINE_FUNCTION void add(Scalar* p, const Type& v) {
-    *reinterpret_cast<Type*>(p) += v;
+  static void add(Scalar* p, const Type& a) {
+#pragma GCC unroll 4
+    for (int k = 0; k < N; ++k) {
+      *reinterpret_cast<Vector*>(p + k * kLanes<Scalar>) += a.v[k];
+    }
   }
+
+  static std::int64_t slot(std::int64_t k, int, int) { return k * N * kLanes<Scalar>; }
 };
+
+namespace host {
+
+template <class Scalar, class Body> inline void for_lanes(int n, const Body& body) {
+  constexpr int kTogether = 4;
+  int c = 0;
+  for (; c + kTogether * kLanes<Scalar> <= n; c += kTogether * kLanes<Scalar>) {
+    body(c, WideLane<Scalar, kTogether>{});
+  }
+  for (; c < n; c += kLanes<Scalar>) {
+    body(c, WideLane<Scalar, 1>{});
+  }
+}
+
+} // namespace host
 #endif
 
-/// Calls body(c, Lane) for channels c, n a multiple of kLanes.
+/// Calls body(c, lane) for channels c of n, a multiple of kLanes.
 template <class Scalar, class Team, class Body>
 KOKKOS_FORCEINLINE_FUNCTION void for_lanes(const Team& team, int n, const Body& body) {
 #ifdef EQNN_VECTOR_TYPES
-  KOKKOS_IF_ON_HOST((static_cast<void>(team);
-                     for (int c = 0; c < n; c += kLanes<Scalar>) { body(c, WideLane<Scalar>{}); }))
+  KOKKOS_IF_ON_HOST((static_cast<void>(team); host::for_lanes<Scalar>(n, body);))
 #else
   KOKKOS_IF_ON_HOST(
       (static_cast<void>(team); for (int c = 0; c < n; ++c) { body(c, Lane<Scalar>{}); }))
 #endif
   KOKKOS_IF_ON_DEVICE((Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, n),
                                             [&](int c) { body(c, Lane<Scalar>{}); });))
-}
-
-/// Scalars of scratch that a lane needs for n values, and where value k of channel c is.
-template <class Scalar>
-KOKKOS_INLINE_FUNCTION std::int64_t lane_scratch(std::int64_t n, int stride) {
-#ifdef EQNN_VECTOR_TYPES
-  KOKKOS_IF_ON_HOST((static_cast<void>(stride); return n * kLanes<Scalar>;))
-#else
-  KOKKOS_IF_ON_HOST((return n * stride;))
-#endif
-  KOKKOS_IF_ON_DEVICE((return n * stride;))
-}
-
-template <class Scalar>
-KOKKOS_FORCEINLINE_FUNCTION std::int64_t lane_slot(std::int64_t k, int c, int stride) {
-#ifdef EQNN_VECTOR_TYPES
-  KOKKOS_IF_ON_HOST((static_cast<void>(c); static_cast<void>(stride); return k * kLanes<Scalar>;))
-#else
-  KOKKOS_IF_ON_HOST((return k * stride + c;))
-#endif
-  KOKKOS_IF_ON_DEVICE((return k * stride + c;))
 }
 
 /// c[m, n] = a[m, depth] b[depth, n], or += where Accumulate. n is a multiple of kLanes. Ends with

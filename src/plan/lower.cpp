@@ -451,16 +451,29 @@ private:
   }
 
   void lower(const SpherePolynomialStage& op) {
-    Polynomial polynomial = sphere_polynomial(
-        op, stage(op.features).l_max, stage(current_).l_max, model_.species.size());
-    polynomial.in = input(op.features);
-    polynomial.out = output();
-    plan_.stages.emplace_back(std::move(polynomial));
+    const std::int32_t l_in = stage(op.features).l_max;
+    const std::int32_t l_out = stage(current_).l_max;
+    const Lowering lowering = options_.products.value_or(
+        fastest_polynomial(l_in, l_out, static_cast<std::int32_t>(op.orders.size())));
+    const std::size_t n_species = model_.species.size();
+    plan_.products.push_back(lowering);
+    if (lowering == Lowering::Sparse) {
+      Polynomial polynomial = sphere_polynomial(op, l_in, l_out, n_species);
+      polynomial.in = input(op.features);
+      polynomial.out = output();
+      plan_.stages.emplace_back(std::move(polynomial));
+    } else {
+      SpherePower power = sphere_power(op, l_in, l_out, n_species, lowering);
+      power.in = input(op.features);
+      power.out = output();
+      plan_.stages.emplace_back(std::move(power));
+    }
   }
 
   void lower(const GauntProductStage& op) {
     SphereProduct product = sphere_product(
         op, stage(op.a).l_max, stage(op.b).l_max, stage(current_).l_max, options_.products);
+    plan_.products.push_back(product.lowering);
     product.a = input(op.a);
     product.b = input(op.b);
     product.out = output();

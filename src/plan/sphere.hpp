@@ -20,6 +20,16 @@ Polynomial sphere_polynomial(const SpherePolynomialStage& stage,
                              std::int32_t l_out,
                              std::size_t n_species);
 
+/// The same by values at points.
+SpherePower sphere_power(const SpherePolynomialStage& stage,
+                         std::int32_t l_in,
+                         std::int32_t l_out,
+                         std::size_t n_species,
+                         Lowering lowering);
+
+/// What was measured to be fastest (docs/performance.md).
+Lowering fastest_polynomial(std::int32_t l_in, std::int32_t l_out, std::int32_t n_orders);
+
 /// Wiring is left to the caller. Without a lowering: the one that was measured to be fastest.
 SphereProduct sphere_product(const GauntProductStage& stage,
                              std::int32_t l_a,

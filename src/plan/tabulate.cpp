@@ -29,26 +29,51 @@ Matrix as_matrix(const Tensor& tensor) {
       .cast<Real>();
 }
 
-/// A radial function at many distances at once; weights converted once.
+/// Double precision, for what is linear: no rounding errors of nearby nodes are magnified there.
+using DoubleMatrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+/// A radial function at many distances at once, as W h(r): the few functions h are evaluated in
+/// extended precision, and the many outputs of a linear last layer are sums of them.
 class Function {
 public:
   Function(const RadialStage& radial, double cutoff)
       : radial_(radial)
       , cutoff_(cutoff)
       , basis_(std::visit([](const auto& basis) { return made_ready(basis); }, radial.basis)) {
-    for (const auto& layer : radial.layers) {
-      weights_.push_back(as_matrix(layer.weight));
+    const MlpLayer& last = radial.layers.back();
+    const bool is_linear = last.activation == Activation::None && !last.layer_norm;
+    n_hidden_ = radial.layers.size() - (is_linear ? 1 : 0);
+    for (std::size_t k = 0; k < n_hidden_; ++k) {
+      weights_.push_back(as_matrix(radial.layers[k].weight));
+    }
+    if (is_linear) {
+      // One more function, the constant, for the bias.
+      output_.resize(last.weight.shape[0], last.weight.shape[1] + (last.bias ? 1 : 0));
+      output_.leftCols(last.weight.shape[1]) = as_matrix(last.weight).template cast<double>();
+      has_constant_ = last.bias.has_value();
+      if (has_constant_) {
+        output_.rightCols(1) = as_vector(*last.bias).template cast<double>();
+      }
+    } else {
+      output_ = DoubleMatrix::Identity(last.weight.shape[0], last.weight.shape[0]);
     }
   }
 
-  /// [channels, points] at the distances r (Angstrom).
+  /// W [channels, functions]
+  const DoubleMatrix& output() const { return output_; }
+
+  /// h [functions, points] at the distances r (Angstrom).
   Matrix operator()(const Vector& r) const {
     Matrix x(basis_.scale.size(), r.size());
     for (Eigen::Index p = 0; p < r.size(); ++p) {
       x.col(p) = basis_.at(r(p)) * (radial_.envelope.on_basis ? envelope(r(p)) : 1);
     }
-    for (std::size_t k = 0; k < weights_.size(); ++k) {
+    for (std::size_t k = 0; k < n_hidden_; ++k) {
       x = apply(radial_.layers[k], weights_[k] * x);
+    }
+    if (has_constant_) {
+      x.conservativeResize(x.rows() + 1, Eigen::NoChange);
+      x.bottomRows(1).setOnes();
     }
     if (!radial_.envelope.on_basis) {
       for (Eigen::Index k = 0; k < r.size(); ++k) {
@@ -122,7 +147,10 @@ private:
   const RadialStage& radial_;
   double cutoff_;
   Basis basis_;
-  std::vector<Matrix> weights_;
+  std::vector<Matrix> weights_; ///< of the hidden layers
+  std::size_t n_hidden_ = 0;
+  bool has_constant_ = false;
+  DoubleMatrix output_;
 };
 
 /// Values at the Chebyshev nodes -> coefficients of 1, t, t^2, ...: [degree + 1 powers, degree + 1
@@ -156,16 +184,17 @@ void fit(const Function& function, double cutoff, RadialTable& table) {
   Vector nodes;
   const Matrix transform = monomials_from_nodes(table.degree, nodes);
   const Real half = Real(cutoff) / (2 * table.n_intervals);
-  const auto block =
-      static_cast<std::size_t>(table.degree + 1) * static_cast<std::size_t>(table.channels);
-  table.coefficients.resize(static_cast<std::size_t>(table.n_intervals) * block);
+  const Eigen::Index n_powers = table.degree + 1;
+  table.coefficients.resize(static_cast<std::size_t>(table.n_intervals) *
+                            static_cast<std::size_t>(n_powers) *
+                            static_cast<std::size_t>(table.channels));
   for (std::int32_t interval = 0; interval < table.n_intervals; ++interval) {
     const Vector r = ((2 * interval + 1) * half + half * nodes.array()).matrix();
-    const Matrix powers = transform * function(r).transpose(); // [powers, channels]
-    for (std::size_t k = 0; k < block; ++k) {
-      table.coefficients[static_cast<std::size_t>(interval) * block + k] =
-          static_cast<double>(powers.data()[k]);
-    }
+    const DoubleMatrix powers = (transform * function(r).transpose()).cast<double>();
+    Eigen::Map<DoubleMatrix>(table.coefficients.data() +
+                                 std::ptrdiff_t{interval} * n_powers * table.channels,
+                             n_powers,
+                             table.channels) = powers * function.output().transpose();
   }
 }
 
@@ -173,30 +202,30 @@ void fit(const Function& function, double cutoff, RadialTable& table) {
 /// largest value.
 double measure_error(const Function& function, double cutoff, const RadialTable& table) {
   const Vector samples = (Vector(4) << -0.93L, -0.33L, 0.27L, 0.87L).finished();
-  const auto channels = static_cast<std::size_t>(table.channels);
-  const auto n_powers = static_cast<std::size_t>(table.degree) + 1;
+  const Eigen::Index n_powers = table.degree + 1;
   const Real half = Real(cutoff) / (2 * table.n_intervals);
-  Real error = 0;
-  Real largest = 0;
+  DoubleMatrix powers(samples.size(), n_powers);
+  for (Eigen::Index k = 0; k < n_powers; ++k) {
+    powers.col(k) = samples.cast<double>().array().pow(static_cast<double>(k)).matrix();
+  }
+  double error = 0.0;
+  double largest = 0.0;
   for (std::int32_t interval = 0; interval < table.n_intervals; ++interval) {
     const Vector r = ((2 * interval + 1) * half + half * samples.array()).matrix();
-    const Matrix exact = function(r);
-    const double* const in =
-        table.coefficients.data() + static_cast<std::size_t>(interval) * n_powers * channels;
-    for (Eigen::Index p = 0; p < samples.size(); ++p) {
-      for (std::size_t c = 0; c < channels; ++c) {
-        double value = 0.0;
-        for (std::size_t k = n_powers; k-- > 0;) {
-          value = value * static_cast<double>(samples(p)) + in[k * channels + c];
-        }
-        const Real expected = exact(static_cast<Eigen::Index>(c), p);
-        const Real difference = std::abs(static_cast<Real>(value) - expected);
-        error = (std::isnan(difference) || difference > error) ? difference : error;
-        largest = std::max(largest, std::abs(expected));
-      }
+    const DoubleMatrix exact =
+        function(r).transpose().cast<double>() * function.output().transpose();
+    const Eigen::Map<const DoubleMatrix> in(
+        table.coefficients.data() + std::ptrdiff_t{interval} * n_powers * table.channels,
+        n_powers,
+        table.channels);
+    const DoubleMatrix found = powers * in;
+    for (Eigen::Index k = 0; k < found.size(); ++k) {
+      const double difference = std::abs(found.data()[k] - exact.data()[k]);
+      error = (std::isnan(difference) || difference > error) ? difference : error;
+      largest = std::max(largest, std::abs(exact.data()[k]));
     }
   }
-  return static_cast<double>(largest > 0 ? error / largest : error);
+  return largest > 0.0 ? error / largest : error;
 }
 
 /// Intervals that no feature of the basis can hide in: a Gaussian narrower than the spacing of the

@@ -166,7 +166,15 @@ def sevennet_models() -> Iterator[Made]:
 
 
 def nequip_models() -> Iterator[Made]:
-    """Yield the golden packages of NequIP."""
+    """Yield the golden models of NequIP, deployed and packaged."""
+    deployed = GOLDEN / "pretrained" / "nequip_deployed.pth"
+    told_of_it = RANDOM_WEIGHTS | {"upstream": "NequIP, nequip 0.6.1"} | EXPORTER
+
+    def make_deployed() -> Model:
+        module = nequip.read(deployed)
+        return nequip.export_nequip(module, energy_unit="eV", provenance=told_of_it, log=quiet)
+
+    yield deployed.with_suffix(".eqnn"), make_deployed, None
     for path in sorted((GOLDEN / "pretrained").glob("nequip_*.nequip.zip")):
         told = RANDOM_WEIGHTS | {"upstream": "NequIP, nequip 0.19.1"} | EXPORTER
 
@@ -175,6 +183,19 @@ def nequip_models() -> Iterator[Made]:
             return nequip_package.PackageExporter(package, quiet).export(1.0, None, told)
 
         yield path.with_name(path.name.replace(".nequip.zip", ".eqnn")), make, None
+
+
+def nequix_models() -> Iterator[Made]:
+    """Yield the golden Nequix networks."""
+    for path in sorted((GOLDEN / "pretrained").glob("*.nqx")):
+        told = RANDOM_WEIGHTS | {"upstream": "Nequix, nequix 0.4.5"} | EXPORTER
+
+        def make(path: Path = path, told: dict[str, Any] = told) -> Model:
+            config, arrays = nequix.read_nqx(path)
+            said = nequix.NequixConfig(config, path.name)
+            return nequix.export_nequix(said, arrays, provenance=told, log=quiet)
+
+        yield path.with_suffix(".eqnn"), make, None
 
 
 def published_models(folder: Path) -> Iterator[Made]:
@@ -216,7 +237,7 @@ def main() -> None:
     parser.add_argument("--published", type=Path, metavar="FOLDER")
     parser.add_argument("patterns", nargs="*", metavar="PATTERN")
     options = parser.parse_args()
-    made = [*tdn_models(), *mace_models(), *sevennet_models(), *nequip_models()]
+    made = [*tdn_models(), *mace_models(), *sevennet_models(), *nequip_models(), *nequix_models()]
     if options.published is not None:
         made += published_models(options.published)
     for path, make, molecule in made:

@@ -664,6 +664,12 @@ class Nequip:
         return out
 
 
+def test_a_deployed_nequip_equals_upstream() -> None:
+    module = nequip.read(PRETRAINED / "nequip_deployed.pth")
+    model = export_nequip(module, energy_unit="eV", provenance=PROVENANCE, log=quiet)
+    assert_as_golden(model, PRETRAINED / "nequip_deployed.pbc7.safetensors")
+
+
 def test_nequip_is_symmetric_and_complete() -> None:
     model = Nequip().export()
     assert model.document["parity"] == "o3"

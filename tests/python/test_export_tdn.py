@@ -21,6 +21,7 @@ from eqnn_models import (
     relative_error,
 )
 from safetensors.numpy import load_file, save_file
+from test_torch_file import Danger, Tensor, torch_file
 
 from eqnn.export.checkpoint import read_checkpoint
 from eqnn.export.tdn import EXTENSIVE_FORMULA, TdnConfig, export_tdn
@@ -394,13 +395,31 @@ def test_damaged_checkpoints(tmp_path: Path) -> None:
     assert "not a readable safetensors file" in refusal(lambda: read_checkpoint(path))
 
 
-def test_torch_files_without_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torch_files_need_no_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
-    path = tmp_path / "w.pt"
-    path.write_bytes(b"")
-    text = refusal(lambda: read_checkpoint(path))
-    assert "reading this needs torch, which is not installed: `pip install torch`" in text
-    assert "or save the state_dict with safetensors.torch.save_file" in text
+    tensors = [Tensor(values, str(k)) for k, values in enumerate(checkpoint().values())]
+    state = {f"module.{name}": t for name, t in zip(checkpoint(), tensors, strict=True)}
+    for content in (state, {"model_state_dict": state, "epoch": 3}):
+        found = read_checkpoint(torch_file(tmp_path, content, *tensors))
+        assert found.keys() == checkpoint().keys()
+        for name, values in checkpoint().items():
+            assert found[name].dtype == values.dtype
+            np.testing.assert_array_equal(found[name], values)
+
+
+def test_torch_files_that_hold_no_weights(tmp_path: Path) -> None:
+    cases: list[tuple[Any, str]] = [
+        ([1], "model.pt: holds a list, expected a state_dict. Save model.state_dict()."),
+        ({"epoch": 3}, '"epoch" is a int, expected a tensor. Save model.state_dict() alone or'),
+        (Danger(), "model.pt: holds a __builtin__.print, expected a state_dict"),
+    ]
+    for content, expected in cases:
+        text = refusal(lambda content=content: read_checkpoint(torch_file(tmp_path, content)))  # type: ignore[misc]
+        assert expected in text
+    (tmp_path / "w.pt").write_bytes(b"")
+    assert "w.pt: not readable as a file of torch.save (" in refusal(
+        lambda: read_checkpoint(tmp_path / "w.pt")
+    )
 
 
 def test_edges_are_what_the_exporter_means() -> None:

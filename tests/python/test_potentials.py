@@ -44,6 +44,7 @@ FILES = {
         "sevennet_cp0": "hfo2_mono12",
         "nequip_parity": "pbc9",
         "nequip_zbl": "pbc9",
+        **dict.fromkeys(("nequip_deployed", "nequix_norm", "nequix_indexed"), "pbc7"),
     },
 }
 

@@ -55,6 +55,10 @@ class FloatStorage:
 
 
 class BFloat16Storage:
+    """Stand where torch's class of this name stands."""
+
+
+class ComplexFloatStorage:
     """A storage that is not read."""
 
 
@@ -63,7 +67,8 @@ class _Pickler(pickle.Pickler):
         if not isinstance(obj, _Storage):
             return None
         kinds = {np.dtype("f8"): DoubleStorage, np.dtype("f4"): FloatStorage}
-        kind = kinds.get(obj.tensor.values.dtype, BFloat16Storage)
+        kinds |= {np.dtype("u2"): BFloat16Storage}
+        kind = kinds.get(obj.tensor.values.dtype, ComplexFloatStorage)
         return ("storage", kind, obj.tensor.key, "cpu", obj.tensor.values.size)
 
     def reducer_override(self, obj: Any) -> Any:
@@ -96,7 +101,7 @@ def torch_file(folder: Path, content: Any, *tensors: Tensor, **more: bytes) -> P
     raw = io.BytesIO()
     with (
         module_named("torch._utils", _rebuild_tensor_v2),
-        module_named("torch", DoubleStorage, FloatStorage, BFloat16Storage),
+        module_named("torch", DoubleStorage, FloatStorage, BFloat16Storage, ComplexFloatStorage),
     ):
         _Pickler(raw, protocol=2).dump(content)
     with zipfile.ZipFile(path, "w") as archive:
@@ -133,6 +138,14 @@ def test_transposed_tensors_keep_their_order(tmp_path: Path) -> None:
     tensor.size, tensor.stride = (3, 2), (1, 3)
     found = read_torch_file(torch_file(tmp_path, {"a": tensor}, tensor))
     np.testing.assert_array_equal(found["a"], np.arange(6.0).reshape(2, 3).T)
+
+
+def test_half_precision_of_the_other_kind_becomes_single(tmp_path: Path) -> None:
+    exact = np.array([1.0, -2.5, 3.140625, 0.0], dtype=np.float32)
+    tensor = Tensor((exact.view("<u4") >> 16).astype("<u2"), "0")
+    found = read_torch_file(torch_file(tmp_path, {"a": tensor}, tensor))["a"]
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, exact)
 
 
 def test_nothing_of_a_file_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -178,7 +191,7 @@ def test_extra_files_of_an_archive(tmp_path: Path) -> None:
         ({"size": (2, 4)}, "ValueError: a tensor that reaches beyond its storage"),
         ({"offset": -1}, "ValueError: a tensor of negative size"),
         ({"stride": (-3, 1)}, "ValueError: a tensor of negative size"),
-        ({"values": np.zeros((2, 3), dtype=np.int16)}, "storage of unknown type torch.BFloat16St"),
+        ({"values": np.zeros((2, 3), dtype=np.int16)}, "storage of unknown type torch.ComplexFlo"),
     ],
 )
 def test_tensors_that_are_damaged(tmp_path: Path, change: dict[str, Any], expected: str) -> None:

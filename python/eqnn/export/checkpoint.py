@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from eqnn.errors import EqnnError
+from eqnn.export.torch_file import Stub, read_torch_file
 from eqnn.model_file import Array
 
 # Where training scripts put the weights among the optimiser's state.
@@ -106,7 +107,7 @@ class State:
 
 
 def read_checkpoint(path: Path) -> dict[str, Array]:
-    """Read a state_dict from ``.safetensors``, or from ``.pt``/``.pth`` where torch is installed.
+    """Read a state_dict from ``.safetensors``, or from what ``torch.save`` wrote, without torch.
 
     Names lose what torch's wrappers add: a leading ``module.`` (DistributedDataParallel) and
     ``_orig_mod.`` anywhere (torch.compile).
@@ -148,40 +149,21 @@ def read_npz(path: Path) -> dict[str, Array]:
 
 
 def _read_torch(path: Path) -> dict[str, Any]:
-    try:
-        import torch
-    except ModuleNotFoundError:
-        raise EqnnError(
-            f"{path}: reading this needs torch, which is not installed: `pip install torch`,\n"
-            "or save the state_dict with safetensors.torch.save_file and give that file."
-        ) from None
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many types
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise EqnnError(
-            f"{path}: torch cannot read it as plain weights ({first}). "
-            "Save model.state_dict() alone."
-        ) from None
+    state = read_torch_file(path)
     for key in _NESTED:
         if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
             state = state[key]
             break
     if not isinstance(state, Mapping):
-        raise EqnnError(
-            f"{path}: holds a {type(state).__name__}, expected a state_dict. "
-            "Save model.state_dict()."
-        )
+        kind = state.class_name if isinstance(state, Stub) else type(state).__name__
+        raise EqnnError(f"{path}: holds a {kind}, expected a state_dict. Save model.state_dict().")
     for name, values in state.items():
-        if not isinstance(values, torch.Tensor):
+        if not isinstance(values, np.ndarray):
             raise EqnnError(
                 f'{path}: "{name}" is a {type(values).__name__}, expected a tensor. '
                 f"Save model.state_dict() alone or under one of the keys {', '.join(_NESTED)}."
             )
     return {
-        name: values.detach()
-        .to(torch.float64 if values.dtype == torch.float64 else torch.float32)
-        .numpy()
-        .astype(np.float64 if values.dtype == torch.float64 else np.float32)
+        name: values.astype(np.float64 if values.dtype == np.float64 else np.float32)
         for name, values in state.items()
     }

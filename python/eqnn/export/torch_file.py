@@ -32,6 +32,8 @@ _STORAGES = {
     "ByteStorage": np.dtype("u1"),
     "BoolStorage": np.dtype("?"),
 }
+# The upper half of single precision, which NumPy does not have.
+_BFLOAT16 = np.dtype([("bfloat16", "<u2")])
 
 
 class Stub:
@@ -133,8 +135,11 @@ class _Unpickler(pickle.Unpickler):
         }
         if (module, name) in known:
             return known[module, name]
-        if module in ("torch", "torch.storage") and name in _STORAGES:
-            return _STORAGES[name]
+        if module in ("torch", "torch.storage"):
+            if name in _STORAGES:
+                return _STORAGES[name]
+            if name == "BFloat16Storage":
+                return _BFLOAT16
         return _stub_class(module, name)
 
     def persistent_load(self, pid: Any) -> Any:
@@ -143,7 +148,10 @@ class _Unpickler(pickle.Unpickler):
             raise ValueError(f"storage of unknown type {getattr(dtype, 'class_name', dtype)}")
         if key not in self.storages:
             raw = self.archive.read(f"{self.root}/{self.storage.format(key)}")
-            self.storages[key] = np.frombuffer(raw, dtype=dtype)
+            values = np.frombuffer(raw, dtype=dtype)
+            if dtype == _BFLOAT16:
+                values = (values["bfloat16"].astype("<u4") << 16).view("<f4")
+            self.storages[key] = values
         return self.storages[key]
 
 
