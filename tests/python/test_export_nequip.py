@@ -223,6 +223,16 @@ def test_the_chosen_fidelity_is_a_bias_of_its_layers() -> None:
     ]
 
 
+def test_a_layers_own_bias_and_the_fidelitys_add() -> None:
+    tensors, config = modal()
+    name = "1_self_interaction_1.linear"
+    without = export(tensors, config, modality="b").tensors["layer1.source/bias"]
+    own = np.linspace(-1.0, 1.0, without.size)
+    tensors[f"{name}.bias"] = own
+    model = export(tensors, config, modality="b")
+    assert max_error(model.tensors["layer1.source/bias"], without + own) <= 1e-15
+
+
 def test_a_fidelity_must_be_chosen_and_exist() -> None:
     tensors, config = modal()
     text = refusal(lambda: export(tensors, config))
@@ -452,6 +462,13 @@ def write_nqx(path: Path, config: dict[str, Any], arrays: list[Array]) -> Path:
 def water() -> Atoms:
     positions = [[0, 0, 0], [0.9, 0.3, 0], [-0.5, 0.7, 0.4], [0.2, -1.1, 0.9]]
     return Atoms("OHHC", positions)
+
+
+@pytest.mark.parametrize("name", ["nequix_norm", "nequix_indexed"])
+def test_nequix_equals_upstream(name: str) -> None:
+    config, arrays = read_nqx(PRETRAINED / f"{name}.nqx")
+    model = export_nqx(config, arrays)
+    assert_as_golden(model, PRETRAINED / f"{name}.pbc7.safetensors")
 
 
 @pytest.mark.parametrize("indexed", [False, True])
@@ -853,6 +870,10 @@ def test_a_network_without_self_connections() -> None:
     model = network.export()
     ops = [stage["op"] for stage in model.document["graph"]]
     assert "add" not in ops and "species_linear" not in ops
+
+
+def test_segments_of_no_channels_are_none() -> None:
+    assert e3nn.segments("2x0e + 0x1o + 1e", "i") == [(2, 0, 1), (1, 1, 1)]
 
 
 def test_irreps_in_parts_are_not_misread() -> None:
