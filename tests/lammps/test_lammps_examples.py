@@ -12,7 +12,6 @@ import pytest
 from ase import Atoms
 from ase.io import iread
 from lmp import GOLDEN, POTENTIALS, ROOT, read_dump, run_script, write_trajectory
-
 from safetensors.numpy import load_file
 
 from eqnn.library import Potential
