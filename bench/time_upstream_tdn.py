@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Time upstream's own TDN on the CPU, one thread, single precision, energy and forces: what bench_model is compared with.
+"""Time upstream's own TDN on one thread: what bench_model is compared with.
 
 .eqnn/venv-upstream/bin/python bench/time_upstream_tdn.py OpenMol/TDN-of-a-clone [L_MAX ...]
 
-Random weights, 64 channels, 4 blocks, 216 atoms at random in an open cube whose density gives as
-many neighbours as bench_model's first case has. Prints the best of five, after two to warm up.
+Energy and forces in single precision. Random weights, 64 channels, 4 blocks, 216 atoms at random
+in an open cube whose density gives as many neighbours as bench_model's first case has. Prints the
+best of five, after two to warm up.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def neighbors(positions: torch.Tensor) -> float:
 
 
 def main() -> None:
+    """Time each l_max."""
     upstream = Upstream(Path(sys.argv[1]))
     side = 20.0
     while neighbors(positions := cluster(side)) < NEIGHBORS:

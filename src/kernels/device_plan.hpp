@@ -146,6 +146,11 @@ template <class S> struct SphereProductStage {
   DeviceSphereProduct<S> product;
 };
 
+template <class S> struct SpherePowerStage {
+  plan::SpherePower op;
+  DeviceSpherePower<S> power;
+};
+
 template <class S> struct RepulsionStage {
   DeviceRepulsion<S> repulsion;
 };
@@ -172,6 +177,7 @@ template <class S> using DeviceStage = std::variant<EmbeddingStage<S>,
                                                     RmsNormStage<S>,
                                                     PolynomialStage<S>,
                                                     SphereProductStage<S>,
+                                                    SpherePowerStage<S>,
                                                     RepulsionStage<S>,
                                                     ReadoutStage<S>,
                                                     DirectForcesStage<S>>;
@@ -568,6 +574,59 @@ private:
     return upload<S, Scalar>("eqnn::product_scale", out, bytes);
   }
 
+  DeviceTransform<S> transform(const plan::SphereTransform& host) {
+    DeviceTransform<S> out;
+    out.n_components = host.n_components;
+    out.n_points = host.n_points;
+    out.n_rings = host.n_rings;
+    if (host.n_rings > 0) {
+      out.n_azimuth = host.n_points / host.n_rings;
+      out.l_max = (static_cast<std::int32_t>(host.azimuthal.size()) / out.n_azimuth - 1) / 2;
+    }
+    out.matrix = upload<S, Scalar>(
+        "eqnn::sphere_transform", host.n_rings > 0 ? host.polar : host.matrix, bytes);
+    out.azimuthal = upload<S, Scalar>("eqnn::sphere_azimuthal", host.azimuthal, bytes);
+    out.order = upload<S, std::int32_t>("eqnn::sphere_order", host.order, bytes);
+    return out;
+  }
+
+  void add_stage(plan::SpherePower& op) {
+    SpherePowerStage<S> stage;
+    DeviceSpherePower<S>& p = stage.power;
+    const std::int32_t channels = channels_of(op.in.value);
+    p.stride = padded_channels<Scalar>(channels);
+    p.d_in = value(op.in.value).components;
+    p.d_out = value(op.out).components;
+    p.n_orders = op.n_orders;
+    p.of_in = transform(op.of_in);
+    p.of_out = transform(op.of_out);
+    // a row for each component, in the transform's order
+    std::vector<double> weights;
+    std::int32_t n_degrees = 0;
+    while (n_degrees * n_degrees < p.d_out) {
+      ++n_degrees;
+    }
+    const std::size_t block =
+        static_cast<std::size_t>(n_degrees) * static_cast<std::size_t>(channels);
+    for (std::size_t begin = 0; begin < op.weights.size(); begin += block) {
+      for (const std::int32_t component : op.of_out.order) {
+        std::int32_t l = 0;
+        while ((l + 1) * (l + 1) <= component) {
+          ++l;
+        }
+        const auto from =
+            op.weights.begin() + static_cast<std::ptrdiff_t>(begin) + std::ptrdiff_t{l} * channels;
+        const auto row = pad({from, from + channels}, p.stride);
+        weights.insert(weights.end(), row.begin(), row.end());
+      }
+    }
+    p.weights = upload<S, Scalar>("eqnn::sphere_power_weights", weights, bytes);
+    op.weights.clear();
+    op.of_in = op.of_out = {};
+    stage.op = std::move(op);
+    stages.emplace_back(std::move(stage));
+  }
+
   void add_stage(plan::SphereProduct& op) {
     SphereProductStage<S> stage;
     DeviceSphereProduct<S>& p = stage.product;
@@ -592,15 +651,25 @@ private:
     p.n_curl = static_cast<std::int32_t>(op.curl.size());
     p.gaunt = table(op.gaunt);
     p.curl = table(op.curl);
-    p.n_points = op.n_points;
-    p.at_a = upload<S, Scalar>("eqnn::product_grid", op.at_a, bytes);
-    p.at_b = upload<S, Scalar>("eqnn::product_grid", op.at_b, bytes);
-    p.at_out = upload<S, Scalar>("eqnn::product_grid", op.at_out, bytes);
-    p.gradient_a = upload<S, Scalar>("eqnn::product_grid", op.gradient_a, bytes);
-    p.gradient_b = upload<S, Scalar>("eqnn::product_grid", op.gradient_b, bytes);
-    for (auto* list : {&op.at_a, &op.at_b, &op.at_out, &op.gradient_a, &op.gradient_b}) {
-      list->clear();
+    p.is_sparse = op.lowering == plan::Lowering::Sparse;
+    const auto in_order = [](std::int32_t n) {
+      plan::SphereTransform identity;
+      for (std::int32_t k = 0; k < n; ++k) {
+        identity.order.push_back(k);
+      }
+      return identity;
+    };
+    p.of_a = transform(p.is_sparse ? in_order(p.d_a) : op.of_a);
+    p.of_b = transform(p.is_sparse ? in_order(p.d_b) : op.of_b);
+    p.of_out = transform(p.is_sparse ? in_order(p.d_out) : op.of_out);
+    for (const int tangent : {0, 1}) {
+      p.gradient_a[tangent] = transform(op.gradient_a[tangent]);
+      p.gradient_b[tangent] = transform(op.gradient_b[tangent]);
+      op.gradient_a[tangent] = op.gradient_b[tangent] = {};
     }
+    op.of_a = op.of_b = op.of_out = {};
+    op.gaunt.clear();
+    op.curl.clear();
     stage.op = std::move(op);
     stages.emplace_back(std::move(stage));
   }

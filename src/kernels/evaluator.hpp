@@ -435,6 +435,20 @@ private:
                            s.op.b.adjoint);
   }
 
+  void forward(const SpherePowerStage<S>& s, Outputs&) {
+    sphere_power(space_, edges_, s.power, value(s.op.in.value), value(s.op.out));
+  }
+
+  void adjoint(const SpherePowerStage<S>& s) {
+    sphere_power_adjoint(space_,
+                         edges_,
+                         s.power,
+                         value(s.op.in.value),
+                         adj(s.op.out),
+                         adj(s.op.in.value),
+                         s.op.in.adjoint);
+  }
+
   void forward(const RepulsionStage<S>& s, Outputs&) {
     repulsion(space_, edges_, s.repulsion, energy_);
   }

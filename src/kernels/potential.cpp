@@ -41,6 +41,10 @@ std::string_view name_of(Precision precision) {
   return "?";
 }
 
+std::string products_from_name(std::string_view name) {
+  return plan::name_of(plan::lowering_from_name(name));
+}
+
 namespace kernels {
 
 std::vector<Space> available_spaces() {
@@ -113,7 +117,11 @@ Potential::Potential(const ModelSpec& spec, const PotentialOptions& options)
   kernels::start_kokkos(options.n_threads);
   impl_->precision = options.precision;
   impl_->space = kernels::available_spaces().front();
-  impl_->plan = plan::compile(spec, kernels::plan_options(options.precision));
+  plan::Options plan_options = kernels::plan_options(options.precision);
+  if (!options.products.empty()) {
+    plan_options.products = plan::lowering_from_name(options.products);
+  }
+  impl_->plan = plan::compile(spec, plan_options);
   impl_->evaluator = kernels::make_evaluator(impl_->plan, options.precision, impl_->space);
   for (auto& radial : impl_->plan.radials) {
     radial.coefficients = {};
@@ -158,6 +166,12 @@ std::string Potential::description() const {
   if (!impl_->plan.radials.empty()) {
     text << " (up to " << n_intervals << " intervals of degree "
          << impl_->plan.radials.front().degree << ", relative error " << error << ")";
+  }
+  if (!impl_->plan.products.empty()) {
+    text << "; products on the sphere: ";
+    for (std::size_t k = 0; k < impl_->plan.products.size(); ++k) {
+      text << (k == 0 ? "" : ", ") << plan::name_of(impl_->plan.products[k]);
+    }
   }
   return text.str();
 }

@@ -51,7 +51,13 @@ public:
 struct PotentialOptions {
   Precision precision = Precision::Double;
   int n_threads = 0; ///< 0: what OMP_NUM_THREADS says, or one
+  /// How products of functions on the sphere are computed: "sparse", "grid", "fourier", or empty: what
+  /// was measured to be fastest.
+  std::string products;
 };
+
+/// Throws Error for a name that PotentialOptions::products does not know.
+std::string products_from_name(std::string_view name);
 
 /// A compiled model. Construction takes the time (tables); a warm evaluate() allocates nothing.
 class Potential {

@@ -110,7 +110,7 @@ void PairEQNN::allocate()
 
 /* ----------------------------------------------------------------------
    pair_style eqnn [precision double|mixed|single] [allow mean-per-atom|direct-forces]
-                   [self_test yes|no]
+                   [products sparse|grid|fourier] [self_test yes|no]
 ------------------------------------------------------------------------- */
 
 void PairEQNN::settings(int narg, char **arg)
@@ -124,12 +124,14 @@ void PairEQNN::settings(int narg, char **arg)
     const std::string keyword = arg[iarg++];
     if (iarg == narg)
       error->all(FLERR,
-                 "Pair style eqnn: '{}' is the last word, expected 'precision', 'allow' or "
-                 "'self_test' with a value after it",
+                 "Pair style eqnn: '{}' is the last word, expected 'precision', 'allow', "
+                 "'products' or 'self_test' with a value after it",
                  keyword);
-    if (keyword == "precision") {
+    if (keyword == "precision" || keyword == "products") {
       try {
-        impl->options.precision = eqnn::precision_from_name(arg[iarg++]);
+        if (keyword == "precision")
+          impl->options.precision = eqnn::precision_from_name(arg[iarg++]);
+        else impl->options.products = eqnn::products_from_name(arg[iarg++]);
       } catch (const eqnn::Error &failure) {
         error->all(FLERR, "Pair style eqnn: {}", failure.what());
       }
@@ -146,8 +148,8 @@ void PairEQNN::settings(int narg, char **arg)
       impl->self_test = utils::logical(FLERR, arg[iarg++], false, lmp) == 1;
     else
       error->all(FLERR,
-                 "Pair style eqnn: keyword '{}' is not known, expected 'precision', 'allow' or "
-                 "'self_test'",
+                 "Pair style eqnn: keyword '{}' is not known, expected 'precision', 'allow', "
+                 "'products' or 'self_test'",
                  keyword);
   }
 }

@@ -35,6 +35,8 @@ std::vector<Input*> inputs_of(Stage& stage) {
 
     std::vector<Input*> operator()(SphereProduct& s) const { return {&s.a, &s.b}; }
 
+    std::vector<Input*> operator()(SpherePower& s) const { return {&s.in}; }
+
     std::vector<Input*> operator()(Repulsion&) const { return {}; }
 
     std::vector<Input*> operator()(Readout& s) const { return {&s.in}; }
@@ -108,6 +110,9 @@ std::vector<ValueId> needed_by_adjoint(const Stage& stage) {
   }
   if (const auto* product = std::get_if<SphereProduct>(&stage)) {
     return {product->a.value, product->b.value};
+  }
+  if (const auto* power = std::get_if<SpherePower>(&stage)) {
+    return {power->in.value};
   }
   if (const auto* readout = std::get_if<Readout>(&stage)) {
     return {readout->in.value};

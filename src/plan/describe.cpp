@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "base/error.hpp"
 #include "plan/plan.hpp"
 
 #include <sstream>
 
 namespace eqnn::plan {
 namespace {
+
+constexpr std::array<const char*, 3> kLoweringNames{"sparse", "grid", "fourier"};
 
 class Describer {
 public:
@@ -61,9 +64,12 @@ public:
   }
 
   std::string operator()(const SphereProduct& s) const {
-    constexpr std::array<const char*, 3> kNames{"sparse", "grid", "fourier"};
     return out(s.out) + "product on the sphere of " + in(s.a) + " and " + in(s.b) + ", " +
-           kNames[static_cast<std::size_t>(s.lowering)];
+           name_of(s.lowering);
+  }
+
+  std::string operator()(const SpherePower& s) const {
+    return out(s.out) + "powers on the sphere of " + in(s.in) + ", " + name_of(s.lowering);
   }
 
   std::string operator()(const Repulsion&) const { return "energy += screened repulsion"; }
@@ -90,6 +96,19 @@ private:
 };
 
 } // namespace
+
+std::string name_of(Lowering lowering) {
+  return kLoweringNames[static_cast<std::size_t>(lowering)];
+}
+
+Lowering lowering_from_name(std::string_view name) {
+  for (std::size_t k = 0; k < kLoweringNames.size(); ++k) {
+    if (name == kLoweringNames[k]) {
+      return static_cast<Lowering>(k);
+    }
+  }
+  fail("products \"", name, "\", expected sparse, grid or fourier.");
+}
 
 std::string describe(const Plan& plan) {
   std::ostringstream text;

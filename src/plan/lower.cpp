@@ -451,16 +451,29 @@ private:
   }
 
   void lower(const SpherePolynomialStage& op) {
-    Polynomial polynomial = sphere_polynomial(
-        op, stage(op.features).l_max, stage(current_).l_max, model_.species.size());
-    polynomial.in = input(op.features);
-    polynomial.out = output();
-    plan_.stages.emplace_back(std::move(polynomial));
+    auto made = sphere_polynomial(op,
+                                  stage(op.features).l_max,
+                                  stage(current_).l_max,
+                                  model_.species.size(),
+                                  options_.products);
+    std::visit(
+        [&](auto& polynomial) {
+          polynomial.in = input(op.features);
+          polynomial.out = output();
+          plan_.products.push_back(lowering_of(polynomial));
+          plan_.stages.emplace_back(std::move(polynomial));
+        },
+        made);
   }
+
+  static Lowering lowering_of(const Polynomial&) { return Lowering::Sparse; }
+
+  static Lowering lowering_of(const SpherePower& power) { return power.lowering; }
 
   void lower(const GauntProductStage& op) {
     SphereProduct product = sphere_product(
         op, stage(op.a).l_max, stage(op.b).l_max, stage(current_).l_max, options_.products);
+    plan_.products.push_back(product.lowering);
     product.a = input(op.a);
     product.b = input(op.b);
     product.out = output();

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -173,6 +174,22 @@ struct Triple {
   double value = 0.0;
 };
 
+/// Components of a function on the sphere <-> its values at points, of which the transposed map is
+/// the projection where weights are in. Dense: values = matrix x. Separable (rings of points): for
+/// each order m, series[ring, m] = sum over l of polar[m][ring, l] x_lm; then along each ring values =
+/// azimuthal series. docs/spec/gaunt.md
+struct SphereTransform {
+  std::int32_t n_components = 0;
+  std::int32_t n_points = 0;
+  std::vector<double> matrix; ///< dense: [points, components]
+  std::int32_t n_rings = 0;   ///< separable; 0: dense
+  /// One after another for m = -l_max .. l_max: [rings, l_max - |m| + 1]
+  std::vector<double> polar;
+  std::vector<double> azimuthal; ///< [points of a ring, 2 l_max + 1]
+  /// Position in the transform's own order (by m, then l) -> component; the identity where dense.
+  std::vector<std::int32_t> order;
+};
+
 /// Product of two values by a bilinear map that is diagonal in channels. Scales: [l_max + 1,
 /// channels] or empty.
 struct SphereProduct {
@@ -181,11 +198,21 @@ struct SphereProduct {
   Lowering lowering = Lowering::Sparse;
   std::vector<double> scale_a, scale_b, scale_out, scale_curl;
   std::vector<Triple> gaunt, curl; ///< sparse
-  std::int32_t n_points = 0;       ///< grid
-  /// [points, components] each; the output's transposed, with quadrature weights
-  std::vector<double> at_a, at_b, at_out;
-  /// gradients along two tangents, for the curl
-  std::vector<double> gradient_a, gradient_b; ///< [2, points, components]
+  /// Else: values of both factors, projection of the product.
+  SphereTransform of_a, of_b, of_out;
+  /// Slopes along two tangents, for the curl.
+  SphereTransform gradient_a[2], gradient_b[2];
+};
+
+/// out[lm] = sum over nu of weight_nu[z, l] (projection of f^nu on S_lm): a polynomial by its values at
+/// points.
+struct SpherePower {
+  ValueId out = kNoValue;
+  Input in;
+  Lowering lowering = Lowering::Grid;
+  SphereTransform of_in, of_out;
+  std::int32_t n_orders = 0;
+  std::vector<double> weights; ///< [n_species, n_orders, l_max + 1, channels]
 };
 
 /// Screened nuclear repulsion of each pair of species; see docs/spec/model_file.md.
@@ -259,6 +286,7 @@ using Stage = std::variant<Embedding,
                            RmsNorm,
                            Polynomial,
                            SphereProduct,
+                           SpherePower,
                            Repulsion,
                            Readout,
                            DirectForces>;
@@ -277,12 +305,19 @@ struct Plan {
   std::vector<double> atom_energy;  ///< [n_species] shift + reference energy, eV
   bool isolated_atoms_are_zero = false;
   bool direct_forces = false;
+  std::vector<Lowering> products; ///< of each product or polynomial of functions on the sphere
   std::vector<Coupling> couplings;
   std::vector<RadialTable> radials;
   std::vector<NodeValue> values;
   std::vector<Stage> stages; ///< forward order
   std::vector<Buffer> buffers;
 };
+
+/// "sparse", "grid" or "fourier".
+std::string name_of(Lowering lowering);
+
+/// Throws Error for any other word.
+Lowering lowering_from_name(std::string_view name);
 
 /// One line a stage, for logs and for issues.
 std::string describe(const Plan& plan);

@@ -140,10 +140,13 @@ contraction(const SymmetricContractionStage& stage, const Irreps& out, std::size
   return builder.build();
 }
 
-Polynomial sphere_polynomial(const SpherePolynomialStage& stage,
-                             std::int32_t l_in,
-                             std::int32_t l_out,
-                             std::size_t n_species) {
+namespace {
+
+/// The projections of f, f^2, ... on the harmonics as a polynomial.
+Polynomial monomials_of(const SpherePolynomialStage& stage,
+                        std::int32_t l_in,
+                        std::int32_t l_out,
+                        std::size_t n_species) {
   const auto n_channels = static_cast<std::size_t>(stage.orders.front().shape[1]);
   const std::int32_t d_in = so3::n_components(l_in);
   const std::int32_t d_out = so3::n_components(l_out);
@@ -180,8 +183,6 @@ Polynomial sphere_polynomial(const SpherePolynomialStage& stage,
   return builder.build();
 }
 
-namespace {
-
 /// Non-zeros of the tables, ordered by (i, j): scale(l1, l2, l3) w3j.
 template <class Scale> std::vector<Triple>
 triples(std::int32_t l_a, std::int32_t l_b, std::int32_t l_out, const Scale& scale) {
@@ -213,40 +214,242 @@ triples(std::int32_t l_a, std::int32_t l_b, std::int32_t l_out, const Scale& sca
   return list;
 }
 
-/// S_k at the points, [points, components], times the weights where given.
-std::vector<double> values_at(const so3::SphereRule& rule, std::int32_t l_max, bool weighted) {
-  std::vector<double> out;
-  const auto s = harmonics_at(rule, l_max);
-  for (std::size_t p = 0; p < s.size(); ++p) {
-    for (const double value : s[p]) {
-      out.push_back(weighted ? value * rule.weight[p] : value);
+/// What a transform gives at a point: the function, or its slope along one of two orthogonal
+/// tangents t1, t2 with t1 x t2 = u: along the ring, and towards lower polar angles.
+enum class Quantity { Value, AlongRing, AcrossRings };
+
+SphereTransform
+dense_transform(std::int32_t l_max, std::int32_t degree, bool weighted, Quantity quantity) {
+  const so3::SphereRule rule = so3::product_rule(degree);
+  const double scale = 1.0 / std::sqrt(4.0 * std::acos(-1.0));
+  SphereTransform transform;
+  transform.n_components = so3::n_components(l_max);
+  transform.n_points = static_cast<std::int32_t>(rule.point.size());
+  for (std::int32_t k = 0; k < transform.n_components; ++k) {
+    transform.order.push_back(k);
+  }
+  for (std::size_t p = 0; p < rule.point.size(); ++p) {
+    const auto& u = rule.point[p];
+    // No point lies on the polar axis, y.
+    const double s = std::sqrt(u[0] * u[0] + u[2] * u[2]);
+    const std::array<double, 3> t1{u[2] / s, 0.0, -u[0] / s};
+    const std::array<double, 3> t2{
+        u[1] * t1[2] - u[2] * t1[1], u[2] * t1[0] - u[0] * t1[2], u[0] * t1[1] - u[1] * t1[0]};
+    const auto& t = quantity == Quantity::AlongRing ? t1 : t2;
+    const auto y = so3::spherical_harmonics(l_max, u);
+    for (std::size_t k = 0; k < y.value.size(); ++k) {
+      const auto& g = y.gradient[k];
+      const double value =
+          quantity == Quantity::Value ? y.value[k] : g[0] * t[0] + g[1] * t[1] + g[2] * t[2];
+      transform.matrix.push_back(scale * value * (weighted ? rule.weight[p] : 1.0));
     }
   }
-  return out;
+  return transform;
 }
 
-/// Slopes of S_k along two orthogonal tangents t1, t2 with t1 x t2 = u, [2, points, components].
-std::vector<double> gradients_at(const so3::SphereRule& rule, std::int32_t l_max) {
+/// S_lm(theta, phi) = polar(theta) {cos m phi, sin |m| phi}: the polar part and its slope. Periodic in
+/// theta, with the sign (-1)^m under theta -> 2 pi - theta.
+struct PolarPart {
+  double value = 0.0, slope = 0.0;
+};
+
+PolarPart polar_part(std::int32_t l, std::int32_t m, double theta) {
   const double scale = 1.0 / std::sqrt(4.0 * std::acos(-1.0));
-  std::vector<double> out;
-  for (int tangent = 0; tangent < 2; ++tangent) {
-    for (const auto& u : rule.point) {
-      // No point lies on the polar axis, y.
-      const double s = std::sqrt(u[0] * u[0] + u[2] * u[2]);
-      const std::array<double, 3> t1{u[2] / s, 0.0, -u[0] / s};
-      const std::array<double, 3> t2{
-          u[1] * t1[2] - u[2] * t1[1], u[2] * t1[0] - u[0] * t1[2], u[0] * t1[1] - u[1] * t1[0]};
-      const auto& t = tangent == 0 ? t1 : t2;
-      for (const auto& gradient : so3::spherical_harmonics(l_max, u).gradient) {
-        out.push_back(scale * (gradient[0] * t[0] + gradient[1] * t[1] + gradient[2] * t[2]));
+  const std::array<double, 3> point{0.0, std::cos(theta), std::sin(theta)}; // phi = 0
+  const auto y = so3::spherical_harmonics(l, point);
+  const auto k = static_cast<std::size_t>(l * l + l + std::abs(m));
+  return {scale * y.value[k],
+          scale * (-std::sin(theta) * y.gradient[k][1] + std::cos(theta) * y.gradient[k][2])};
+}
+
+/// Integral of cos(n theta) sin(theta) from 0 to pi.
+double cosine_moment(std::int32_t n) { return n % 2 == 0 ? 2.0 / (1.0 - 1.0 * n * n) : 0.0; }
+
+/// Functions of degree up to `band` in both angles on a grid of the torus, of which half the rings are
+/// needed: theta_j = pi (j + 1/2) / (band + 1). Projections are exact: the polar integral of each
+/// harmonic of theta is known in closed form.
+SphereTransform torus_transform(
+    std::int32_t l_max, std::int32_t band, std::int32_t l_out, bool weighted, Quantity quantity) {
+  const double pi = std::acos(-1.0);
+  const std::int32_t n_azimuth = band + l_out + 1;
+  SphereTransform transform;
+  transform.n_components = so3::n_components(l_max);
+  transform.n_rings = band + 1;
+  transform.n_points = transform.n_rings * n_azimuth;
+  const auto theta = [&](std::int32_t j) { return pi * (j + 0.5) / (band + 1); };
+  for (std::int32_t m = -l_max; m <= l_max; ++m) {
+    const bool is_even = m % 2 == 0;
+    for (std::int32_t l = std::abs(m); l <= l_max; ++l) {
+      transform.order.push_back(l * l + l + m);
+    }
+    // Projection: weight[l][j] = sum over u of (Fourier coefficient u of a function by its values)
+    // times (integral of harmonic u with the polar part).
+    std::vector<std::vector<double>> moments; // [l][u]
+    for (std::int32_t l = std::abs(m); weighted && l <= l_max; ++l) {
+      std::vector<double> series(static_cast<std::size_t>(l) + 1, 0.0); // of the polar part
+      for (std::int32_t k = 0; k <= l; ++k) {
+        for (std::int32_t j = 0; j <= l; ++j) { // l + 1 rings hold degree l
+          const double angle = pi * (j + 0.5) / (l + 1);
+          series[static_cast<std::size_t>(k)] +=
+              (k == 0 ? 1.0 : 2.0) / (l + 1) * polar_part(l, m, angle).value *
+              (is_even ? std::cos(k * angle) : std::sin(k * angle));
+        }
+      }
+      std::vector<double> moment;
+      for (std::int32_t u = 0; u <= band; ++u) {
+        double sum = 0.0;
+        for (std::int32_t k = 0; k <= l; ++k) {
+          sum += 0.5 * series[static_cast<std::size_t>(k)] *
+                 (is_even ? cosine_moment(u - k) + cosine_moment(u + k)
+                          : cosine_moment(u - k) - cosine_moment(u + k));
+        }
+        moment.push_back(sum);
+      }
+      moments.push_back(std::move(moment));
+    }
+    for (std::int32_t j = 0; j < transform.n_rings; ++j) {
+      for (std::int32_t l = std::abs(m); l <= l_max; ++l) {
+        if (weighted) {
+          double weight = 0.0;
+          const auto& moment = moments[static_cast<std::size_t>(l - std::abs(m))];
+          for (std::int32_t u = 0; u <= band; ++u) {
+            weight += (u == 0 ? 1.0 : 2.0) / (band + 1) * moment[static_cast<std::size_t>(u)] *
+                      (is_even ? std::cos(u * theta(j)) : std::sin(u * theta(j)));
+          }
+          transform.polar.push_back(weight * 2.0 * pi / n_azimuth);
+        } else {
+          const PolarPart part = polar_part(l, m, theta(j));
+          transform.polar.push_back(quantity == Quantity::Value ? part.value
+                                    : quantity == Quantity::AlongRing
+                                        ? part.value / std::sin(theta(j))
+                                        : -part.slope);
+        }
       }
     }
   }
-  return out;
+  for (std::int32_t a = 0; a < n_azimuth; ++a) {
+    const double phi = 2.0 * pi * a / n_azimuth;
+    for (std::int32_t m = -l_max; m <= l_max; ++m) {
+      const double cosine = std::cos(m * phi);
+      const double sine = std::sin(-m * phi); // sin(|m| phi) for m < 0
+      if (quantity == Quantity::AlongRing) {
+        transform.azimuthal.push_back(m < 0 ? -m * cosine : -m * std::sin(m * phi));
+      } else {
+        transform.azimuthal.push_back(m < 0 ? sine : cosine);
+      }
+    }
+  }
+  return transform;
+}
+
+/// A transform for products of functions whose degrees add up to `band`, projected up to l_out.
+SphereTransform transform_of(Lowering lowering,
+                             std::int32_t l_max,
+                             std::int32_t band,
+                             std::int32_t l_out,
+                             bool weighted,
+                             Quantity quantity = Quantity::Value) {
+  return lowering == Lowering::Fourier ? torus_transform(l_max, band, l_out, weighted, quantity)
+                                       : dense_transform(l_max, band + l_out, weighted, quantity);
 }
 
 std::vector<double> values_of(const std::optional<Tensor>& tensor) {
   return tensor ? tensor->values : std::vector<double>{};
+}
+
+/// FLOPs per channel, forward and adjoint, over the fraction of the machine's peak that this lowering
+/// was measured to reach (docs/performance.md).
+constexpr double kTableRate = 0.20;
+constexpr double kMonomialRate = 0.17;
+constexpr double kGridRate = 0.80;
+constexpr double kFourierRate = 0.52;
+
+double flops(const SphereTransform& t) {
+  return 2.0 * (t.n_rings == 0 ? static_cast<double>(t.matrix.size())
+                               : static_cast<double>(t.polar.size()) +
+                                     t.n_rings * static_cast<double>(t.azimuthal.size()));
+}
+
+double rate_of(Lowering lowering) { return lowering == Lowering::Grid ? kGridRate : kFourierRate; }
+
+double cost(const SphereProduct& p) {
+  if (p.lowering == Lowering::Sparse) {
+    return 4.0 * static_cast<double>(p.gaunt.size() + p.curl.size()) / kTableRate;
+  }
+  double factors = flops(p.of_a) + flops(p.of_b);
+  for (const int tangent : {0, 1}) {
+    factors += flops(p.gradient_a[tangent]) + flops(p.gradient_b[tangent]);
+  }
+  const double projections = p.scale_curl.empty() ? 1.0 : 2.0;
+  return (3.0 * factors + 2.0 * projections * flops(p.of_out)) / rate_of(p.lowering);
+}
+
+double cost(const SpherePower& p) {
+  return (3.0 * flops(p.of_in) + 2.0 * p.n_orders * flops(p.of_out)) / rate_of(p.lowering);
+}
+
+double cost(const Polynomial& p) {
+  return (4.0 * static_cast<double>(p.target.size()) +
+          6.0 * static_cast<double>(p.monomials.size())) /
+         kMonomialRate;
+}
+
+SphereProduct product_by(Lowering lowering,
+                         const GauntProductStage& stage,
+                         std::int32_t l_a,
+                         std::int32_t l_b,
+                         std::int32_t l_out) {
+  SphereProduct product;
+  product.lowering = lowering;
+  product.scale_a = values_of(stage.scale_a);
+  product.scale_b = values_of(stage.scale_b);
+  product.scale_out = values_of(stage.scale_out);
+  product.scale_curl = values_of(stage.curl);
+  const bool has_curl = stage.curl.has_value();
+  if (lowering == Lowering::Sparse) {
+    product.gaunt = triples(l_a, l_b, l_out, so3::gaunt_factor);
+    if (has_curl) {
+      product.curl = triples(l_a, l_b, l_out, so3::curl_factor);
+    }
+    return product;
+  }
+  const std::int32_t band = l_a + l_b;
+  product.of_a = transform_of(lowering, l_a, band, l_out, false);
+  product.of_b = transform_of(lowering, l_b, band, l_out, false);
+  product.of_out = transform_of(lowering, l_out, band, l_out, true);
+  if (has_curl) {
+    for (const int tangent : {0, 1}) {
+      const auto quantity = tangent == 0 ? Quantity::AlongRing : Quantity::AcrossRings;
+      product.gradient_a[tangent] = transform_of(lowering, l_a, band, l_out, false, quantity);
+      product.gradient_b[tangent] = transform_of(lowering, l_b, band, l_out, false, quantity);
+    }
+  }
+  return product;
+}
+
+SpherePower power_by(Lowering lowering,
+                     const SpherePolynomialStage& stage,
+                     std::int32_t l_in,
+                     std::int32_t l_out,
+                     std::size_t n_species) {
+  SpherePower power;
+  power.lowering = lowering;
+  power.n_orders = static_cast<std::int32_t>(stage.orders.size());
+  const std::int32_t band = power.n_orders * l_in;
+  power.of_in = transform_of(lowering, l_in, band, l_out, false);
+  power.of_out = transform_of(lowering, l_out, band, l_out, true);
+  const auto n_channels = static_cast<std::size_t>(stage.orders.front().shape[1]);
+  const auto n_degrees = static_cast<std::size_t>(l_out) + 1;
+  for (std::size_t z = 0; z < n_species; ++z) {
+    for (const Tensor& order : stage.orders) {
+      for (std::size_t l = 0; l < n_degrees; ++l) {
+        for (std::size_t c = 0; c < n_channels; ++c) {
+          power.weights.push_back(order.values[(z * n_channels + c) * n_degrees + l]);
+        }
+      }
+    }
+  }
+  return power;
 }
 
 } // namespace
@@ -256,33 +459,43 @@ SphereProduct sphere_product(const GauntProductStage& stage,
                              std::int32_t l_b,
                              std::int32_t l_out,
                              std::optional<Lowering> lowering) {
-  // docs/performance.md: where the table has more entries than the grid has work
-  constexpr std::int32_t kLastSparse = 3;
-  SphereProduct product;
-  product.lowering = lowering.value_or(std::max({l_a, l_b, l_out}) <= kLastSparse ? Lowering::Sparse
-                                                                                  : Lowering::Grid);
-  product.scale_a = values_of(stage.scale_a);
-  product.scale_b = values_of(stage.scale_b);
-  product.scale_out = values_of(stage.scale_out);
-  product.scale_curl = values_of(stage.curl);
-  const bool has_curl = stage.curl.has_value();
-  if (product.lowering == Lowering::Sparse) {
-    product.gaunt = triples(l_a, l_b, l_out, so3::gaunt_factor);
-    if (has_curl) {
-      product.curl = triples(l_a, l_b, l_out, so3::curl_factor);
+  if (lowering) {
+    return product_by(*lowering, stage, l_a, l_b, l_out);
+  }
+  SphereProduct best = product_by(Lowering::Sparse, stage, l_a, l_b, l_out);
+  for (const auto other : {Lowering::Grid, Lowering::Fourier}) {
+    SphereProduct candidate = product_by(other, stage, l_a, l_b, l_out);
+    if (cost(candidate) < cost(best)) {
+      best = std::move(candidate);
     }
-    return product;
   }
-  const so3::SphereRule rule = so3::product_rule(l_a + l_b + l_out);
-  product.n_points = static_cast<std::int32_t>(rule.point.size());
-  product.at_a = values_at(rule, l_a, false);
-  product.at_b = values_at(rule, l_b, false);
-  product.at_out = values_at(rule, l_out, true);
-  if (has_curl) {
-    product.gradient_a = gradients_at(rule, l_a);
-    product.gradient_b = gradients_at(rule, l_b);
+  return best;
+}
+
+std::variant<Polynomial, SpherePower> sphere_polynomial(const SpherePolynomialStage& stage,
+                                                        std::int32_t l_in,
+                                                        std::int32_t l_out,
+                                                        std::size_t n_species,
+                                                        std::optional<Lowering> lowering) {
+  if (lowering == Lowering::Sparse) {
+    return monomials_of(stage, l_in, l_out, n_species);
   }
-  return product;
+  if (lowering) {
+    return power_by(*lowering, stage, l_in, l_out, n_species);
+  }
+  SpherePower grid = power_by(Lowering::Grid, stage, l_in, l_out, n_species);
+  SpherePower fourier = power_by(Lowering::Fourier, stage, l_in, l_out, n_species);
+  SpherePower best = cost(fourier) < cost(grid) ? std::move(fourier) : std::move(grid);
+  // Beyond, monomials are too many to be listed for nothing: they lost long before.
+  constexpr std::int32_t kMostDegree = 4;
+  constexpr std::size_t kMostOrders = 3;
+  if (l_in <= kMostDegree && stage.orders.size() <= kMostOrders) {
+    Polynomial sparse = monomials_of(stage, l_in, l_out, n_species);
+    if (cost(sparse) < cost(best)) {
+      return sparse;
+    }
+  }
+  return best;
 }
 
 } // namespace eqnn::plan

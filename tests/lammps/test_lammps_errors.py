@@ -47,11 +47,15 @@ def rewritten(path: Path, **keys: object) -> Path:
 STYLE_ERRORS = [
     (
         "eqnn precision",
-        "'precision' is the last word, expected 'precision', 'allow' or 'self_test'",
+        "'precision' is the last word, expected 'precision', 'allow', 'products' or 'self_test'",
     ),
+    ("eqnn products fast", 'products "fast", expected sparse, grid or fourier'),
     ("eqnn precision half", 'precision "half", expected double, mixed or single'),
     ("eqnn allow anything", "'allow anything' is not known, expected 'allow mean-per-atom' or"),
-    ("eqnn accuracy double", "keyword 'accuracy' is not known, expected 'precision', 'allow' or"),
+    (
+        "eqnn accuracy double",
+        "keyword 'accuracy' is not known, expected 'precision', 'allow', 'products'",
+    ),
     ("eqnn self_test perhaps", "Expected boolean parameter instead of 'perhaps'"),
 ]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""MACE, MACE-Gaunt, NequIP, SevenNet and Nequix networks through LAMMPS: equal to upstream's own codes."""
+"""Published families through LAMMPS: equal to upstream's own codes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from eqnn.so3 import FloatArray
 
 @dataclass(frozen=True)
 class Tolerance:
-    """Of energies relative to the network's part or 1 eV an atom, forces in eV/Angstrom, virials relative."""
+    """Energies: relative to the network's part or 1 eV an atom; forces: eV/A; virials: relative."""
 
     energy: float
     force: float
@@ -84,10 +84,11 @@ def frame_of(network: str, name: str) -> Frame:
     return Frame(turned, float(np.ravel(data["energy"])[0]), data["forces"] @ turn.T, virial)
 
 
-def expect_equal(network: str, name: str, folder: Path, ranks: int) -> None:
+def expect_equal(network: str, name: str, folder: Path, ranks: int, style: str = "eqnn") -> str:
+    """Compare; return LAMMPS's log."""
     path, frame = model_of(network), frame_of(network, name)
     tolerance = DOUBLE if "/" in network or network == "nequip_toluene" else STORED_IN_SINGLE
-    found = Setup(path, frame.atoms).evaluate(folder, ranks)
+    found = Setup(path, frame.atoms, style=style).evaluate(folder, ranks)
     said = read_model(path).document
     of_atom = dict(zip(said["species"], said["energy"]["reference"], strict=True))
     constant = sum(of_atom[z] + said["energy"]["shift"] for z in frame.atoms.numbers.tolist())
@@ -100,6 +101,16 @@ def expect_equal(network: str, name: str, folder: Path, ranks: int) -> None:
     if frame.virial is not None:
         size = max(np.abs(frame.virial).max(), 1.0)
         assert np.abs(found.virial - frame.virial).max() <= tolerance.virial * size
+    return found.log
+
+
+@pytest.mark.parametrize("products", ["sparse", "grid", "fourier"])
+def test_every_way_to_multiply_on_the_sphere_gives_upstreams_results(
+    tmp_path: Path, products: str
+) -> None:
+    style = f"eqnn products {products}"
+    log = expect_equal("mace_gaunt/mg_l3_h8_c3", "pbc16", tmp_path, 1, style)
+    assert f"products on the sphere: {products}, {products}" in log
 
 
 @pytest.mark.parametrize(

@@ -276,15 +276,65 @@ INSTANTIATE_TEST_SUITE_P(All, IrrepsKernels, testing::ValuesIn(networks()), [](c
   return of.param.name;
 });
 
+constexpr std::array<plan::Lowering, 3> kLowerings{
+    plan::Lowering::Sparse, plan::Lowering::Grid, plan::Lowering::Fourier};
+
 TEST(SphereProducts, EveryLoweringEqualsTheReference) {
   for (const auto parity : {Parity::O3, Parity::So3}) {
-    const ModelSpec model = two_layers(parity, 2, 5, [parity](GraphBuilder& build, StageIndex x) {
-      const StageIndex z = build.linear(x, full(2, 5, parity), true);
-      return build.gaunt_product(x, z, 2, true, parity == Parity::So3);
-    });
-    const EdgeList edges = edges_of(model, random_structure(9, kSpecies, 0.08, 0.9, 3));
-    expect_equal(model, edges, "sparse", plan::Lowering::Sparse);
-    expect_equal(model, edges, "grid", plan::Lowering::Grid);
+    for (const auto& [l_in, l_out] : std::vector<std::pair<int, int>>{{2, 2}, {1, 0}, {3, 1}}) {
+      const ModelSpec model = two_layers(
+          parity, 3, 5, [parity, l = l_in, o = l_out](GraphBuilder& build, StageIndex x) {
+            const StageIndex a = build.linear(x, full(l, 5, parity));
+            const StageIndex b = build.linear(x, full(std::max(l - 1, 1), 5, parity), true);
+            return build.gaunt_product(a, b, o, true, parity == Parity::So3);
+          });
+      const EdgeList edges = edges_of(model, random_structure(6, kSpecies, 0.08, 0.9, 3));
+      for (const auto lowering : kLowerings) {
+        expect_equal(model, edges, plan::name_of(lowering), lowering);
+      }
+    }
+  }
+}
+
+TEST(SpherePolynomials, EveryLoweringEqualsTheReference) {
+  for (const auto& [l_in, l_out, orders] :
+       std::vector<std::array<int, 3>>{{2, 2, 3}, {3, 0, 2}, {1, 3, 4}, {0, 0, 2}}) {
+    const ModelSpec model = two_layers(
+        Parity::O3, 3, 6, [l = l_in, o = l_out, n = orders](GraphBuilder& build, StageIndex x) {
+          return build.polynomial(build.linear(x, full(l, 6, Parity::O3)), o, n);
+        });
+    const EdgeList edges = edges_of(model, random_structure(6, kSpecies, 0.08, 0.9, 3));
+    for (const auto lowering : kLowerings) {
+      expect_equal(model, edges, plan::name_of(lowering), lowering);
+    }
+  }
+}
+
+/// Degrees too high for the reference's loops: the lowerings against each other.
+TEST(SphereProducts, LoweringsAgreeAtHighDegrees) {
+  for (const int l : {6, 10}) {
+    for (const bool curl : {false, true}) {
+      GraphBuilder build(kSpecies, 4.0, l, curl ? Parity::So3 : Parity::O3, 17);
+      const StageIndex y = build.harmonics(l);
+      const StageIndex message = build.product(build.embedding(3), y, l);
+      const StageIndex z = build.linear(message, full(l, 3, curl ? Parity::So3 : Parity::O3), true);
+      const ModelSpec model =
+          build.finish({build.readout(build.gaunt_product(message, z, l, false, curl))});
+      const EdgeList edges = edges_of(model, random_structure(4, kSpecies, 0.08, 0.9, 3));
+      std::vector<Outputs> found;
+      for (const auto lowering : kLowerings) {
+        plan::Options options = kernels::plan_options(Precision::Double);
+        options.products = lowering;
+        found.push_back(run(*kernels::make_evaluator(plan::compile(model, options),
+                                                     Precision::Double,
+                                                     kernels::Space::Serial),
+                            edges));
+      }
+      for (const std::size_t k : {std::size_t{1}, std::size_t{2}}) {
+        EXPECT_LE(relative_error(found[k].energy, found[0].energy), 1e-12) << l;
+        EXPECT_LE(relative_error(found[k].edge_gradient, found[0].edge_gradient), 1e-12) << l;
+      }
+    }
   }
 }
 

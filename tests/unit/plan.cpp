@@ -163,6 +163,8 @@ Use use_of(const plan::Stage& stage) {
       return {s.out, {s.a, s.b}, {s.a.value, s.b.value}};
     }
 
+    Use operator()(const plan::SpherePower& s) const { return {s.out, {s.in}, {s.in.value}}; }
+
     Use operator()(const plan::Repulsion&) const { return {kNoValue, {}, {}}; }
 
     Use operator()(const plan::Readout& s) const { return {kNoValue, {s.in}, {s.in.value}}; }
