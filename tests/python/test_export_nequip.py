@@ -388,6 +388,14 @@ def test_the_commands_forms_of_sevennet(tmp_path: Path) -> None:
     assert "holds no config and model_state_dict. Give a checkpoint of sevenn" in text
 
 
+def test_the_chosen_fidelity_stands_in_the_provenance(tmp_path: Path) -> None:
+    tensors, config = modal()
+    np.savez(tmp_path / "w.npz", **tensors)  # type: ignore[arg-type]
+    (tmp_path / "c.json").write_text(json.dumps(config, default=str))
+    given = options(checkpoint=tmp_path / "w.npz", config=tmp_path / "c.json", modality="b")
+    assert sevennet.UPSTREAM.export(given, quiet).document["provenance"]["modality"] == "b"
+
+
 def test_npz_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text("{}")
     missing = options(checkpoint=tmp_path / "x.npz", config=tmp_path / "c.json")
@@ -583,11 +591,14 @@ METADATA = {
 class Nequip:
     """A small random NequIP with parity, as an archive would give it: three layers, H, C, O."""
 
-    def __init__(self) -> None:
+    def __init__(self, with_parity: bool = True) -> None:
         self.rng = np.random.default_rng(12)
-        sh = "1x0e+1x1o+1x2e"
+        sh = "1x0e+1x1o+1x2e" if with_parity else "1x0e+1x1e+1x2e"
         first = "4x0e"
-        gated = "3x1e+2x2e+3x1o+2x2o"  # in NequIP's order: even first, then odd
+        gated = "3x1e+2x2e"
+        odd, natural = "", "2x2e+3x1e"
+        if with_parity:  # in NequIP's order: even first, then odd
+            gated, odd, natural = gated + "+3x1o+2x2o", "+2x0o", "2x2e+3x1o"
         one_hot = stub("nequip.nn.OneHotAtomEncoding", num_types=3)
         self.parts = {
             "one_hot": one_hot,
@@ -603,11 +614,11 @@ class Nequip:
                 cutoff=stub("nequip.nn.PolynomialCutoff", p=6.0),
             ),
             "chemical_embedding": stub("n.AtomwiseLinear", linear=self.linear("3x0e", first)),
-            "layer0_convnet": self.layer(first, sh, "4x0e", "2x2e+3x1o"),
-            "layer1_convnet": self.layer("4x0e+2x2e+3x1o", sh, "4x0e", gated),
-            "layer2_convnet": self.layer(f"4x0e+{gated}", sh, "4x0e+2x0o", gated),
+            "layer0_convnet": self.layer(first, sh, "4x0e", natural),
+            "layer1_convnet": self.layer(f"4x0e+{natural}", sh, "4x0e", gated),
+            "layer2_convnet": self.layer(f"4x0e+{gated}", sh, f"4x0e{odd}", gated),
             "conv_to_output_hidden": stub(
-                "n.AtomwiseLinear", linear=self.linear(f"4x0e+2x0o+{gated}", "2x0e")
+                "n.AtomwiseLinear", linear=self.linear(f"4x0e{odd}+{gated}", "2x0e")
             ),
             "output_hidden_to_scalar": stub("n.AtomwiseLinear", linear=self.linear("2x0e", "1x0e")),
             "per_species_rescale": stub(
@@ -696,6 +707,14 @@ def test_nequip_is_symmetric_and_complete() -> None:
     mirrored = Atoms(atoms.numbers, -atoms.positions)
     assert abs(energy(model, atoms) - energy(model, mirrored)) <= 1e-11
     assert np.abs(forces(model, atoms)).max() > 1e-2
+
+
+def test_without_parity_mirror_images_differ() -> None:
+    model = Nequip(with_parity=False).export()
+    assert model.document["parity"] == "so3"
+    atoms = water()
+    mirrored = Atoms(atoms.numbers, -atoms.positions)
+    assert abs(energy(model, atoms) - energy(model, mirrored)) >= 1e-8
 
 
 def test_what_the_last_layer_makes_for_nobody_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

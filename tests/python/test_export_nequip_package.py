@@ -122,6 +122,19 @@ def test_deep_linear_networks_are_one_layer() -> None:
     assert max_error(model.tensors["site_energy/layers/0/weight"], expected) <= 1e-14
 
 
+def test_biases_of_a_readout_are_kept() -> None:
+    biases = {"0": np.arange(5.0), "2": np.array([0.5])}
+
+    def apply(module: Stub) -> None:
+        for key, bias in biases.items():
+            linear = find(module, f"per_atom_energy_readout.mlp_module.mlp.{key}")
+            linear.__dict__["_parameters"]["bias"] = bias
+
+    model = export("nequip_parity", apply)
+    for key, bias in zip("01", biases.values(), strict=True):
+        assert max_error(model.tensors[f"site_energy/layers/{key}/bias"], bias) == 0.0
+
+
 # ---- the command ----
 
 
