@@ -28,6 +28,7 @@ from eqnn.structures import cell_of
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
 EVALUATORS = ("reference", "double", "mixed", "single")
+FAMILIES = ("mace", "mace_gaunt", "pretrained")
 SETS = ("3bpa0", "3bpa1", "acac2", "pbc16")
 
 
@@ -60,8 +61,46 @@ def models() -> Iterator[tuple[str, Path]]:
     """Yield names and files of all models."""
     for path in sorted((GOLDEN / "tdn").glob("*.eqnn")):
         yield path.stem, path
-    for path in sorted((ROOT / "potentials").glob("*.eqnn")):
+    for path in sorted((ROOT / "potentials").glob("tdn_*.eqnn")):
         yield path.stem, path
+
+
+def published() -> None:
+    """Print errors of the other families against their own codes in double."""
+    files = [path for folder in FAMILIES for path in sorted((GOLDEN / folder).glob("*.eqnn"))]
+    files += sorted((ROOT / "potentials").glob("*.eqnn"))
+    rows = []
+    for path in files:
+        goldens = [
+            golden
+            for folder in FAMILIES
+            for golden in sorted((GOLDEN / folder).glob(f"{path.stem}.*.safetensors"))
+            if not golden.name.endswith(".weights.safetensors")
+        ]
+        for evaluator in EVALUATORS[1:] if goldens else ():
+            errors, largest = Errors(), 0.0
+            with Potential(path, evaluator) as potential:
+                for file in goldens:
+                    golden = load_file(file)
+                    cell = golden.get("cell", np.zeros((3, 3)))
+                    is_periodic = cell.any() and golden.get("pbc", np.ones(3)).all()
+                    atoms = Atoms(golden["atomic_numbers"], golden["positions"])
+                    if is_periodic:
+                        atoms.set_cell(cell)
+                        atoms.pbc = True
+                    found = evaluated(potential, atoms)
+                    energy = np.ravel(golden["energy"])[0]
+                    errors.meet("e", np.array(found.energy), energy, len(atoms))
+                    errors.meet("f", found.forces, golden["forces"])
+                    largest = max(largest, float(np.abs(golden["forces"]).max()))
+                    if is_periodic and found.virial is not None:
+                        virial = -golden["stress"].reshape(3, 3) * atoms.get_volume()
+                        errors.meet("v", found.virial, virial, len(atoms))
+            errors.largest.setdefault("v", np.nan)
+            e, f, v = errors.row("e", "f", "v")
+            rows.append([path.stem, evaluator, e, f, f"{largest:.2g}", "" if v == "nan" else v])
+    head = ["model", "precision", "energy, eV/atom", "force, eV/A", "largest force"]
+    table([*head, "virial, eV/atom"], rows)
 
 
 def upstreams(path: Path) -> Iterator[tuple[Atoms, float, FloatArray, FloatArray | None]]:
@@ -152,7 +191,7 @@ def against_dft() -> None:
     """Print errors of the shipped potentials against DFT, in each precision."""
     frames = ase.io.read(ROOT / "examples" / "data" / "3bpa_labelled.xyz", index=":")
     rows = []
-    for path in sorted((ROOT / "potentials").glob("*.eqnn")):
+    for path in sorted((ROOT / "potentials").glob("tdn_*.eqnn")):
         for evaluator in EVALUATORS[1:]:
             with Potential(path, evaluator) as potential:
                 row = [path.stem, evaluator]
@@ -187,6 +226,8 @@ def main() -> None:
     print(f"{described}\n")
     print("## Against upstream\n")
     against_upstream()
+    print("## Published families against their own codes\n")
+    published()
     print("## Against the reference evaluator\n")
     against_reference()
     print("## Against DFT\n")

@@ -18,7 +18,7 @@ from eqnn.errors import EqnnError
 from eqnn.export import UPSTREAMS
 from eqnn.export.upstream import NOT_STATED, STATED_KEYS
 from eqnn.info import describe
-from eqnn.library import find_built
+from eqnn.library import Potential, find_built
 from eqnn.model_file import in_single_precision, read_model, write_model
 from eqnn.self_test import add_self_test
 from eqnn.structures import read_structure
@@ -171,8 +171,21 @@ def _check_output(options: argparse.Namespace) -> None:
         )
 
 
+def _products(path: Path) -> str:
+    """Say how the engine computes products of functions on the sphere, stage by stage."""
+    try:
+        with Potential(path, "single") as potential:
+            return potential.describe().rpartition("products on the sphere: ")[2]
+    except EqnnError as error:
+        return f"not known here ({error})"
+
+
 def _info(options: argparse.Namespace) -> int:
-    print(describe(read_model(options.model)))
+    model = read_model(options.model)
+    print(describe(model))
+    ops = {stage["op"] for stage in model.document["graph"]}
+    if ops & {"gaunt_product", "sphere_polynomial"}:
+        print(f"  products on the sphere: {_products(options.model)}")
     return 0
 
 

@@ -306,7 +306,7 @@ template <class Scalar, int N> struct WideLane {
     Vector v[N];
 
     friend Type operator*(const Type& a, const Type& b) {
-      Type c;
+      Type c{};
 #pragma GCC unroll 4
       for (int k = 0; k < N; ++k) {
         c.v[k] = a.v[k] * b.v[k];
@@ -315,7 +315,7 @@ template <class Scalar, int N> struct WideLane {
     }
 
     friend Type operator*(Scalar a, const Type& b) {
-      Type c;
+      Type c{};
 #pragma GCC unroll 4
       for (int k = 0; k < N; ++k) {
         c.v[k] = a * b.v[k];
@@ -335,7 +335,7 @@ template <class Scalar, int N> struct WideLane {
   };
 
   static Type load(const Scalar* p) {
-    Type a;
+    Type a{};
 #pragma GCC unroll 4
     for (int k = 0; k < N; ++k) {
       a.v[k] = *reinterpret_cast<const Vector*>(p + k * kLanes<Scalar>);

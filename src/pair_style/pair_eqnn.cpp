@@ -51,6 +51,7 @@ struct PairEQNN::Impl {
   bool allow_mean_per_atom = false;
   bool allow_direct_forces = false;
   bool self_test = true;
+  bool memory_reported = false;
 
   // pair_coeff
 
@@ -325,10 +326,27 @@ void PairEQNN::compute(int eflag, int vflag)
 {
   ev_init(eflag, vflag);
   evaluate();
+  if (!impl->memory_reported) report_memory();
   tally_energy();
   tally_forces();
   if (impl->has_direct_forces()) refuse_virial();
   else if (vflag_atom) tally_peratom_virial();
+}
+
+/* ----------------------------------------------------------------------
+   once, after the first step, when every buffer has its size
+------------------------------------------------------------------------- */
+
+void PairEQNN::report_memory()
+{
+  impl->memory_reported = true;
+  const double mine = memory_usage();
+  double total = 0.0;
+  MPI_Allreduce(&mine, &total, 1, MPI_DOUBLE, MPI_SUM, world);
+  if (comm->me == 0 && atom->natoms > 0)
+    utils::logmesg(lmp,
+                   "eqnn memory: {:.1f} MB on all ranks, tables included; {:.1f} kB per atom\n",
+                   1e-6 * total, 1e-3 * total / static_cast<double>(atom->natoms));
 }
 
 /* ---------------------------------------------------------------------- */

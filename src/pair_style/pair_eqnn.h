@@ -50,6 +50,7 @@ class PairEQNN : public Pair {
   void load(const char *);
   void self_test();
   void evaluate();
+  void report_memory();
   void tally_energy();
   void tally_forces();
   void tally_peratom_virial();

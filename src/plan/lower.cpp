@@ -451,24 +451,24 @@ private:
   }
 
   void lower(const SpherePolynomialStage& op) {
-    const std::int32_t l_in = stage(op.features).l_max;
-    const std::int32_t l_out = stage(current_).l_max;
-    const Lowering lowering = options_.products.value_or(
-        fastest_polynomial(l_in, l_out, static_cast<std::int32_t>(op.orders.size())));
-    const std::size_t n_species = model_.species.size();
-    plan_.products.push_back(lowering);
-    if (lowering == Lowering::Sparse) {
-      Polynomial polynomial = sphere_polynomial(op, l_in, l_out, n_species);
-      polynomial.in = input(op.features);
-      polynomial.out = output();
-      plan_.stages.emplace_back(std::move(polynomial));
-    } else {
-      SpherePower power = sphere_power(op, l_in, l_out, n_species, lowering);
-      power.in = input(op.features);
-      power.out = output();
-      plan_.stages.emplace_back(std::move(power));
-    }
+    auto made = sphere_polynomial(op,
+                                  stage(op.features).l_max,
+                                  stage(current_).l_max,
+                                  model_.species.size(),
+                                  options_.products);
+    std::visit(
+        [&](auto& polynomial) {
+          polynomial.in = input(op.features);
+          polynomial.out = output();
+          plan_.products.push_back(lowering_of(polynomial));
+          plan_.stages.emplace_back(std::move(polynomial));
+        },
+        made);
   }
+
+  static Lowering lowering_of(const Polynomial&) { return Lowering::Sparse; }
+
+  static Lowering lowering_of(const SpherePower& power) { return power.lowering; }
 
   void lower(const GauntProductStage& op) {
     SphereProduct product = sphere_product(

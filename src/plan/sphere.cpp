@@ -140,10 +140,13 @@ contraction(const SymmetricContractionStage& stage, const Irreps& out, std::size
   return builder.build();
 }
 
-Polynomial sphere_polynomial(const SpherePolynomialStage& stage,
-                             std::int32_t l_in,
-                             std::int32_t l_out,
-                             std::size_t n_species) {
+namespace {
+
+/// The projections of f, f^2, ... on the harmonics as a polynomial.
+Polynomial monomials_of(const SpherePolynomialStage& stage,
+                        std::int32_t l_in,
+                        std::int32_t l_out,
+                        std::size_t n_species) {
   const auto n_channels = static_cast<std::size_t>(stage.orders.front().shape[1]);
   const std::int32_t d_in = so3::n_components(l_in);
   const std::int32_t d_out = so3::n_components(l_out);
@@ -179,8 +182,6 @@ Polynomial sphere_polynomial(const SpherePolynomialStage& stage,
   }
   return builder.build();
 }
-
-namespace {
 
 /// Non-zeros of the tables, ordered by (i, j): scale(l1, l2, l3) w3j.
 template <class Scale> std::vector<Triple>
@@ -356,50 +357,81 @@ std::vector<double> values_of(const std::optional<Tensor>& tensor) {
   return tensor ? tensor->values : std::vector<double>{};
 }
 
-} // namespace
+/// FLOPs per channel, forward and adjoint, over the fraction of the machine's peak that this lowering
+/// was measured to reach (docs/performance.md).
+constexpr double kTableRate = 0.20;
+constexpr double kMonomialRate = 0.17;
+constexpr double kGridRate = 0.80;
+constexpr double kFourierRate = 0.52;
 
-SphereProduct sphere_product(const GauntProductStage& stage,
-                             std::int32_t l_a,
-                             std::int32_t l_b,
-                             std::int32_t l_out,
-                             std::optional<Lowering> lowering) {
-  // docs/performance.md: where the table has more entries than the grid has work
-  constexpr std::int32_t kLastSparse = 3;
+double flops(const SphereTransform& t) {
+  return 2.0 * (t.n_rings == 0 ? static_cast<double>(t.matrix.size())
+                               : static_cast<double>(t.polar.size()) +
+                                     t.n_rings * static_cast<double>(t.azimuthal.size()));
+}
+
+double rate_of(Lowering lowering) { return lowering == Lowering::Grid ? kGridRate : kFourierRate; }
+
+double cost(const SphereProduct& p) {
+  if (p.lowering == Lowering::Sparse) {
+    return 4.0 * static_cast<double>(p.gaunt.size() + p.curl.size()) / kTableRate;
+  }
+  double factors = flops(p.of_a) + flops(p.of_b);
+  for (const int tangent : {0, 1}) {
+    factors += flops(p.gradient_a[tangent]) + flops(p.gradient_b[tangent]);
+  }
+  const double projections = p.scale_curl.empty() ? 1.0 : 2.0;
+  return (3.0 * factors + 2.0 * projections * flops(p.of_out)) / rate_of(p.lowering);
+}
+
+double cost(const SpherePower& p) {
+  return (3.0 * flops(p.of_in) + 2.0 * p.n_orders * flops(p.of_out)) / rate_of(p.lowering);
+}
+
+double cost(const Polynomial& p) {
+  return (4.0 * static_cast<double>(p.target.size()) +
+          6.0 * static_cast<double>(p.monomials.size())) /
+         kMonomialRate;
+}
+
+SphereProduct product_by(Lowering lowering,
+                         const GauntProductStage& stage,
+                         std::int32_t l_a,
+                         std::int32_t l_b,
+                         std::int32_t l_out) {
   SphereProduct product;
-  product.lowering = lowering.value_or(std::max({l_a, l_b, l_out}) <= kLastSparse ? Lowering::Sparse
-                                                                                  : Lowering::Grid);
+  product.lowering = lowering;
   product.scale_a = values_of(stage.scale_a);
   product.scale_b = values_of(stage.scale_b);
   product.scale_out = values_of(stage.scale_out);
   product.scale_curl = values_of(stage.curl);
   const bool has_curl = stage.curl.has_value();
-  if (product.lowering == Lowering::Sparse) {
+  if (lowering == Lowering::Sparse) {
     product.gaunt = triples(l_a, l_b, l_out, so3::gaunt_factor);
     if (has_curl) {
       product.curl = triples(l_a, l_b, l_out, so3::curl_factor);
     }
     return product;
   }
-  const Lowering by = product.lowering;
   const std::int32_t band = l_a + l_b;
-  product.of_a = transform_of(by, l_a, band, l_out, false);
-  product.of_b = transform_of(by, l_b, band, l_out, false);
-  product.of_out = transform_of(by, l_out, band, l_out, true);
+  product.of_a = transform_of(lowering, l_a, band, l_out, false);
+  product.of_b = transform_of(lowering, l_b, band, l_out, false);
+  product.of_out = transform_of(lowering, l_out, band, l_out, true);
   if (has_curl) {
     for (const int tangent : {0, 1}) {
       const auto quantity = tangent == 0 ? Quantity::AlongRing : Quantity::AcrossRings;
-      product.gradient_a[tangent] = transform_of(by, l_a, band, l_out, false, quantity);
-      product.gradient_b[tangent] = transform_of(by, l_b, band, l_out, false, quantity);
+      product.gradient_a[tangent] = transform_of(lowering, l_a, band, l_out, false, quantity);
+      product.gradient_b[tangent] = transform_of(lowering, l_b, band, l_out, false, quantity);
     }
   }
   return product;
 }
 
-SpherePower sphere_power(const SpherePolynomialStage& stage,
-                         std::int32_t l_in,
-                         std::int32_t l_out,
-                         std::size_t n_species,
-                         Lowering lowering) {
+SpherePower power_by(Lowering lowering,
+                     const SpherePolynomialStage& stage,
+                     std::int32_t l_in,
+                     std::int32_t l_out,
+                     std::size_t n_species) {
   SpherePower power;
   power.lowering = lowering;
   power.n_orders = static_cast<std::int32_t>(stage.orders.size());
@@ -420,8 +452,50 @@ SpherePower sphere_power(const SpherePolynomialStage& stage,
   return power;
 }
 
-Lowering fastest_polynomial(std::int32_t l_in, std::int32_t l_out, std::int32_t n_orders) {
-  return l_in <= 3 && l_out <= 2 && n_orders <= 3 ? Lowering::Sparse : Lowering::Grid;
+} // namespace
+
+SphereProduct sphere_product(const GauntProductStage& stage,
+                             std::int32_t l_a,
+                             std::int32_t l_b,
+                             std::int32_t l_out,
+                             std::optional<Lowering> lowering) {
+  if (lowering) {
+    return product_by(*lowering, stage, l_a, l_b, l_out);
+  }
+  SphereProduct best = product_by(Lowering::Sparse, stage, l_a, l_b, l_out);
+  for (const auto other : {Lowering::Grid, Lowering::Fourier}) {
+    SphereProduct candidate = product_by(other, stage, l_a, l_b, l_out);
+    if (cost(candidate) < cost(best)) {
+      best = std::move(candidate);
+    }
+  }
+  return best;
+}
+
+std::variant<Polynomial, SpherePower> sphere_polynomial(const SpherePolynomialStage& stage,
+                                                        std::int32_t l_in,
+                                                        std::int32_t l_out,
+                                                        std::size_t n_species,
+                                                        std::optional<Lowering> lowering) {
+  if (lowering == Lowering::Sparse) {
+    return monomials_of(stage, l_in, l_out, n_species);
+  }
+  if (lowering) {
+    return power_by(*lowering, stage, l_in, l_out, n_species);
+  }
+  SpherePower grid = power_by(Lowering::Grid, stage, l_in, l_out, n_species);
+  SpherePower fourier = power_by(Lowering::Fourier, stage, l_in, l_out, n_species);
+  SpherePower best = cost(fourier) < cost(grid) ? std::move(fourier) : std::move(grid);
+  // Beyond, monomials are too many to be listed for nothing: they lost long before.
+  constexpr std::int32_t kMostDegree = 4;
+  constexpr std::size_t kMostOrders = 3;
+  if (l_in <= kMostDegree && stage.orders.size() <= kMostOrders) {
+    Polynomial sparse = monomials_of(stage, l_in, l_out, n_species);
+    if (cost(sparse) < cost(best)) {
+      return sparse;
+    }
+  }
+  return best;
 }
 
 } // namespace eqnn::plan

@@ -6,6 +6,7 @@
 #include "plan/plan.hpp"
 
 #include <optional>
+#include <variant>
 
 namespace eqnn::plan {
 
@@ -14,23 +15,16 @@ namespace eqnn::plan {
 Polynomial
 contraction(const SymmetricContractionStage& stage, const Irreps& out, std::size_t n_species);
 
-/// The projections of f, f^2, ... on the harmonics as a polynomial.
-Polynomial sphere_polynomial(const SpherePolynomialStage& stage,
-                             std::int32_t l_in,
-                             std::int32_t l_out,
-                             std::size_t n_species);
+/// The projections of f, f^2, ... on the harmonics: as a polynomial of the components (sparse), or by
+/// the function's values at points. Wiring is left to the caller. Without a lowering: the one that is
+/// fastest by measured rates.
+std::variant<Polynomial, SpherePower> sphere_polynomial(const SpherePolynomialStage& stage,
+                                                        std::int32_t l_in,
+                                                        std::int32_t l_out,
+                                                        std::size_t n_species,
+                                                        std::optional<Lowering> lowering);
 
-/// The same by values at points.
-SpherePower sphere_power(const SpherePolynomialStage& stage,
-                         std::int32_t l_in,
-                         std::int32_t l_out,
-                         std::size_t n_species,
-                         Lowering lowering);
-
-/// What was measured to be fastest (docs/performance.md).
-Lowering fastest_polynomial(std::int32_t l_in, std::int32_t l_out, std::int32_t n_orders);
-
-/// Wiring is left to the caller. Without a lowering: the one that was measured to be fastest.
+/// Wiring and default as above.
 SphereProduct sphere_product(const GauntProductStage& stage,
                              std::int32_t l_a,
                              std::int32_t l_b,

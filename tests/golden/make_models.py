@@ -226,7 +226,11 @@ def published_models(folder: Path) -> Iterator[Made]:
             log=quiet,
         )
 
-    for make in (sevennet_0, nequix_mp_1, nequip_toluene):
+    def mace_solvents() -> Model:
+        told = provenance(potentials / "mace_solvents.provenance.json")
+        return _pickled_mace(folder / "mace01_swa.model", told)
+
+    for make in (sevennet_0, nequix_mp_1, nequip_toluene, mace_solvents):
         yield potentials / f"{make.__name__}.eqnn", make, None
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,13 @@ def molecule() -> Atoms:
 def periodic() -> Atoms:
     atoms: Atoms = golden("tdn_3bpa/pbc_hot440", EXACT).atoms
     return atoms
+
+
+def test_memory_is_reported_once(tmp_path: Path) -> None:
+    setup = Setup(SMALL, golden("tdn/model_l1_h16_b1.pbc16", SMALL).atoms)
+    log = succeed(tmp_path, setup.script(tmp_path) + "run 0\nrun 1\n", 2)
+    said = r"eqnn memory: [\d.]+ MB on all ranks, tables included; [\d.]+ kB per atom"
+    assert len(re.findall(said, log)) == 1
 
 
 @pytest.mark.parametrize("ranks", [2, 4])

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.io import iread
-from lmp import POTENTIALS, ROOT, read_dump, run_script, write_trajectory
+from lmp import GOLDEN, POTENTIALS, ROOT, read_dump, run_script, write_trajectory
+from safetensors.numpy import load_file
 
 from eqnn.library import Potential
 
@@ -77,6 +78,54 @@ def test_3bpa_labelled_frames(tmp_path: Path) -> None:
             expected = potential.evaluate(atoms.numbers.tolist(), atoms.positions)
             assert abs(energies[k] - expected.energy) <= 1e-6
             assert np.abs(forces[k] - expected.forces).max() <= 1e-9
+
+
+def upstream(name: str) -> float:
+    """Energy of a structure by the network's own code (eV)."""
+    data = load_file(GOLDEN / "pretrained" / f"{name}.safetensors")
+    return float(np.ravel(data["energy"])[0])
+
+
+def test_a_solid_is_relaxed_and_run_at_constant_pressure(tmp_path: Path) -> None:
+    positions, cell, npt = tables(run_example(tmp_path, "in.silicon_sevennet", steps=20))
+    energy = upstream("sevennet_0.si16_triclinic")
+    assert abs(positions["PotEng"][0] - energy) <= 2e-5  # single precision, 16 atoms
+    assert positions["PotEng"][-1] < energy - 1.5
+    assert positions["Fmax"][-1] <= 0.02
+    assert cell["PotEng"][-1] < positions["PotEng"][-1] - 0.3
+    assert abs(cell["Press"][-1]) <= 500.0 < abs(cell["Press"][0])  # bar
+    assert npt["Step"][-1] == 20
+    assert np.all(np.abs(npt["Volume"] / npt["Volume"][0] - 1.0) <= 0.1)
+
+
+def test_an_adsorbate_relaxes_on_a_slab(tmp_path: Path) -> None:
+    (relaxation,) = tables(run_example(tmp_path, "in.cu111_co_nequix"))
+    energy = upstream("nequix_mp_1.slab_cu111_co")
+    assert abs(relaxation["PotEng"][0] - energy) <= 2e-5
+    assert relaxation["PotEng"][-1] < energy - 0.1
+    assert relaxation["Fmax"][-1] <= 0.03
+    start = (INPUTS / "data.cu111_co").read_text().split("atomic\n\n")[1].split()
+    moved = (
+        next(iread(tmp_path / "cu111_co_relaxed.xyz")).positions
+        - np.reshape(np.array(start, dtype=float), (-1, 5))[:, 2:]
+    )
+    held = np.abs(moved).max(axis=1) <= 1e-5  # xyz has five decimals
+    assert 0 < held.sum() < len(held)
+
+
+def test_a_liquid_keeps_its_temperature(tmp_path: Path) -> None:
+    relaxation, liquid = tables(run_example(tmp_path, "in.ethanol_mace", steps=400))
+    energy = upstream("mace_solvents.ethanol8_pbc")
+    assert abs(relaxation["PotEng"][0] - energy) <= 1e-4
+    assert liquid["Step"][-1] == 400
+    assert 200.0 <= liquid["Temp"][-10:].mean() <= 400.0
+
+
+def test_acetylacetone_keeps_its_energy(tmp_path: Path) -> None:
+    (nve,) = tables(run_example(tmp_path, "in.acetylacetone_mace", steps=400))
+    energy = upstream("mace_acac.md300_0")
+    assert abs(nve["PotEng"][0] - energy) <= 1e-7
+    assert np.abs(nve["TotEng"] - nve["TotEng"][0]).max() <= 2e-3
 
 
 @pytest.mark.parametrize("path", sorted(INPUTS.glob("in.*")), ids=lambda path: path.name)

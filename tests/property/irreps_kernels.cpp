@@ -2,6 +2,7 @@
 // Stages with Clebsch-Gordan paths and Gaunt products: the Kokkos evaluator against the reference
 // evaluator on every execution space at every precision, and the reference against differences of
 // energies, rotations, inversion and permutations.
+#include "kernels/fold_edges.hpp"
 #include "reference/evaluate.hpp"
 #include "support/compare.hpp"
 #include "support/evaluators.hpp"
@@ -254,6 +255,35 @@ TEST_P(IrrepsKernels, EnergiesDoNotChangeUnderRotationInversionAndPermutation) {
   std::vector<double> back = run(*evaluator, edges_of(model, permuted)).energy;
   std::reverse(back.begin(), back.end());
   EXPECT_LE(max_error(back, expected), 1e-12 * scale);
+}
+
+/// Every site of a perfect crystal is an inversion centre: features of l = 1 vanish there, and norms
+/// divide by what is left.
+TEST_P(IrrepsKernels, ForcesVanishInPerfectCrystals) {
+  if (!GetParam().equivariant) {
+    GTEST_SKIP() << "random couplings are not equivariant";
+  }
+  const ModelSpec model = GetParam().make();
+  const double a = 3.6;
+  const std::array<double, 9> cube{a, 0.0, 0.0, 0.0, a, 0.0, 0.0, 0.0, a};
+  const double h = 0.5 * a;
+  const std::vector<Structure> crystals{
+      {{6, 6, 6, 6}, {{0, 0, 0}, {0, h, h}, {h, 0, h}, {h, h, 0}}, cube}, // fcc
+      {{8, 8}, {{0, 0, 0}, {h, h, h}}, cube}};                            // bcc
+  for (const Structure& crystal : crystals) {
+    const EdgeList edges = edges_of(model, crystal);
+    for (const auto precision : {Precision::Double, Precision::Single}) {
+      const Outputs found =
+          run(*Evaluators(model).make({kernels::Space::Serial, precision}), edges);
+      std::vector<double> forces(3 * crystal.numbers.size(), 0.0);
+      fold_edges(edges, found.edge_gradient, forces.data(), nullptr);
+      const double scale = std::max(1.0, max_size(found.edge_gradient));
+      EXPECT_LE(max_size(forces), (precision == Precision::Double ? 1e-12 : 1e-4) * scale);
+      EXPECT_LE(
+          max_error(found.energy, std::vector<double>(found.energy.size(), found.energy.front())),
+          (precision == Precision::Double ? 1e-12 : 1e-4) * max_size(found.energy));
+    }
+  }
 }
 
 TEST_P(IrrepsKernels, ResultsDoNotDependOnTheNumberOfThreads) {

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -480,6 +481,14 @@ def test_info_of_models_with_paths_and_products_on_the_sphere() -> None:
     assert "scale H 1.5, C 0.5, O -2 shift 0.5 eV per atom" in text
     text = " ".join(describe(tiny_gaunt_model()).split())
     assert "size l_max 2, 2 channels, 2 convolution(s) by Gaunt products, " in text
+
+
+def test_info_says_how_products_on_the_sphere_are_computed(run: Eqnn, tmp_path: Path) -> None:
+    path = MACE_GAUNT / "mg_l3_h8_c3.eqnn"
+    last = run("info", path).out.splitlines()[-1]
+    assert re.fullmatch(
+        r"  products on the sphere: (sparse|grid|fourier), (sparse|grid|fourier)", last
+    )
 
 
 def test_info_of_what_is_no_model(run: Eqnn, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from safetensors.numpy import load_file
 
 from eqnn.export import mace, mace_gaunt
 from eqnn.export.checkpoint import State
+from eqnn.export.e3nn import old_wigner_3j
 from eqnn.export.mace import coupling_table, export_mace, network_from_config, network_from_module
 from eqnn.export.mace_gaunt import export_mace_gaunt
 from eqnn.export.torch_file import Stub, _stub_class, read_torch_file, state_dict, submodules
@@ -145,6 +146,13 @@ def test_a_subset_of_the_elements_has_the_same_energies() -> None:
     assert subset.document["species"] == [1, 6]
     assert subset.n_parameters < export().n_parameters
     assert abs(energy(subset, some) - energy(export(), some)) <= 1e-9
+
+
+def test_wigner_3j_has_the_signs_of_e3nn_0_4() -> None:
+    for *place, value in json.loads((MACE / "wigner_3j.json").read_text()):
+        l1, l2, l3, i, j, k = map(int, place)
+        assert abs(old_wigner_3j(l1, l2, l3)[i, j, k] - value) <= 1e-13
+        assert abs(old_wigner_3j(l3, l1, l2)[k, i, j] - value) <= 1e-13
 
 
 def test_tables_are_made_as_mace_torch_makes_them() -> None:

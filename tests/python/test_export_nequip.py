@@ -223,6 +223,16 @@ def test_the_chosen_fidelity_is_a_bias_of_its_layers() -> None:
     ]
 
 
+def test_a_layers_own_bias_and_the_fidelitys_add() -> None:
+    tensors, config = modal()
+    name = "1_self_interaction_1.linear"
+    without = export(tensors, config, modality="b").tensors["layer1.source/bias"]
+    own = np.linspace(-1.0, 1.0, without.size)
+    tensors[f"{name}.bias"] = own
+    model = export(tensors, config, modality="b")
+    assert max_error(model.tensors["layer1.source/bias"], without + own) <= 1e-15
+
+
 def test_a_fidelity_must_be_chosen_and_exist() -> None:
     tensors, config = modal()
     text = refusal(lambda: export(tensors, config))
@@ -378,6 +388,14 @@ def test_the_commands_forms_of_sevennet(tmp_path: Path) -> None:
     assert "holds no config and model_state_dict. Give a checkpoint of sevenn" in text
 
 
+def test_the_chosen_fidelity_stands_in_the_provenance(tmp_path: Path) -> None:
+    tensors, config = modal()
+    np.savez(tmp_path / "w.npz", **tensors)  # type: ignore[arg-type]
+    (tmp_path / "c.json").write_text(json.dumps(config, default=str))
+    given = options(checkpoint=tmp_path / "w.npz", config=tmp_path / "c.json", modality="b")
+    assert sevennet.UPSTREAM.export(given, quiet).document["provenance"]["modality"] == "b"
+
+
 def test_npz_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text("{}")
     missing = options(checkpoint=tmp_path / "x.npz", config=tmp_path / "c.json")
@@ -452,6 +470,13 @@ def write_nqx(path: Path, config: dict[str, Any], arrays: list[Array]) -> Path:
 def water() -> Atoms:
     positions = [[0, 0, 0], [0.9, 0.3, 0], [-0.5, 0.7, 0.4], [0.2, -1.1, 0.9]]
     return Atoms("OHHC", positions)
+
+
+@pytest.mark.parametrize("name", ["nequix_norm", "nequix_indexed"])
+def test_nequix_equals_upstream(name: str) -> None:
+    config, arrays = read_nqx(PRETRAINED / f"{name}.nqx")
+    model = export_nqx(config, arrays)
+    assert_as_golden(model, PRETRAINED / f"{name}.pbc7.safetensors")
 
 
 @pytest.mark.parametrize("indexed", [False, True])
@@ -566,11 +591,14 @@ METADATA = {
 class Nequip:
     """A small random NequIP with parity, as an archive would give it: three layers, H, C, O."""
 
-    def __init__(self) -> None:
+    def __init__(self, with_parity: bool = True) -> None:
         self.rng = np.random.default_rng(12)
-        sh = "1x0e+1x1o+1x2e"
+        sh = "1x0e+1x1o+1x2e" if with_parity else "1x0e+1x1e+1x2e"
         first = "4x0e"
-        gated = "3x1e+2x2e+3x1o+2x2o"  # in NequIP's order: even first, then odd
+        gated = "3x1e+2x2e"
+        odd, natural = "", "2x2e+3x1e"
+        if with_parity:  # in NequIP's order: even first, then odd
+            gated, odd, natural = gated + "+3x1o+2x2o", "+2x0o", "2x2e+3x1o"
         one_hot = stub("nequip.nn.OneHotAtomEncoding", num_types=3)
         self.parts = {
             "one_hot": one_hot,
@@ -586,11 +614,11 @@ class Nequip:
                 cutoff=stub("nequip.nn.PolynomialCutoff", p=6.0),
             ),
             "chemical_embedding": stub("n.AtomwiseLinear", linear=self.linear("3x0e", first)),
-            "layer0_convnet": self.layer(first, sh, "4x0e", "2x2e+3x1o"),
-            "layer1_convnet": self.layer("4x0e+2x2e+3x1o", sh, "4x0e", gated),
-            "layer2_convnet": self.layer(f"4x0e+{gated}", sh, "4x0e+2x0o", gated),
+            "layer0_convnet": self.layer(first, sh, "4x0e", natural),
+            "layer1_convnet": self.layer(f"4x0e+{natural}", sh, "4x0e", gated),
+            "layer2_convnet": self.layer(f"4x0e+{gated}", sh, f"4x0e{odd}", gated),
             "conv_to_output_hidden": stub(
-                "n.AtomwiseLinear", linear=self.linear(f"4x0e+2x0o+{gated}", "2x0e")
+                "n.AtomwiseLinear", linear=self.linear(f"4x0e{odd}+{gated}", "2x0e")
             ),
             "output_hidden_to_scalar": stub("n.AtomwiseLinear", linear=self.linear("2x0e", "1x0e")),
             "per_species_rescale": stub(
@@ -679,6 +707,14 @@ def test_nequip_is_symmetric_and_complete() -> None:
     mirrored = Atoms(atoms.numbers, -atoms.positions)
     assert abs(energy(model, atoms) - energy(model, mirrored)) <= 1e-11
     assert np.abs(forces(model, atoms)).max() > 1e-2
+
+
+def test_without_parity_mirror_images_differ() -> None:
+    model = Nequip(with_parity=False).export()
+    assert model.document["parity"] == "so3"
+    atoms = water()
+    mirrored = Atoms(atoms.numbers, -atoms.positions)
+    assert abs(energy(model, atoms) - energy(model, mirrored)) >= 1e-8
 
 
 def test_what_the_last_layer_makes_for_nobody_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -853,6 +889,10 @@ def test_a_network_without_self_connections() -> None:
     model = network.export()
     ops = [stage["op"] for stage in model.document["graph"]]
     assert "add" not in ops and "species_linear" not in ops
+
+
+def test_segments_of_no_channels_are_none() -> None:
+    assert e3nn.segments("2x0e + 0x1o + 1e", "i") == [(2, 0, 1), (1, 1, 1)]
 
 
 def test_irreps_in_parts_are_not_misread() -> None:

@@ -59,6 +59,12 @@ def test_packages_equal_upstream(name: str) -> None:
     assert_as_golden(model, PRETRAINED / f"{name}.pbc9.safetensors")
 
 
+def test_odd_scalars_take_the_odd_activation() -> None:
+    graph = export("nequip_parity").document["graph"]
+    found = [stage["activations"] for stage in graph if stage["op"] == "irreps_gate"]
+    assert found[2] == {"0e": "silu", "0o": "tanh", "gates": "silu"}
+
+
 def test_norms_of_each_element_are_weights_of_each_element() -> None:
     ops = {s["output"]: s["op"] for s in export("nequip_parity").document["graph"]}
     assert ops["layer1_convnet.source"] == "species_linear"
@@ -99,7 +105,7 @@ def test_repulsion_with_one_scale_for_all() -> None:
 def test_deep_linear_networks_are_one_layer() -> None:
     """A readout without nonlinearity is a product of matrices and one factor."""
     rng = np.random.default_rng(1)
-    matrices = [rng.normal(size=(6, 4)), rng.normal(size=(4, 1))]
+    matrices = [rng.normal(size=(4, 4)), rng.normal(size=(4, 1))]
 
     def apply(module: Stub) -> None:
         weights = part("torch.nn.ParameterList")
@@ -116,6 +122,19 @@ def test_deep_linear_networks_are_one_layer() -> None:
     assert max_error(model.tensors["site_energy/layers/0/weight"], expected) <= 1e-14
 
 
+def test_biases_of_a_readout_are_kept() -> None:
+    biases = {"0": np.arange(5.0), "2": np.array([0.5])}
+
+    def apply(module: Stub) -> None:
+        for key, bias in biases.items():
+            linear = find(module, f"per_atom_energy_readout.mlp_module.mlp.{key}")
+            linear.__dict__["_parameters"]["bias"] = bias
+
+    model = export("nequip_parity", apply)
+    for key, bias in zip("01", biases.values(), strict=True):
+        assert max_error(model.tensors[f"site_energy/layers/{key}/bias"], bias) == 0.0
+
+
 # ---- the command ----
 
 
@@ -128,7 +147,7 @@ def test_the_command_reads_packages() -> None:
     log: list[str] = []
     given = options(checkpoint=path_of("nequip_zbl"), energy_unit="kcal/mol")
     model = nequip.UPSTREAM.export(given, log.append)
-    assert log[0] == "3 layers; elements C, H, O."
+    assert log[0] == "4 layers; elements C, H, O."
     assert log[1].startswith("Energies from kcal/mol to eV: times 0.04336410390059")
     told = model.document["provenance"]
     assert told["upstream"] == "NequIP, nequip 0.19.1"
@@ -197,6 +216,20 @@ def add_repulsion(module: Stub) -> None:
     modules["total_energy_sum"] = last
 
 
+def function(name: str) -> Stub:
+    """Pickled as functions of torch's core are."""
+    return _stub_class("builtins", "getattr")(_stub_class("torch._C", "_Functions"), name)
+
+
+def set_odd_silu(module: Stub) -> None:
+    act = find(module, "layer2_convnet.equivariant_nonlin.act_scalars.acts.1")
+    act.__dict__.update(f=function("silu"), cst=1.6791767923989418)
+
+
+def set_unknown(module: Stub) -> None:
+    find(module, f"{GATE}.act_gates.acts.0").__dict__.update(f=function("gelu"), cst=1.0)
+
+
 GATE = "layer1_convnet.equivariant_nonlin"
 REFUSALS: dict[str, tuple[Callable[[Stub], None], str]] = {
     "more": (add_module, "(more: allegro; missing: none)"),
@@ -225,6 +258,18 @@ REFUSALS: dict[str, tuple[Callable[[Stub], None], str]] = {
     "activation": (
         set_in(f"{GATE}.act_scalars.acts.0", "f", part("torch.gelu")),
         "act_scalars: activation gelu with constant 1.6791767923989418 has no stage",
+    ),
+    "odd activation": (
+        set_in("layer2_convnet.equivariant_nonlin.act_scalars.acts.1", "f", function("silu")),
+        "act_scalars: activation silu with constant 1.5937334472592695 has no stage",
+    ),
+    "odd silu": (
+        set_odd_silu,
+        "act_scalars: activation silu with constant 1.6791767923989418 has no stage",
+    ),
+    "unknown": (
+        set_unknown,
+        "act_gates: activation gelu with constant 1.0 has no stage",
     ),
     "constant": (
         set_in(f"{GATE}.act_gates.acts.0", "cst", 1.5),
@@ -262,7 +307,7 @@ def test_other_pair_potentials() -> None:
 def test_gates_that_are_sorted_otherwise() -> None:
     def apply(module: Stub) -> None:
         linear = find(module, "layer1_convnet.conv.linear_2")
-        linear.__dict__["irreps_out"] = "20x0e+4x1e+4x1o+3x2e+3x2o"
+        linear.__dict__["irreps_out"] = "14x0e+3x1e+3x1o+2x2e+2x2o"
 
     text = refusal(lambda: export("nequip_parity", apply))
     assert "layer1_convnet: the gate takes " in text

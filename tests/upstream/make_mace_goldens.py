@@ -151,6 +151,18 @@ def evaluate(model: torch.nn.Module, atoms: Atoms, head: int) -> dict[str, torch
     }
 
 
+def wigner_3j() -> list[list[float]]:
+    """List degrees, place and value of the first large number of each Wigner 3j of e3nn."""
+    out = []
+    for l1 in range(9):
+        for l2 in range(l1, 9):
+            for l3 in range(l2, min(8, l1 + l2) + 1):
+                table = e3nn.o3.wigner_3j(l1, l2, l3).numpy()
+                first = np.argwhere(np.abs(table) >= 0.5 * np.abs(table).max())[0]
+                out.append([l1, l2, l3, *map(int, first), float(table[tuple(first)])])
+    return out
+
+
 def main() -> None:
     """Make all, then write or compare."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -159,6 +171,10 @@ def main() -> None:
     torch.set_default_dtype(torch.float64)
     versions = {"mace_torch": mace.__version__, "e3nn": e3nn.__version__}
     versions["torch"] = torch.__version__
+    table = GOLDEN / "wigner_3j.json"
+    if write:
+        table.write_text("[\n" + ",\n".join(map(json.dumps, wigner_3j())) + "\n]\n")
+    assert np.abs(np.array(json.loads(table.read_text())) - np.array(wigner_3j())).max() <= 1e-12
     atoms = structure()
     for name, (model, told) in networks().items():
         weights = {

@@ -38,7 +38,7 @@ CONFIG: dict[str, Any] = {
     ],
     **{"default_dtype": "float64", "model_dtype": "float64", "seed": 3},
     **{"r_max": 4.0, "num_basis": 6, "BesselBasis_trainable": True, "PolynomialCutoff_p": 5},
-    **{"num_layers": 3, "l_max": 2, "parity": True, "num_features": 4, "use_sc": True},
+    **{"num_layers": 4, "l_max": 2, "parity": True, "num_features": 3, "use_sc": True},
     **{"invariant_layers": 2, "invariant_neurons": 10, "avg_num_neighbors": 6.5},
     **{"nonlinearity_type": "gate", "resnet": False},
     "nonlinearity_scalars": {"e": "silu", "o": "tanh"},
@@ -61,7 +61,7 @@ def deployed(path: Path) -> None:
             if "bessel" in name:
                 parameter.mul_(1.0 + 0.01 * random)
             else:  # radial networks without a bias need large weights to be more than small
-                parameter.copy_(random * (3.0 if ".fc." in name else 1.0))
+                parameter.copy_(random * (2.0 if ".fc." in name else 1.0))
     extra = {
         "config": yaml.dump(CONFIG),
         "nequip_version": "0.6.1",

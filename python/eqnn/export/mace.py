@@ -24,7 +24,13 @@ from eqnn.errors import EqnnError
 from eqnn.export import e3nn
 from eqnn.export.checkpoint import State, read_checkpoint
 from eqnn.export.e3nn import Instruction, Segments
-from eqnn.export.torch_file import Stub, read_torch_file, state_dict, submodules
+from eqnn.export.torch_file import (
+    Stub,
+    function_name,
+    read_torch_file,
+    state_dict,
+    submodules,
+)
 from eqnn.export.upstream import (
     Log,
     Upstream,
@@ -251,8 +257,7 @@ def _check_activations(module: Stub, name: str, path: str = "") -> None:
     for key, part in submodules(module).items():
         where = f"{path}.{key}".lstrip(".")
         if part.class_name.endswith("normalize2mom"):
-            function = part.__dict__.get("f")
-            found = getattr(function, "class_name", str(function)).rsplit(".", 1)[-1]
+            found = function_name(part.__dict__.get("f"))
             constant = part.__dict__.get("cst", 0.0)
             if found.lower() != "silu" or abs(constant - e3nn.NORMALIZED["silu"]) > 1e-12:
                 raise EqnnError(

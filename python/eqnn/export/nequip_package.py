@@ -21,7 +21,14 @@ from eqnn.errors import EqnnError
 from eqnn.export import e3nn
 from eqnn.export.checkpoint import State
 from eqnn.export.e3nn import Instruction, Segments, Weights
-from eqnn.export.torch_file import Stub, is_of, read_torch_package, state_dict, submodules
+from eqnn.export.torch_file import (
+    Stub,
+    function_name,
+    is_of,
+    read_torch_package,
+    state_dict,
+    submodules,
+)
 from eqnn.export.upstream import Log, kept_species
 from eqnn.model_file import Array, Model
 from eqnn.numpy_evaluator import COULOMB
@@ -227,8 +234,7 @@ class PackageExporter:
         out = {"e": "silu", "o": "tanh"}
         acts = submodules(submodules(gate)[part])["acts"]
         for (_, _, parity), act in zip(irreps, submodules(acts).values(), strict=True):
-            function = act.__dict__.get("f")
-            name = getattr(function, "class_name", str(function)).rsplit(".", 1)[-1]
+            name = function_name(act.__dict__.get("f"))
             constant = float(act.__dict__.get("cst", 0.0))
             known = e3nn.NORMALIZED.get(name, 0.0)
             if not abs(constant - known) <= 1e-9 or (parity == -1 and name != "tanh"):

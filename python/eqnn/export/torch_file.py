@@ -96,6 +96,16 @@ def is_of(value: Any, name: str) -> bool:
     return isinstance(value, Stub) and value.class_name.rsplit(".", 1)[-1] == name
 
 
+def function_name(value: Any) -> str:
+    """Return the name of a pickled function, without its module.
+
+    Functions of torch's core, torch.tanh among them, are pickled as attributes of a class.
+    """
+    if is_of(value, "getattr") and len(value.args) == 2:
+        return str(value.args[1])
+    return getattr(value, "class_name", str(value)).rsplit(".", 1)[-1]
+
+
 def _rebuild_tensor(
     storage: Array, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *rest: Any
 ) -> Array:

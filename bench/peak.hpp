@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Time per kernel, and the most that the matrix products can reach.
+#pragma once
+
+#include "kernels/tile_multiply.hpp"
+
+#include <chrono>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace eqnn::bench {
+
+using Clock = std::chrono::steady_clock;
+
+inline double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// ---- time per kernel, by Kokkos's own hooks ----
+
+inline std::map<std::string, double> kernel_seconds;
+inline std::map<std::uint64_t, std::pair<std::string, Clock::time_point>> running;
+inline std::uint64_t n_launched = 0;
+
+inline void begin_kernel(const char* name, std::uint32_t, std::uint64_t* id) {
+  *id = n_launched++;
+  running[*id] = {name, Clock::now()};
+}
+
+inline void end_kernel(std::uint64_t id) {
+  const auto found = running.find(id);
+  kernel_seconds[found->second.first] += seconds_since(found->second.second);
+  running.erase(found);
+}
+
+inline void watch_kernels() {
+  Kokkos::Tools::Experimental::set_begin_parallel_for_callback(begin_kernel);
+  Kokkos::Tools::Experimental::set_end_parallel_for_callback(end_kernel);
+  Kokkos::Tools::Experimental::set_begin_parallel_reduce_callback(begin_kernel);
+  Kokkos::Tools::Experimental::set_end_parallel_reduce_callback(end_kernel);
+}
+
+/// GFLOP/s of the register kernel on operands in the L1 cache: the most that the matrix products
+/// can reach here.
+template <class Scalar> double peak() {
+  constexpr int kRows = kernels::kRegisterRows * 4;
+  constexpr int kDepth = 64;
+  constexpr int kColumns = kernels::kPanel<Scalar>;
+  std::vector<Scalar> a(kRows * kDepth, Scalar(1e-3));
+  std::vector<Scalar> b(kDepth * kColumns, Scalar(1e-3));
+  std::vector<Scalar> c(kRows * kColumns);
+  double best = 0.0;
+  for (int trial = 0; trial < 20; ++trial) {
+    constexpr int kRounds = 4000;
+    const auto start = Clock::now();
+    for (int round = 0; round < kRounds; ++round) {
+      kernels::host::multiply<false>(kRows,
+                                     kColumns,
+                                     kDepth,
+                                     kernels::Left<Scalar>{a.data(), kDepth, 1},
+                                     kernels::packed(b.data(), kDepth),
+                                     c.data(),
+                                     std::int64_t{kColumns});
+    }
+    best = std::max(best, 2e-9 * kRounds * kRows * kDepth * kColumns / seconds_since(start));
+  }
+  volatile Scalar sink = c[0];
+  static_cast<void>(sink);
+  return best;
+}
+
+} // namespace eqnn::bench
