@@ -7,6 +7,7 @@
 #include "kernels/edge_product.hpp"
 #include "kernels/harmonics.hpp"
 #include "kernels/node_stages.hpp"
+#include "kernels/sphere_stages.hpp"
 #include "plan/compile.hpp"
 
 #include <variant>

@@ -112,6 +112,37 @@ private:
 
   Input input(StageIndex k) const { return {value_of_.at(k), Write::Add}; }
 
+  /// For stages that read all components of uniform features at one stride: rows as wide as their
+  /// channels need. What an edge product left wider is copied, by a map that changes nothing.
+  Input compact(StageIndex k) {
+    const auto is_compact = [&](const Block& block) {
+      return padded(block.reserved, options_.channel_multiple) ==
+             padded(block.channels, options_.channel_multiple);
+    };
+    if (std::all_of(blocks(k).begin(), blocks(k).end(), is_compact)) {
+      return input(k);
+    }
+    if (const auto found = compact_of_.find(k); found != compact_of_.end()) {
+      return {found->second, Write::Add};
+    }
+    BlockLinear copy;
+    copy.in = input(k);
+    std::vector<Block> narrow = blocks(k);
+    for (std::size_t b = 0; b < narrow.size(); ++b) {
+      const auto n = static_cast<std::size_t>(narrow[b].channels);
+      narrow[b].reserved = narrow[b].channels;
+      BlockMap map{static_cast<std::int32_t>(b), static_cast<std::int32_t>(b), {}};
+      map.weight.assign(n * n, 0.0);
+      for (std::size_t c = 0; c < n; ++c) {
+        map.weight[c * n + c] = 1.0;
+      }
+      copy.blocks.push_back(std::move(map));
+    }
+    copy.out = compact_of_[k] = new_value(stage(k).output + ".compact", narrow);
+    plan_.stages.emplace_back(copy);
+    return {copy.out, Write::Add};
+  }
+
   void lower(const SphericalHarmonicsStage&) {} // recomputed from the edge vector wherever needed
 
   void lower(const EdgeMatrixStage& op) {
@@ -173,15 +204,15 @@ private:
   }
 
   void lower(const EquivariantNormStage& op) {
+    const Input in = compact(op.features);
     const ValueId out = output();
-    plan_.stages.emplace_back(
-        Norm{out, input(op.features), op.eps, op.scale.values, op.shift.values});
+    plan_.stages.emplace_back(Norm{out, in, op.eps, op.scale.values, op.shift.values});
   }
 
   void lower(const LinearStage& op) {
     Linear linear;
+    linear.in = compact(op.features);
     linear.out = output();
-    linear.in = input(op.features);
     linear.weight = transposed(op.weight);
     if (op.bias) {
       linear.bias = op.bias->values;
@@ -190,15 +221,17 @@ private:
   }
 
   void lower(const GateStage& op) {
+    const Input features = compact(op.features);
+    const Input gates = compact(op.gates);
     const ValueId out = output();
-    plan_.stages.emplace_back(Gate{out, input(op.features), input(op.gates)});
+    plan_.stages.emplace_back(Gate{out, features, gates});
   }
 
   void lower(const EdgeAttentionStage& op) {
     Attention attention;
+    attention.source = compact(op.source);
+    attention.center = compact(op.center);
     attention.out = output();
-    attention.source = input(op.source);
-    attention.center = input(op.center);
     plan_.values[static_cast<std::size_t>(attention.source.value)].on_ghosts = true;
     attention.matrix = value_of_.at(op.matrix);
     attention.radial = value_of_.at(op.radial);
@@ -445,7 +478,7 @@ private:
 
   void lower(const SymmetricContractionStage& op) {
     Polynomial polynomial = contraction(op, stage(current_).irreps, model_.species.size());
-    polynomial.in = input(op.features);
+    polynomial.in = compact(op.features);
     polynomial.out = output();
     plan_.stages.emplace_back(std::move(polynomial));
   }
@@ -458,7 +491,7 @@ private:
                                   options_.products);
     std::visit(
         [&](auto& polynomial) {
-          polynomial.in = input(op.features);
+          polynomial.in = compact(op.features);
           polynomial.out = output();
           plan_.products.push_back(lowering_of(polynomial));
           plan_.stages.emplace_back(std::move(polynomial));
@@ -474,8 +507,8 @@ private:
     SphereProduct product = sphere_product(
         op, stage(op.a).l_max, stage(op.b).l_max, stage(current_).l_max, options_.products);
     plan_.products.push_back(product.lowering);
-    product.a = input(op.a);
-    product.b = input(op.b);
+    product.a = compact(op.a);
+    product.b = compact(op.b);
     product.out = output();
     plan_.stages.emplace_back(std::move(product));
   }
@@ -520,7 +553,7 @@ private:
   }
 
   void lower(const DirectForcesStage& op) {
-    plan_.stages.emplace_back(DirectForces{input(op.features)});
+    plan_.stages.emplace_back(DirectForces{compact(op.features)});
   }
 
   void lower(const EnergyStage&) {} // every readout adds to the atom's energy
@@ -529,6 +562,7 @@ private:
   const Options& options_;
   Plan plan_;
   StageIndex current_ = 0;
+  std::map<StageIndex, ValueId> compact_of_; ///< copies that compact() made
   /// value, coupling or radial that a stage of the model became
   std::map<StageIndex, std::int32_t> value_of_;
 };

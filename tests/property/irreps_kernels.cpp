@@ -134,6 +134,20 @@ const std::vector<Network>& networks() {
                        return build.finish({build.readout(x)});
                      }});
     }
+    // Blocks of as many channels, from paths whose widths come in another order: rows of both must be
+    // laid out alike for what reads all components.
+    all.push_back({"uniform_of_unequal_paths", true, [] {
+                     GraphBuilder build(kSpecies, 4.0, 2, Parity::So3, 19);
+                     const StageIndex y = build.harmonics(2);
+                     const StageIndex message = build.product(build.embedding(4), y, 2);
+                     const StageIndex x =
+                         build.linear(message, {{0, false, 4}, {1, false, 1}, {2, false, 1}});
+                     const StageIndex z = build.product_of(
+                         x, y, {{0, 0, 0}, {1, 1, 0}, {2, 2, 0}, {1, 0, 1}, {2, 1, 1}, {0, 1, 1}});
+                     const StageIndex p = build.polynomial(z, 1, 2);
+                     return build.finish(
+                         {build.readout(build.gaunt_product(z, p, 1, false, false))});
+                   }});
     all.push_back({"xplor_and_repulsion", true, [] {
                      GraphBuilder build(kSpecies, 4.0, 1, Parity::O3, 13);
                      const StageIndex y = build.harmonics(1);
@@ -149,6 +163,19 @@ const std::vector<Network>& networks() {
 double tolerance(Precision precision) { return precision == Precision::Double ? 2e-12 : 2e-4; }
 
 class IrrepsKernels : public testing::TestWithParam<Network> {};
+
+/// Of those networks the ones that are equivariant: random couplings of a contraction are not.
+class EquivariantKernels : public testing::TestWithParam<Network> {};
+
+std::vector<Network> equivariant_networks() {
+  std::vector<Network> list;
+  for (const Network& network : networks()) {
+    if (network.equivariant) {
+      list.push_back(network);
+    }
+  }
+  return list;
+}
 
 void expect_equal(const ModelSpec& model,
                   const EdgeList& edges,
@@ -220,10 +247,7 @@ TEST_P(IrrepsKernels, GradientIsTheDifferenceOfEnergies) {
   EXPECT_GE(errors.back(), best);        // rounding small ones
 }
 
-TEST_P(IrrepsKernels, EnergiesDoNotChangeUnderRotationInversionAndPermutation) {
-  if (!GetParam().equivariant) {
-    GTEST_SKIP() << "random couplings are not equivariant";
-  }
+TEST_P(EquivariantKernels, EnergiesDoNotChangeUnderRotationInversionAndPermutation) {
   const ModelSpec model = GetParam().make();
   const Structure structure = random_structure(7, kSpecies, 0.08, 0.9, 6);
   const auto evaluator = Evaluators(model).make({kernels::Space::Serial, Precision::Double});
@@ -259,10 +283,7 @@ TEST_P(IrrepsKernels, EnergiesDoNotChangeUnderRotationInversionAndPermutation) {
 
 /// Every site of a perfect crystal is an inversion centre: features of l = 1 vanish there, and norms
 /// divide by what is left.
-TEST_P(IrrepsKernels, ForcesVanishInPerfectCrystals) {
-  if (!GetParam().equivariant) {
-    GTEST_SKIP() << "random couplings are not equivariant";
-  }
+TEST_P(EquivariantKernels, ForcesVanishInPerfectCrystals) {
   const ModelSpec model = GetParam().make();
   const double a = 3.6;
   const std::array<double, 9> cube{a, 0.0, 0.0, 0.0, a, 0.0, 0.0, 0.0, a};
@@ -301,6 +322,29 @@ TEST_P(IrrepsKernels, ResultsDoNotDependOnTheNumberOfThreads) {
     }
   }
 }
+
+TEST_P(IrrepsKernels, AWarmStepAllocatesNothing) {
+  static int n_allocations = 0;
+  const ModelSpec model = GetParam().make();
+  const EdgeList edges = edges_of(model, random_structure(20, kSpecies, 0.08, 0.9, 2));
+  for (const Target& target : all_targets()) {
+    const auto evaluator = Evaluators(model).make(target);
+    (void)run(*evaluator, edges);
+    n_allocations = 0;
+    Kokkos::Tools::Experimental::set_allocate_data_callback(
+        [](Kokkos_Profiling_SpaceHandle, const char*, const void*, std::uint64_t) {
+          ++n_allocations;
+        });
+    (void)run(*evaluator, edges);
+    Kokkos::Tools::Experimental::set_allocate_data_callback(nullptr);
+    EXPECT_EQ(n_allocations, 0) << target.name();
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All,
+                         EquivariantKernels,
+                         testing::ValuesIn(equivariant_networks()),
+                         [](const auto& of) { return of.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(All, IrrepsKernels, testing::ValuesIn(networks()), [](const auto& of) {
   return of.param.name;

@@ -7,6 +7,7 @@
 #include "model/model_spec.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <random>
 #include <string>
@@ -99,11 +100,31 @@ public:
     return features(out, std::move(op));
   }
 
+  /// Block of the source, degree of the harmonics, degree of the output.
+  using PathList = std::vector<std::array<std::int32_t, 3>>;
+
   /// All paths with output degrees up to l_out; by parity, if the model is o3.
   StageIndex product(StageIndex x,
                      StageIndex y,
                      std::int32_t l_out,
                      EnvelopeKind envelope = EnvelopeKind::Polynomial) {
+    PathList paths;
+    const Irreps in = irreps(x);
+    for (std::size_t b = 0; b < in.size(); ++b) {
+      for (std::int32_t l = 0; l <= spec_.graph[at(y)].l_max; ++l) {
+        for (std::int32_t l3 = std::abs(in[b].l - l); l3 <= std::min(in[b].l + l, l_out); ++l3) {
+          paths.push_back({static_cast<std::int32_t>(b), l, l3});
+        }
+      }
+    }
+    return product_of(x, y, paths, envelope);
+  }
+
+  /// These paths, in this order.
+  StageIndex product_of(StageIndex x,
+                        StageIndex y,
+                        const PathList& paths,
+                        EnvelopeKind envelope = EnvelopeKind::Polynomial) {
     EdgeTensorProductStage op;
     op.source = x;
     op.harmonics = y;
@@ -111,14 +132,11 @@ public:
     std::int32_t n_radial = 0;
     std::vector<IrrepsBlock> targets;
     const Irreps in = irreps(x);
-    for (std::size_t b = 0; b < in.size(); ++b) {
-      for (std::int32_t l = 0; l <= spec_.graph[at(y)].l_max; ++l) {
-        for (std::int32_t l3 = std::abs(in[b].l - l); l3 <= std::min(in[b].l + l, l_out); ++l3) {
-          op.paths.push_back({static_cast<std::int32_t>(b), l, -1, n_radial, 0});
-          targets.push_back({l3, o3 && (in[b].odd != (l % 2 == 1)), in[b].channels});
-          n_radial += in[b].channels;
-        }
-      }
+    for (const auto& [b, l, l3] : paths) {
+      const IrrepsBlock& source = in[at(b)];
+      op.paths.push_back({b, l, -1, n_radial, 0});
+      targets.push_back({l3, o3 && (source.odd != (l % 2 == 1)), source.channels});
+      n_radial += source.channels;
     }
     Irreps out;
     for (const IrrepsBlock& target : targets) {
@@ -126,8 +144,8 @@ public:
         out.push_back({target.l, target.odd, 0});
       }
     }
-    std::sort(out.begin(), out.end(), [](const IrrepsBlock& a, const IrrepsBlock& b) {
-      return a.l != b.l ? a.l < b.l : !a.odd && b.odd;
+    std::sort(out.begin(), out.end(), [](const IrrepsBlock& p, const IrrepsBlock& q) {
+      return p.l != q.l ? p.l < q.l : !p.odd && q.odd;
     });
     for (std::size_t k = 0; k < targets.size(); ++k) {
       op.paths[k].out = find_block(out, targets[k]);
