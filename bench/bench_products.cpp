@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Products of two functions on the sphere, and sums of a function's powers 1 to 3: time of each
+// Products of two functions on the sphere, and sums of a function's powers 1 to 3: CPU time of each
 // lowering, forward and adjoint, on one thread.
 //   bench_products [products|powers] [single|double] [NODES]
 // Factors and products have degrees up to l_max; the sum of powers is projected on degrees up to 1.
