@@ -337,7 +337,7 @@ def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", *place]) == 0
     assert main(["check", "--data", str(DATA)]) == 0
     out = capsys.readouterr().out
-    assert "1 runs are new" in out and f"1 of {len(runs())} runs done" in out
+    assert "1 runs have more" in out and f"1 of {len(runs())} runs done" in out
     assert "all is well" in out
     assert main(["convert", str(tmp_path / "none.lmdb"), str(tmp_path / "out.xyz.gz")]) == 1
     assert capsys.readouterr().err.startswith("eqnn: ")
