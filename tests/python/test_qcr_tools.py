@@ -337,7 +337,7 @@ def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", *place]) == 0
     assert main(["check", "--data", str(DATA)]) == 0
     out = capsys.readouterr().out
-    assert "1 runs are new" in out and f"1 of {len(runs())} runs done" in out
+    assert "1 runs have more" in out and f"1 of {len(runs())} runs done" in out
     assert "all is well" in out
     assert main(["convert", str(tmp_path / "none.lmdb"), str(tmp_path / "out.xyz.gz")]) == 1
     assert capsys.readouterr().err.startswith("eqnn: ")
@@ -392,7 +392,7 @@ def test_a_killed_run_goes_on_where_it_was(generate: Any, tmp_path: Path) -> Non
     assert whole.complete and whole.relaxed
     n = generate.springs.computed
     assert n == len(whole.frames) > 10
-    for kill_at in (0, 1, 4, n - 6, n - 5, n - 1):
+    for kill_at in (0, 1, 4, n - 11, n - 10, n - 5, n - 1):
         folder = tmp_path / str(kill_at)
         generate.springs.computed, generate.springs.dies_at = 0, kill_at
         with pytest.raises(KeyboardInterrupt):
@@ -456,6 +456,25 @@ def test_what_the_set_holds_is_not_computed_again(generate: Any, tmp_path: Path)
     assert build(tmp_path / "set", tmp_path / "b") == 1
     assert list(read_collection(tmp_path / "set").runs) == [run.name for run in first]
     assert f"2 of {len(runs())} runs are in" in said[-2] and " left" in said[-1]
+
+
+def test_runs_of_the_set_get_perturbed_frames_that_were_asked_for_later(
+    generate: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sigmas = generate.SIGMAS
+    generate.generate(tmp_path / "once", tmp_path / "all", 2, print)
+    build(tmp_path / "once", tmp_path / "all")
+    monkeypatch.setattr(generate, "SIGMAS", sigmas[:5])
+    generate.generate(tmp_path / "set", tmp_path / "a", 2, print)
+    build(tmp_path / "set", tmp_path / "a")
+    monkeypatch.setattr(generate, "SIGMAS", sigmas)
+    generate.springs.computed = 0
+    generate.generate(tmp_path / "set", tmp_path / "another machine", 2, print)
+    assert generate.springs.computed == 2 * 5
+    assert build(tmp_path / "set", tmp_path / "another machine") == 2
+    assert build(tmp_path / "set", tmp_path / "another machine") == 0
+    for name in ("train.xyz.gz", "validation.xyz.gz", "test.xyz.gz"):
+        assert contents(tmp_path / "set")[name] == contents(tmp_path / "once")[name]
 
 
 def test_two_generators_do_not_share_a_folder(generate: Any, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    _say(f"{build(options.data, options.work)} runs are new in {options.data}")
+    _say(f"{build(options.data, options.work)} runs have more in {options.data}")
     return 0
 
 

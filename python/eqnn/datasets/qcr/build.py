@@ -16,7 +16,7 @@ from eqnn.datasets.qcr.collection import (
     read_collection,
     sum_errors,
 )
-from eqnn.datasets.qcr.frames import Frame, compressed, write_atomically
+from eqnn.datasets.qcr.frames import Frame, Value, compressed, write_atomically
 from eqnn.datasets.qcr.molecules import SPLITS, Molecule, runs
 from eqnn.datasets.qcr.readme import PLOT, plot, readme
 from eqnn.datasets.qcr.runs import RunFile, read_run
@@ -48,22 +48,31 @@ def frames_of(file: RunFile, molecule: Molecule) -> list[Frame]:
     ]
 
 
+def _key(frame: Frame) -> tuple[Value, Value]:
+    return frame.info["stage"], frame.info["step"]
+
+
 def add_run(collection: Collection, file: RunFile) -> bool:
-    """Add a finished run that the set does not have; return whether it was added."""
+    """Add what the set does not have of a finished run; return whether that was anything."""
     known = {run.name: run for run in runs()}
     if file.name not in known:
         raise EqnnError(
             f"{file.name} is no run of molecules.csv: remove its file or restore the list."
         )
-    if file.name in collection.runs or file.name in collection.failures:
+    if file.name in collection.failures:
         return False
-    if file.failure is not None:
+    if file.failure is not None and file.name not in collection.runs:
         collection.failures[file.name] = file.failure
         return True
     if not file.complete:
         return False
     molecule = known[file.name].molecule
-    collection.frames[molecule.split] += frames_of(file, molecule)
+    frames = collection.frames[molecule.split]
+    held = {_key(frame) for frame in frames if frame.info["run"] == file.name}
+    new = [frame for frame in frames_of(file, molecule) if _key(frame) not in held]
+    if not new:
+        return False
+    frames += new
     collection.runs[file.name] = {
         "bonds": [list(bond) for bond in file.bonds],
         "temperature": file.temperature,
@@ -100,7 +109,7 @@ def manifest(collection: Collection) -> str:
 
 
 def build(data: Path, work: Path) -> int:
-    """Add all finished runs of ``work/runs`` to the set in ``data``; return how many were new.
+    """Add what is finished in ``work/runs`` to the set in ``data``; return how many runs had more.
 
     The same runs give the same files, byte by byte, in whatever batches they came. Raises
     EqnnError, and leaves the set alone, where a file is damaged.

@@ -11,6 +11,9 @@ from typing import Any
 
 from eqnn.datasets.qcr.frames import Frame, read_frames
 from eqnn.datasets.qcr.molecules import SPLITS
+from eqnn.datasets.qcr.runs import Frame as RunFrame
+from eqnn.datasets.qcr.runs import RunFile
+from eqnn.datasets.qcr.units import HARTREE, HARTREE_PER_BOHR
 from eqnn.errors import EqnnError
 
 MANIFEST = "runs.json"
@@ -66,6 +69,40 @@ def read_collection(data: Path) -> Collection:
         for name in SPLITS:
             collection.frames[name] = read_frames(data / f"{name}.xyz.gz")
     return collection
+
+
+def run_file(entry: dict[str, Any], frames: list[Frame]) -> RunFile:
+    """Bring a run of the set back into the form in which it was computed, but for its start.
+
+    Parameters
+    ----------
+    entry
+        What the manifest says of it.
+    frames
+        All its frames.
+    """
+    return RunFile(
+        str(frames[0].info["run"]),
+        frames[0].elements,
+        [(i, j) for i, j in entry["bonds"]],
+        entry["temperature"],
+        frames=[
+            RunFrame(
+                str(frame.info["stage"]),
+                int(frame.info["step"]),
+                frame.positions.tolist(),
+                frame.energy / HARTREE,
+                (-frame.forces / HARTREE_PER_BOHR).tolist(),
+                float(frame.info["gap"]),
+                float(entry["seconds"]) / len(frames),
+            )
+            for frame in frames
+        ],
+        relaxed=any(frame.info["relaxed"] for frame in frames),
+        fresh_guess_difference=entry["fresh_guess_difference"],
+        versions=entry["versions"],
+        complete=True,
+    )
 
 
 def digest(path: Path) -> str:

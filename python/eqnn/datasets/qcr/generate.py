@@ -24,7 +24,7 @@ from geometric.optimize import Optimizer
 from geometric.params import OptParams
 from numpy.typing import NDArray
 
-from eqnn.datasets.qcr.collection import read_manifest
+from eqnn.datasets.qcr.collection import read_collection, run_file
 from eqnn.datasets.qcr.dft import Dft, NotConverged
 from eqnn.datasets.qcr.molecules import Run, runs
 from eqnn.datasets.qcr.runs import Frame, RunFile, read_run
@@ -37,8 +37,9 @@ MAX_STEPS = 100
 TRUST = 0.03
 """First trust radius, Angstrom. Smaller than geomeTRIC's: it is the way down that is wanted."""
 MAX_TRUST = 0.1
-SIGMAS = (0.01, 0.02, 0.03, 0.04, 0.05)
-"""Angstrom: displacements of each coordinate in the perturbed frames."""
+SIGMAS = (0.01, 0.02, 0.03, 0.04, 0.05) * 2
+"""Angstrom: displacements of each coordinate in the perturbed frames. May grow at its end: runs
+that have fewer frames, in the set too, then get what they lack."""
 DIGITS = 10
 """Decimals of positions in Angstrom: what is computed is what is written."""
 SAME_ENERGY = 1e-7
@@ -152,11 +153,15 @@ def _begin(run: Run) -> RunFile:
     return file
 
 
-def _go_on(run: Run, work: _Work) -> None:
-    """Compute the frames that a run does not have. Raises RunFailed."""
+def _last_step(file: RunFile) -> Frame:
+    return [frame for frame in file.frames if frame.stage == "relax"][-1]
+
+
+def _go_on(work: _Work) -> None:
+    """Compute the steps that a relaxation does not have. Raises RunFailed."""
     file = work.file
     file.relaxed = _relax(work)
-    last = [frame for frame in file.frames if frame.stage == "relax"][-1]
+    last = _last_step(file)
     calm = np.array(last.positions)
     problem = bond_error(file.elements, calm, file.bonds, relaxed=True) if file.relaxed else None
     if problem is not None:
@@ -165,19 +170,34 @@ def _go_on(run: Run, work: _Work) -> None:
     if not abs(file.fresh_guess_difference) <= SAME_ENERGY:
         difference = f"{file.fresh_guess_difference:.1e} Hartree"
         raise RunFailed(f"another guess leads to an energy {difference} apart")
+
+
+def _is_whole(file: RunFile) -> bool:
+    return sum(frame.stage == "perturbed" for frame in file.frames) >= len(SIGMAS)
+
+
+def _perturb(work: _Work) -> None:
+    """Compute the frames around the last structure that a run does not have. Raises RunFailed."""
+    calm = np.array(_last_step(work.file).positions)
     for step, sigma in enumerate(SIGMAS):
-        random = np.random.RandomState(seed_of(f"{run.name} perturbed {step}"))
+        random = np.random.RandomState(seed_of(f"{work.file.name} perturbed {step}"))
         work.frame("perturbed", step, calm + random.normal(0.0, sigma, calm.shape))
 
 
-def compute(run: Run, folder: Path) -> RunFile:
-    """Compute a run, or the rest of it, and return it. Its file is written after every frame."""
+def compute(run: Run, folder: Path, held: RunFile | None = None) -> RunFile:
+    """Compute a run, or the rest of it, and return it. Its file is written after every frame.
+
+    ``held`` is what the set has of it.
+    """
     logging.getLogger(geometric.__name__).setLevel(logging.ERROR)
     path = folder / f"{run.name}.json"
-    file = read_run(path) if path.exists() else _begin(run)
-    if not file.complete and file.failure is None:
+    file = read_run(path) if path.exists() else held or _begin(run)
+    if file.failure is None:
         try:
-            _go_on(run, _Work(file, folder))
+            work = _Work(file, folder)
+            if not file.complete:
+                _go_on(work)
+            _perturb(work)
             file.complete = True
         except (RunFailed, NotConverged) as error:
             file.failure = str(error)
@@ -207,15 +227,17 @@ def generate(data: Path, work: Path, limit: int | None, say: Callable[[str], Non
 
 
 def _generate(data: Path, folder: Path, limit: int | None, say: Callable[[str], None]) -> int:
-    runs_held, failures = read_manifest(data)
-    held = set(runs_held) | set(failures)
-    todo = [run for run in runs() if run.name not in held]
+    collection = read_collection(data)
+    by_run = collection.by_run()
+    held = {name: run_file(entry, by_run[name]) for name, entry in collection.runs.items()}
+    whole = {name for name, file in held.items() if _is_whole(file)}
+    todo = [run for run in runs() if run.name not in whole | set(collection.failures)]
     say(f"{len(held)} of {len(runs())} runs are in {data}, {len(todo)} to go")
-    done = {name: float(entry["seconds"]) for name, entry in runs_held.items()}
+    done = {name: file.seconds for name, file in held.items()}
     failed = 0
     for number, run in enumerate(todo[:limit]):
         start = time.monotonic()
-        file = compute(run, folder)
+        file = compute(run, folder, held.get(run.name))
         if file.failure:
             failed += 1
             say(f"{run.name} FAILED: {file.failure}")
