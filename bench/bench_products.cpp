@@ -5,7 +5,7 @@
 // Factors and products have degrees up to l_max; the sum of powers is projected on degrees up to 1.
 // One line a case, for plot_products.py:
 //   l_max channels lowering forward_us adjoint_us forward_mflop adjoint_mflop peak_gflops
-// times and FLOPs per node (a multiply-add counts two); the best of five.
+// times and FLOPs per node (a multiply-add counts two); the best of twenty.
 #include "bench/peak.hpp"
 #include "support/evaluators.hpp"
 #include "support/random_irreps_model.hpp"
@@ -101,7 +101,7 @@ int main(int argc, char** argv) {
             eqnn::kernels::make_evaluator(plan, precision, eqnn::kernels::Space::Serial);
         double forward = 1e300;
         double adjoint = 1e300;
-        for (int time = 0; time < 5; ++time) {
+        for (int time = 0; time < 20; ++time) {
           eqnn::bench::kernel_seconds.clear();
           (void)eqnn::test::run(*evaluator, edges);
           forward = std::min(forward, eqnn::bench::kernel_seconds[kernel]);
