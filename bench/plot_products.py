@@ -68,7 +68,9 @@ def main() -> None:
             axis.legend()
         row[0].set_ylabel("forward and adjoint, us a node")
         print(f"\n{TITLES[of].capitalize()}: us a node (% of peak forward, adjoint)\n")
-        heads = [f"{name}, {p}" for p in PRECISIONS for name in (*LOWERINGS, "fastest")]
+        heads = [
+            word for p in PRECISIONS for word in (f"{p}: sparse", "grid", "fourier", "fastest")
+        ]
         print(f"| l_max | channels | {' | '.join(heads)} |\n{'|---' * (2 + len(heads))}|")
         for l_max, channels in sorted(tables["single"]):
             both = " | ".join(cells(tables[p][l_max, channels]) for p in PRECISIONS)
