@@ -183,8 +183,8 @@ ZonalCost multiply_adds(const ZonalProduct& product) {
 
 namespace {
 // Fractions of the machine's peak that were measured (docs/performance.md).
-constexpr double kPathRate = 0.35;
-constexpr double kZonalRate = 0.35;
+constexpr double kPathRate = 0.45;
+constexpr double kZonalRate = 0.30;
 } // namespace
 
 double cost(const ZonalProduct& product) {

@@ -449,6 +449,16 @@ TEST(GauntConvolutions, EveryLoweringEqualsTheReference) {
   }
 }
 
+TEST(GauntConvolutions, ThePlanTakesTheFasterLowering) {
+  for (const auto& [l, expected] :
+       std::vector<std::pair<int, plan::Lowering>>{{0, plan::Lowering::Sparse},
+                                                   {1, plan::Lowering::Sparse},
+                                                   {4, plan::Lowering::Aligned}}) {
+    const plan::Plan plan = plan::compile(convolutions(l, l, l, 4), {});
+    EXPECT_EQ(plan.convolutions.back(), expected) << l;
+  }
+}
+
 /// Edges about the pole of the frame, and upon it: both lowerings give the same gradients.
 TEST(GauntConvolutions, LoweringsAgreeNearThePoleAndAtHighDegrees) {
   for (const int l : {2, 6, 10}) {
