@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Plot what bench_products prints, and write the tables of docs/performance.md.
 
-    for of in products powers; do for precision in single double; do
+    for of in products powers convolutions; do for precision in single double; do
         bench_products $of $precision 32 > $of.$precision; done; done
-    .eqnn/venv/bin/python bench/plot_products.py PICTURE.png > TABLE.md
+    .eqnn/venv/bin/python bench/plot_products.py PICTURE.png > TABLES.md
 
-reads those four files in the working folder.
+reads those six files in the working folder.
 """
 
 from __future__ import annotations
@@ -16,14 +16,21 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-LOWERINGS = {"sparse": "tab:blue", "grid": "tab:orange", "fourier": "tab:green"}
+COLOURS = {
+    "sparse": "tab:blue",
+    "grid": "tab:orange",
+    "fourier": "tab:green",
+    "aligned": "tab:red",
+}
 PRECISIONS = ("single", "double")
 TITLES = {
-    "products": "product of two functions",
-    "powers": "powers 1 to 3, projected on l <= 1",
+    "products": ("product of two functions", "a node"),
+    "powers": ("powers 1 to 3, projected on l <= 1", "a node"),
+    "convolutions": ("convolution with filters along edges", "an edge"),
 }
-# l_max, channels -> lowering -> time (us), fractions of peak forward and adjoint
-Cases = dict[tuple[int, int], dict[str, tuple[float, float, float]]]
+# lowering -> time (us), fractions of peak forward and adjoint
+Row = dict[str, tuple[float, float, float]]
+Cases = dict[tuple[int, int], Row]  # of l_max, channels
 
 
 def read(path: Path) -> Cases:
@@ -40,43 +47,49 @@ def read(path: Path) -> Cases:
     return cases
 
 
-def cells(row: dict[str, tuple[float, float, float]]) -> str:
-    """Format each lowering's cell and the name of the fastest."""
-    shown = [
-        f"{row[k][0]:.3g} ({100 * row[k][1]:.0f}, {100 * row[k][2]:.0f})" if k in row else ""
-        for k in LOWERINGS
-    ]
-    return " | ".join([*shown, min(row, key=lambda k: row[k][0])])
+def print_table(title: str, of: str, tables: dict[str, Cases]) -> None:
+    """Print one Markdown table: time, and fractions of peak forward and adjoint."""
+    found = {k for cases in tables.values() for row in cases.values() for k in row}
+    lowerings = [k for k in COLOURS if k in found]
+    print(f"\n{title.capitalize()}: us {of} (% of peak forward, adjoint)\n")
+    heads = [k for p in tables for k in (f"{p}: {lowerings[0]}", *lowerings[1:], "fastest")]
+    print(f"| l_max | channels | {' | '.join(heads)} |\n{'|---' * (2 + len(heads))}|")
+
+    def cells(row: Row) -> list[str]:
+        shown = [
+            f"{row[k][0]:.3g} ({100 * row[k][1]:.0f}, {100 * row[k][2]:.0f})" if k in row else ""
+            for k in lowerings
+        ]
+        return [*shown, min(row, key=lambda k: row[k][0], default="")]
+
+    for l_max, channels in sorted(tables["single"]):
+        both = [
+            cell for cases in tables.values() for cell in cells(cases.get((l_max, channels), {}))
+        ]
+        print(f"| {l_max} | {channels} | {' | '.join(both)} |")
 
 
 def main() -> None:
     """Plot 64 channels, print all."""
-    figure, axes = plt.subplots(2, 2, figsize=(10, 7), sharex=True, sharey="row")
+    figure, axes = plt.subplots(2, 3, figsize=(14, 7), sharex=True, sharey="col")
     figure.set_layout_engine("constrained")
-    for of, row in zip(TITLES, axes, strict=True):
-        tables = {precision: read(Path(f"{of}.{precision}")) for precision in PRECISIONS}
-        for axis, (precision, cases) in zip(row, tables.items(), strict=True):
-            for lowering, colour in LOWERINGS.items():
+    for (what, (title, of)), column in zip(TITLES.items(), axes.T, strict=True):
+        tables = {precision: read(Path(f"{what}.{precision}")) for precision in PRECISIONS}
+        for axis, (precision, cases) in zip(column, tables.items(), strict=True):
+            for lowering, colour in COLOURS.items():
                 points = [
-                    (l_max, times[lowering][0])
-                    for (l_max, channels), times in sorted(cases.items())
-                    if channels == 64 and lowering in times
+                    (l_max, row[lowering][0])
+                    for (l_max, channels), row in sorted(cases.items())
+                    if channels == 64 and lowering in row
                 ]
-                axis.plot(*zip(*points, strict=True), "o-", color=colour, label=lowering)
-            axis.set(yscale="log", title=f"{TITLES[of]}, {precision}", xticks=range(1, 11))
+                if points:
+                    axis.plot(*zip(*points, strict=True), "o-", color=colour, label=lowering)
+            axis.set(yscale="log", title=f"{title}, {precision}", xticks=range(1, 11))
+            axis.set_ylabel(f"forward and adjoint, us {of}")
             axis.grid(alpha=0.3, which="both")
             axis.legend()
-        row[0].set_ylabel("forward and adjoint, us a node")
-        print(f"\n{TITLES[of].capitalize()}: us a node (% of peak forward, adjoint)\n")
-        heads = [
-            word for p in PRECISIONS for word in (f"{p}: sparse", "grid", "fourier", "fastest")
-        ]
-        print(f"| l_max | channels | {' | '.join(heads)} |\n{'|---' * (2 + len(heads))}|")
-        for l_max, channels in sorted(tables["single"]):
-            both = " | ".join(cells(tables[p][l_max, channels]) for p in PRECISIONS)
-            print(f"| {l_max} | {channels} | {both} |")
-    for axis in axes[1]:
-        axis.set_xlabel("l_max")
+        column[-1].set_xlabel("l_max")
+        print_table(title, of, tables)
     figure.suptitle("64 channels, one thread")
     figure.savefig(sys.argv[1], dpi=120)
 
