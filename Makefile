@@ -9,7 +9,8 @@
 #   make dataset  go on computing the set in data/qcr-small, and build it (PySCF; hours; stop it at any time)
 #   make test-dataset  that set's tests with PySCF and RDKit
 #   make test-published PUBLISHED=folder
-#                 export published checkpoints (SevenNet, Nequix, NequIP) and hold them against the goldens
+#                 export published checkpoints (SevenNet, Nequix, NequIP, MACE) and hold them against the goldens,
+#                 in LAMMPS too where the folder has some (NAME/STRUCTURE.safetensors)
 #   make lint     formatters and linters, as CI runs them; `make format` mends what can be mended
 #   make bench    time whole models and each kernel on one thread
 #   make cuda     compile and link for CUDA 13 (needs nvcc; no GPU)
@@ -72,10 +73,10 @@ dataset:
 	@PYTHONPATH=python OMP_NUM_THREADS=1 nice -n 19 $(QCR) generate $(DATASET_ARGS)
 	@PYTHONPATH=python $(QCR) build && PYTHONPATH=python $(QCR) check
 
-test-published: setup
+test-published: build
 	@test -d "$(PUBLISHED)" || { echo "make test-published: PUBLISHED='$(PUBLISHED)' is no folder; \
 	potentials/README.md says where the checkpoints come from" | tr -s '\t ' ' ' >&2; exit 2; }
-	@PUBLISHED="$(PUBLISHED)" PYTHONPATH=tests/python $(VENV)/python -m pytest $(PYTEST_ARGS) -rs tests/upstream/published_checkpoints.py
+	@PUBLISHED="$(PUBLISHED)" PYTHONPATH=tests/python:tests/lammps $(VENV)/python -m pytest $(PYTEST_ARGS) -rs tests/upstream/published_checkpoints.py
 
 lint:
 	@$(SETUP) venv deps lint kokkos-serial

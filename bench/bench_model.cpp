@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Time per atom of whole models and of each kernel, one thread, with FLOP counts and the fraction
+// CPU time per atom of whole models and of each kernel, one thread, with FLOP counts and the fraction
 // of this core's matrix-product peak.
 //   bench_model [--model FILE] [--channels C] [--blocks B] [--l-max L] [--neighbors N] [--atoms N]
-//   [--repeat R] [--precision double|mixed|single] [--space Serial|OpenMP]
+//   [--structure FILE] [--repeat R] [--precision double|mixed|single] [--space Serial|OpenMP]
 // A model file, or random networks of attention blocks, on random periodic structures of so many
-// neighbours (all of 18 and 40, l_max 1, 2 and 3, where not given). Energy and forces; edge list
-// given. Best of R evaluations.
+// neighbours (all of 18 and 40, l_max 1, 2 and 3, where not given), or on that of an extended XYZ
+// file. Energy and forces; edge list given. Best of R evaluations.
 #include "base/error.hpp"
 #include "base/version.hpp"
 #include "bench/peak.hpp"
 #include "model/model_file.hpp"
+#include "model/safetensors.hpp"
 #include "support/evaluators.hpp"
-#include "support/random_model.hpp"
+#include "support/extended_xyz.hpp"
 
 #include <cstdio>
 #include <cstring>
 #include <map>
+#include <numeric>
 
 namespace {
 
@@ -106,6 +108,7 @@ struct Arguments {
   int l_max = 0;          ///< 0: 1, 2 and 3
   double neighbors = 0.0; ///< 0: 18 and 40
   std::string model;      ///< file; empty: random networks
+  std::string structure;  ///< file; empty: at random
   std::string precision = "single", space = "Serial";
 };
 
@@ -128,6 +131,8 @@ Arguments parse(int argc, char** argv) {
       a.neighbors = std::atof(value);
     } else if (key == "--model") {
       a.model = value;
+    } else if (key == "--structure") {
+      a.structure = value;
     } else if (key == "--precision") {
       a.precision = value;
     } else if (key == "--space") {
@@ -144,21 +149,28 @@ double density_of(double neighbors, double cutoff) {
   return neighbors / (4.0 / 3.0 * std::acos(-1.0) * cutoff * cutoff * cutoff);
 }
 
-void run_case(const Arguments& arguments,
-              const eqnn::ModelSpec& model,
-              const std::string& what,
-              double mean_neighbors,
-              double peak_gflops) {
+eqnn::test::Structure
+structure_of(const Arguments& arguments, const eqnn::ModelSpec& model, double mean_neighbors) {
+  if (!arguments.structure.empty()) {
+    return eqnn::test::parse_extended_xyz(eqnn::read_file(arguments.structure),
+                                          arguments.structure);
+  }
   const double density = density_of(mean_neighbors, model.cutoff);
   // Two species at most: a real material has few, and each has its own tables.
   const std::vector<std::int32_t> species(
       model.species.begin(),
       model.species.begin() +
           std::min<std::ptrdiff_t>(2, static_cast<std::ptrdiff_t>(model.species.size())));
-  const auto edges =
-      eqnn::test::edges_of(model,
-                           eqnn::test::random_structure(
-                               arguments.atoms, species, density, 0.45 / std::cbrt(density), 7));
+  return eqnn::test::random_structure(
+      arguments.atoms, species, density, 0.45 / std::cbrt(density), 7);
+}
+
+void run_case(const Arguments& arguments,
+              const eqnn::ModelSpec& model,
+              const std::string& what,
+              double mean_neighbors,
+              double peak_gflops) {
+  const auto edges = eqnn::test::edges_of(model, structure_of(arguments, model, mean_neighbors));
   const auto setup = Clock::now();
   const eqnn::test::Target target{arguments.space == "Serial" ? eqnn::kernels::Space::Serial
                                                               : eqnn::kernels::Space::OpenMP,
@@ -181,26 +193,28 @@ void run_case(const Arguments& arguments,
       best_kernels = kernel_seconds;
     }
   }
-  const double neighbors = static_cast<double>(edges.n_edges()) / arguments.atoms;
+  const double atoms = edges.n_centers;
+  const double neighbors = static_cast<double>(edges.n_edges()) / atoms;
   const Flops flops(plan, neighbors);
   double total = 0.0;
   for (const auto& [name, count] : flops.of) {
     total += count;
   }
-  const double per_atom = 1e6 * best / arguments.atoms;
+  const double per_atom = 1e6 * best / atoms;
   std::printf("\n%s, %.1f neighbours, %d atoms, %s: %.1f us/atom, "
-              "%.1f MFLOP/atom, %.0f %% of peak, %.1f kB/atom, set up in %.2f s\n",
+              "%.1f MFLOP/atom, %.0f %% of peak, %.1f kB/atom, set up in %.2f s, energy %.9g eV\n",
               what.c_str(),
               neighbors,
-              arguments.atoms,
+              edges.n_centers,
               arguments.precision.c_str(),
               per_atom,
               1e-6 * total,
               100e-3 * total / per_atom / peak_gflops,
-              1e-3 * static_cast<double>(evaluator->bytes_used()) / arguments.atoms,
-              setup_seconds);
+              1e-3 * static_cast<double>(evaluator->bytes_used()) / atoms,
+              setup_seconds,
+              std::accumulate(outputs.energy.begin(), outputs.energy.end(), 0.0));
   for (const auto& [name, seconds] : best_kernels) {
-    const double us = 1e6 * seconds / arguments.atoms;
+    const double us = 1e6 * seconds / atoms;
     const auto found = flops.of.find(name);
     std::printf("  %-38s %8.2f us/atom %5.1f %%", name.c_str(), us, 100.0 * us / per_atom);
     if (found != flops.of.end()) {
@@ -227,8 +241,9 @@ int main(int argc, char** argv) {
                 eqnn::kernels::kVectorBytes,
                 peak_gflops);
     watch_kernels();
-    const auto neighbors = arguments.neighbors > 0.0 ? std::vector<double>{arguments.neighbors}
-                                                     : std::vector<double>{17.6, 40.1};
+    const auto neighbors = arguments.neighbors > 0.0 || !arguments.structure.empty()
+                               ? std::vector<double>{arguments.neighbors}
+                               : std::vector<double>{17.6, 40.1};
     if (!arguments.model.empty()) {
       const eqnn::ModelSpec model = eqnn::read_model(arguments.model);
       for (const double n : neighbors) {

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Products of two functions on the sphere, and sums of a function's powers 1 to 3: time of each
-// lowering, forward and adjoint, on one thread.
-//   bench_products [products|powers] [single|double] [NODES]
-// Factors and products have degrees up to l_max; the sum of powers is projected on degrees up to 1.
+// Functions on the sphere: time of each lowering, forward and adjoint, on one thread.
+//   bench_products [products|powers|convolutions] [single|double] [NODES]
+// Products of two functions, and sums of a function's powers 1 to 3, per node; convolutions of
+// neighbours' functions with filters along the edges, per edge. Factors, filters and products have
+// degrees up to l_max; the sum of powers is projected on degrees up to 1.
 // One line a case, for plot_products.py:
 //   l_max channels lowering forward_us adjoint_us forward_mflop adjoint_mflop peak_gflops
-// times and FLOPs per node (a multiply-add counts two); the best of five.
+// A multiply-add counts two FLOPs; the best of five.
 #include "bench/peak.hpp"
+#include "plan/zonal.hpp"
 #include "support/evaluators.hpp"
 #include "support/random_irreps_model.hpp"
 #include "support/random_model.hpp"
@@ -19,15 +21,21 @@ namespace {
 using eqnn::Precision;
 using eqnn::plan::Lowering;
 
-/// Two linear maps of one feature, multiplied; or one's powers.
-eqnn::ModelSpec network(bool is_product, int l_max, int channels) {
-  eqnn::test::GraphBuilder build({1}, 3.0, l_max, eqnn::Parity::O3, 1);
+enum class Kind { Products, Powers, Convolutions };
+
+/// Two linear maps of one feature, multiplied; or one's powers; or one's convolution.
+eqnn::ModelSpec network(Kind kind, int l_max, int channels) {
+  const double cutoff = kind == Kind::Convolutions ? 6.0 : 3.0;
+  eqnn::test::GraphBuilder build({1}, cutoff, l_max, eqnn::Parity::O3, 1);
   const auto irreps = eqnn::uniform_irreps(l_max, channels, true);
   const auto y = build.harmonics(l_max);
   const auto x = build.product(build.embedding(channels), y, l_max);
   const auto a = build.linear(x, irreps);
-  if (!is_product) {
+  if (kind == Kind::Powers) {
     return build.finish({build.readout(build.polynomial(a, 1, 3))});
+  }
+  if (kind == Kind::Convolutions) {
+    return build.finish({build.readout(build.gaunt_convolution(a, y, l_max))});
   }
   const auto b = build.linear(x, irreps);
   return build.finish({build.readout(build.gaunt_product(a, b, l_max, false, false))});
@@ -42,12 +50,109 @@ double transform_flops(const eqnn::plan::SphereTransform& t, double channels) {
           t.n_rings * static_cast<double>(t.azimuthal.size()));
 }
 
+/// A stage's kernel, and its FLOPs for a node or for an edge.
+struct Work {
+  std::string kernel;
+  double forward = 0.0, adjoint = 0.0;
+};
+
+Work work_of(const eqnn::plan::SphereProduct& p, double channels) {
+  if (p.lowering == Lowering::Sparse) {
+    const double flops = 2.0 * static_cast<double>(p.gaunt.size()) * channels;
+    return {"eqnn::sphere_product", flops, flops};
+  }
+  const double values = transform_flops(p.of_a, channels) + transform_flops(p.of_b, channels);
+  const double projection = transform_flops(p.of_out, channels);
+  return {"eqnn::sphere_product", values + projection, 2.0 * values + projection};
+}
+
+Work work_of(const eqnn::plan::SpherePower& p, double channels) {
+  const double in = transform_flops(p.of_in, channels);
+  const double out = p.n_orders * transform_flops(p.of_out, channels);
+  return {"eqnn::sphere_power", in + out, 2.0 * in + out};
+}
+
+Work work_of(const eqnn::plan::Polynomial& p, double channels) {
+  const auto terms = static_cast<double>(p.target.size());
+  const auto monomials = static_cast<double>(p.monomials.size());
+  return {"eqnn::polynomial",
+          channels * (2.0 * terms + monomials),
+          channels * (2.0 * terms + 5.0 * monomials)};
+}
+
+Work work_of(const eqnn::plan::EdgeProduct& p, double channels) {
+  const double flops = 2.0 * p.entries * (channels + p.harmonics);
+  return {"eqnn::edge_product", flops, 2.0 * flops};
+}
+
+Work work_of(const eqnn::plan::ZonalProduct& p, double channels) {
+  const double matrices = 2.0 * p.entries * (2.0 * p.l_turned + 1.0);
+  const eqnn::plan::ZonalCost cost = eqnn::plan::multiply_adds(p);
+  return {"eqnn::zonal_product",
+          2.0 * cost.forward * channels + matrices,
+          2.0 * cost.adjoint * channels + matrices};
+}
+
+template <class Op> Work work_of(const Op&, double) { return {}; }
+
+/// The work of the stage that the network was made for: the last but the readout.
+Work measured_work(const eqnn::plan::Plan& plan, double channels) {
+  return std::visit([&](const auto& op) { return work_of(op, channels); },
+                    plan.stages[plan.stages.size() - 2]);
+}
+
+struct Times {
+  double forward = 1e300, adjoint = 1e300;
+};
+
+/// Best of five, seconds.
+Times measure(eqnn::kernels::AnyEvaluator& evaluator,
+              const eqnn::EdgeList& edges,
+              const std::string& kernel) {
+  Times best;
+  for (int time = 0; time < 5; ++time) {
+    eqnn::bench::kernel_seconds.clear();
+    (void)eqnn::test::run(evaluator, edges);
+    best.forward = std::min(best.forward, eqnn::bench::kernel_seconds[kernel]);
+    best.adjoint = std::min(best.adjoint, eqnn::bench::kernel_seconds[kernel + "_adjoint"]);
+  }
+  return best;
+}
+
+std::vector<Lowering> lowerings(Kind kind, int l_max) {
+  if (kind == Kind::Convolutions) {
+    return {Lowering::Sparse, Lowering::Aligned};
+  }
+  if (kind == Kind::Powers && l_max > 5) { // tens of thousands of monomials
+    return {Lowering::Grid, Lowering::Fourier};
+  }
+  return {Lowering::Sparse, Lowering::Grid, Lowering::Fourier};
+}
+
+/// A network's feature comes of an edge product: what it takes, as it is in every case.
+Times of_the_feature(Kind kind,
+                     const eqnn::ModelSpec& model,
+                     Precision precision,
+                     const eqnn::EdgeList& edges) {
+  if (kind != Kind::Convolutions) {
+    return {0.0, 0.0};
+  }
+  auto options = eqnn::kernels::plan_options(precision);
+  options.convolutions = Lowering::Aligned;
+  const auto evaluator = eqnn::kernels::make_evaluator(
+      eqnn::plan::compile(model, options), precision, eqnn::kernels::Space::Serial);
+  return measure(*evaluator, edges, "eqnn::edge_product");
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
   const Kokkos::ScopeGuard kokkos(
       Kokkos::InitializationSettings().set_num_threads(1).set_disable_warnings(true));
-  const bool is_product = argc < 2 || std::string(argv[1]) != "powers";
+  const std::string what = argc > 1 ? argv[1] : "products";
+  const Kind kind = what == "powers"         ? Kind::Powers
+                    : what == "convolutions" ? Kind::Convolutions
+                                             : Kind::Products;
   const Precision precision = eqnn::precision_from_name(argc > 2 ? argv[2] : "single");
   const int n_nodes = argc > 3 ? std::atoi(argv[3]) : 32;
   const double peak =
@@ -55,67 +160,32 @@ int main(int argc, char** argv) {
   eqnn::bench::watch_kernels();
   for (int l_max = 1; l_max <= 10; ++l_max) {
     for (const int channels : {16, 64, 256}) {
-      const eqnn::ModelSpec model = network(is_product, l_max, channels);
+      const eqnn::ModelSpec model = network(kind, l_max, channels);
       const auto edges = eqnn::test::edges_of(
           model, eqnn::test::random_structure(n_nodes, model.species, 0.02, 1.0, 3));
-      for (const auto lowering : {Lowering::Sparse, Lowering::Grid, Lowering::Fourier}) {
-        if (!is_product && lowering == Lowering::Sparse && l_max > 5) {
-          continue; // tens of thousands of monomials
-        }
+      const Times feature = of_the_feature(kind, model, precision, edges);
+      for (const auto lowering : lowerings(kind, l_max)) {
         auto options = eqnn::kernels::plan_options(precision);
-        options.products = lowering;
+        (kind == Kind::Convolutions ? options.convolutions : options.products) = lowering;
         const auto plan = eqnn::plan::compile(model, options);
-        double forward_flops = 0.0;
-        double adjoint_flops = 0.0;
-        for (const auto& stage : plan.stages) {
-          if (const auto* p = std::get_if<eqnn::plan::SphereProduct>(&stage)) {
-            if (lowering == Lowering::Sparse) {
-              forward_flops = 2.0 * static_cast<double>(p->gaunt.size()) * channels;
-              adjoint_flops = forward_flops;
-            } else {
-              const double values =
-                  transform_flops(p->of_a, channels) + transform_flops(p->of_b, channels);
-              forward_flops = values + transform_flops(p->of_out, channels);
-              adjoint_flops = 2.0 * values + transform_flops(p->of_out, channels);
-            }
-          }
-        }
-        for (const auto& stage : plan.stages) {
-          if (const auto* p = std::get_if<eqnn::plan::SpherePower>(&stage)) {
-            const double in = transform_flops(p->of_in, channels);
-            const double out = 3.0 * transform_flops(p->of_out, channels);
-            forward_flops = in + out;
-            adjoint_flops = 2.0 * in + out;
-          }
-          if (const auto* p = std::get_if<eqnn::plan::Polynomial>(&stage)) {
-            const auto terms = static_cast<double>(p->target.size());
-            const auto monomials = static_cast<double>(p->monomials.size());
-            forward_flops = channels * (2.0 * terms + monomials);
-            adjoint_flops = channels * (2.0 * terms + 5.0 * monomials);
-          }
-        }
-        const char* const kernel = is_product                     ? "eqnn::sphere_product"
-                                   : lowering == Lowering::Sparse ? "eqnn::polynomial"
-                                                                  : "eqnn::sphere_power";
+        const Work work = measured_work(plan, channels);
         const auto evaluator =
             eqnn::kernels::make_evaluator(plan, precision, eqnn::kernels::Space::Serial);
-        double forward = 1e300;
-        double adjoint = 1e300;
-        for (int time = 0; time < 5; ++time) {
-          eqnn::bench::kernel_seconds.clear();
-          (void)eqnn::test::run(*evaluator, edges);
-          forward = std::min(forward, eqnn::bench::kernel_seconds[kernel]);
-          adjoint =
-              std::min(adjoint, eqnn::bench::kernel_seconds[std::string(kernel) + "_adjoint"]);
+        Times times = measure(*evaluator, edges, work.kernel);
+        if (work.kernel == "eqnn::edge_product") {
+          times.forward -= feature.forward;
+          times.adjoint -= feature.adjoint;
         }
-        std::printf("%d %d %s %.3f %.3f %.4f %.4f %.1f\n",
+        const double n =
+            kind == Kind::Convolutions ? static_cast<double>(edges.n_edges()) : n_nodes;
+        std::printf("%d %d %s %.4f %.4f %.4f %.4f %.1f\n",
                     l_max,
                     channels,
                     eqnn::plan::name_of(lowering).c_str(),
-                    1e6 * forward / n_nodes,
-                    1e6 * adjoint / n_nodes,
-                    1e-6 * forward_flops,
-                    1e-6 * adjoint_flops,
+                    1e6 * times.forward / n,
+                    1e6 * times.adjoint / n,
+                    1e-6 * work.forward,
+                    1e-6 * work.adjoint,
                     peak);
         std::fflush(stdout);
       }

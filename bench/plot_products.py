@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Plot what bench_products prints, and write the table of docs/performance.md.
 
-.eqnn/venv/bin/python bench/plot_products.py PRODUCTS POWERS PICTURE.png > TABLE.md
+.eqnn/venv/bin/python bench/plot_products.py PRODUCTS POWERS CONVOLUTIONS PICTURE.png > TABLE.md
 """
 
 from __future__ import annotations
@@ -12,7 +12,17 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-LOWERINGS = {"sparse": "tab:blue", "grid": "tab:orange", "fourier": "tab:green"}
+COLOURS = {
+    "sparse": "tab:blue",
+    "grid": "tab:orange",
+    "fourier": "tab:green",
+    "aligned": "tab:red",
+}
+TITLES = {
+    "product of two functions": "node",
+    "powers 1 to 3, projected on l <= 1": "node",
+    "convolution with filters along edges": "edge",
+}
 Case = dict[tuple[int, int, str], tuple[float, float, float]]
 
 
@@ -30,17 +40,22 @@ def read(path: Path) -> Case:
     return cases
 
 
-def table(title: str, cases: Case) -> None:
+def table(title: str, of: str, cases: Case) -> None:
     """Print one Markdown table: time, and fractions of peak forward and adjoint."""
-    print(f"\n{title}\n")
-    print("| l_max | channels | sparse | grid | fourier | fastest |\n|---|---|---|---|---|---|")
+    lowerings = [k for k in COLOURS if any(name == k for _, _, name in cases)]
+    print(
+        f"\n{title.capitalize()}: us {'an' if of == 'edge' else 'a'} {of} "
+        "(% of peak forward, adjoint)\n"
+    )
+    print(f"| l_max | channels | {' | '.join(lowerings)} | fastest |")
+    print("|---" * (len(lowerings) + 3) + "|")
     rows: dict[tuple[int, int], dict[str, tuple[float, float, float]]] = defaultdict(dict)
     for (l_max, channels, lowering), values in cases.items():
         rows[l_max, channels][lowering] = values
     for (l_max, channels), row in sorted(rows.items()):
         cells = [
             f"{row[k][0]:.3g} ({100 * row[k][1]:.0f}, {100 * row[k][2]:.0f})" if k in row else ""
-            for k in LOWERINGS
+            for k in lowerings
         ]
         best = min(row, key=lambda k: row[k][0])
         print(f"| {l_max} | {channels} | {' | '.join(cells)} | {best} |")
@@ -48,24 +63,24 @@ def table(title: str, cases: Case) -> None:
 
 def main() -> None:
     """Plot 64 channels, print all."""
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4), sharex=True, layout="constrained")
-    titles = ("product of two functions", "powers 1 to 3, projected on l <= 1")
-    for axis, title, path in zip(axes, titles, sys.argv[1:3], strict=True):
+    figure, axes = plt.subplots(1, 3, figsize=(14, 4), sharex=True, layout="constrained")
+    for axis, (title, of), path in zip(axes, TITLES.items(), sys.argv[1:4], strict=True):
         cases = read(Path(path))
-        for lowering, colour in LOWERINGS.items():
+        for lowering, colour in COLOURS.items():
             points = [
                 (l_max, values[0])
                 for (l_max, channels, name), values in sorted(cases.items())
                 if channels == 64 and name == lowering
             ]
-            axis.plot(*zip(*points, strict=True), "o-", color=colour, label=lowering)
+            if points:
+                axis.plot(*zip(*points, strict=True), "o-", color=colour, label=lowering)
         axis.set(yscale="log", title=title, xlabel="l_max", xticks=range(1, 11))
-        axis.set_ylabel("forward and adjoint, us a node")
+        axis.set_ylabel(f"forward and adjoint, us / {of}")
         axis.grid(alpha=0.3, which="both")
         axis.legend()
-        table(f"{title.capitalize()}: us a node (% of peak forward, adjoint)", cases)
+        table(title, of, cases)
     figure.suptitle("64 channels, single precision, one thread")
-    figure.savefig(sys.argv[3], dpi=120)
+    figure.savefig(sys.argv[4], dpi=120)
 
 
 if __name__ == "__main__":

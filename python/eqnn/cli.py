@@ -171,21 +171,22 @@ def _check_output(options: argparse.Namespace) -> None:
         )
 
 
-def _products(path: Path) -> str:
-    """Say how the engine computes products of functions on the sphere, stage by stage."""
+def _on_the_sphere(path: Path) -> list[str]:
+    """Say how the engine computes products and convolutions of functions, stage by stage."""
     try:
         with Potential(path, "single") as potential:
-            return potential.describe().rpartition("products on the sphere: ")[2]
+            return [part for part in potential.describe().split("; ") if "on the sphere: " in part]
     except EqnnError as error:
-        return f"not known here ({error})"
+        return [f"products on the sphere: not known here ({error})"]
 
 
 def _info(options: argparse.Namespace) -> int:
     model = read_model(options.model)
     print(describe(model))
     ops = {stage["op"] for stage in model.document["graph"]}
-    if ops & {"gaunt_product", "sphere_polynomial"}:
-        print(f"  products on the sphere: {_products(options.model)}")
+    if ops & {"gaunt_product", "gaunt_convolution", "sphere_polynomial"}:
+        for line in _on_the_sphere(options.model):
+            print(f"  {line}")
     return 0
 
 

@@ -8,6 +8,7 @@
 #include "kernels/harmonics.hpp"
 #include "kernels/node_stages.hpp"
 #include "kernels/sphere_stages.hpp"
+#include "kernels/zonal_product.hpp"
 #include "plan/compile.hpp"
 
 #include <variant>
@@ -128,6 +129,11 @@ template <class S> struct EdgeProductStage {
   DeviceEdgeProduct<S> product;
 };
 
+template <class S> struct ZonalProductStage {
+  plan::ZonalProduct op;
+  DeviceZonalProduct<S> product;
+};
+
 template <class S> struct BlockGateStage {
   plan::BlockGate op;
 };
@@ -174,6 +180,7 @@ template <class S> using DeviceStage = std::variant<EmbeddingStage<S>,
                                                     AttentionStage<S>,
                                                     BlockLinearStage<S>,
                                                     EdgeProductStage<S>,
+                                                    ZonalProductStage<S>,
                                                     BlockGateStage<S>,
                                                     RmsNormStage<S>,
                                                     PolynomialStage<S>,
@@ -489,14 +496,58 @@ private:
                                                op.entries,
                                                p.harmonics_stride),
                                   bytes);
-    const std::size_t per_edge =
-        2 * sizeof(Scalar) *
-        static_cast<std::size_t>(radials[static_cast<std::size_t>(op.radial)].stride +
-                                 p.entries_stride);
-    p.tile_edges = std::clamp(
-        static_cast<std::int32_t>(kTileBytes / per_edge), kFewestTileEdges, kMostTileEdges);
+    p.tile_edges = tile_edges(2 * (radial_stride(op.radial) + p.entries_stride));
     widest_message = std::max(widest_message, pitch_of(op.source.value));
     op.coupling.clear();
+    stage.op = std::move(op);
+    stages.emplace_back(std::move(stage));
+  }
+
+  std::int32_t radial_stride(std::int32_t radial) const {
+    return radials[static_cast<std::size_t>(radial)].stride;
+  }
+
+  /// Edges whose buffers of so many scalars each fit a tile.
+  static std::int32_t tile_edges(std::int64_t scalars) {
+    const std::size_t bytes = sizeof(Scalar) * static_cast<std::size_t>(scalars);
+    return std::clamp(
+        static_cast<std::int32_t>(kTileBytes / bytes), kFewestTileEdges, kMostTileEdges);
+  }
+
+  void add_stage(plan::ZonalProduct& op) {
+    ZonalProductStage<S> stage;
+    DeviceZonalProduct<S>& p = stage.product;
+    p.l_source = op.l_source;
+    p.l_out = op.l_out;
+    p.l_turned = op.l_turned;
+    p.channels = padded_channels<Scalar>(channels_of(op.out));
+    p.entries = op.entries;
+    p.entries_stride = padded_channels<Scalar>(op.entries);
+    p.harmonics_stride = padded_channels<Scalar>(plan.harmonics);
+    const std::int32_t n_angles = 2 * op.l_turned + 1;
+    p.polar =
+        upload<S, Scalar>("eqnn::polar_turns",
+                          pack<Scalar>(op.polar, n_angles, op.entries, n_angles, p.entries_stride),
+                          bytes);
+    p.n_axial = op.n_axial;
+    p.n_pairs = static_cast<std::int32_t>(op.pairs.size());
+    p.pairs = upload<S, plan::ZonalPair>("eqnn::zonal_pairs", op.pairs, bytes);
+    std::vector<DeviceZonalTerm<Scalar>> terms;
+    for (const plan::ZonalTerm& term : op.terms) {
+      terms.push_back({term.l * p.channels, static_cast<Scalar>(term.value)});
+    }
+    p.terms = upload<S, DeviceZonalTerm<Scalar>>("eqnn::zonal_terms", terms, bytes);
+    for (const std::size_t axis : {0U, 1U}) {
+      std::vector<DeviceTurn<Scalar>> turns;
+      for (const plan::Turn& turn : op.turns[axis]) {
+        turns.push_back({turn.i, turn.j, static_cast<Scalar>(turn.value)});
+      }
+      p.n_turns[axis] = static_cast<std::int32_t>(turns.size());
+      p.turns[axis] = upload<S, DeviceTurn<Scalar>>("eqnn::turns", turns, bytes);
+    }
+    p.tile_edges = tile_edges(2 * radial_stride(op.radial) + p.entries_stride + p.angles());
+    widest_message = std::max(widest_message, pitch_of(op.source.value));
+    op.polar.clear();
     stage.op = std::move(op);
     stages.emplace_back(std::move(stage));
   }

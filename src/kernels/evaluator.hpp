@@ -213,32 +213,42 @@ private:
   }
 
   void adjoint(const AttentionStage<S>& s) {
-    const Rows<Scalar> adj_source = adj(s.op.source.value);
+    const Rows<Scalar> adj_center = adj(s.op.center.value);
+    adjoint_along_edges(
+        s.op.source, adj_center, [&](const EdgeSchedule::Chunk& chunk, const auto& adjoints) {
+          attention_adjoint(space_,
+                            edges_,
+                            chunk.first_group,
+                            chunk.n_groups,
+                            s.tile_edges,
+                            matrix(s.op.matrix),
+                            radial(s.op.radial),
+                            s.weights,
+                            value(s.op.source.value),
+                            value(s.op.center.value),
+                            value(s.op.out),
+                            attention_[static_cast<std::size_t>(s.index)],
+                            adj(s.op.out),
+                            adjoints,
+                            s.op.center.adjoint,
+                            adj_matrix(s.op.matrix),
+                            adj_distance_);
+        });
+  }
+
+  /// Calls kernel(chunk, where the adjoints of messages go), and brings those of sources to their owners.
+  template <class Kernel> void adjoint_along_edges(const plan::Input& source,
+                                                   const Rows<Scalar>& adj_center,
+                                                   const Kernel& kernel) {
+    const Rows<Scalar> adj_source = adj(source.value);
     clear<S>(space_,
              adj_source,
-             s.op.source.adjoint == plan::Write::Overwrite ? 0 : edges_.n_centers,
+             source.adjoint == plan::Write::Overwrite ? 0 : edges_.n_centers,
              edges_.n_nodes);
-    MessageAdjoints<S> adjoints{
-        adj(s.op.center.value), adj_source, gather_ ? messages_.data() : nullptr, 0};
+    MessageAdjoints<S> adjoints{adj_center, adj_source, gather_ ? messages_.data() : nullptr, 0};
     for (const auto& chunk : schedule_.chunks) {
       adjoints.first_edge = chunk.first_edge;
-      attention_adjoint(space_,
-                        edges_,
-                        chunk.first_group,
-                        chunk.n_groups,
-                        s.tile_edges,
-                        matrix(s.op.matrix),
-                        radial(s.op.radial),
-                        s.weights,
-                        value(s.op.source.value),
-                        value(s.op.center.value),
-                        value(s.op.out),
-                        attention_[static_cast<std::size_t>(s.index)],
-                        adj(s.op.out),
-                        adjoints,
-                        s.op.center.adjoint,
-                        adj_matrix(s.op.matrix),
-                        adj_distance_);
+      kernel(chunk, adjoints);
       gather(chunk, adjoints);
     }
     exchange_reverse(adj_source);
@@ -321,29 +331,44 @@ private:
   }
 
   void adjoint(const EdgeProductStage<S>& s) {
-    const Rows<Scalar> adj_source = adj(s.op.source.value);
-    clear<S>(space_,
-             adj_source,
-             s.op.source.adjoint == plan::Write::Overwrite ? 0 : edges_.n_centers,
-             edges_.n_nodes);
-    MessageAdjoints<S> adjoints{{}, adj_source, gather_ ? messages_.data() : nullptr, 0};
-    for (const auto& chunk : schedule_.chunks) {
-      adjoints.first_edge = chunk.first_edge;
-      edge_product_adjoint(space_,
-                           edges_,
-                           chunk.first_group,
-                           chunk.n_groups,
-                           s.product,
-                           radial(s.op.radial),
-                           harmonics_,
-                           value(s.op.source.value),
-                           adj(s.op.out),
-                           adjoints,
-                           adj_harmonics_,
-                           adj_distance_);
-      gather(chunk, adjoints);
-    }
-    exchange_reverse(adj_source);
+    adjoint_along_edges(
+        s.op.source, {}, [&](const EdgeSchedule::Chunk& chunk, const auto& adjoints) {
+          edge_product_adjoint(space_,
+                               edges_,
+                               chunk.first_group,
+                               chunk.n_groups,
+                               s.product,
+                               radial(s.op.radial),
+                               harmonics_,
+                               value(s.op.source.value),
+                               adj(s.op.out),
+                               adjoints,
+                               adj_harmonics_,
+                               adj_distance_);
+        });
+  }
+
+  void forward(const ZonalProductStage<S>& s, Outputs&) {
+    exchange_forward(value(s.op.source.value));
+    zonal_product(
+        space_, edges_, s.product, radial(s.op.radial), value(s.op.source.value), value(s.op.out));
+  }
+
+  void adjoint(const ZonalProductStage<S>& s) {
+    adjoint_along_edges(
+        s.op.source, {}, [&](const EdgeSchedule::Chunk& chunk, const auto& adjoints) {
+          zonal_product_adjoint(space_,
+                                edges_,
+                                chunk.first_group,
+                                chunk.n_groups,
+                                s.product,
+                                radial(s.op.radial),
+                                value(s.op.source.value),
+                                adj(s.op.out),
+                                adjoints,
+                                adj_harmonics_,
+                                adj_distance_);
+        });
   }
 
   void forward(const BlockGateStage<S>& s, Outputs&) {

@@ -54,10 +54,15 @@ struct PotentialOptions {
   /// How products of functions on the sphere are computed: "sparse", "grid", "fourier", or empty: what
   /// was measured to be fastest.
   std::string products;
+  /// How their convolutions along edges are: "sparse", "aligned", or empty.
+  std::string convolutions;
 };
 
 /// Throws Error for a name that PotentialOptions::products does not know.
 std::string products_from_name(std::string_view name);
+
+/// Throws Error for a name that PotentialOptions::convolutions does not know.
+std::string convolutions_from_name(std::string_view name);
 
 /// A compiled model. Construction takes the time (tables); a warm evaluate() allocates nothing.
 class Potential {

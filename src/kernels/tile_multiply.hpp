@@ -362,8 +362,7 @@ template <class Scalar, int N> struct WideLane {
 
 namespace host {
 
-template <class Scalar, class Body> inline void for_lanes(int n, const Body& body) {
-  constexpr int kTogether = 4;
+template <class Scalar, int kTogether, class Body> inline void for_lanes(int n, const Body& body) {
   int c = 0;
   for (; c + kTogether * kLanes<Scalar> <= n; c += kTogether * kLanes<Scalar>) {
     body(c, WideLane<Scalar, kTogether>{});
@@ -376,11 +375,12 @@ template <class Scalar, class Body> inline void for_lanes(int n, const Body& bod
 } // namespace host
 #endif
 
-/// Calls body(c, lane) for channels c of n, a multiple of kLanes.
-template <class Scalar, class Team, class Body>
+/// Calls body(c, lane) for channels c of n, a multiple of kLanes; on the host for kTogether registers at
+/// a time where there are so many.
+template <class Scalar, int kTogether = 4, class Team, class Body>
 KOKKOS_FORCEINLINE_FUNCTION void for_lanes(const Team& team, int n, const Body& body) {
 #ifdef EQNN_VECTOR_TYPES
-  KOKKOS_IF_ON_HOST((static_cast<void>(team); host::for_lanes<Scalar>(n, body);))
+  KOKKOS_IF_ON_HOST((static_cast<void>(team); host::for_lanes<Scalar, kTogether>(n, body);))
 #else
   KOKKOS_IF_ON_HOST(
       (static_cast<void>(team); for (int c = 0; c < n; ++c) { body(c, Lane<Scalar>{}); }))

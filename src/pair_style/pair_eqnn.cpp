@@ -111,7 +111,8 @@ void PairEQNN::allocate()
 
 /* ----------------------------------------------------------------------
    pair_style eqnn [precision double|mixed|single] [allow mean-per-atom|direct-forces]
-                   [products sparse|grid|fourier] [self_test yes|no]
+                   [products sparse|grid|fourier] [convolutions sparse|aligned]
+                   [self_test yes|no]
 ------------------------------------------------------------------------- */
 
 void PairEQNN::settings(int narg, char **arg)
@@ -126,13 +127,14 @@ void PairEQNN::settings(int narg, char **arg)
     if (iarg == narg)
       error->all(FLERR,
                  "Pair style eqnn: '{}' is the last word, expected 'precision', 'allow', "
-                 "'products' or 'self_test' with a value after it",
+                 "'products', 'convolutions' or 'self_test' with a value after it",
                  keyword);
-    if (keyword == "precision" || keyword == "products") {
+    if (keyword == "precision" || keyword == "products" || keyword == "convolutions") {
+      const std::string name = arg[iarg++];
       try {
-        if (keyword == "precision")
-          impl->options.precision = eqnn::precision_from_name(arg[iarg++]);
-        else impl->options.products = eqnn::products_from_name(arg[iarg++]);
+        if (keyword == "precision") impl->options.precision = eqnn::precision_from_name(name);
+        else if (keyword == "products") impl->options.products = eqnn::products_from_name(name);
+        else impl->options.convolutions = eqnn::convolutions_from_name(name);
       } catch (const eqnn::Error &failure) {
         error->all(FLERR, "Pair style eqnn: {}", failure.what());
       }
@@ -150,7 +152,7 @@ void PairEQNN::settings(int narg, char **arg)
     else
       error->all(FLERR,
                  "Pair style eqnn: keyword '{}' is not known, expected 'precision', 'allow', "
-                 "'products' or 'self_test'",
+                 "'products', 'convolutions' or 'self_test'",
                  keyword);
   }
 }

@@ -27,6 +27,8 @@ std::vector<Input*> inputs_of(Stage& stage) {
 
     std::vector<Input*> operator()(EdgeProduct& s) const { return {&s.source}; }
 
+    std::vector<Input*> operator()(ZonalProduct& s) const { return {&s.source}; }
+
     std::vector<Input*> operator()(BlockGate& s) const { return {&s.in}; }
 
     std::vector<Input*> operator()(RmsNorm& s) const { return {&s.in}; }
@@ -97,6 +99,9 @@ std::vector<ValueId> needed_by_adjoint(const Stage& stage) {
     return {attention->source.value, attention->center.value, attention->out};
   }
   if (const auto* product = std::get_if<EdgeProduct>(&stage)) {
+    return {product->source.value};
+  }
+  if (const auto* product = std::get_if<ZonalProduct>(&stage)) {
     return {product->source.value};
   }
   if (const auto* gate = std::get_if<BlockGate>(&stage)) {

@@ -18,6 +18,8 @@ struct Options {
   std::int32_t channel_multiple = 1;
   /// How products of functions on the sphere are computed; nothing: what is measured to be fastest.
   std::optional<Lowering> products;
+  /// The same for their convolutions along edges.
+  std::optional<Lowering> convolutions;
 };
 
 /// lower -> fuse_residuals -> schedule

@@ -7,7 +7,7 @@
 namespace eqnn::plan {
 namespace {
 
-constexpr std::array<const char*, 3> kLoweringNames{"sparse", "grid", "fourier"};
+constexpr std::array<const char*, 4> kLoweringNames{"sparse", "grid", "fourier", "aligned"};
 
 class Describer {
 public:
@@ -52,6 +52,11 @@ public:
   std::string operator()(const EdgeProduct& s) const {
     return out(s.out) + "edge product of " + in(s.source) + ", radial " + std::to_string(s.radial) +
            ", " + std::to_string(s.paths.size()) + " paths";
+  }
+
+  std::string operator()(const ZonalProduct& s) const {
+    return out(s.out) + "convolution of " + in(s.source) + ", radial " + std::to_string(s.radial) +
+           ", aligned with the edge, " + std::to_string(s.terms.size()) + " terms";
   }
 
   std::string operator()(const BlockGate& s) const { return out(s.out) + "gate of " + in(s.in); }
@@ -101,13 +106,22 @@ std::string name_of(Lowering lowering) {
   return kLoweringNames[static_cast<std::size_t>(lowering)];
 }
 
-Lowering lowering_from_name(std::string_view name) {
-  for (std::size_t k = 0; k < kLoweringNames.size(); ++k) {
-    if (name == kLoweringNames[k]) {
-      return static_cast<Lowering>(k);
+Lowering product_lowering_from_name(std::string_view name) {
+  for (const auto lowering : {Lowering::Sparse, Lowering::Grid, Lowering::Fourier}) {
+    if (name == name_of(lowering)) {
+      return lowering;
     }
   }
   fail("products \"", name, "\", expected sparse, grid or fourier.");
+}
+
+Lowering convolution_lowering_from_name(std::string_view name) {
+  for (const auto lowering : {Lowering::Sparse, Lowering::Aligned}) {
+    if (name == name_of(lowering)) {
+      return lowering;
+    }
+  }
+  fail("convolutions \"", name, "\", expected sparse or aligned.");
 }
 
 std::string describe(const Plan& plan) {

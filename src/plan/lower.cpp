@@ -3,7 +3,9 @@
 #include "base/error.hpp"
 #include "plan/compile.hpp"
 #include "plan/sphere.hpp"
+#include "plan/zonal.hpp"
 #include "so3/coupling.hpp"
+#include "so3/spherical_harmonics.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -323,6 +325,15 @@ private:
     return add_radial(std::move(wide));
   }
 
+  /// The stage's output with room for what the product writes, and its place in the plan.
+  template <class Product>
+  void add_edge_stage(Product product, std::vector<Block> blocks, std::int32_t harmonics) {
+    plan_.values[static_cast<std::size_t>(product.source.value)].on_ghosts = true;
+    product.out = output(blocks);
+    plan_.harmonics = std::max(plan_.harmonics, harmonics);
+    plan_.stages.emplace_back(std::move(product));
+  }
+
   /// Completes a product whose paths name logical radial channels.
   void add_product(EdgeProduct product, StageIndex source, StageIndex radial) {
     std::map<std::int32_t, std::int32_t> segments;
@@ -335,12 +346,10 @@ private:
       path.radial = offset.at(path.radial);
     }
     product.source = input(source);
-    plan_.values[static_cast<std::size_t>(product.source.value)].on_ghosts = true;
     std::vector<Block> blocks = blocks_of(stage(current_).irreps);
     reserve(blocks, product.paths);
-    product.out = output(blocks);
-    plan_.harmonics = std::max(plan_.harmonics, product.harmonics);
-    plan_.stages.emplace_back(std::move(product));
+    const std::int32_t harmonics = product.harmonics;
+    add_edge_stage(std::move(product), std::move(blocks), harmonics);
   }
 
   /// Adds scale w3j(l1, l2, l3) to the entries of a path.
@@ -390,13 +399,12 @@ private:
     add_product(std::move(product), op.source, op.radial);
   }
 
-  void lower(const GauntConvolutionStage& op) {
-    // One path for each pair of degrees and degree of the filter: those of one degree of the filter
-    // share its radial channels.
-    const std::int32_t l_source = stage(op.source).l_max;
-    const std::int32_t l_filter = stage(op.harmonics).l_max;
-    const std::int32_t l_out = stage(current_).l_max;
-    const std::int32_t channels = stage(op.source).channels;
+  /// One path for each pair of degrees and degree of the filter: those of one degree of the filter
+  /// share its radial channels.
+  static EdgeProduct path_product(std::int32_t l_source,
+                                  std::int32_t l_filter,
+                                  std::int32_t l_out,
+                                  std::int32_t channels) {
     EdgeProduct product;
     std::vector<std::array<std::int32_t, 3>> degrees;
     for (std::int32_t l2 = 0; l2 <= l_filter; ++l2) {
@@ -414,7 +422,34 @@ private:
       const auto& [l1, l2, l3] = degrees[k];
       add_coupling(product, product.paths[k], l1, l2, l3, so3::gaunt_factor(l1, l2, l3));
     }
-    add_product(std::move(product), op.source, op.radial);
+    return product;
+  }
+
+  void lower(const GauntConvolutionStage& op) {
+    const std::int32_t l_source = stage(op.source).l_max;
+    const std::int32_t l_filter = stage(op.harmonics).l_max;
+    const std::int32_t l_out = stage(current_).l_max;
+    const std::int32_t channels = stage(op.source).channels;
+    EdgeProduct paths = path_product(l_source, l_filter, l_out, channels);
+    // A filter of degree 0 has no direction to turn to.
+    const bool can_align = l_filter > 0 && std::max(l_source, l_out) <= kMostZonalDegree;
+    if (can_align && options_.convolutions != Lowering::Sparse) {
+      ZonalProduct zonal = zonal_product(l_source, l_filter, l_out);
+      if (options_.convolutions == Lowering::Aligned || cost(zonal) < cost(paths)) {
+        plan_.convolutions.push_back(Lowering::Aligned);
+        std::map<std::int32_t, std::int32_t> segments;
+        for (std::int32_t l = 0; l <= l_filter; ++l) {
+          segments[l * channels] = channels;
+        }
+        std::map<std::int32_t, std::int32_t> offset;
+        zonal.radial = segmented(value_of_.at(op.radial), segments, offset);
+        zonal.source = compact(op.source);
+        add_edge_stage(std::move(zonal), blocks_of(stage(current_).irreps), so3::n_components(1));
+        return;
+      }
+    }
+    plan_.convolutions.push_back(Lowering::Sparse);
+    add_product(std::move(paths), op.source, op.radial);
   }
 
   // ---- functions of one node ----

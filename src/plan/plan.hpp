@@ -119,6 +119,43 @@ struct EdgeProduct {
   std::vector<double> coupling; ///< [harmonics, entries]
 };
 
+/// Highest degree that ZonalProduct takes.
+inline constexpr std::int32_t kMostZonalDegree = 10;
+
+/// One pair of degrees at an order m: out += a source for cosines and sines alike, with a = sum over
+/// terms of value w[l]. The sines of m = 0 do not exist.
+struct ZonalPair {
+  std::int32_t in = 0, in_sine = 0, out = 0, out_sine = 0; ///< components in the frame's order
+  std::int32_t first_term = 0, n_terms = 0;
+};
+
+/// w[l]: the radial functions of the filter's degree l.
+struct ZonalTerm {
+  std::int32_t l = 0;
+  double value = 0.0;
+};
+
+/// An entry [i, j], i < j, of an antisymmetric matrix.
+struct Turn {
+  std::int32_t i = 0, j = 0;
+  double value = 0.0;
+};
+
+/// Gaunt convolution in the frame of the edge. The frame's order of components: degree by degree, the
+/// cosines of m = 0 .. l, then the sines of m = 1 .. l. docs/spec/gaunt.md
+struct ZonalProduct {
+  ValueId out = kNoValue;
+  Input source;
+  std::int32_t radial = -1; ///< [filter's degrees, channels], each degree's channels padded
+  std::int32_t l_source = 0, l_out = 0, l_turned = 0;
+  std::int32_t entries = 0;
+  std::vector<double> polar; ///< [2 l_turned + 1, entries] of 1, cos(k beta), sin(k beta)
+  std::vector<ZonalPair> pairs;
+  std::int32_t n_axial = 0; ///< pairs with m = 0: the first ones
+  std::vector<ZonalTerm> terms;
+  std::vector<Turn> turns[2]; ///< generators of turns of the edge along its two tangents
+};
+
 /// Rows of the first kind pass through a function, others are multiplied with one of a channel.
 struct GateRow {
   std::int32_t in = -1, out = -1; ///< block
@@ -165,8 +202,8 @@ struct Polynomial {
   std::vector<double> coefficients; ///< [n_species, n_terms, channels]
 };
 
-/// How products of functions on the sphere are computed.
-enum class Lowering { Sparse, Grid, Fourier };
+/// How products of functions on the sphere are computed; convolutions: Sparse or Aligned.
+enum class Lowering { Sparse, Grid, Fourier, Aligned };
 
 /// One non-zero of the table of a bilinear product: out[k] += value a[i] b[j].
 struct Triple {
@@ -282,6 +319,7 @@ using Stage = std::variant<Embedding,
                            Attention,
                            BlockLinear,
                            EdgeProduct,
+                           ZonalProduct,
                            BlockGate,
                            RmsNorm,
                            Polynomial,
@@ -305,7 +343,8 @@ struct Plan {
   std::vector<double> atom_energy;  ///< [n_species] shift + reference energy, eV
   bool isolated_atoms_are_zero = false;
   bool direct_forces = false;
-  std::vector<Lowering> products; ///< of each product or polynomial of functions on the sphere
+  std::vector<Lowering> products;     ///< of each product or polynomial of functions on the sphere
+  std::vector<Lowering> convolutions; ///< of each convolution of such functions
   std::vector<Coupling> couplings;
   std::vector<RadialTable> radials;
   std::vector<NodeValue> values;
@@ -313,11 +352,14 @@ struct Plan {
   std::vector<Buffer> buffers;
 };
 
-/// "sparse", "grid" or "fourier".
+/// "sparse", "grid", "fourier" or "aligned".
 std::string name_of(Lowering lowering);
 
-/// Throws Error for any other word.
-Lowering lowering_from_name(std::string_view name);
+/// Of a product: sparse, grid or fourier. Throws Error for any other word.
+Lowering product_lowering_from_name(std::string_view name);
+
+/// Of a convolution: sparse or aligned. Throws Error for any other word.
+Lowering convolution_lowering_from_name(std::string_view name);
 
 /// One line a stage, for logs and for issues.
 std::string describe(const Plan& plan);

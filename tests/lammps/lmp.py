@@ -267,3 +267,72 @@ def golden(name: str, model: Path) -> GoldenFrame:
     energy = float(data["energy"].sum())
     energy += sum(of_atom[z] + said["energy"]["shift"] for z in atoms.numbers.tolist())
     return GoldenFrame(atoms, energy, data["forces"], virial)
+
+
+def upstream_frame(path: Path) -> GoldenFrame:
+    """Read a golden file of a published family, turned into LAMMPS's axes."""
+    data = load_file(path)
+    cell = data.get("cell")
+    energy = float(np.ravel(data["energy"])[0])
+    if cell is None or not np.abs(cell).sum() > 0.0 or not data.get("pbc", np.ones(3)).any():
+        atoms = Atoms(data["atomic_numbers"], data["positions"])
+        return GoldenFrame(atoms, energy, data["forces"], None)
+    atoms = Atoms(data["atomic_numbers"], data["positions"], cell=cell, pbc=True)
+    # LAMMPS wants a lower triangular cell: turn everything.
+    standard, turn = atoms.cell.standard_form()
+    turned = Atoms(atoms.numbers, atoms.positions @ turn.T, cell=standard, pbc=True)
+    stress = turn @ data["stress"].reshape(3, 3) @ turn.T * -turned.get_volume()
+    virial = np.array([0.5 * (stress[a, b] + stress[b, a]) for a, b in VOIGT])
+    return GoldenFrame(turned, energy, data["forces"] @ turn.T, virial)
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Energies: relative to the network's part or 1 eV an atom; forces: eV/A; virials: relative."""
+
+    energy: float
+    force: float
+    virial: float
+
+
+# Doubles throughout; sums run in another order than upstream's.
+DOUBLE = Tolerance(1e-10, 1e-9, 1e-9)
+
+
+@dataclass
+class Comparison:
+    """Errors in the units of Tolerance, and LAMMPS's log."""
+
+    energy: float
+    force: float
+    virial: float
+    log: str
+
+
+def expect_frame(
+    model: Path,
+    frame: GoldenFrame,
+    tolerance: Tolerance,
+    folder: Path,
+    ranks: int,
+    style: str = "eqnn",
+) -> Comparison:
+    """Evaluate a structure in LAMMPS and hold it against upstream; sums over atoms must agree."""
+    found = Setup(model, frame.atoms, style=style).evaluate(folder, ranks)
+    said = read_model(model).document
+    of_atom = dict(zip(said["species"], said["energy"]["reference"], strict=True))
+    constant = sum(of_atom[z] + said["energy"]["shift"] for z in frame.atoms.numbers.tolist())
+    scale = max(abs(frame.energy - constant), float(len(frame.atoms)))
+    rounding = 1e-15 * abs(frame.energy)
+    energy = abs(found.energy - frame.energy)
+    assert energy <= tolerance.energy * scale + rounding
+    force = float(np.abs(found.forces - frame.forces).max())
+    assert force <= tolerance.force
+    assert abs(found.atom_energies.sum() - found.energy) <= 1e-12 * scale + rounding
+    assert np.abs(found.atom_virials.sum(axis=0) - found.virial).max() <= 1e-10 * scale
+    virial = 0.0
+    if frame.virial is not None:
+        size = max(np.abs(frame.virial).max(), 1.0)
+        virial = float(np.abs(found.virial - frame.virial).max() / size)
+        assert virial <= tolerance.virial
+    return Comparison(energy / scale, force, virial, found.log)

@@ -47,8 +47,9 @@ def rewritten(path: Path, **keys: object) -> Path:
 STYLE_ERRORS = [
     (
         "eqnn precision",
-        "'precision' is the last word, expected 'precision', 'allow', 'products' or 'self_test'",
+        "'precision' is the last word, expected 'precision', 'allow', 'products', 'convolutions' or 'self_test'",
     ),
+    ("eqnn convolutions grid", 'convolutions "grid", expected sparse or aligned'),
     ("eqnn products fast", 'products "fast", expected sparse, grid or fourier'),
     ("eqnn precision half", 'precision "half", expected double, mixed or single'),
     ("eqnn allow anything", "'allow anything' is not known, expected 'allow mean-per-atom' or"),

@@ -3,30 +3,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
-from ase import Atoms
-from lmp import GOLDEN, POTENTIALS, VOIGT, Setup
-from safetensors.numpy import load_file
+from lmp import DOUBLE, GOLDEN, POTENTIALS, Tolerance, expect_frame, upstream_frame
 
-from eqnn.model_file import read_model
-from eqnn.so3 import FloatArray
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """Energies: relative to the network's part or 1 eV an atom; forces: eV/A; virials: relative."""
-
-    energy: float
-    force: float
-    virial: float
-
-
-# Doubles throughout; sums run in another order than upstream's.
-DOUBLE = Tolerance(1e-10, 1e-9, 1e-9)
 # Potentials whose weights, normalisations folded in, are stored in single precision: 6e-8 of each.
 STORED_IN_SINGLE = Tolerance(1e-7, 1e-6, 1e-6)
 IN_DOUBLE = ("nequip_toluene", "gaunt_acetylacetone")
@@ -66,50 +47,12 @@ def model_of(network: str) -> Path:
     return folder / f"{network}.eqnn"
 
 
-@dataclass
-class Frame:
-    """A structure in LAMMPS's axes, with upstream's results (eV, Angstrom)."""
-
-    atoms: Atoms
-    energy: float
-    forces: FloatArray
-    virial: FloatArray | None  # [6]
-
-
-def frame_of(network: str, name: str) -> Frame:
-    file = network if "/" in network else f"pretrained/{network}"
-    data = load_file(GOLDEN / f"{file}.{name}.safetensors")
-    cell = data.get("cell")
-    if cell is None or not np.abs(cell).sum() > 0.0 or not data.get("pbc", np.ones(3)).any():
-        atoms = Atoms(data["atomic_numbers"], data["positions"])
-        return Frame(atoms, float(np.ravel(data["energy"])[0]), data["forces"], None)
-    atoms = Atoms(data["atomic_numbers"], data["positions"], cell=cell, pbc=True)
-    # LAMMPS wants a lower triangular cell: turn everything.
-    standard, turn = atoms.cell.standard_form()
-    turned = Atoms(atoms.numbers, atoms.positions @ turn.T, cell=standard, pbc=True)
-    stress = turn @ data["stress"].reshape(3, 3) @ turn.T * -turned.get_volume()
-    virial = np.array([0.5 * (stress[a, b] + stress[b, a]) for a, b in VOIGT])
-    return Frame(turned, float(np.ravel(data["energy"])[0]), data["forces"] @ turn.T, virial)
-
-
 def expect_equal(network: str, name: str, folder: Path, ranks: int, style: str = "eqnn") -> str:
     """Compare; return LAMMPS's log."""
-    path, frame = model_of(network), frame_of(network, name)
+    file = network if "/" in network else f"pretrained/{network}"
+    frame = upstream_frame(GOLDEN / f"{file}.{name}.safetensors")
     tolerance = DOUBLE if "/" in network or network in IN_DOUBLE else STORED_IN_SINGLE
-    found = Setup(path, frame.atoms, style=style).evaluate(folder, ranks)
-    said = read_model(path).document
-    of_atom = dict(zip(said["species"], said["energy"]["reference"], strict=True))
-    constant = sum(of_atom[z] + said["energy"]["shift"] for z in frame.atoms.numbers.tolist())
-    scale = max(abs(frame.energy - constant), float(len(frame.atoms)))
-    rounding = 1e-15 * abs(frame.energy)
-    assert abs(found.energy - frame.energy) <= tolerance.energy * scale + rounding
-    assert np.abs(found.forces - frame.forces).max() <= tolerance.force
-    assert abs(found.atom_energies.sum() - found.energy) <= 1e-12 * scale + rounding
-    assert np.abs(found.atom_virials.sum(axis=0) - found.virial).max() <= 1e-10 * scale
-    if frame.virial is not None:
-        size = max(np.abs(frame.virial).max(), 1.0)
-        assert np.abs(found.virial - frame.virial).max() <= tolerance.virial * size
-    return found.log
+    return expect_frame(model_of(network), frame, tolerance, folder, ranks, style).log
 
 
 @pytest.mark.parametrize("products", ["sparse", "grid", "fourier"])

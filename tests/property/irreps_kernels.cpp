@@ -177,14 +177,19 @@ std::vector<Network> equivariant_networks() {
   return list;
 }
 
+struct Lowerings {
+  std::optional<plan::Lowering> products, convolutions;
+};
+
 void expect_equal(const ModelSpec& model,
                   const EdgeList& edges,
                   const std::string& what,
-                  std::optional<plan::Lowering> lowering = std::nullopt) {
+                  const Lowerings& lowerings = {}) {
   const Outputs expected = reference::evaluate(model, edges).outputs;
   for (const Target& target : all_targets()) {
     plan::Options options = kernels::plan_options(target.precision);
-    options.products = lowering;
+    options.products = lowerings.products;
+    options.convolutions = lowerings.convolutions;
     const auto evaluator =
         kernels::make_evaluator(plan::compile(model, options), target.precision, target.space);
     for (int time = 0; time < 2; ++time) { // a second time with used buffers
@@ -364,7 +369,7 @@ TEST(SphereProducts, EveryLoweringEqualsTheReference) {
           });
       const EdgeList edges = edges_of(model, random_structure(6, kSpecies, 0.08, 0.9, 3));
       for (const auto lowering : kLowerings) {
-        expect_equal(model, edges, plan::name_of(lowering), lowering);
+        expect_equal(model, edges, plan::name_of(lowering), {lowering, std::nullopt});
       }
     }
   }
@@ -379,7 +384,7 @@ TEST(SpherePolynomials, EveryLoweringEqualsTheReference) {
         });
     const EdgeList edges = edges_of(model, random_structure(6, kSpecies, 0.08, 0.9, 3));
     for (const auto lowering : kLowerings) {
-      expect_equal(model, edges, plan::name_of(lowering), lowering);
+      expect_equal(model, edges, plan::name_of(lowering), {lowering, std::nullopt});
     }
   }
 }
@@ -407,6 +412,73 @@ TEST(SphereProducts, LoweringsAgreeAtHighDegrees) {
       for (const std::size_t k : {std::size_t{1}, std::size_t{2}}) {
         EXPECT_LE(relative_error(found[k].energy, found[0].energy), 1e-12) << l;
         EXPECT_LE(relative_error(found[k].edge_gradient, found[0].edge_gradient), 1e-12) << l;
+      }
+    }
+  }
+}
+
+// ---- convolutions ----
+
+constexpr std::array<plan::Lowering, 2> kConvolutionLowerings{plan::Lowering::Sparse,
+                                                              plan::Lowering::Aligned};
+
+/// Two convolutions, of scalars and of what they give.
+ModelSpec
+convolutions(int l_source, int l_filter, int l_out, int channels, Parity parity = Parity::O3) {
+  GraphBuilder build(kSpecies, 4.0, std::max(l_filter, 1), parity, 23);
+  const StageIndex y = build.harmonics(l_filter);
+  StageIndex x = build.gaunt_convolution(build.embedding(channels), y, l_source);
+  x = build.linear(x, full(l_source, channels, parity));
+  return build.finish({build.readout(build.gaunt_convolution(x, y, l_out))});
+}
+
+TEST(GauntConvolutions, EveryLoweringEqualsTheReference) {
+  const Structure along_axes{{6, 8, 6, 1},
+                             {{0.0, 0.0, 0.0}, {0.0, 1.2, 0.0}, {1.1, 0.0, 0.0}, {0.0, 0.0, -1.3}},
+                             std::nullopt};
+  for (const auto& [l_source, l_filter, l_out, channels] :
+       std::vector<std::array<int, 4>>{{2, 3, 2, 5}, {3, 2, 1, 33}, {1, 3, 4, 16}, {2, 2, 0, 1}}) {
+    const ModelSpec model = convolutions(l_source, l_filter, l_out, channels);
+    const EdgeList edges = edges_of(model, random_structure(6, kSpecies, 0.08, 0.9, 3));
+    for (const auto lowering : kConvolutionLowerings) {
+      const std::string what = plan::name_of(lowering);
+      expect_equal(model, edges, what, {std::nullopt, lowering});
+      expect_equal(
+          model, edges_of(model, along_axes), what + " along axes", {std::nullopt, lowering});
+    }
+  }
+}
+
+TEST(GauntConvolutions, ThePlanTakesTheFasterLowering) {
+  for (const auto& [l, expected] :
+       std::vector<std::pair<int, plan::Lowering>>{{0, plan::Lowering::Sparse},
+                                                   {1, plan::Lowering::Sparse},
+                                                   {4, plan::Lowering::Aligned}}) {
+    const plan::Plan plan = plan::compile(convolutions(l, l, l, 4), {});
+    EXPECT_EQ(plan.convolutions.back(), expected) << l;
+  }
+}
+
+/// Edges about the pole of the frame, and upon it: both lowerings give the same gradients.
+TEST(GauntConvolutions, LoweringsAgreeNearThePoleAndAtHighDegrees) {
+  for (const int l : {2, 6, 10}) {
+    const ModelSpec model = convolutions(l, l, l, 3);
+    for (const double off : {0.3, 1e-4, 1e-9, 1e-160, 0.0}) {
+      for (const double up : {1.2, -1.2}) {
+        const EdgeList edges = edges_of(
+            model, {{6, 8, 1}, {{0, 0, 0}, {off, up, -0.5 * off}, {0.7, 0.3, 0.9}}, std::nullopt});
+        std::vector<Outputs> found;
+        for (const auto lowering : kConvolutionLowerings) {
+          plan::Options options = kernels::plan_options(Precision::Double);
+          options.convolutions = lowering;
+          const plan::Plan plan = plan::compile(model, options);
+          EXPECT_EQ(plan.convolutions.back(), lowering);
+          found.push_back(run(
+              *kernels::make_evaluator(plan, Precision::Double, kernels::Space::Serial), edges));
+        }
+        EXPECT_LE(relative_error(found[1].energy, found[0].energy), 1e-12) << l << " " << off;
+        EXPECT_LE(relative_error(found[1].edge_gradient, found[0].edge_gradient), 1e-12)
+            << l << " " << off;
       }
     }
   }

@@ -489,6 +489,12 @@ def test_info_says_how_products_on_the_sphere_are_computed(run: Eqnn, tmp_path: 
     assert re.fullmatch(
         r"  products on the sphere: (sparse|grid|fourier), (sparse|grid|fourier)", last
     )
+    path = tmp_path / "gaunt.eqnn"
+    model = tiny_gaunt_model()
+    write_model(path, model.document, model.tensors)
+    *_, convolutions, products = run("info", path).out.splitlines()
+    assert re.fullmatch(r"  convolutions on the sphere: (sparse|aligned)(, \w+)*", convolutions)
+    assert products.startswith("  products on the sphere: ")
 
 
 def test_info_of_what_is_no_model(run: Eqnn, tmp_path: Path) -> None:

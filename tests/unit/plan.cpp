@@ -153,6 +153,10 @@ Use use_of(const plan::Stage& stage) {
       return {s.out, {s.source}, {s.source.value}};
     }
 
+    Use operator()(const plan::ZonalProduct& s) const {
+      return {s.out, {s.source}, {s.source.value}};
+    }
+
     Use operator()(const plan::BlockGate& s) const { return {s.out, {s.in}, {s.in.value}}; }
 
     Use operator()(const plan::RmsNorm& s) const { return {s.out, {s.in}, {s.in.value}}; }
