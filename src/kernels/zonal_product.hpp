@@ -44,6 +44,13 @@ template <class S> struct DeviceZonalProduct {
   KOKKOS_INLINE_FUNCTION std::int32_t angles() const { return 4 * l_turned + 1; }
 };
 
+/// Of loops whose bounds are constants: both compilers know what to do, neither the other's word.
+#ifdef __CUDACC__
+#define EQNN_UNROLL _Pragma("unroll")
+#else
+#define EQNN_UNROLL _Pragma("GCC unroll 9")
+#endif
+
 /// out[k] = sum_j d[j, k] in[j], or of the transposed d.
 template <bool Transposed, class Scalar, class V>
 KOKKOS_FORCEINLINE_FUNCTION void turn_block(int n, const Scalar* d, const V* in, V* out) {
@@ -54,15 +61,9 @@ KOKKOS_FORCEINLINE_FUNCTION void turn_block(int n, const Scalar* d, const V* in,
     V sum[kSize] = {};
     for (int j = 0; j < n; ++j) {
       const Scalar* const column = d + j * along_j + first * along_k;
-#pragma GCC unroll 9
-      for (int k = 0; k < kSize; ++k) {
-        sum[k] += column[k * along_k] * in[j];
-      }
+      EQNN_UNROLL for (int k = 0; k < kSize; ++k) { sum[k] += column[k * along_k] * in[j]; }
     }
-#pragma GCC unroll 9
-    for (int k = 0; k < kSize; ++k) {
-      out[first + k] = sum[k];
-    }
+    EQNN_UNROLL for (int k = 0; k < kSize; ++k) { out[first + k] = sum[k]; }
   };
   const auto one_by_one = [&rows](int size) {
     for (int k = 0; k < size; ++k) {

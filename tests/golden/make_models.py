@@ -145,6 +145,27 @@ def _pickled_mace(path: Path, told: dict[str, Any]) -> Model:
     return mace.export_mace(state_dict(module), network, provenance=told, name=path.name, log=quiet)
 
 
+def gaunt_models() -> Iterator[Made]:
+    """Yield the trained MACE-Gaunt."""
+    name = "gaunt_acetylacetone"
+    weights, config = (
+        GOLDEN / "pretrained" / f"{name}.{end}" for end in ("weights.safetensors", "config.json")
+    )
+    golden = load_file(GOLDEN / "pretrained" / f"{name}.md300_0.safetensors")
+    molecule = Atoms(golden["atomic_numbers"], np.round(golden["positions"], 8))
+
+    def make() -> Model:
+        return mace_gaunt.export_mace_gaunt(
+            read_checkpoint(weights),
+            mace_gaunt.network_from_config(json.loads(config.read_text()), config.name),
+            provenance=provenance(ROOT / "potentials" / f"{name}.provenance.json"),
+            name=weights.name,
+            log=quiet,
+        )
+
+    yield ROOT / "potentials" / f"{name}.eqnn", make, molecule
+
+
 def sevennet_models() -> Iterator[Made]:
     """Yield the golden SevenNet."""
     path = GOLDEN / "pretrained" / "sevennet_cp0.pth"
@@ -241,7 +262,8 @@ def main() -> None:
     parser.add_argument("--published", type=Path, metavar="FOLDER")
     parser.add_argument("patterns", nargs="*", metavar="PATTERN")
     options = parser.parse_args()
-    made = [*tdn_models(), *mace_models(), *sevennet_models(), *nequip_models(), *nequix_models()]
+    made = [*tdn_models(), *mace_models(), *gaunt_models(), *sevennet_models()]
+    made += [*nequip_models(), *nequix_models()]
     if options.published is not None:
         made += published_models(options.published)
     for path, make, molecule in made:

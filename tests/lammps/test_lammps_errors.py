@@ -47,7 +47,8 @@ def rewritten(path: Path, **keys: object) -> Path:
 STYLE_ERRORS = [
     (
         "eqnn precision",
-        "'precision' is the last word, expected 'precision', 'allow', 'products', 'convolutions' or 'self_test'",
+        "'precision' is the last word, expected 'precision', 'allow', 'products', 'convolutions' "
+        "or 'self_test'",
     ),
     ("eqnn convolutions grid", 'convolutions "grid", expected sparse or aligned'),
     ("eqnn products fast", 'products "fast", expected sparse, grid or fourier'),

@@ -128,6 +128,22 @@ def test_acetylacetone_keeps_its_energy(tmp_path: Path) -> None:
     assert np.abs(nve["TotEng"] - nve["TotEng"][0]).max() <= 2e-3
 
 
+def test_acetylacetone_relaxes_and_moves(tmp_path: Path) -> None:
+    relaxation, nvt, nve = tables(run_example(tmp_path, "in.acetylacetone_gaunt", steps=400))
+    golden = load_file(GOLDEN / "pretrained" / "gaunt_acetylacetone.md300_0.safetensors")
+    assert abs(relaxation["PotEng"][0] - golden["energy"][0]) <= 1e-7
+    assert abs(relaxation["Fmax"][0] - np.abs(golden["forces"]).max()) <= 1e-9
+    with Potential(POTENTIALS / "gaunt_acetylacetone.eqnn", "reference") as potential:
+        relaxed = next(iread(tmp_path / "acetylacetone_relaxed.xyz"))
+        end = potential.evaluate(relaxed.numbers.tolist(), relaxed.positions)
+    assert abs(relaxation["PotEng"][-1] - end.energy) <= 1e-5  # xyz has five decimals
+    assert np.linalg.norm(end.forces) <= 0.015  # the input asks for 0.01
+    assert relaxation["PotEng"][-1] < relaxation["PotEng"][0] - 0.3
+    assert 100.0 <= nvt["Temp"][-10:].mean() <= 500.0
+    assert nve["Step"][-1] == 800
+    assert np.abs(nve["TotEng"] - nve["TotEng"][0]).max() <= 2e-3
+
+
 @pytest.mark.parametrize("path", sorted(INPUTS.glob("in.*")), ids=lambda path: path.name)
 def test_every_input_has_a_test(path: Path) -> None:
     assert f'"{path.name}"' in Path(__file__).read_text()

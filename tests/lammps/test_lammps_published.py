@@ -5,11 +5,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-from lmp import DOUBLE, GOLDEN, POTENTIALS, Tolerance, expect_frame, upstream_frame
+from ase.build import bulk
+from eqnn_models import tiny_gaunt_model
+from lmp import DOUBLE, GOLDEN, POTENTIALS, Setup, Tolerance, expect_frame, upstream_frame
+
+from eqnn.model_file import write_model
+from eqnn.numpy_evaluator import energy
 
 # Potentials whose weights, normalisations folded in, are stored in single precision: 6e-8 of each.
 STORED_IN_SINGLE = Tolerance(1e-7, 1e-6, 1e-6)
+IN_DOUBLE = ("nequip_toluene", "gaunt_acetylacetone")
 
 NETWORKS = {
     "mace/mace_l2c2": ("3bpa0", "pbc16"),
@@ -29,6 +36,13 @@ NETWORKS = {
         "hfo2_fluorite3_small",
     ),
     "nequip_toluene": ("rmd17_test0", "isolated_c", "toluene2_pbc", "methane_slab_small"),
+    "gaunt_acetylacetone": (
+        "md300_0",
+        "md300_400_flipped",
+        "isolated_h",
+        "acac3_pbc",
+        "acac1_pbc_small",
+    ),
     "sevennet_0": ("liquid_hcno", "mgo2_small"),
     "nequix_mp_1": ("liquid_hcno", "nacl8"),
 }
@@ -43,7 +57,7 @@ def expect_equal(network: str, name: str, folder: Path, ranks: int, style: str =
     """Compare; return LAMMPS's log."""
     file = network if "/" in network else f"pretrained/{network}"
     frame = upstream_frame(GOLDEN / f"{file}.{name}.safetensors")
-    tolerance = DOUBLE if "/" in network or network == "nequip_toluene" else STORED_IN_SINGLE
+    tolerance = DOUBLE if "/" in network or network in IN_DOUBLE else STORED_IN_SINGLE
     return expect_frame(model_of(network), frame, tolerance, folder, ranks, style).log
 
 
@@ -54,6 +68,31 @@ def test_every_way_to_multiply_on_the_sphere_gives_upstreams_results(
     style = f"eqnn products {products}"
     log = expect_equal("mace_gaunt/mg_l3_h8_c3", "pbc16", tmp_path, 1, style)
     assert f"products on the sphere: {products}, {products}" in log
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+@pytest.mark.parametrize("convolutions", ["sparse", "aligned"])
+def test_every_way_to_convolve_on_the_sphere_gives_the_evaluators_results(
+    tmp_path: Path, convolutions: str, ranks: int
+) -> None:
+    """No published network convolves so: energies and their differences of the NumPy evaluator."""
+    model = tiny_gaunt_model()
+    write_model(tmp_path / "model.eqnn", model.document, model.tensors)
+    rng = np.random.default_rng(3)
+    atoms = bulk("C", "diamond", a=4.2, cubic=True)
+    atoms.numbers[1::2] = [1, 8, 1, 8]
+    atoms.rattle(0.2, rng=rng)
+    setup = Setup(tmp_path / "model.eqnn", atoms, style=f"eqnn convolutions {convolutions}")
+    found = setup.evaluate(tmp_path, ranks)
+    assert f"convolutions on the sphere: {convolutions}, {convolutions}" in found.log
+    assert abs(found.energy - energy(model, atoms)) <= 1e-10 * abs(found.energy)
+    direction = rng.normal(size=(len(atoms), 3))
+    step = 1e-4
+    ahead, behind = atoms.copy(), atoms.copy()
+    ahead.positions += step * direction
+    behind.positions -= step * direction
+    slope = (energy(model, ahead) - energy(model, behind)) / (2 * step)
+    assert abs((found.forces * direction).sum() + slope) <= 1e-6 * max(1.0, abs(slope))
 
 
 @pytest.mark.parametrize(

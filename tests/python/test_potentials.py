@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from eqnn_models import MACE, MACE_GAUNT, PRETRAINED, ROOT, assert_as_golden
+from safetensors.numpy import load_file
 
+from eqnn.export.mace_gaunt import export_mace_gaunt, network_from_config
 from eqnn.model_file import read_model
 
 POTENTIALS = ROOT / "potentials"
@@ -20,6 +24,7 @@ PUBLISHED = {
     "nequix_mp_1": (("mgo2_small", "nacl8", "isolated_c"), IN_SINGLE),
     "mace_solvents": (("ethanol8_pbc",), {}),
     "nequip_toluene": (("rmd17_test0", "methane_slab_small", "isolated_c"), {}),
+    "gaunt_acetylacetone": (("md300_0", "md300_400_flipped", "acac1_pbc_small", "isolated_h"), {}),
 }
 CASES = [
     (name, structure) for name, (structures, _) in PUBLISHED.items() for structure in structures
@@ -66,6 +71,25 @@ def test_every_golden_model_is_tested() -> None:
     others = {"tdn_3bpa", "tdn_3bpa_exact", "mace_acetylacetone"}
     published = {path.stem for path in POTENTIALS.glob("*.eqnn")} - others
     assert published == set(PUBLISHED)
+
+
+def test_gaunt_acetylacetone_is_its_golden_weights() -> None:
+    """The potential is what the exporter makes of the weights that upstream's numbers are of."""
+    potential = read_model(POTENTIALS / "gaunt_acetylacetone.eqnn")
+    given = PRETRAINED / "gaunt_acetylacetone.config.json"
+    made = export_mace_gaunt(
+        load_file(PRETRAINED / "gaunt_acetylacetone.weights.safetensors"),
+        network_from_config(json.loads(given.read_text()), given.name),
+        provenance=potential.document["provenance"],
+        log=lambda line: None,
+    )
+    for key in ("graph", "energy", "species", "cutoff"):
+        assert potential.document[key] == made.document[key], key
+    assert potential.tensors.keys() == made.tensors.keys()
+    for key, values in made.tensors.items():
+        assert np.abs(potential.tensors[key] - values).max() <= 1e-14 * np.abs(values).max(), key
+    names = [test["name"] for test in potential.document["self_test"]]
+    assert names == ["molecule", "molecule, rotated", "molecule, inverted", "periodic cell"]
 
 
 def test_mace_acetylacetone_is_the_golden_model() -> None:

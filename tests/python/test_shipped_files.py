@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from eqnn_models import GOLDEN, ROOT, TRAINED
+from eqnn_models import GOLDEN, PRETRAINED, ROOT, TRAINED
 from safetensors.numpy import load_file
 
 from eqnn.model_file import read_model
@@ -104,6 +104,18 @@ def test_the_readme_states_the_errors_that_were_measured() -> None:
         f"{drift['dt0.5']['H_change_meV']:.0f} and {drift['dt0.25']['H_change_meV']:.0f} meV",
     ):
         assert number in text, number
+
+
+def test_the_readme_states_the_errors_of_the_trained_mace_gaunt() -> None:
+    """Its rows are what its authors' code gave on the test sets."""
+    text = (POTENTIALS / "README.md").read_text()
+    found = json.loads((PRETRAINED / "gaunt_acetylacetone.errors.json").read_text())
+    assert list(found) == ["validation_300K", "test_MD_300K", "test_MD_600K"]
+    labels = ("300 K, validation", "300 K, test", "600 K, test")
+    keys = ("energy_mae", "energy_rmse", "force_mae", "force_rmse")
+    for label, row in zip(labels, found.values(), strict=True):
+        numbers = " | ".join(f"{row[key]:.1f}" for key in keys)
+        assert f"| {label} | {row['n']} | {numbers} |" in text, label
 
 
 def test_the_tests_that_the_conventions_name_exist() -> None:

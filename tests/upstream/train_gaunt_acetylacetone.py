@@ -63,12 +63,12 @@ def loaded(path: Path, cutoff: float, energies: dict[int, float]) -> list[dict[s
         energy = atoms.get_potential_energy() - sum(energies[z] for z in atoms.numbers)
         found.append(
             {
-                "positions": torch.tensor(x, dtype=torch.float32),
-                "forces": torch.tensor(atoms.get_forces(), dtype=torch.float32),
+                "positions": torch.tensor(x, dtype=torch.get_default_dtype()),
+                "forces": torch.tensor(atoms.get_forces(), dtype=torch.get_default_dtype()),
                 "edges": torch.tensor(np.array(near.nonzero())),
-                "energy": torch.tensor(energy, dtype=torch.float32),
+                "energy": torch.tensor(energy, dtype=torch.get_default_dtype()),
                 "one_hot": torch.tensor(
-                    atoms.numbers[:, None] == np.array(ELEMENTS), dtype=torch.float32
+                    atoms.numbers[:, None] == np.array(ELEMENTS), dtype=torch.get_default_dtype()
                 ),
             }
         )
@@ -200,6 +200,7 @@ def main() -> None:
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float32)
     cutoff = 5.0
     free = frames_of(options.data / "isolated_atoms.xyz")
     energies = {int(a.numbers[0]): float(a.get_potential_energy()) for a in free}
@@ -239,21 +240,23 @@ def main() -> None:
     state["atomic_energies_fn.atomic_energies"] = torch.tensor(
         [energies[z] for z in ELEMENTS], dtype=torch.float64
     )
-    save_file(state, options.output / "gaunt_acac.weights.safetensors")
+    save_file(state, options.output / "gaunt_acetylacetone.weights.safetensors")
     document = {
         "config": config,
         "elements": ELEMENTS,
         "E0": [energies[z] for z in ELEMENTS],
         "seed": SEED,
         "training": TRAINING | {"epochs": options.epochs, "n_parameters": n_parameters},
-        "validation_frames": sorted(order[n_train:].tolist()),
+        "validation": sorted(order[n_train:].tolist()),
         "errors_single_precision": told,
         "class_": CLASS,
         "e3nn": e3nn.__version__,
         "torch": torch.__version__,
         "upstream_commit": COMMIT,
     }
-    (options.output / "gaunt_acac.config.json").write_text(json.dumps(document, indent=1) + "\n")
+    (options.output / "gaunt_acetylacetone.config.json").write_text(
+        json.dumps(document, indent=1) + "\n"
+    )
 
 
 if __name__ == "__main__":
