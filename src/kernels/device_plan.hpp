@@ -3,6 +3,7 @@
 // for tile_multiply.hpp.
 #pragma once
 
+#include "base/error.hpp"
 #include "kernels/block_stages.hpp"
 #include "kernels/edge_product.hpp"
 #include "kernels/harmonics.hpp"

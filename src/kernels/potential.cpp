@@ -74,6 +74,7 @@ plan::Options plan_options(Precision precision) {
   plan::Options options;
   if (precision == Precision::Double) {
     options.channel_multiple = kLanes<double>;
+    options.table_rate = 0.12; // docs/performance.md
   } else {
     options.channel_multiple = kLanes<float>;
     options.radial_tolerance = 6e-8;

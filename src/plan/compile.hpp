@@ -20,6 +20,8 @@ struct Options {
   std::optional<Lowering> products;
   /// The same for their convolutions along edges.
   std::optional<Lowering> convolutions;
+  /// Fraction of the machine's peak that the table of a product of two functions is taken to reach.
+  double table_rate = 0.20;
 };
 
 /// lower -> fuse_residuals -> schedule

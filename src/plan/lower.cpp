@@ -539,8 +539,12 @@ private:
   static Lowering lowering_of(const SpherePower& power) { return power.lowering; }
 
   void lower(const GauntProductStage& op) {
-    SphereProduct product = sphere_product(
-        op, stage(op.a).l_max, stage(op.b).l_max, stage(current_).l_max, options_.products);
+    SphereProduct product = sphere_product(op,
+                                           stage(op.a).l_max,
+                                           stage(op.b).l_max,
+                                           stage(current_).l_max,
+                                           options_.products,
+                                           options_.table_rate);
     plan_.products.push_back(product.lowering);
     product.a = compact(op.a);
     product.b = compact(op.b);

@@ -359,7 +359,6 @@ std::vector<double> values_of(const std::optional<Tensor>& tensor) {
 
 /// FLOPs per channel, forward and adjoint, over the fraction of the machine's peak that this lowering
 /// was measured to reach (docs/performance.md).
-constexpr double kTableRate = 0.20;
 constexpr double kMonomialRate = 0.17;
 constexpr double kGridRate = 0.80;
 constexpr double kFourierRate = 0.52;
@@ -372,9 +371,9 @@ double flops(const SphereTransform& t) {
 
 double rate_of(Lowering lowering) { return lowering == Lowering::Grid ? kGridRate : kFourierRate; }
 
-double cost(const SphereProduct& p) {
+double cost(const SphereProduct& p, double table_rate) {
   if (p.lowering == Lowering::Sparse) {
-    return 4.0 * static_cast<double>(p.gaunt.size() + p.curl.size()) / kTableRate;
+    return 4.0 * static_cast<double>(p.gaunt.size() + p.curl.size()) / table_rate;
   }
   double factors = flops(p.of_a) + flops(p.of_b);
   for (const int tangent : {0, 1}) {
@@ -458,14 +457,15 @@ SphereProduct sphere_product(const GauntProductStage& stage,
                              std::int32_t l_a,
                              std::int32_t l_b,
                              std::int32_t l_out,
-                             std::optional<Lowering> lowering) {
+                             std::optional<Lowering> lowering,
+                             double table_rate) {
   if (lowering) {
     return product_by(*lowering, stage, l_a, l_b, l_out);
   }
   SphereProduct best = product_by(Lowering::Sparse, stage, l_a, l_b, l_out);
   for (const auto other : {Lowering::Grid, Lowering::Fourier}) {
     SphereProduct candidate = product_by(other, stage, l_a, l_b, l_out);
-    if (cost(candidate) < cost(best)) {
+    if (cost(candidate, table_rate) < cost(best, table_rate)) {
       best = std::move(candidate);
     }
   }

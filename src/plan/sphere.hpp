@@ -24,11 +24,12 @@ std::variant<Polynomial, SpherePower> sphere_polynomial(const SpherePolynomialSt
                                                         std::size_t n_species,
                                                         std::optional<Lowering> lowering);
 
-/// Wiring and default as above.
+/// Wiring and default as above. `table_rate`: see Options.
 SphereProduct sphere_product(const GauntProductStage& stage,
                              std::int32_t l_a,
                              std::int32_t l_b,
                              std::int32_t l_out,
-                             std::optional<Lowering> lowering);
+                             std::optional<Lowering> lowering,
+                             double table_rate);
 
 } // namespace eqnn::plan

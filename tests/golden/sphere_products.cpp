@@ -121,8 +121,12 @@ kernels::DeviceStage<Kernels> on_device(const std::vector<const Tensor*>& featur
 
 kernels::DeviceSphereProduct<Kernels> product_on_device(const ProductGolden& of,
                                                         plan::Lowering lowering) {
-  plan::SphereProduct product = plan::sphere_product(
-      GauntProductStage{}, degree_of(of.a), degree_of(of.b), degree_of(of.out), lowering);
+  plan::SphereProduct product = plan::sphere_product(GauntProductStage{},
+                                                     degree_of(of.a),
+                                                     degree_of(of.b),
+                                                     degree_of(of.out),
+                                                     lowering,
+                                                     plan::Options{}.table_rate);
   product.a.value = 0;
   product.b.value = 1;
   product.out = 2;

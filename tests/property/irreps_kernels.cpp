@@ -389,6 +389,18 @@ TEST(SpherePolynomials, EveryLoweringEqualsTheReference) {
   }
 }
 
+TEST(SphereProducts, ThePlanTakesTheFasterLoweringOfThePrecision) {
+  const ModelSpec model = two_layers(Parity::O3, 5, 4, [](GraphBuilder& build, StageIndex x) {
+    const StageIndex z = build.linear(x, full(5, 4, Parity::O3), true);
+    return build.gaunt_product(x, z, 5, false, false);
+  });
+  const auto taken = [&](Precision precision) {
+    return plan::compile(model, kernels::plan_options(precision)).products;
+  };
+  EXPECT_EQ(taken(Precision::Single), std::vector(2, plan::Lowering::Sparse));
+  EXPECT_EQ(taken(Precision::Double), std::vector(2, plan::Lowering::Fourier));
+}
+
 /// Degrees too high for the reference's loops: the lowerings against each other.
 TEST(SphereProducts, LoweringsAgreeAtHighDegrees) {
   for (const int l : {6, 10}) {
