@@ -534,12 +534,14 @@ private:
     p.n_pairs = static_cast<std::int32_t>(op.pairs.size());
     p.pairs = upload<S, plan::ZonalPair>("eqnn::zonal_pairs", op.pairs, bytes);
     std::vector<DeviceZonalTerm<Scalar>> terms;
+    terms.reserve(op.terms.size());
     for (const plan::ZonalTerm& term : op.terms) {
       terms.push_back({term.l * p.channels, static_cast<Scalar>(term.value)});
     }
     p.terms = upload<S, DeviceZonalTerm<Scalar>>("eqnn::zonal_terms", terms, bytes);
     for (const std::size_t axis : {0U, 1U}) {
       std::vector<DeviceTurn<Scalar>> turns;
+      turns.reserve(op.turns[axis].size());
       for (const plan::Turn& turn : op.turns[axis]) {
         turns.push_back({turn.i, turn.j, static_cast<Scalar>(turn.value)});
       }

@@ -362,10 +362,10 @@ template <class Scalar, int N> struct WideLane {
 
 namespace host {
 
-template <class Scalar, int kTogether, class Body> inline void for_lanes(int n, const Body& body) {
+template <class Scalar, int Together, class Body> inline void for_lanes(int n, const Body& body) {
   int c = 0;
-  for (; c + kTogether * kLanes<Scalar> <= n; c += kTogether * kLanes<Scalar>) {
-    body(c, WideLane<Scalar, kTogether>{});
+  for (; c + Together * kLanes<Scalar> <= n; c += Together * kLanes<Scalar>) {
+    body(c, WideLane<Scalar, Together>{});
   }
   for (; c < n; c += kLanes<Scalar>) {
     body(c, WideLane<Scalar, 1>{});
@@ -375,12 +375,12 @@ template <class Scalar, int kTogether, class Body> inline void for_lanes(int n, 
 } // namespace host
 #endif
 
-/// Calls body(c, lane) for channels c of n, a multiple of kLanes; on the host for kTogether registers at
+/// Calls body(c, lane) for channels c of n, a multiple of kLanes; on the host for Together registers at
 /// a time where there are so many.
-template <class Scalar, int kTogether = 4, class Team, class Body>
+template <class Scalar, int Together = 4, class Team, class Body>
 KOKKOS_FORCEINLINE_FUNCTION void for_lanes(const Team& team, int n, const Body& body) {
 #ifdef EQNN_VECTOR_TYPES
-  KOKKOS_IF_ON_HOST((static_cast<void>(team); host::for_lanes<Scalar, kTogether>(n, body);))
+  KOKKOS_IF_ON_HOST((static_cast<void>(team); host::for_lanes<Scalar, Together>(n, body);))
 #else
   KOKKOS_IF_ON_HOST(
       (static_cast<void>(team); for (int c = 0; c < n; ++c) { body(c, Lane<Scalar>{}); }))

@@ -327,7 +327,7 @@ private:
 
   /// The stage's output with room for what the product writes, and its place in the plan.
   template <class Product>
-  void add_edge_stage(Product product, std::vector<Block> blocks, std::int32_t harmonics) {
+  void add_edge_stage(Product product, const std::vector<Block>& blocks, std::int32_t harmonics) {
     plan_.values[static_cast<std::size_t>(product.source.value)].on_ghosts = true;
     product.out = output(blocks);
     plan_.harmonics = std::max(plan_.harmonics, harmonics);
@@ -349,7 +349,7 @@ private:
     std::vector<Block> blocks = blocks_of(stage(current_).irreps);
     reserve(blocks, product.paths);
     const std::int32_t harmonics = product.harmonics;
-    add_edge_stage(std::move(product), std::move(blocks), harmonics);
+    add_edge_stage(std::move(product), blocks, harmonics);
   }
 
   /// Adds scale w3j(l1, l2, l3) to the entries of a path.
