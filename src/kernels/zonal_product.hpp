@@ -44,9 +44,10 @@ template <class S> struct DeviceZonalProduct {
   KOKKOS_INLINE_FUNCTION std::int32_t angles() const { return 4 * l_turned + 1; }
 };
 
-/// Of loops whose bounds are constants: both compilers know what to do, neither the other's word.
+/// Of loops whose bounds are constants. nvcc unrolls them unasked, and its host compiler would not
+/// know its word.
 #ifdef __CUDACC__
-#define EQNN_UNROLL _Pragma("unroll")
+#define EQNN_UNROLL
 #else
 #define EQNN_UNROLL _Pragma("GCC unroll 9")
 #endif
