@@ -45,7 +45,8 @@ ENVIRONMENT = {f"{of}_NUM_THREADS": "1" for of in ("OMP", "MKL", "OPENBLAS", "KO
     # e3nn 0.4 reads a table of its own with torch.load, which torch 2.6 and later refuse otherwise.
     "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1",
 }
-# Faster than its default by a tenth.
+# symmetrix-xl compiles kernels as it runs: its own flags, fast-math among them, but for the width,
+# which makes it faster by a tenth. Nothing of eqnn is compiled so.
 WIDE_VECTORS = {
     "SYMMETRIX_JIT_HOST_FLAGS": "-ffast-math -march=native -mprefer-vector-width=512",
 }

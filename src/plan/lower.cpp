@@ -400,29 +400,32 @@ private:
   }
 
   /// One path for each pair of degrees and degree of the filter: those of one degree of the filter
-  /// share its radial channels.
-  static EdgeProduct path_product(std::int32_t l_source,
-                                  std::int32_t l_filter,
-                                  std::int32_t l_out,
-                                  std::int32_t channels) {
+  /// share its radial channels. Couplings are left to couple_gaunt(): to judge the paths needs none.
+  static EdgeProduct gaunt_paths(std::int32_t l_source,
+                                 std::int32_t l_filter,
+                                 std::int32_t l_out,
+                                 std::int32_t channels) {
     EdgeProduct product;
-    std::vector<std::array<std::int32_t, 3>> degrees;
     for (std::int32_t l2 = 0; l2 <= l_filter; ++l2) {
       for (std::int32_t l1 = 0; l1 <= l_source; ++l1) {
         for (std::int32_t l3 = std::abs(l1 - l2); l3 <= std::min(l1 + l2, l_out); l3 += 2) {
           product.paths.push_back({l1, l3, channels, l2 * channels, 0, product.entries});
           product.entries += (2 * l1 + 1) * (2 * l3 + 1);
-          degrees.push_back({l1, l2, l3});
         }
       }
     }
-    product.harmonics = (l_filter + 1) * (l_filter + 1);
-    product.coupling.assign(static_cast<std::size_t>(product.harmonics * product.entries), 0.0);
-    for (std::size_t k = 0; k < degrees.size(); ++k) {
-      const auto& [l1, l2, l3] = degrees[k];
-      add_coupling(product, product.paths[k], l1, l2, l3, so3::gaunt_factor(l1, l2, l3));
-    }
+    product.harmonics = so3::n_components(l_filter);
     return product;
+  }
+
+  static void couple_gaunt(EdgeProduct& product) {
+    product.coupling.assign(static_cast<std::size_t>(product.harmonics * product.entries), 0.0);
+    for (const Path& path : product.paths) {
+      const std::int32_t l1 = path.source;
+      const std::int32_t l2 = path.radial / path.channels;
+      const std::int32_t l3 = path.out;
+      add_coupling(product, path, l1, l2, l3, so3::gaunt_factor(l1, l2, l3));
+    }
   }
 
   void lower(const GauntConvolutionStage& op) {
@@ -430,7 +433,7 @@ private:
     const std::int32_t l_filter = stage(op.harmonics).l_max;
     const std::int32_t l_out = stage(current_).l_max;
     const std::int32_t channels = stage(op.source).channels;
-    EdgeProduct paths = path_product(l_source, l_filter, l_out, channels);
+    EdgeProduct paths = gaunt_paths(l_source, l_filter, l_out, channels);
     // A filter of degree 0 has no direction to turn to.
     const bool can_align = l_filter > 0 && std::max(l_source, l_out) <= kMostZonalDegree;
     if (can_align && options_.convolutions != Lowering::Sparse) {
@@ -449,6 +452,7 @@ private:
       }
     }
     plan_.convolutions.push_back(Lowering::Sparse);
+    couple_gaunt(paths);
     add_product(std::move(paths), op.source, op.radial);
   }
 

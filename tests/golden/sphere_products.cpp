@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Gaunt products and powers on the sphere of the published code, op by op: the reference evaluator, and
 // every lowering of the kernels.
-#include "base/error.hpp"
 #include "kernels/device_plan.hpp"
 #include "plan/sphere.hpp"
 #include "reference/irreps_stages.hpp"

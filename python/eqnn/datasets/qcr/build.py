@@ -126,6 +126,7 @@ def build(data: Path, work: Path) -> int:
     for name in SPLITS:
         write_atomically(data / f"{name}.xyz.gz", compressed(collection.frames[name]))
     write_atomically(data / MANIFEST, manifest(collection).encode())
+    collection = read_collection(data)  # what is drawn and counted is what is written
     write_atomically(data / PLOT, plot(collection))
     write_atomically(data / "README.md", readme(collection).encode())
     names = sorted(
