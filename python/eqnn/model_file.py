@@ -190,6 +190,34 @@ def _write_whole(path: Path, content: bytes) -> None:
         ) from None
 
 
+# How files of others begin that are given in the place of a model.
+_FOREIGN = {
+    b"PK\x03\x04": "a zip archive, as torch writes checkpoints and TorchScript",
+    b"\x80\x02": "a pickle, as torch and Python write them",
+    b"\x80\x04": "a pickle, as torch and Python write them",
+    b"\x80\x05": "a pickle, as torch and Python write them",
+    b"\x89HDF": "an HDF5 file",
+    b"\x1f\x8b": "a gzip archive",
+}
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Say what a file is that is no safetensors file, where that can be told."""
+    if path.is_dir():
+        raise EqnnError(f"{path}: is a folder, expected a model file. Name the file in it.")
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+    except OSError:
+        return
+    for magic, what in _FOREIGN.items():
+        if start.startswith(magic):
+            raise EqnnError(
+                f"{path}: is {what}, expected a model file of eqnn. "
+                "Make one from a checkpoint with `eqnn export`."
+            )
+
+
 def read_model(path: str | Path) -> Model:
     """Read and validate a model file.
 
@@ -206,6 +234,7 @@ def read_model(path: str | Path) -> Model:
     except FileNotFoundError:
         raise EqnnError(f"{name}: no such file. Check the path.") from None
     except (SafetensorError, OSError, TypeError, ValueError) as error:
+        _refuse_foreign(Path(path))
         raise EqnnError(
             f"{name}: not a readable safetensors file ({error}).\n"
             "It is damaged or something else: copy it again, or export it with `eqnn export`."

@@ -19,13 +19,38 @@ constexpr std::array<std::string_view, kHeaviestElement> kSymbols{
     "Pa", "U",  "Np", "Pu", "Am", "Cm", "Bk", "Cf", "Es", "Fm", "Md", "No", "Lr", "Rf", "Db",
     "Sg", "Bh", "Hs", "Mt", "Ds", "Rg", "Cn", "Nh", "Fl", "Mc", "Lv", "Ts", "Og"};
 
-} // namespace
+// Standard atomic weights (IUPAC 2016, as ASE has them); of elements without a stable isotope, the
+// mass number of the one that lives longest.
+constexpr std::array<double, kHeaviestElement> kMasses{
+    1.008,   4.003,   6.940,   9.012,   10.810,  12.011,  14.007,  15.999,  18.998,  20.180,
+    22.990,  24.305,  26.982,  28.085,  30.974,  32.060,  35.450,  39.948,  39.098,  40.078,
+    44.956,  47.867,  50.941,  51.996,  54.938,  55.845,  58.933,  58.693,  63.546,  65.380,
+    69.723,  72.630,  74.922,  78.971,  79.904,  83.798,  85.468,  87.620,  88.906,  91.224,
+    92.906,  95.950,  97.907,  101.070, 102.906, 106.420, 107.868, 112.414, 114.818, 118.710,
+    121.760, 127.600, 126.904, 131.293, 132.905, 137.327, 138.905, 140.116, 140.908, 144.242,
+    144.913, 150.360, 151.964, 157.250, 158.925, 162.500, 164.930, 167.259, 168.934, 173.054,
+    174.967, 178.490, 180.948, 183.840, 186.207, 190.230, 192.217, 195.084, 196.967, 200.592,
+    204.380, 207.200, 208.980, 208.982, 209.987, 222.018, 223.020, 226.025, 227.028, 232.038,
+    231.036, 238.029, 237.048, 244.064, 243.061, 247.070, 247.070, 251.080, 252.083, 257.095,
+    258.098, 259.101, 262.110, 267.122, 268.126, 271.134, 270.133, 269.134, 278.156, 281.165,
+    281.166, 285.177, 286.182, 289.190, 289.194, 293.204, 293.208, 294.214};
 
-std::string element_symbol(int atomic_number) {
+void expect_atomic_number(int atomic_number) {
   if (atomic_number < 1 || atomic_number > kHeaviestElement) {
     fail("atomic number ", atomic_number, ", expected 1 to ", kHeaviestElement);
   }
+}
+
+} // namespace
+
+std::string element_symbol(int atomic_number) {
+  expect_atomic_number(atomic_number);
   return std::string(kSymbols[static_cast<std::size_t>(atomic_number - 1)]);
+}
+
+double atomic_mass(int atomic_number) {
+  expect_atomic_number(atomic_number);
+  return kMasses[static_cast<std::size_t>(atomic_number - 1)];
 }
 
 int atomic_number(std::string_view symbol) {

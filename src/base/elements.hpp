@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Chemical symbols and atomic numbers.
+// Chemical symbols, atomic numbers and masses.
 #pragma once
 
 #include <string>
@@ -11,6 +11,9 @@ inline constexpr int kHeaviestElement = 118;
 
 /// "H" for 1; throws Error outside 1..118.
 std::string element_symbol(int atomic_number);
+
+/// Mass of the natural element in unified atomic mass units; throws Error outside 1..118.
+double atomic_mass(int atomic_number);
 
 /// 1 for "H"; 0 for anything that is not an element symbol.
 int atomic_number(std::string_view symbol);

@@ -9,6 +9,11 @@
 #include "kernels/device_plan.hpp"
 #include "kernels/workspace.hpp"
 
+#include <cmath>
+#include <exception>
+#include <new>
+#include <string>
+
 namespace eqnn::kernels {
 
 template <class S> class Evaluator final : public AnyEvaluator {
@@ -23,8 +28,13 @@ public:
   void
   evaluate(const EdgeList& edges, HaloExchange& halo, Outputs& outputs, bool energy_only) override {
     halo_ = &halo;
-    bring_edges(edges);
-    check_distances(edges);
+    // What a rank cannot do it says before the others wait for it. All memory is taken here.
+    halo_->agree(failure_of(edges, [&] {
+      bring_edges(edges);
+      outputs.energy.reserve(static_cast<std::size_t>(edges.n_centers));
+      outputs.edge_gradient.reserve(energy_only ? 0 : 3 * edges.source.size());
+      check_distances(edges);
+    }));
     for (std::size_t k = 0; k < plan_.couplings.size(); ++k) {
       edge_matrices(space_,
                     edges_,
@@ -43,10 +53,36 @@ public:
     }
     collect_energies(edges, outputs);
     outputs.edge_gradient.clear();
-    if (energy_only || plan_.plan.direct_forces) {
-      return;
+    if (!energy_only && !plan_.plan.direct_forces) {
+      differentiate();
+      collect_gradient(edges, outputs);
     }
+    // Only now: the others wait for this rank's exchanges, whatever it found.
+    halo_->agree(failure_of(edges, [&] { require_finite(edges, outputs); }));
+  }
 
+  std::size_t bytes_used() const override {
+    std::size_t total = plan_.bytes + bytes_of(distance_) + bytes_of(energy_) + bytes_of(seed_) +
+                        bytes_of(adj_distance_) + bytes_of(gradient_) + bytes_of(messages_) +
+                        bytes_of(harmonics_) + bytes_of(adj_harmonics_) + begin_.bytes() +
+                        source_.bytes() + center_.bytes() + species_.bytes() + vector_.bytes() +
+                        group_.bytes() + segment_begin_.bytes() + segment_edge_.bytes();
+    for (const auto* arrays : {&buffers_, &matrices_, &adj_matrices_}) {
+      for (const auto& array : *arrays) {
+        total += bytes_of(array);
+      }
+    }
+    for (const auto& array : attention_) {
+      total += bytes_of(array);
+    }
+    return total;
+  }
+
+  int concurrency() const override { return space_.concurrency(); }
+
+private:
+  /// The gradient of each edge, from what the stages of a forward evaluation left.
+  void differentiate() {
     clear_edge_adjoints();
     for (auto stage = plan_.stages.rbegin(); stage != plan_.stages.rend(); ++stage) {
       std::visit([&](const auto& s) { adjoint(s); }, *stage);
@@ -70,29 +106,8 @@ public:
                              adj_harmonics_,
                              gradient_);
     }
-    collect_gradient(edges, outputs);
   }
 
-  std::size_t bytes_used() const override {
-    std::size_t total = plan_.bytes + bytes_of(distance_) + bytes_of(energy_) + bytes_of(seed_) +
-                        bytes_of(adj_distance_) + bytes_of(gradient_) + bytes_of(messages_) +
-                        bytes_of(harmonics_) + bytes_of(adj_harmonics_) + begin_.bytes() +
-                        source_.bytes() + center_.bytes() + species_.bytes() + vector_.bytes() +
-                        group_.bytes() + segment_begin_.bytes() + segment_edge_.bytes();
-    for (const auto* arrays : {&buffers_, &matrices_, &adj_matrices_}) {
-      for (const auto& array : *arrays) {
-        total += bytes_of(array);
-      }
-    }
-    for (const auto& array : attention_) {
-      total += bytes_of(array);
-    }
-    return total;
-  }
-
-  int concurrency() const override { return space_.concurrency(); }
-
-private:
   // ---- each stage, forward and adjoint ----
 
   void forward(const EmbeddingStage<S>& s, Outputs&) {
@@ -502,6 +517,20 @@ private:
 
   void adjoint(const DirectForcesStage<S>&) {}
 
+  /// What body throws, as a sentence; empty if it throws nothing.
+  template <class Body> static std::string failure_of(const EdgeList& edges, const Body& body) {
+    try {
+      body();
+    } catch (const std::bad_alloc&) {
+      return "not enough memory for " + std::to_string(edges.n_nodes) + " atoms and " +
+             std::to_string(edges.n_edges()) +
+             " edges on this rank: use more ranks on more machines, or single precision";
+    } catch (const std::exception& error) {
+      return error.what();
+    }
+    return "";
+  }
+
   // ---- where things are ----
 
   const Array<S, Scalar>& matrix(std::int32_t k) const {
@@ -644,16 +673,35 @@ private:
       seed(at) = zeroed ? 0.0 : plan_.plan.energy_scale[species];
       outputs.energy[at] = (zeroed ? 0.0 : plan_.plan.energy_scale[species] * energy(at)) +
                            plan_.plan.atom_energy[species];
-      if (!std::isfinite(outputs.energy[at])) {
-        fail("the energy of atom ",
-             i,
+    }
+    Kokkos::deep_copy(seed_, seed);
+  }
+
+  /// Throws Error for the first result that is not finite.
+  static void require_finite(const EdgeList& edges, const Outputs& outputs) {
+    const auto require = [](double number, const auto&... what) {
+      if (!std::isfinite(number)) {
+        fail(what...,
              " is ",
-             outputs.energy[at],
+             number,
              ", expected a finite number.\nThe structure is far outside the training data, or the "
              "precision too low: try precision double.");
       }
+    };
+    for (std::size_t i = 0; i < outputs.energy.size(); ++i) {
+      require(outputs.energy[i], "the energy of atom ", i);
     }
-    Kokkos::deep_copy(seed_, seed);
+    for (std::size_t k = 0; k < outputs.direct_forces.size(); ++k) {
+      require(outputs.direct_forces[k], "the direct force on atom ", k / 3);
+    }
+    for (std::size_t k = 0; k < outputs.edge_gradient.size(); ++k) {
+      require(outputs.edge_gradient[k],
+              "the energy gradient of edge ",
+              k / 3,
+              " (to node ",
+              edges.source[k / 3],
+              ")");
+    }
   }
 
   void collect_gradient(const EdgeList& edges, Outputs& outputs) {
@@ -661,16 +709,6 @@ private:
     outputs.edge_gradient.resize(static_cast<std::size_t>(3 * edges.n_edges()));
     for (std::size_t k = 0; k < outputs.edge_gradient.size(); ++k) {
       outputs.edge_gradient[k] = gradient(k);
-      if (!std::isfinite(gradient(k))) {
-        fail("the energy gradient of edge ",
-             k / 3,
-             " (to node ",
-             edges.source[k / 3],
-             ") is ",
-             gradient(k),
-             ", expected a finite number.\nThe structure is far outside the training data, or the "
-             "precision too low: try precision double.");
-      }
     }
   }
 

@@ -157,11 +157,17 @@ std::int32_t Potential::max_row_width() const {
   return width;
 }
 
+bool Potential::has_products() const { return !impl_->plan.products.empty(); }
+
+bool Potential::has_convolutions() const { return !impl_->plan.convolutions.empty(); }
+
+int Potential::n_threads() const { return impl_->evaluator->concurrency(); }
+
 std::size_t Potential::bytes_used() const { return impl_->evaluator->bytes_used(); }
 
 std::string Potential::description() const {
   std::ostringstream text;
-  const int n_threads = impl_->evaluator->concurrency();
+  const int n_threads = this->n_threads();
   text << name_of(impl_->precision) << " precision on " << kernels::name_of(impl_->space)
        << " with " << n_threads << (n_threads == 1 ? " thread; " : " threads; ")
        << impl_->plan.radials.size() << " radial tables";

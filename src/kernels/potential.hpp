@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/edge_list.hpp"
+#include "base/error.hpp"
 #include "kernels/fold_edges.hpp"
 
 #include <cstddef>
@@ -46,6 +47,15 @@ public:
   /// Adds the rows of ghosts to the atoms that own them. Ghost rows are undefined afterwards.
   virtual void reverse(NodeRows<double> rows) = 0;
   virtual void reverse(NodeRows<float> rows) = 0;
+
+  /// All ranks call it together, each with what failed on it or an empty string, before the first
+  /// exchange of an evaluation and after the last: throws Error on all ranks where one failed, so that
+  /// none waits for it.
+  virtual void agree(const std::string& failure) {
+    if (!failure.empty()) {
+      fail(failure);
+    }
+  }
 };
 
 struct PotentialOptions {
@@ -73,13 +83,18 @@ public:
   Potential& operator=(const Potential&) = delete;
 
   /// Energies, and (unless energy_only) the gradient. All ranks call it together: halo is used the
-  /// same number of times on each, also by ranks without atoms. Throws Error where an edge is
-  /// shorter than 1e-6 Angstrom or a result is not finite.
+  /// same number of times on each, also by ranks without atoms. Throws Error, on all ranks, where an
+  /// edge of one is shorter than 1e-6 Angstrom, a result is not finite or memory does not suffice.
   void
   evaluate(const EdgeList& edges, HaloExchange& halo, Outputs& outputs, bool energy_only = false);
 
   /// Largest number of scalars in a row that halo will be handed.
   std::int32_t max_row_width() const;
+  /// Whether PotentialOptions::products and convolutions have something to choose for this model.
+  bool has_products() const;
+  bool has_convolutions() const;
+  /// Threads that work on one evaluation.
+  int n_threads() const;
   /// Memory of buffers and tables now held.
   std::size_t bytes_used() const;
   /// One paragraph for a log: execution space, threads, precision, tables and their error.

@@ -6,8 +6,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <limits>
+#include <string_view>
+#include <system_error>
+#include <utility>
 
 namespace eqnn {
 namespace {
@@ -95,6 +99,26 @@ read_tensor(const JsonReader& entry, const std::string& bytes, std::uint64_t dat
   return stored;
 }
 
+/// A checkpoint of a training code, given in the place of the model that `eqnn export` makes of it.
+void refuse_checkpoint(const std::string& bytes, const std::string& name) {
+  using namespace std::string_view_literals;
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kMagic{
+      {{"PK\x03\x04"sv, "a zip archive, as torch writes checkpoints and TorchScript"},
+       {"\x80\x02"sv, "a pickle, as torch and Python write them"},
+       {"\x80\x04"sv, "a pickle, as torch and Python write them"},
+       {"\x80\x05"sv, "a pickle, as torch and Python write them"},
+       {"\x89HDF"sv, "an HDF5 file"},
+       {"\x1f\x8b"sv, "a gzip archive"}}};
+  for (const auto& [magic, what] : kMagic) {
+    if (std::string_view(bytes).substr(0, magic.size()) == magic) {
+      fail(name,
+           ": is ",
+           what,
+           ", expected a model file of eqnn. Make one from a checkpoint with `eqnn export`.");
+    }
+  }
+}
+
 } // namespace
 
 Safetensors parse_safetensors(const std::string& bytes, const std::string& name) {
@@ -104,6 +128,7 @@ Safetensors parse_safetensors(const std::string& bytes, const std::string& name)
   }
   if (bytes.size() < kLengthBytes || n_header > kLongestHeader ||
       n_header > bytes.size() - kLengthBytes) {
+    refuse_checkpoint(bytes, name);
     fail(name,
          ": ",
          bytes.size(),
@@ -137,6 +162,10 @@ Safetensors parse_safetensors(const std::string& bytes, const std::string& name)
 }
 
 std::string read_file(const std::string& path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {
+    fail(path, ": is a folder, expected a model file. Name the file in it.");
+  }
   std::ifstream file(path, std::ios::binary);
   if (!file) {
     fail(path, ": cannot be opened. Check the name and the permissions.");

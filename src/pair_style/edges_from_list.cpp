@@ -7,29 +7,57 @@
 #include "atom.h"
 #include "neigh_list.h"
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 using namespace LAMMPS_NS;
 
+/* ----------------------------------------------------------------------
+   by the atoms' IDs, whether LAMMPS has a map of them or not
+------------------------------------------------------------------------- */
+
+void EdgesFromList::find_owners(const Atom &atom, const std::vector<char> &excluded)
+{
+  excluded_ = excluded;
+  owner_.assign(atom.nlocal + atom.nghost, -1);
+  std::vector<std::pair<tagint, int>> owned(atom.nlocal);
+  for (int i = 0; i < atom.nlocal; i++) {
+    owner_[i] = i;
+    owned[i] = {atom.tag[i], i};
+  }
+  std::sort(owned.begin(), owned.end());
+  for (int j = atom.nlocal; j < atom.nlocal + atom.nghost; j++) {
+    const auto found = std::lower_bound(owned.begin(), owned.end(), std::pair(atom.tag[j], 0));
+    if (found != owned.end() && found->first == atom.tag[j]) owner_[j] = found->second;
+  }
+}
+
 /* ---------------------------------------------------------------------- */
 
-void EdgesFromList::number_nodes(const Atom &atom, const std::vector<int> &species_of_type)
+void EdgesFromList::add_node(int atom, int species)
 {
-  const int nall = atom.nlocal + atom.nghost;
-  node_of_atom_.assign(nall, -1);
+  node_of_atom_[atom] = static_cast<int>(atom_of_node_.size());
+  atom_of_node_.push_back(atom);
+  edges_.species.push_back(species);
+  edges_.n_nodes++;
+}
+
+void EdgesFromList::add_nodes(const Atom &atom, const std::vector<int> &ghosts,
+                              const std::vector<int> &species_of_type)
+{
+  for (const int j : ghosts) add_node(j, species_of_type[atom.type[j]]);
+}
+
+void EdgesFromList::clear()
+{
+  std::fill(node_of_atom_.begin(), node_of_atom_.end(), -1);
   atom_of_node_.clear();
   edges_.species.clear();
-  edges_.n_centers = 0;
-
-  for (int i = 0; i < nall; i++) {
-    const int species = species_of_type[atom.type[i]];
-    if (species < 0) continue;
-    node_of_atom_[i] = static_cast<int>(atom_of_node_.size());
-    atom_of_node_.push_back(i);
-    edges_.species.push_back(species);
-    if (i < atom.nlocal) edges_.n_centers++;
-  }
-  edges_.n_nodes = static_cast<std::int32_t>(atom_of_node_.size());
+  edges_.source.clear();
+  edges_.vector.clear();
+  edges_.begin.assign(1, 0);
+  edges_.n_centers = edges_.n_nodes = 0;
 }
 
 /* ---------------------------------------------------------------------- */
@@ -37,13 +65,19 @@ void EdgesFromList::number_nodes(const Atom &atom, const std::vector<int> &speci
 void EdgesFromList::build(const NeighList &list, const Atom &atom,
                           const std::vector<int> &species_of_type, double cutoff)
 {
-  number_nodes(atom, species_of_type);
+  node_of_atom_.assign(atom.nlocal + atom.nghost, -1);
+  clear();
+  for (int i = 0; i < atom.nlocal; i++) {
+    const int species = species_of_type[atom.type[i]];
+    if (species >= 0 && counts(i)) add_node(i, species);
+  }
+  edges_.n_centers = edges_.n_nodes;
 
   const double *const *x = atom.x;
   const double cutsq = cutoff * cutoff;
   const double shortest_sq = eqnn::kShortestEdge * eqnn::kShortestEdge;
 
-  // a list made for pair style hybrid leaves out atoms
+  // a list made for pair style hybrid leaves out atoms of other styles
 
   row_of_atom_.assign(atom.nlocal, -1);
   std::size_t n_pairs = 0;
@@ -51,13 +85,10 @@ void EdgesFromList::build(const NeighList &list, const Atom &atom,
     row_of_atom_[list.ilist[row]] = row;
     n_pairs += list.numneigh[list.ilist[row]];
   }
-
-  edges_.begin.clear();
-  edges_.source.clear();
-  edges_.vector.clear();
   edges_.source.reserve(n_pairs);
   edges_.vector.reserve(3 * n_pairs);
 
+  edges_.begin.clear();
   for (int center = 0; center < edges_.n_centers; center++) {
     edges_.begin.push_back(edges_.n_edges());
     const int i = atom_of_node_[center];
@@ -69,23 +100,29 @@ void EdgesFromList::build(const NeighList &list, const Atom &atom,
                  "), expected finite coordinates: the run has blown up; try a smaller timestep, or "
                  "minimize first.");
 
-    if (row_of_atom_[i] < 0) continue;
+    if (row_of_atom_[i] < 0)
+      eqnn::fail("atom ", atom.tag[i],
+                 " has no row in the neighbor list, but the model needs all "
+                 "of its atoms: a command that is not known here takes it out; report it.");
     const int *neighbors = list.firstneigh[i];
     const int n_neighbors = list.numneigh[i];
     for (int n = 0; n < n_neighbors; n++) {
       const int j = neighbors[n] & NEIGHMASK;
-      const int source = node_of_atom_[j];
-      if (source < 0) continue;
       const double dx = x[j][0] - x[i][0];
       const double dy = x[j][1] - x[i][1];
       const double dz = x[j][2] - x[i][2];
       const double rsq = dx * dx + dy * dy + dz * dz;
       if (rsq >= cutsq) continue;
+
+      const int holder = owner_[j] < 0 ? j : owner_[j];
+      const int species = species_of_type[atom.type[holder]];
+      if (species < 0 || !counts(holder)) continue;
       if (rsq < shortest_sq)
         eqnn::fail("atoms ", atom.tag[i], " and ", atom.tag[j], " are ", std::sqrt(rsq),
                    " Angstrom apart, expected at least 1e-6: they lie on top of each other; check "
                    "the starting structure and the box.");
-      edges_.source.push_back(source);
+      if (node_of_atom_[holder] < 0) add_node(holder, species);
+      edges_.source.push_back(node_of_atom_[holder]);
       edges_.vector.push_back(dx);
       edges_.vector.push_back(dy);
       edges_.vector.push_back(dz);
@@ -102,5 +139,6 @@ double EdgesFromList::memory_usage() const
     return static_cast<double>(vector.capacity() * sizeof(vector[0]));
   };
   return bytes(edges_.species) + bytes(edges_.begin) + bytes(edges_.source) + bytes(edges_.vector) +
-         bytes(atom_of_node_) + bytes(node_of_atom_) + bytes(row_of_atom_);
+         bytes(atom_of_node_) + bytes(node_of_atom_) + bytes(owner_) + bytes(excluded_) +
+         bytes(row_of_atom_);
 }

@@ -13,28 +13,46 @@ namespace LAMMPS_NS {
 class Atom;
 class NeighList;
 
-// Nodes are the atoms that the model knows: owned ones first, then ghosts. Atoms of types mapped to
-// NULL are none. The buffers only grow.
+// Nodes are the owned atoms that the model knows, then those ghosts whose features this rank needs:
+// sources of an edge, and what it passes on to other ranks. Images of a rank's own atoms are none: an
+// edge to one points at the owner. So memory goes with edges, not with ghosts, and one rank alone has
+// nothing to exchange. Atoms of types mapped to NULL and excluded atoms are no nodes either. The
+// buffers only grow.
 class EdgesFromList {
  public:
+  // After each building of the list, since atoms and ghosts keep their places until the next.
+  // excluded: [nlocal + nghost] 1 for atoms that count for nothing, or empty
+  void find_owners(const Atom &atom, const std::vector<char> &excluded);
+
   // species_of_type: [ntypes + 1] row of the model's tables, -1 for NULL. cutoff in Angstrom.
-  // Throws eqnn::Error for a position that is not finite and for atoms on top of each other.
+  // Throws eqnn::Error for a position that is not finite, for atoms on top of each other, and for an
+  // atom that the list lacks.
   void build(const NeighList &list, const Atom &atom, const std::vector<int> &species_of_type,
              double cutoff);
+  // Gives nodes to ghosts that this rank passes on.
+  void add_nodes(const Atom &atom, const std::vector<int> &ghosts,
+                 const std::vector<int> &species_of_type);
+  // No atoms at all: what is left where build() threw.
+  void clear();
 
   const eqnn::EdgeList &edges() const { return edges_; }
   // [n_nodes] local index of each node's atom
   const std::vector<int> &atom_of_node() const { return atom_of_node_; }
-  // [nlocal + nghost] node of each atom, -1 for none
+  // [nlocal + nghost] node of each atom, -1 for none; images of own atoms have none
   const std::vector<int> &node_of_atom() const { return node_of_atom_; }
+  // [nlocal + nghost] the owned atom that a ghost is an image of, or -1; owned atoms: themselves
+  const std::vector<int> &owner() const { return owner_; }
 
   double memory_usage() const;
 
  private:
-  void number_nodes(const Atom &atom, const std::vector<int> &species_of_type);
+  void add_node(int atom, int species);
+  bool counts(int atom) const { return excluded_.empty() || !excluded_[atom]; }
 
   eqnn::EdgeList edges_;
   std::vector<int> atom_of_node_, node_of_atom_;
+  std::vector<int> owner_;
+  std::vector<char> excluded_;
   std::vector<int> row_of_atom_;    // [nlocal] the atom's place in list.ilist, -1 for none
 };
 

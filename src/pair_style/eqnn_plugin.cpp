@@ -2,6 +2,7 @@
 // What LAMMPS calls when it loads eqnnplugin.so: checks that both fit together, then registers the
 // pair style. Compiled for any processor.
 
+#include "collective.h"
 #include "pair_eqnn.h"
 #include "plugin_fit.h"
 
@@ -46,9 +47,15 @@ void lammpsplugin_init(void *lmp, void *handle, void *register_function)
   // of LAMMPS's classes only the C library interface is safe to use before the versions are known to
   // agree, and the second member of class LAMMPS, which has been Error for as long as plugins exist
 
-  const std::string misfit = eqnn_misfit(
-      {EQNN_LAMMPS_RELEASE, sizeof(tagint)},
-      {lammps_version(lmp), lammps_extract_setting(lmp, "tagint")}, eqnn::missing_cpu_features());
+  std::string misfit = eqnn_misfit({EQNN_LAMMPS_RELEASE, sizeof(tagint)},
+                                   {lammps_version(lmp), lammps_extract_setting(lmp, "tagint")},
+                                   eqnn::missing_cpu_features());
+
+  // each rank loads a file of its own, perhaps on a processor of its own
+
+  constexpr int NO_MPI = -1;
+  const int world = lammps_get_mpi_comm(lmp);
+  if (world != NO_MPI) misfit = first_failure(MPI_Comm_f2c(world), misfit);
   if (!misfit.empty()) static_cast<LAMMPS *>(lmp)->error->all(FLERR, misfit);
 
   lammpsplugin_t plugin = {};

@@ -2,6 +2,12 @@
 
 #include "lammps_halo.h"
 
+#include "collective.h"
+#include "edges_from_list.h"
+
+#include "base/error.hpp"
+
+#include "atom.h"
 #include "comm.h"
 #include "pair.h"
 
@@ -29,76 +35,156 @@ void add_row(unsigned char *target, const double *source, std::size_t n_bytes)
 
 /* ---------------------------------------------------------------------- */
 
-void LammpsHalo::set_rows(void *data, std::size_t width, std::size_t scalar_size)
+bool LammpsHalo::is_alone() const
 {
-  data_ = static_cast<unsigned char *>(data);
-  n_bytes_ = width * scalar_size;
-  n_doubles_ = static_cast<int>((n_bytes_ + sizeof(double) - 1) / sizeof(double));
-  is_float_ = scalar_size == sizeof(float);
+  return comm_->nprocs == 1;
 }
 
-void LammpsHalo::forward(eqnn::NodeRows<double> rows)
+int LammpsHalo::owner_of(int atom) const
 {
-  set_rows(rows.data, rows.width, sizeof(double));
-  comm_->forward_comm(pair_, n_doubles_);
+  return edges_.owner()[atom];
 }
 
-void LammpsHalo::forward(eqnn::NodeRows<float> rows)
+unsigned char *LammpsHalo::row(int atom) const
 {
-  set_rows(rows.data, rows.width, sizeof(float));
-  comm_->forward_comm(pair_, n_doubles_);
+  const int holder = owner_of(atom) < 0 ? atom : owner_of(atom);
+  const int node = edges_.node_of_atom()[holder];
+  return node < 0 ? nullptr : data_ + static_cast<std::size_t>(node) * n_bytes_;
 }
 
-void LammpsHalo::reverse(eqnn::NodeRows<double> rows)
+/* ----------------------------------------------------------------------
+   A ghost may have come over several ranks, so the question goes home the way that adjoints go: each
+   rank on the way learns who asks it, and asks the next.
+------------------------------------------------------------------------- */
+
+const std::vector<int> &LammpsHalo::find_wanted(Comm *comm, const Atom &atom)
 {
-  set_rows(rows.data, rows.width, sizeof(double));
+  comm_ = comm;
+  passed_on_.clear();
+  if (is_alone()) return passed_on_;
+
+  const int n_all = atom.nlocal + atom.nghost;
+  const std::vector<int> &node_of_atom = edges_.node_of_atom();
+  wanted_.assign(n_all, 0);
+  for (int j = atom.nlocal; j < n_all; j++) wanted_[j] = node_of_atom[j] >= 0;
+  wanted_of_list_.clear();
+  content_ = Content::Wanted;
+  n_doubles_ = 1;
   comm_->reverse_comm(pair_, n_doubles_);
-}
 
-void LammpsHalo::reverse(eqnn::NodeRows<float> rows)
-{
-  set_rows(rows.data, rows.width, sizeof(float));
-  comm_->reverse_comm(pair_, n_doubles_);
+  for (int j = atom.nlocal; j < n_all; j++)
+    if (is_received(j) && node_of_atom[j] < 0) passed_on_.push_back(j);
+  return passed_on_;
 }
 
 /* ---------------------------------------------------------------------- */
 
-unsigned char *LammpsHalo::row(int atom) const
+void LammpsHalo::exchange(void *data, std::size_t width, Content content, bool is_forward)
 {
-  const int node = node_of_atom_[atom];
-  return node < 0 ? nullptr : data_ + static_cast<std::size_t>(node) * n_bytes_;
+  if (is_alone()) return;
+  content_ = content;
+  data_ = static_cast<unsigned char *>(data);
+  n_bytes_ = width * (content == Content::Floats ? sizeof(float) : sizeof(double));
+  n_doubles_ = static_cast<int>((n_bytes_ + sizeof(double) - 1) / sizeof(double));
+  if (is_forward) comm_->forward_comm(pair_, n_doubles_);
+  else comm_->reverse_comm(pair_, n_doubles_);
 }
+
+void LammpsHalo::forward(eqnn::NodeRows<double> rows)
+{
+  exchange(rows.data, rows.width, Content::Doubles, true);
+}
+
+void LammpsHalo::forward(eqnn::NodeRows<float> rows)
+{
+  exchange(rows.data, rows.width, Content::Floats, true);
+}
+
+void LammpsHalo::reverse(eqnn::NodeRows<double> rows)
+{
+  exchange(rows.data, rows.width, Content::Doubles, false);
+}
+
+void LammpsHalo::reverse(eqnn::NodeRows<float> rows)
+{
+  exchange(rows.data, rows.width, Content::Floats, false);
+}
+
+void LammpsHalo::agree(const std::string &failure)
+{
+  const std::string found = first_failure(world_, failure_.empty() ? failure : failure_);
+  failure_.clear();
+  if (!found.empty()) throw eqnn::Error(found);
+}
+
+/* ---------------------------------------------------------------------- */
+
+void LammpsHalo::pack_row(const unsigned char *row, double *buf) const
+{
+  buf[n_doubles_ - 1] = 0.0;    // an odd row of floats ends in half a double
+  if (row) std::memcpy(buf, row, n_bytes_);
+  else std::memset(buf, 0, n_bytes_);
+}
+
+/* ----------------------------------------------------------------------
+   Sender and receiver leave out the same rows: the sender's marks are what the receiver asked for.
+------------------------------------------------------------------------- */
 
 int LammpsHalo::pack_forward(int n, const int *atoms, double *buf) const
 {
-  for (int i = 0; i < n; i++, buf += n_doubles_) {
-    buf[n_doubles_ - 1] = 0.0;    // an odd row of floats ends in half a double
-    if (const unsigned char *source = row(atoms[i])) std::memcpy(buf, source, n_bytes_);
+  if (n == 0) return 0;
+  const std::vector<char> &wanted = wanted_of_list_.at(atoms);
+  double *end = buf;
+  for (int i = 0; i < n; i++) {
+    if (!wanted[i]) continue;
+    pack_row(row(atoms[i]), end);
+    end += n_doubles_;
   }
-  return n * n_doubles_;
+  return static_cast<int>(end - buf);
 }
 
 void LammpsHalo::unpack_forward(int n, int first, const double *buf) const
 {
-  for (int i = 0; i < n; i++, buf += n_doubles_)
-    if (unsigned char *target = row(first + i)) std::memcpy(target, buf, n_bytes_);
+  for (int j = first; j < first + n; j++) {
+    if (!is_received(j)) continue;
+    if (unsigned char *target = row(j)) std::memcpy(target, buf, n_bytes_);
+    buf += n_doubles_;
+  }
 }
 
 int LammpsHalo::pack_reverse(int n, int first, double *buf) const
 {
-  for (int i = 0; i < n; i++, buf += n_doubles_) {
-    buf[n_doubles_ - 1] = 0.0;
-    if (const unsigned char *source = row(first + i)) std::memcpy(buf, source, n_bytes_);
+  if (content_ == Content::Wanted) {
+    for (int i = 0; i < n; i++) buf[i] = is_received(first + i) ? 1.0 : 0.0;
+    return n;
   }
-  return n * n_doubles_;
+  double *end = buf;
+  for (int j = first; j < first + n; j++) {
+    if (!is_received(j)) continue;
+    pack_row(row(j), end);
+    end += n_doubles_;
+  }
+  return static_cast<int>(end - buf);
 }
 
-void LammpsHalo::unpack_reverse(int n, const int *atoms, const double *buf) const
+void LammpsHalo::unpack_reverse(int n, const int *atoms, const double *buf)
 {
-  for (int i = 0; i < n; i++, buf += n_doubles_) {
-    unsigned char *target = row(atoms[i]);
-    if (!target) continue;
-    if (is_float_) add_row<float>(target, buf, n_bytes_);
-    else add_row<double>(target, buf, n_bytes_);
+  if (n == 0) return;
+  std::vector<char> &wanted = wanted_of_list_[atoms];
+  if (content_ == Content::Wanted) {
+    wanted.resize(n);
+    for (int i = 0; i < n; i++) {
+      wanted[i] = buf[i] != 0.0;
+      if (wanted[i]) wanted_[atoms[i]] = 1;
+    }
+    return;
+  }
+  for (int i = 0; i < n; i++) {
+    if (!wanted[i]) continue;
+    if (unsigned char *target = row(atoms[i])) {
+      if (content_ == Content::Floats) add_row<float>(target, buf, n_bytes_);
+      else add_row<double>(target, buf, n_bytes_);
+    }
+    buf += n_doubles_;
   }
 }

@@ -1,54 +1,83 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Node features across ranks and periodic images, by LAMMPS's forward and reverse communication.
+// Node features across ranks, by LAMMPS's forward and reverse communication. Of a ghost's rows only
+// those are sent that its rank has a node for.
 
 #ifndef LMP_EQNN_LAMMPS_HALO_H
 #define LMP_EQNN_LAMMPS_HALO_H
 
 #include "kernels/potential.hpp"
 
+#include <mpi.h>
+
 #include <cstddef>
+#include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace LAMMPS_NS {
 
+class Atom;
 class Comm;
+class EdgesFromList;
 class Pair;
 
 class LammpsHalo : public eqnn::HaloExchange {
  public:
   // pair hands its four callbacks to the functions below while an exchange is under way
-  LammpsHalo(Pair *pair, const std::vector<int> &node_of_atom) :
-      pair_(pair), node_of_atom_(node_of_atom)
+  LammpsHalo(Pair *pair, MPI_Comm world, const EdgesFromList &edges) :
+      pair_(pair), world_(world), edges_(edges)
   {
   }
 
-  // LAMMPS replaces its Comm when the input changes comm_style: set it before each step
-  void set_comm(Comm *comm) { comm_ = comm; }
+  // Before each step, on all ranks together: asks the other ranks which atoms they need. Returns the
+  // ghosts without a node that must pass through this rank. LAMMPS replaces its Comm when the input
+  // changes comm_style, so that it is given each time.
+  const std::vector<int> &find_wanted(Comm *comm, const Atom &atom);
+
+  // What failed on this rank before the evaluation: agree() ends all ranks with it.
+  void set_failure(const std::string &failure) { failure_ = failure; }
 
   void forward(eqnn::NodeRows<double> rows) override;
   void forward(eqnn::NodeRows<float> rows) override;
   void reverse(eqnn::NodeRows<double> rows) override;
   void reverse(eqnn::NodeRows<float> rows) override;
+  void agree(const std::string &failure) override;
 
   int pack_forward(int n, const int *atoms, double *buf) const;
   void unpack_forward(int n, int first, const double *buf) const;
   int pack_reverse(int n, int first, double *buf) const;
-  void unpack_reverse(int n, const int *atoms, const double *buf) const;
+  void unpack_reverse(int n, const int *atoms, const double *buf);
 
  private:
-  // the row of an atom's node, or null for an atom that is none
+  // what is exchanged now: who wants an atom, or rows of a type
+  enum class Content { Wanted, Doubles, Floats };
+
+  bool is_alone() const;
+  void exchange(void *data, std::size_t width, Content content, bool is_forward);
+  // the row of an atom's node or, for an image of an own atom, of its owner; null for no node
   unsigned char *row(int atom) const;
-  void set_rows(void *data, std::size_t width, std::size_t scalar_size);
+  void pack_row(const unsigned char *row, double *buf) const;
+  // rows come to this ghost, and its adjoints go home
+  bool is_received(int ghost) const { return wanted_[ghost] && owner_of(ghost) < 0; }
+  int owner_of(int atom) const;
 
   Pair *pair_;
+  MPI_Comm world_;
   Comm *comm_ = nullptr;
-  const std::vector<int> &node_of_atom_;
+  const EdgesFromList &edges_;
+  std::string failure_;
+
+  std::vector<char>
+      wanted_;    // [nlocal + nghost] by this rank, or by one that it passes the atom to
+  // for each of LAMMPS's lists of atoms to send, which of them the receiver wants
+  std::unordered_map<const int *, std::vector<char>> wanted_of_list_;
+  std::vector<int> passed_on_;
 
   // the rows now exchanged; in a buffer, a row takes n_doubles_ whatever its type is
+  Content content_ = Content::Wanted;
   unsigned char *data_ = nullptr;
   std::size_t n_bytes_ = 0;
-  int n_doubles_ = 0;
-  bool is_float_ = false;
+  int n_doubles_ = 1;
 };
 
 }    // namespace LAMMPS_NS

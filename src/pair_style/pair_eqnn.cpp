@@ -9,10 +9,14 @@
 
 #include "pair_eqnn.h"
 
+#include "collective.h"
 #include "edges_from_list.h"
 #include "lammps_halo.h"
+#include "list_rules.h"
+#include "run_warnings.h"
 #include "type_map.h"
 
+#include "base/elements.hpp"
 #include "base/error.hpp"
 #include "base/version.hpp"
 #include "kernels/potential.hpp"
@@ -32,52 +36,76 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <memory>
-#include <new>
 #include <optional>
 
 using namespace LAMMPS_NS;
 
-/* ---------------------------------------------------------------------- */
+namespace {
 
-struct PairEQNN::Impl {
-  explicit Impl(Pair *pair) : halo(pair, edges.node_of_atom()) {}
+// pair_style eqnn
 
-  // pair_style
-
+struct Settings {
   eqnn::PotentialOptions options;
   bool allow_mean_per_atom = false;
   bool allow_direct_forces = false;
   bool self_test = true;
-  bool memory_reported = false;
+  bool energies_of_free_atoms = true;
+  bool check_edges = false;
+};
 
-  // pair_coeff
+// pair_coeff
 
-  std::optional<eqnn::ModelSpec> model;
+struct Model {
+  eqnn::ModelSpec spec;
   std::unique_ptr<eqnn::Potential> potential;
-  std::vector<int> species_of_type;    // [ntypes + 1], -1 for NULL
-  double energy_unit = 1.0;            // 1 eV in LAMMPS's unit; both unit styles have Angstrom
+  std::vector<int> species_of_type;          // [ntypes + 1], -1 for NULL
+  std::vector<double> free_atom_energies;    // [n_species] eV, of an atom without neighbors
+  std::optional<eqnn::SelfTestResult> tested;
+
+  bool has_direct_forces() const { return spec.forces == eqnn::ForceKind::Direct; }
+  bool is_mean_per_atom() const
+  {
+    return spec.energy.semantics == eqnn::EnergySemantics::MeanPerAtom;
+  }
+};
+
+const std::vector<std::string> KEYWORDS = {"precision",   "allow",       "products", "convolutions",
+                                           "energy_zero", "check_edges", "self_test"};
+
+}    // namespace
+
+/* ---------------------------------------------------------------------- */
+
+struct PairEQNN::Impl {
+  Impl(Pair *pair, LAMMPS *lmp, MPI_Comm world) : rules(lmp), halo(pair, world, edges) {}
+
+  Settings settings;
+  std::optional<Model> model;
+  double energy_unit = 1.0;    // 1 eV in LAMMPS's unit; both unit styles have Angstrom
+
+  // said once: for each model, for each run
+
+  bool memory_reported = false;
+  bool threads_checked = false;
+  bool list_checked = false;
 
   // one step
 
+  ListRules rules;
   EdgesFromList edges;
   LammpsHalo halo;
   eqnn::Outputs outputs;
   std::vector<double> node_forces;    // [n_nodes, 3] eV/Angstrom
   double virial[9] = {};              // eV
-
-  bool has_direct_forces() const { return model->forces == eqnn::ForceKind::Direct; }
-  bool is_mean_per_atom() const
-  {
-    return model->energy.semantics == eqnn::EnergySemantics::MeanPerAtom;
-  }
 };
 
 /* ---------------------------------------------------------------------- */
 
-PairEQNN::PairEQNN(LAMMPS *lmp) : Pair(lmp), impl(new Impl(this))
+PairEQNN::PairEQNN(LAMMPS *lmp) : Pair(lmp), impl(new Impl(this, lmp, world))
 {
   single_enable = 0;
   restartinfo = 0;
@@ -106,59 +134,71 @@ void PairEQNN::allocate()
   const int n = atom->ntypes;
   memory->create(setflag, n + 1, n + 1, "pair:setflag");
   memory->create(cutsq, n + 1, n + 1, "pair:cutsq");
-  map = new int[n + 1];
+  set_coeffs({});
+}
+
+/* ----------------------------------------------------------------------
+   which pairs of types have a model: all of mapped types, or none
+------------------------------------------------------------------------- */
+
+void PairEQNN::set_coeffs(const std::vector<int> &species_of_type)
+{
+  for (int i = 1; i <= atom->ntypes; i++)
+    for (int j = 1; j <= atom->ntypes; j++)
+      setflag[i][j] =
+          !species_of_type.empty() && species_of_type[i] >= 0 && species_of_type[j] >= 0;
 }
 
 /* ----------------------------------------------------------------------
    pair_style eqnn [precision double|mixed|single] [allow mean-per-atom|direct-forces]
                    [products sparse|grid|fourier] [convolutions sparse|aligned]
-                   [self_test yes|no]
+                   [energy_zero model|free_atoms] [check_edges yes|no] [self_test yes|no]
+   Given again it asks for pair_coeff again: a model that is loaded knows another precision.
 ------------------------------------------------------------------------- */
 
 void PairEQNN::settings(int narg, char **arg)
 {
-  impl->options = {};
-  impl->allow_mean_per_atom = impl->allow_direct_forces = false;
-  impl->self_test = true;
-
-  int iarg = 0;
-  while (iarg < narg) {
-    const std::string keyword = arg[iarg++];
-    if (iarg == narg)
-      error->all(FLERR,
-                 "Pair style eqnn: '{}' is the last word, expected 'precision', 'allow', "
-                 "'products', 'convolutions' or 'self_test' with a value after it",
+  Settings said;
+  for (int iarg = 0; iarg < narg; iarg += 2) {
+    const std::string keyword = arg[iarg];
+    if (std::find(KEYWORDS.begin(), KEYWORDS.end(), keyword) == KEYWORDS.end())
+      error->all(FLERR, "Pair style eqnn: keyword '{}' is not known, expected one of {}", keyword,
+                 utils::join_words(KEYWORDS, ", "));
+    if (iarg + 1 == narg)
+      error->all(FLERR, "Pair style eqnn: '{}' is the last word, expected a value after it",
                  keyword);
-    if (keyword == "precision" || keyword == "products" || keyword == "convolutions") {
-      const std::string name = arg[iarg++];
-      try {
-        if (keyword == "precision") impl->options.precision = eqnn::precision_from_name(name);
-        else if (keyword == "products") impl->options.products = eqnn::products_from_name(name);
-        else impl->options.convolutions = eqnn::convolutions_from_name(name);
-      } catch (const eqnn::Error &failure) {
-        error->all(FLERR, "Pair style eqnn: {}", failure.what());
-      }
-    } else if (keyword == "allow") {
-      const std::string what = arg[iarg++];
-      if (what == "mean-per-atom") impl->allow_mean_per_atom = true;
-      else if (what == "direct-forces") impl->allow_direct_forces = true;
-      else
-        error->all(FLERR,
-                   "Pair style eqnn: 'allow {}' is not known, expected 'allow mean-per-atom' "
-                   "or 'allow direct-forces'",
-                   what);
-    } else if (keyword == "self_test")
-      impl->self_test = utils::logical(FLERR, arg[iarg++], false, lmp) == 1;
-    else
-      error->all(FLERR,
-                 "Pair style eqnn: keyword '{}' is not known, expected 'precision', 'allow', "
-                 "'products', 'convolutions' or 'self_test'",
-                 keyword);
+    const std::string value = arg[iarg + 1];
+    const auto is = [&](const char *word, const char *other) {
+      if (value != word && value != other)
+        error->all(FLERR, "Pair style eqnn: '{} {}' is not known, expected '{} {}' or '{} {}'",
+                   keyword, value, keyword, word, keyword, other);
+      return value == word;
+    };
+    try {
+      if (keyword == "precision") said.options.precision = eqnn::precision_from_name(value);
+      else if (keyword == "products") said.options.products = eqnn::products_from_name(value);
+      else if (keyword == "convolutions")
+        said.options.convolutions = eqnn::convolutions_from_name(value);
+    } catch (const eqnn::Error &failure) {
+      error->all(FLERR, "Pair style eqnn: {}", failure.what());
+    }
+    if (keyword == "allow") {
+      if (is("mean-per-atom", "direct-forces")) said.allow_mean_per_atom = true;
+      else said.allow_direct_forces = true;
+    } else if (keyword == "energy_zero") said.energies_of_free_atoms = is("model", "free_atoms");
+    else if (keyword == "check_edges")
+      said.check_edges = utils::logical(FLERR, value, false, lmp) == 1;
+    else if (keyword == "self_test") said.self_test = utils::logical(FLERR, value, false, lmp) == 1;
   }
+
+  impl->settings = said;
+  impl->model.reset();
+  if (allocated) set_coeffs({});
 }
 
 /* ----------------------------------------------------------------------
    pair_coeff * * MODEL.eqnn element1 element2 ...
+   A refused one changes nothing: what was set before goes on to hold.
 ------------------------------------------------------------------------- */
 
 void PairEQNN::coeff(int narg, char **arg)
@@ -169,18 +209,41 @@ void PairEQNN::coeff(int narg, char **arg)
                "Pair style eqnn: pair_coeff names {} elements for {} atom types, expected "
                "'pair_coeff * * MODEL.eqnn' and then one element or NULL for each type",
                std::max(0, narg - 3), atom->ntypes);
-  map_element2type(narg - 3, arg + 3);
-
-  load(arg[2]);
 
   std::vector<std::string> element_of_type(atom->ntypes + 1);
   for (int type = 1; type <= atom->ntypes; type++)
-    if (map[type] >= 0) element_of_type[type] = elements[map[type]];
+    if (std::strcmp(arg[2 + type], "NULL") != 0) element_of_type[type] = arg[2 + type];
+    else if (force->pair == this)
+      error->all(
+          FLERR,
+          "Pair style eqnn: pair_coeff maps atom type {} to NULL, which leaves it to another "
+          "style, but there is none: name its element, or use pair_style hybrid/overlay",
+          type);
+
+  Model model;
   try {
-    impl->species_of_type = species_of_type(*impl->model, element_of_type);
+    const std::string bytes = read_file(arg[2]);
+    together(world, fmt::format("not enough memory for the model '{}'", arg[2]), [&] {
+      model.spec = eqnn::parse_model(bytes, arg[2]);
+      model.species_of_type = species_of_type(model.spec, element_of_type);
+      require_allowed(model.spec);
+      model.potential = std::make_unique<eqnn::Potential>(model.spec, impl->settings.options);
+      if (impl->settings.self_test) {
+        model.tested = eqnn::run_self_tests(model.spec, *model.potential);
+        eqnn::require_passed(*model.tested, model.spec, impl->settings.options.precision);
+      }
+      model.free_atom_energies = eqnn::free_atom_energies(model.spec, *model.potential);
+    });
   } catch (const eqnn::Error &failure) {
     error->all(FLERR, "Pair style eqnn: {}", failure.what());
   }
+
+  impl->model = std::move(model);
+  impl->memory_reported = impl->threads_checked = false;
+  // one rank exchanges nothing: LAMMPS need not keep buffers for all of its ghosts
+  comm_forward = comm_reverse = comm->nprocs == 1 ? 0 : impl->model->potential->max_row_width();
+  set_coeffs(impl->model->species_of_type);
+  report_model();
 }
 
 /* ----------------------------------------------------------------------
@@ -191,10 +254,12 @@ std::string PairEQNN::read_file(const char *name)
 {
   std::string bytes;
   bigint size = -1;
+  int is_folder = 0;
   if (comm->me == 0) {
     const std::string path = utils::get_potential_file_path(name);
+    is_folder = std::filesystem::is_directory(path.empty() ? name : path);
     std::ifstream file(path, std::ios::binary | std::ios::ate);
-    if (!path.empty() && file) size = file.tellg();
+    if (!path.empty() && !is_folder && file) size = file.tellg();
     if (size >= 0 && size <= MAXSMALLINT) {
       bytes.resize(size);
       file.seekg(0);
@@ -202,6 +267,26 @@ std::string PairEQNN::read_file(const char *name)
     }
   }
   MPI_Bcast(&size, 1, MPI_LMP_BIGINT, 0, world);
+  MPI_Bcast(&is_folder, 1, MPI_INT, 0, world);
+  if (is_folder)
+    error->all(FLERR,
+               "Pair style eqnn: '{}' is a folder, expected a model file: name the file in it, "
+               "as in '{}/MODEL.eqnn'",
+               name, name);
+
+  // LAMMPS has taken them out, the first byte of each: nothing of that name is there
+
+  std::string shown = name;
+  const auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 128; };
+  if (size < 0 && !std::all_of(shown.begin(), shown.end(), is_ascii)) {
+    std::replace_if(shown.begin(), shown.end(), [&](char c) { return !is_ascii(c); }, '?');
+    error->all(
+        FLERR,
+        "Pair style eqnn: LAMMPS changes characters that are not ASCII, as in the model file "
+        "'{}': give it a name without, in a folder that the environment variable "
+        "LAMMPS_POTENTIALS names if the folder's path has some",
+        shown);
+  }
   if (size < 0)
     error->all(FLERR,
                "Pair style eqnn: cannot read the model file '{}': give its path, or put it "
@@ -212,65 +297,84 @@ std::string PairEQNN::read_file(const char *name)
                "Pair style eqnn: the model file '{}' has {} bytes, expected at most {}: this is "
                "not a model",
                name, size, MAXSMALLINT);
-  bytes.resize(size);
+  together(world, fmt::format("not enough memory for the model '{}'", name),
+           [&] { bytes.resize(size); });
   MPI_Bcast(bytes.data(), static_cast<int>(size), MPI_CHAR, 0, world);
   return bytes;
 }
 
 /* ---------------------------------------------------------------------- */
 
-void PairEQNN::load(const char *name)
+void PairEQNN::require_allowed(const eqnn::ModelSpec &model) const
 {
-  const std::string bytes = read_file(name);
-  impl->potential.reset();
-  try {
-    impl->model = eqnn::parse_model(bytes, name);
-    const eqnn::ModelSpec &model = *impl->model;
-    if (impl->is_mean_per_atom() && !impl->allow_mean_per_atom)
-      error->all(FLERR,
-                 "Pair style eqnn: {} predicts the mean energy per atom, which is meaningless "
-                 "for other numbers of atoms than it was trained on: use a model with extensive "
-                 "energies, or force it by 'pair_style eqnn allow mean-per-atom'",
-                 name);
-    if (impl->has_direct_forces() && !impl->allow_direct_forces)
-      error->all(FLERR,
-                 "Pair style eqnn: {} predicts forces that are not the derivative of its "
-                 "energy, so that energy is not conserved and there is no virial: use a model with "
-                 "gradient forces, or force it by 'pair_style eqnn allow direct-forces'",
-                 name);
-    impl->potential = std::make_unique<eqnn::Potential>(model, impl->options);
-    if (comm->me == 0)
-      utils::logmesg(lmp,
-                     "eqnn {} ({}) for LAMMPS {}: {} precision\n  model {} ({}), sha256 {}\n  {}\n",
-                     eqnn::kVersion, eqnn::kCommit, EQNN_LAMMPS_VERSION,
-                     std::string(eqnn::name_of(impl->options.precision)), name, model.family,
-                     model.sha256.substr(0, 12), impl->potential->description());
-    if (impl->self_test) self_test();
-  } catch (const std::bad_alloc &) {
-    error->one(FLERR, "Pair style eqnn: not enough memory for the model '{}'", name);
-  } catch (const eqnn::Error &failure) {
-    error->all(FLERR, "Pair style eqnn: {}", failure.what());
-  }
-
-  comm_forward = comm_reverse = impl->potential->max_row_width();
+  const bool is_mean = model.energy.semantics == eqnn::EnergySemantics::MeanPerAtom;
+  if (is_mean && !impl->settings.allow_mean_per_atom)
+    eqnn::fail(model.file,
+               " predicts the mean energy per atom, which is meaningless for other numbers of "
+               "atoms than it was trained on: use a model with extensive energies, or force it by "
+               "'pair_style eqnn allow mean-per-atom'");
+  if (is_mean && !impl->settings.energies_of_free_atoms)
+    eqnn::fail(model.file,
+               " predicts the mean energy per atom, so that no part of it is that of free atoms: "
+               "remove 'energy_zero free_atoms'");
+  if (model.forces == eqnn::ForceKind::Direct && !impl->settings.allow_direct_forces)
+    eqnn::fail(model.file,
+               " predicts forces that are not the derivative of its energy, so that energy is not "
+               "conserved and there is no virial: use a model with gradient forces, or force it by "
+               "'pair_style eqnn allow direct-forces'");
 }
 
 /* ---------------------------------------------------------------------- */
 
-void PairEQNN::self_test()
+std::string PairEQNN::free_atoms() const
 {
-  const auto result = eqnn::run_self_tests(*impl->model, *impl->potential);
-  eqnn::require_passed(result, *impl->model, impl->options.precision);
-  if (comm->me == 0)
-    utils::logmesg(lmp,
-                   "  self-test: {} structures, errors up to {:.1e} eV/atom, {:.1e} eV/Angstrom\n",
-                   result.n_structures, result.energy_error, result.force_error);
+  std::string text;
+  std::vector<int> said;
+  for (const int species : impl->model->species_of_type) {
+    if (species < 0 || std::find(said.begin(), said.end(), species) != said.end()) continue;
+    said.push_back(species);
+    text += fmt::format("{}{} {:.6g}", text.empty() ? "" : ", ",
+                        eqnn::element_symbol(impl->model->spec.species[species]),
+                        impl->model->free_atom_energies[species]);
+  }
+  return text + " eV";
+}
+
+/* ---------------------------------------------------------------------- */
+
+void PairEQNN::report_model()
+{
+  if (comm->me != 0) return;
+  const Model &model = *impl->model;
+  utils::logmesg(
+      lmp, "eqnn {} ({}) for LAMMPS {}: {} precision\n  model {} ({}), sha256 {}\n  {}\n",
+      eqnn::kVersion, eqnn::kCommit, EQNN_LAMMPS_VERSION,
+      std::string(eqnn::name_of(impl->settings.options.precision)), model.spec.file,
+      model.spec.family, model.spec.sha256.substr(0, 12), model.potential->description());
+  if (model.tested)
+    utils::logmesg(
+        lmp, "  self-test: {} structures, errors up to {:.1e} eV/atom, {:.1e} eV/Angstrom\n",
+        model.tested->n_structures, model.tested->energy_error, model.tested->force_error);
+  if (!impl->settings.energies_of_free_atoms)
+    utils::logmesg(lmp, "  energies are relative to free atoms: {} are left out\n", free_atoms());
+
+  const auto warn_needless = [&](const std::string &keyword, const std::string &value, bool has) {
+    if (!value.empty() && !has)
+      error->warning(
+          FLERR, "Pair style eqnn: '{} {}' has no effect: {} has no {} of functions on the sphere",
+          keyword, value, model.spec.file, keyword);
+  };
+  warn_needless("products", impl->settings.options.products, model.potential->has_products());
+  warn_needless("convolutions", impl->settings.options.convolutions,
+                model.potential->has_convolutions());
 }
 
 /* ---------------------------------------------------------------------- */
 
 void PairEQNN::init_style()
 {
+  if (!impl->model) error->all(FLERR, "All pair coeffs are not set");
+
   const std::string units = update->unit_style;
   if (units == "metal") impl->energy_unit = 1.0;
   else if (units == "real")
@@ -283,29 +387,25 @@ void PairEQNN::init_style()
     error->all(FLERR,
                "Pair style eqnn: newton is off for pairs, but forces on ghost atoms must come "
                "home: use 'newton on'");
+  refuse_heat_flux(lmp);
 
-  // LAMMPS leaves bonded pairs out of the neighbor list where their special_bonds weight is zero.
-  // The model must see them.
+  // the neighbor list is judged at the first step, when all of LAMMPS is initialized
 
-  if (atom->nbonds > 0)
-    for (int i = 1; i <= 3; i++)
-      if (force->special_lj[i] == 0.0 && force->special_coul[i] == 0.0)
-        error->all(FLERR,
-                   "Pair style eqnn: special_bonds takes 1-{} neighbors out of the neighbor "
-                   "list, but the model needs all pairs: use 'special_bonds lj/coul 1 1 1', or "
-                   "1.0e-50 instead of 0 if other pair styles must not see them",
-                   i + 1);
-  // not yet known as neighbor->exclude: that is set later in the initialization
+  impl->list_checked = false;
+  impl->rules.start_run(impl->model->species_of_type);
 
-  if (neighbor->nex_type + neighbor->nex_group + neighbor->nex_mol > 0 && comm->me == 0)
-    error->warning(FLERR, "Pair style eqnn: the model does not see the pairs that 'neigh_modify "
-                          "exclude' takes out of the neighbor list");
-
-  if (impl->has_direct_forces() && comm->me == 0)
+  warn_of_masses(lmp, impl->model->species_of_type, impl->model->spec.species);
+  if (impl->settings.energies_of_free_atoms && !impl->model->is_mean_per_atom())
+    warn_of_chemical_potentials(lmp, free_atoms());
+  if (!impl->threads_checked) {
+    impl->threads_checked = true;
+    warn_of_threads(lmp, impl->model->potential->n_threads());
+  }
+  if (impl->model->has_direct_forces() && comm->me == 0)
     error->warning(FLERR,
                    "Pair style eqnn: {} has direct forces and so no virial: pressures and stresses "
                    "are NaN",
-                   impl->model->file);
+                   impl->model->spec.file);
 
   neighbor->add_request(this, NeighConst::REQ_FULL);
 
@@ -317,9 +417,10 @@ void PairEQNN::init_style()
 
 /* ---------------------------------------------------------------------- */
 
-double PairEQNN::init_one(int /*i*/, int /*j*/)
+double PairEQNN::init_one(int i, int j)
 {
-  return impl->model->cutoff;
+  impl->rules.take_pair(i, j);
+  return impl->model->spec.cutoff;
 }
 
 /* ---------------------------------------------------------------------- */
@@ -331,7 +432,7 @@ void PairEQNN::compute(int eflag, int vflag)
   if (!impl->memory_reported) report_memory();
   tally_energy();
   tally_forces();
-  if (impl->has_direct_forces()) refuse_virial();
+  if (impl->model->has_direct_forces()) refuse_virial();
   else if (vflag_atom) tally_peratom_virial();
 }
 
@@ -355,29 +456,44 @@ void PairEQNN::report_memory()
 
 void PairEQNN::evaluate()
 {
-  try {
-    impl->edges.build(*list, *atom, impl->species_of_type, impl->model->cutoff);
-    impl->halo.set_comm(comm);
-    impl->potential->evaluate(impl->edges.edges(), impl->halo, impl->outputs);
-  } catch (const std::bad_alloc &) {
-    error->one(FLERR,
-               "Pair style eqnn, step {}: not enough memory for {} atoms and {} edges on this "
-               "rank: use more ranks on more machines, or single precision",
-               update->ntimestep, impl->edges.edges().n_nodes, impl->edges.edges().n_edges());
-  } catch (const std::exception &failure) {    // eqnn::Error, and what Kokkos throws
-    error->one(FLERR, "Pair style eqnn, step {}: {}", update->ntimestep, failure.what());
+  const Model &model = *impl->model;
+  const bool is_first_step = !impl->list_checked;
+  if (is_first_step) impl->rules.require_complete_list();
+  impl->list_checked = true;
+  if (is_first_step || neighbor->ago == 0) {
+    impl->rules.find_excluded();
+    impl->edges.find_owners(*atom, impl->rules.excluded());
   }
-  if (!impl->is_mean_per_atom()) return;
+
+  const double cutoff = model.spec.cutoff;
+  const std::string failure = failure_of("not enough memory for the edges on this rank", [&] {
+    impl->edges.build(*list, *atom, model.species_of_type, cutoff);
+    if (impl->settings.check_edges)
+      impl->rules.count_edges(impl->edges.edges(), impl->edges.atom_of_node(), cutoff);
+  });
+  if (!failure.empty()) impl->edges.clear();
+  impl->halo.set_failure(failure);
+  impl->edges.add_nodes(*atom, impl->halo.find_wanted(comm, *atom), model.species_of_type);
+  try {
+    model.potential->evaluate(impl->edges.edges(), impl->halo, impl->outputs);
+  } catch (const eqnn::Error &failure_of_all) {
+    error->all(FLERR, "Pair style eqnn, step {}: {}", update->ntimestep, failure_of_all.what());
+  }
+
+  const eqnn::EdgeList &edges = impl->edges.edges();
+  if (!impl->settings.energies_of_free_atoms)
+    for (int i = 0; i < edges.n_centers; i++)
+      impl->outputs.energy[i] -= model.free_atom_energies[edges.species[i]];
+  if (!model.is_mean_per_atom()) return;
 
   // E = N s sum_i e_i + sum_i (b + E0_i)
 
-  const eqnn::EdgeList &edges = impl->edges.edges();
   const bigint n_owned = edges.n_centers;
   bigint n_atoms = 0;
   MPI_Allreduce(&n_owned, &n_atoms, 1, MPI_LMP_BIGINT, MPI_SUM, world);
   const double n = static_cast<double>(n_atoms);
   for (int i = 0; i < edges.n_centers; i++)
-    impl->outputs.energy[i] = eqnn::share_of_mean_per_atom(impl->model->energy, edges.species[i],
+    impl->outputs.energy[i] = eqnn::share_of_mean_per_atom(model.spec.energy, edges.species[i],
                                                            impl->outputs.energy[i], n);
   for (double &gradient : impl->outputs.edge_gradient) gradient *= n;
 }
@@ -402,7 +518,7 @@ void PairEQNN::tally_forces()
   const eqnn::EdgeList &edges = impl->edges.edges();
   const double unit = impl->energy_unit;
 
-  if (impl->has_direct_forces()) {
+  if (impl->model->has_direct_forces()) {
     impl->node_forces = impl->outputs.direct_forces;
   } else {
     impl->node_forces.assign(3 * static_cast<std::size_t>(edges.n_nodes), 0.0);
@@ -501,7 +617,7 @@ void PairEQNN::unpack_reverse_comm(int n, int *atoms, double *buf)
 double PairEQNN::memory_usage()
 {
   double bytes = Pair::memory_usage() + impl->edges.memory_usage();
-  if (impl->potential) bytes += static_cast<double>(impl->potential->bytes_used());
+  if (impl->model) bytes += static_cast<double>(impl->model->potential->bytes_used());
   const eqnn::Outputs &outputs = impl->outputs;
   const std::size_t n_doubles = outputs.energy.capacity() + outputs.edge_gradient.capacity() +
                                 outputs.direct_forces.capacity() + impl->node_forces.capacity();

@@ -19,6 +19,11 @@ PairStyle(eqnn,PairEQNN);
 #include "pair.h"
 
 #include <string>
+#include <vector>
+
+namespace eqnn {
+struct ModelSpec;
+}
 
 namespace LAMMPS_NS {
 
@@ -46,9 +51,11 @@ class PairEQNN : public Pair {
   Impl *impl;
 
   void allocate();
+  void set_coeffs(const std::vector<int> &);
   std::string read_file(const char *);
-  void load(const char *);
-  void self_test();
+  void require_allowed(const eqnn::ModelSpec &) const;
+  std::string free_atoms() const;
+  void report_model();
   void evaluate();
   void report_memory();
   void tally_energy();

@@ -87,6 +87,15 @@ SelfTestResult run_self_tests(const ModelSpec& model, Potential& potential) {
                         [&](const EdgeList& edges) { return evaluate_alone(potential, edges); });
 }
 
+std::vector<double> free_atom_energies(const ModelSpec& model, Potential& potential) {
+  EdgeList edges;
+  edges.n_centers = edges.n_nodes = static_cast<std::int32_t>(model.species.size());
+  edges.species.resize(model.species.size());
+  std::iota(edges.species.begin(), edges.species.end(), 0);
+  edges.begin.assign(model.species.size() + 1, 0);
+  return evaluate_alone(potential, edges).energy;
+}
+
 Outputs evaluate_alone(Potential& potential, const EdgeList& edges) {
   NoHalo halo;
   Outputs outputs;

@@ -39,6 +39,9 @@ SelfTestResult run_self_tests(const ModelSpec& model, Potential& potential);
 /// Energies and gradients of a structure without ghosts, where there is nothing to exchange.
 Outputs evaluate_alone(Potential& potential, const EdgeList& edges);
 
+/// [n_species] eV: the energy of an atom of each species without neighbours, references included.
+std::vector<double> free_atom_energies(const ModelSpec& model, Potential& potential);
+
 /// Throws Error if a deviation is larger than `precision` explains.
 void require_passed(const SelfTestResult& result, const ModelSpec& model, Precision precision);
 

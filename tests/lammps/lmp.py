@@ -37,18 +37,42 @@ def environment() -> dict[str, str]:
     return env
 
 
+LMP = (str(BIN / "lmp"), "-in", "in.test", "-log", "none")
+
+
 def run_script(
-    folder: Path, script: str, ranks: int = 1, env: dict[str, str] | None = None
+    folder: Path,
+    script: str,
+    ranks: int = 1,
+    env: dict[str, str] | None = None,
+    options: Sequence[str] = (),
 ) -> subprocess.CompletedProcess[str]:
     """Run an input script; return the finished process, whether it succeeded or not."""
-    (folder / "in.test").write_text(script)
     launcher = [] if ranks == 1 else [str(BIN / "mpiexec"), "-n", str(ranks)]
+    return _run(folder, script, [*launcher, *LMP, *options], env)
+
+
+def run_ranks(
+    folder: Path, script: str, commands: Sequence[Sequence[str]], env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run an input script with a command of its own on each rank."""
+    words = [str(BIN / "mpiexec")]
+    for k, command in enumerate(commands):
+        words += [":"] * (k > 0) + ["-n", "1", *command]
+    return _run(folder, script, words, env)
+
+
+def _run(
+    folder: Path, script: str, words: Sequence[str], env: dict[str, str] | None
+) -> subprocess.CompletedProcess[str]:
+    (folder / "in.test").write_text(script)
     return subprocess.run(
-        [*launcher, str(BIN / "lmp"), "-in", "in.test", "-log", "none"],
+        words,
         cwd=folder,
         env=environment() if env is None else env,
         capture_output=True,
         text=True,
+        errors="replace",  # LAMMPS breaks characters beyond ASCII
         timeout=300,
         check=False,
     )

@@ -353,6 +353,29 @@ TEST(ModelFile, OtherContainersAreRefused) {
   expect_in("not valid JSON", refusal(std::string("\x05\0\0\0\0\0\0\0{\"a\":", 13)));
 }
 
+TEST(ModelFile, CheckpointsAreRefusedWithTheCommandThatExportsThem) {
+  using namespace std::string_literals;
+  const std::string cure =
+      "expected a model file of eqnn. Make one from a checkpoint with `eqnn export`.";
+  for (const auto& [magic, what] :
+       {std::pair{"PK\x03\x04"s,
+                  "is a zip archive, as torch writes checkpoints and TorchScript, "s},
+        {"\x80\x02}q"s, "is a pickle, as torch and Python write them, "s},
+        {"\x89HDF\r\n"s, "is an HDF5 file, "s},
+        {"\x1f\x8b\x08"s, "is a gzip archive, "s}}) {
+    expect_in(what + cure, refusal(magic + std::string(100, 'x')));
+  }
+}
+
+TEST(ModelFile, FoldersAreNoModels) {
+  try {
+    (void)read_model(EQNN_TEST_DATA);
+    FAIL() << "a folder was read";
+  } catch (const Error& error) {
+    expect_in(": is a folder, expected a model file. Name the file in it.", error.what());
+  }
+}
+
 TEST(ModelFile, AHeaderThatLiesIsRefused) {
   const auto with_header = [](const std::string& header) {
     std::string out(8, '\0');
