@@ -11,6 +11,7 @@
 #   make test-published PUBLISHED=folder
 #                 export published checkpoints (SevenNet, Nequix, NequIP, MACE) and hold them against the goldens,
 #                 in LAMMPS too where the folder has some (NAME/STRUCTURE.safetensors)
+#   make lammps-table  run the tests in LAMMPS and write docs/lammps.md from them
 #   make lint     formatters and linters, as CI runs them; `make format` mends what can be mended
 #   make bench    time whole models and each kernel on one thread
 #   make cuda     compile and link for CUDA 13 (needs nvcc; no GPU)
@@ -36,7 +37,7 @@ SHELL := /bin/bash
 CONFIGURE = cmake --preset $(1) --log-level=WARNING $(2) >/dev/null
 BUILD_TREE = cmake --build .eqnn/build/$(1) $(2) -- --no-print-directory | { grep --line-buffered -v 'Built target' || true; }
 
-.PHONY: build setup demo test test-published test-upstream dataset test-dataset lint format bench cuda debug clean distclean
+.PHONY: build setup demo test test-published test-upstream dataset test-dataset lammps-table lint format bench cuda debug clean distclean
 
 build: setup
 	@$(call CONFIGURE,openmp,-DEQNN_MARCH=$(MARCH))
@@ -77,6 +78,9 @@ test-published: build
 	@test -d "$(PUBLISHED)" || { echo "make test-published: PUBLISHED='$(PUBLISHED)' is no folder; \
 	potentials/README.md says where the checkpoints come from" | tr -s '\t ' ' ' >&2; exit 2; }
 	@PUBLISHED="$(PUBLISHED)" PYTHONPATH=tests/python:tests/lammps $(VENV)/python -m pytest $(PYTEST_ARGS) -rs tests/upstream/published_checkpoints.py
+
+lammps-table: build
+	@$(VENV)/python -m pytest -q tests/lammps --lammps-table docs/lammps.md
 
 lint:
 	@$(SETUP) venv deps lint kokkos-serial

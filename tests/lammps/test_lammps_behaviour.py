@@ -19,6 +19,7 @@ from lmp import (
     with_bonds,
 )
 from safetensors.numpy import load_file
+from tried import tried
 
 from eqnn.model_file import read_model, write_model
 from eqnn.so3 import FloatArray
@@ -48,6 +49,7 @@ def test_memory_is_reported_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ranks", [2, 4])
+@tried("Ranks and threads", "ranks without atoms", "one rank")
 def test_ranks_without_atoms_take_part(tmp_path: Path, ranks: int) -> None:
     atoms = molecule()
     one = Setup(EXACT, atoms).evaluate(tmp_path)
@@ -59,6 +61,7 @@ def test_ranks_without_atoms_take_part(tmp_path: Path, ranks: int) -> None:
     assert np.abs(many.forces - one.forces).max() <= FORCE
 
 
+@tried("Ranks and threads", "more ranks than atoms", "one rank")
 def test_more_ranks_than_atoms(tmp_path: Path) -> None:
     atoms = Atoms([6, 1], [[0.0, 0.0, 0.0], [1.0, 0.2, 0.1]])
     one, many = (Setup(SMALL, atoms).evaluate(tmp_path, ranks) for ranks in (1, 4))
@@ -67,6 +70,7 @@ def test_more_ranks_than_atoms(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("model", ["l1_h16_b1", "l2_h32_b3"])
+@tried("What LAMMPS computes from it", "atoms without neighbors", "upstream's energies")
 def test_isolated_atoms_count_as_upstream_counts_them(tmp_path: Path, model: str) -> None:
     path = GOLDEN / "tdn" / f"model_{model}.eqnn"
     data = load_file(GOLDEN / "tdn" / f"model_{model}.isolated.safetensors")
@@ -78,6 +82,7 @@ def test_isolated_atoms_count_as_upstream_counts_them(tmp_path: Path, model: str
     assert not result.atom_energies[~has_neighbour].any()
 
 
+@tried("What LAMMPS computes from it", "one atom alone", "its reference energy")
 def test_an_atom_alone_has_its_reference_energy(tmp_path: Path) -> None:
     result = Setup(EXACT, Atoms([8], [[0.0, 0.0, 0.0]])).evaluate(tmp_path)
     said = read_model(EXACT).document
@@ -85,6 +90,7 @@ def test_an_atom_alone_has_its_reference_energy(tmp_path: Path) -> None:
     assert not result.forces.any()
 
 
+@tried("Other styles beside this one", "types mapped to NULL", "the run without these atoms")
 def test_null_types_are_not_seen(tmp_path: Path) -> None:
     atoms = molecule()
     alone = Setup(EXACT, atoms).evaluate(tmp_path, 2)
@@ -102,6 +108,7 @@ def test_null_types_are_not_seen(tmp_path: Path) -> None:
     assert not found.forces[27:].any()
 
 
+@tried("Atoms that come, go and change", "several types of one element", "one type, bit by bit")
 def test_an_element_may_have_several_types(tmp_path: Path) -> None:
     atoms = molecule()
     once = Setup(EXACT, atoms).evaluate(tmp_path)
@@ -115,6 +122,7 @@ def test_an_element_may_have_several_types(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
+@tried("Other styles beside this one", "hybrid/overlay with zbl", "the sum of both alone")
 def test_hybrid_overlay_adds(tmp_path: Path, ranks: int) -> None:
     atoms = periodic()
     elements = [1, 6, 7, 8]
@@ -162,6 +170,7 @@ def trajectory(folder: Path, runs: str, ranks: int = 1, threads: int = 1) -> Flo
     return read_dump(folder / "traj.test", 27, slice(1, 7))
 
 
+@tried("Integrators and minimizers", "run 20 twice, with and without pre no", "run 40")
 def test_run_after_run_continues_as_if_it_were_one(tmp_path: Path) -> None:
     one = trajectory(tmp_path, "run 40\n")
     two = trajectory(tmp_path, "run 20\nrun 20 pre no\n")
@@ -171,18 +180,25 @@ def test_run_after_run_continues_as_if_it_were_one(tmp_path: Path) -> None:
     assert np.abs(one - three).max() <= 1e-9
 
 
+@tried("Ranks and threads", "three threads; three ranks; 40 steps", "one: bit by bit; to 1e-9")
 def test_threads_change_no_bit_and_ranks_only_rounding(tmp_path: Path) -> None:
     one = trajectory(tmp_path, "run 40\n")
     assert np.array_equal(one, trajectory(tmp_path, "run 40\n", threads=3))
     assert np.abs(one - trajectory(tmp_path, "run 40\n", ranks=3)).max() <= 1e-9
 
 
+@tried("Neighbor lists and communication", "two skins, 40 steps", "each other, 1e-9")
 def test_the_neighbor_skin_changes_only_rounding(tmp_path: Path) -> None:
     one = trajectory(tmp_path, "run 40\n")
     other = trajectory(tmp_path, "neighbor 2.0 bin\nneigh_modify every 5 delay 5\nrun 40\n")
     assert np.abs(one - other).max() <= 1e-9
 
 
+@tried(
+    "Neighbor lists and communication",
+    "comm_style tiled with balance rcb, four ranks",
+    "brick, one rank",
+)
 def test_tiled_communication_and_balancing(tmp_path: Path) -> None:
     atoms = periodic()
     brick = Setup(EXACT, atoms).evaluate(tmp_path)
@@ -191,6 +207,7 @@ def test_tiled_communication_and_balancing(tmp_path: Path) -> None:
     assert np.abs(tiled.forces - brick.forces).max() <= FORCE
 
 
+@tried("What LAMMPS computes from it", "units real", "units metal times LAMMPS's factor")
 def test_units_real_are_kcal_per_mol(tmp_path: Path) -> None:
     atoms = periodic()
     metal = Setup(EXACT, atoms).evaluate(tmp_path)
@@ -204,6 +221,9 @@ def test_units_real_are_kcal_per_mol(tmp_path: Path) -> None:
     assert np.abs(real.virial * 1.01325 - metal.virial).max() <= 1e-5 * np.abs(metal.virial).max()
 
 
+@tried(
+    "Neighbor lists and communication", "bonds with special_bonds 1e-50", "the run without bonds"
+)
 def test_bonded_atoms_see_each_other_where_special_bonds_lets_them(tmp_path: Path) -> None:
     """Weights of 1e-50 keep pairs in the neighbor list, with bits set in their index."""
     atoms = molecule()
@@ -215,6 +235,11 @@ def test_bonded_atoms_see_each_other_where_special_bonds_lets_them(tmp_path: Pat
     assert abs(energy - bare.energy) <= ENERGY
 
 
+@tried(
+    "Files, restarts and drivers",
+    "read_restart, pair_style and pair_coeff again",
+    "the energy before",
+)
 def test_restart_files_hold_no_model_but_the_run_goes_on(tmp_path: Path) -> None:
     script = Setup(EXACT, periodic()).script(tmp_path)
     out = succeed(
@@ -231,6 +256,11 @@ def test_restart_files_hold_no_model_but_the_run_goes_on(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("precision", "energy", "force"), [("mixed", 2e-4, 2e-4), ("single", 2e-4, 2e-4)]
 )
+@tried(
+    "What LAMMPS computes from it",
+    "mixed and single precision",
+    "double, ten times docs/accuracy.md",
+)
 def test_precision(tmp_path: Path, precision: str, energy: float, force: float) -> None:
     """Ten times the errors of docs/accuracy.md, for a molecule of 27 atoms in a box."""
     atoms = periodic()
@@ -241,6 +271,11 @@ def test_precision(tmp_path: Path, precision: str, energy: float, force: float) 
     assert 0.0 < np.abs(found.forces - exact.forces).max() <= force
 
 
+@tried(
+    "What LAMMPS computes from it",
+    "virial of a triclinic cell",
+    "differences of the energy by strain",
+)
 def test_the_virial_is_the_derivative_by_strain(tmp_path: Path) -> None:
     """All six components of a triclinic cell; the model is exactly equivariant, so they are all."""
     atoms = periodic()
@@ -264,6 +299,7 @@ def test_the_virial_is_the_derivative_by_strain(tmp_path: Path) -> None:
         assert errors[1] <= errors[0], (component, errors)
 
 
+@tried("Boxes and boundaries", "replicate 2 2 1 on four ranks", "four times the energy")
 def test_replicated_cells_have_multiples_of_the_energy(tmp_path: Path) -> None:
     one = Setup(EXACT, periodic()).evaluate(tmp_path)
     out = succeed(
@@ -295,6 +331,11 @@ def test_the_self_test_can_be_left_out(tmp_path: Path) -> None:
     assert "self-test" not in log
 
 
+@tried(
+    "What LAMMPS computes from it",
+    "energies that are means per atom, when forced",
+    "N times the extensive ones",
+)
 def test_mean_per_atom_energies_run_when_forced(tmp_path: Path) -> None:
     """E = N sum e_i: doubling the system must quadruple the network's part, and forces follow E."""
     atoms = molecule()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from ase import Atoms
 from lmp import GOLDEN, POTENTIALS, Setup, environment, fail, run_script, succeed
+from tried import tried
 
 SMALL = GOLDEN / "tdn" / "model_l1_h16_b1.eqnn"
 ACAC = POTENTIALS / "mace_acetylacetone.eqnn"
@@ -68,6 +69,11 @@ def drive(folder: Path, *steps: str) -> list[str]:
 # ---- refused commands change nothing ----
 
 
+@tried(
+    "Files, restarts and drivers",
+    "a driver that goes on after a refused pair_coeff",
+    "LAMMPS's own error, then the right model",
+)
 def test_a_run_after_a_refused_first_model(tmp_path: Path) -> None:
     _, refused, run, given, energy = drive(
         tmp_path,
@@ -94,6 +100,11 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("which", REFUSED)
+@tried(
+    "Files, restarts and drivers",
+    "six refused commands after a first model",
+    "the first model, bit by bit",
+)
 def test_the_first_model_stays_after_a_refused_command(tmp_path: Path, which: str) -> None:
     command, text = REFUSED[which]
     _, before, refused, after = drive(
@@ -104,6 +115,11 @@ def test_the_first_model_stays_after_a_refused_command(tmp_path: Path, which: st
     assert float(before) == pytest.approx(-2078.9046507, abs=1e-6)
 
 
+@tried(
+    "Files, restarts and drivers",
+    "pair_coeff again with other models and elements",
+    "the models alone",
+)
 def test_models_follow_one_another(tmp_path: Path) -> None:
     found = drive(
         tmp_path,
@@ -122,6 +138,7 @@ def test_models_follow_one_another(tmp_path: Path) -> None:
     assert again == first
 
 
+@tried("Files, restarts and drivers", "pair_style again with another precision", "that precision")
 def test_pair_style_again_asks_for_pair_coeff_again(tmp_path: Path) -> None:
     _, double, again, run, given, single = drive(
         tmp_path,
@@ -155,6 +172,11 @@ def test_keywords_are_those_of_the_last_pair_style(tmp_path: Path) -> None:
 # ---- what LAMMPS does with names ----
 
 
+@tried(
+    "Refused with a sentence",
+    "paths with accents, which LAMMPS changes",
+    "the sentence; LAMMPS_POTENTIALS as the cure",
+)
 def test_paths_with_accents(tmp_path: Path) -> None:
     """LAMMPS drops the first byte of characters beyond ASCII; the environment keeps them."""
     folder = tmp_path / "modèles"
@@ -179,6 +201,9 @@ HEAT_FLUX = {
 
 
 @pytest.mark.parametrize("style", HEAT_FLUX)
+@tried(
+    "Refused with a sentence", "compute heat/flux, compute heat/flux/tally", "before the first step"
+)
 def test_a_heat_flux_of_stresses_is_refused(tmp_path: Path, style: str) -> None:
     script = Setup(SMALL, water()).script(tmp_path)
     text = fail(tmp_path, script + HEAT_FLUX[style] + "run 0\n")
@@ -207,6 +232,7 @@ def with_masses(folder: Path, *masses: float) -> str:
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
+@tried("Warned of", "masses that are not of the elements", "all types named")
 def test_masses_in_another_order(tmp_path: Path, ranks: int) -> None:
     (found,) = warnings(succeed(tmp_path, with_masses(tmp_path, 15.999, 1.008), ranks))
     assert (
@@ -218,12 +244,14 @@ def test_masses_in_another_order(tmp_path: Path, ranks: int) -> None:
 @pytest.mark.parametrize(
     ("hydrogen", "oxygen"), [(1.0, 16.0), (2.014, 15.999), (3.016, 15.6), (1.00784, 16.4)]
 )
+@tried("Warned of", "isotopes of hydrogen, rounded masses", "no warning")
 def test_masses_of_isotopes_of_hydrogen_and_rounded_ones(
     tmp_path: Path, hydrogen: float, oxygen: float
 ) -> None:
     assert not warnings(succeed(tmp_path, with_masses(tmp_path, hydrogen, oxygen)))
 
 
+@tried("Warned of", "masses of single atoms", "the most deviant")
 def test_masses_of_single_atoms(tmp_path: Path) -> None:
     """Where each atom has a mass of its own, the one that is most off, whatever its rank."""
     script = (
@@ -235,6 +263,7 @@ def test_masses_of_single_atoms(tmp_path: Path) -> None:
     assert "type 1 is H (1.008 u) with mass 12.011" in found
 
 
+@tried("Warned of", "more threads than cores on a node", "the count")
 def test_more_threads_than_cores(tmp_path: Path) -> None:
     env = environment() | {"OMP_NUM_THREADS": "3"}
     script = Setup(SMALL, water()).script(tmp_path) + "run 0\n"
@@ -249,6 +278,7 @@ def test_more_threads_than_cores(tmp_path: Path) -> None:
         assert f"2 rank(s) with 3 thread(s) each share {cores} core(s) of this node" in found[0]
 
 
+@tried("Warned of", "-pk omp", "the threads that run")
 def test_package_omp_has_no_effect(tmp_path: Path) -> None:
     script = Setup(SMALL, water()).script(tmp_path) + "run 0\n"
     done = run_script(tmp_path, script, options=["-pk", "omp", "2"])
@@ -261,6 +291,7 @@ def test_package_omp_has_no_effect(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keyword", ["products grid", "convolutions aligned"])
+@tried("Warned of", "products and convolutions without such stages", "the keyword")
 def test_keywords_that_the_model_has_no_use_for(tmp_path: Path, keyword: str) -> None:
     script = Setup(SMALL, water(), style=f"eqnn {keyword}").script(tmp_path)
     (found,) = warnings(succeed(tmp_path, script + "run 0\n"))
@@ -273,6 +304,11 @@ def test_keywords_that_the_model_has_a_use_for(tmp_path: Path) -> None:
     assert not warnings(succeed(tmp_path, script + "run 0\n"))
 
 
+@tried(
+    "What LAMMPS computes from it",
+    "energy_zero free_atoms",
+    "absolute energies less those of free atoms",
+)
 def test_energies_relative_to_free_atoms(tmp_path: Path) -> None:
     absolute = Setup(ACAC, water()).evaluate(tmp_path)
     relative = Setup(ACAC, water(), style="eqnn energy_zero free_atoms").evaluate(tmp_path, 2)

@@ -24,6 +24,7 @@ from lmp import (
     succeed,
     with_bonds,
 )
+from tried import tried
 
 from eqnn.export.checkpoint import read_checkpoint
 from eqnn.export.tdn import TdnConfig, export_tdn
@@ -71,6 +72,7 @@ STYLE_ERRORS = [
 
 
 @pytest.mark.parametrize(("style", "text"), STYLE_ERRORS)
+@tried("Refused with a sentence", "pair_style: unknown words, missing values", "-")
 def test_pair_style(tmp_path: Path, style: str, text: str) -> None:
     assert text in fail(tmp_path, Setup(SMALL, water(), style=style).script(tmp_path))
 
@@ -104,6 +106,11 @@ COEFF_ERRORS = [
 
 @pytest.mark.parametrize(("words", "text"), COEFF_ERRORS)
 @pytest.mark.parametrize("ranks", [1, 2])
+@tried(
+    "Refused with a sentence",
+    "pair_coeff: elements, files that are no models, folders, checkpoints",
+    "on one and two ranks",
+)
 def test_pair_coeff(tmp_path: Path, words: str, text: str, ranks: int) -> None:
     setup = Setup(SMALL, water(), coeffs=[f"pair_coeff {words.format(model=SMALL)}"])
     assert text in fail(tmp_path, setup.script(tmp_path), ranks)
@@ -122,6 +129,7 @@ def test_a_truncated_model(tmp_path: Path) -> None:
     assert "The file is truncated or damaged: copy or export it again." in text
 
 
+@tried("Refused with a sentence", "a model file with one changed bit", "-")
 def test_an_edited_model(tmp_path: Path) -> None:
     data = bytearray(SMALL.read_bytes())
     data[-1] ^= 1
@@ -130,6 +138,7 @@ def test_an_edited_model(tmp_path: Path) -> None:
     assert "The file was damaged or edited: copy or export it again." in text
 
 
+@tried("Refused with a sentence", "a model whose self-test fails", "-")
 def test_a_model_whose_self_test_fails(tmp_path: Path) -> None:
     model = read_model(SMALL)
     tests = [dict(test) for test in model.document["self_test"]]
@@ -143,6 +152,7 @@ def test_a_model_whose_self_test_fails(tmp_path: Path) -> None:
     succeed(tmp_path, setup.script(tmp_path))
 
 
+@tried("Refused with a sentence", "energies that are means per atom", "-")
 def test_mean_per_atom_energies(tmp_path: Path) -> None:
     energy = read_model(SMALL).document["energy"] | {"semantics": "mean-per-atom"}
     path = rewritten(tmp_path / "mean.eqnn", energy=energy)
@@ -151,6 +161,7 @@ def test_mean_per_atom_energies(tmp_path: Path) -> None:
     assert "force it by 'pair_style eqnn allow mean-per-atom'" in text
 
 
+@tried("Refused with a sentence", "direct forces; when forced, pressures are NaN", "-")
 def test_direct_forces(tmp_path: Path) -> None:
     config = json.loads((GOLDEN / "tdn" / "model_l1_h16_b1.config.json").read_text())
     config["config"]["gradient_force"] = False
@@ -182,11 +193,13 @@ INIT_ERRORS = [
 
 
 @pytest.mark.parametrize(("changes", "text"), INIT_ERRORS)
+@tried("Refused with a sentence", "units lj; newton off", "-")
 def test_settings_of_the_simulation(tmp_path: Path, changes: dict[str, str], text: str) -> None:
     setup = Setup(SMALL, water(), **changes)  # type: ignore[arg-type]
     assert text in fail(tmp_path, setup.script(tmp_path) + "run 0\n")
 
 
+@tried("Refused with a sentence", "atoms without IDs", "-")
 def test_atoms_without_ids(tmp_path: Path) -> None:
     script = Setup(SMALL, water()).script(tmp_path)
     script = script.replace("atom_modify map yes", "atom_modify id no").replace(
@@ -197,6 +210,7 @@ def test_atoms_without_ids(tmp_path: Path) -> None:
     assert "atoms have no IDs; remove 'atom_modify id no'" in text
 
 
+@tried("Refused with a sentence", "bonds with special_bonds 0", "-")
 def test_special_bonds_that_hide_pairs(tmp_path: Path) -> None:
     script = with_bonds(tmp_path, Setup(SMALL, water()), "special_bonds lj/coul 0 0 0", n_bonds=2)
     text = fail(tmp_path, script + "run 0\n")
@@ -213,6 +227,7 @@ def test_atoms_on_top_of_each_other(tmp_path: Path, ranks: int) -> None:
     assert re.search(r"Pair style eqnn, step 0: (on rank \d of 2: )?atoms \d and \d are", text)
 
 
+@tried("Refused with a sentence", "coordinates that are no numbers", "at that step")
 def test_coordinates_that_are_no_numbers(tmp_path: Path) -> None:
     """LAMMPS looks at coordinates only when it builds lists; no neighbor may vanish in silence."""
     script = Setup(SMALL, water()).script(tmp_path) + (
@@ -233,6 +248,7 @@ def test_atoms_much_closer_than_in_training_run_or_stop_with_a_sentence(tmp_path
     assert np.isfinite(result.forces).all()
 
 
+@tried("Refused with a sentence", "energies that are not finite", "-")
 def test_a_network_that_overflows(tmp_path: Path) -> None:
     model = read_model(SMALL)
     tensors = {name: values.copy() for name, values in model.tensors.items()}
@@ -246,6 +262,7 @@ def test_a_network_that_overflows(tmp_path: Path) -> None:
     assert "expected a finite number" in text
 
 
+@tried("Refused with a sentence", "memory that does not suffice for a step", "-")
 def test_memory_that_does_not_suffice(tmp_path: Path) -> None:
     """Under a limit that leaves room for LAMMPS and the edges, but not for the edges' matrices."""
     frame = golden("tdn/model_l2_h16_b2.pbc16", GOLDEN / "tdn" / "model_l2_h16_b2.eqnn")
@@ -269,6 +286,7 @@ def test_memory_that_does_not_suffice(tmp_path: Path) -> None:
     assert "use more ranks on more machines, or single precision" in text
 
 
+@tried("Refused with a sentence", "a plugin for another LAMMPS", "-")
 def test_a_plugin_for_another_lammps(tmp_path: Path) -> None:
     plugin = find_built("eqnnplugin.so", "EQNN_PLUGIN").parent.parent / "misfit" / "eqnnplugin.so"
     env = environment()
@@ -279,6 +297,7 @@ def test_a_plugin_for_another_lammps(tmp_path: Path) -> None:
     assert "was compiled for LAMMPS 20240101, but this is LAMMPS 20250722: compile it with" in text
 
 
+@tried("Files, restarts and drivers", "plugin load", "a run")
 def test_the_plugin_loads_by_command(tmp_path: Path) -> None:
     plugin = find_built("eqnnplugin.so", "EQNN_PLUGIN")
     env = environment()

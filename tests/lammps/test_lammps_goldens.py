@@ -8,6 +8,7 @@ import pytest
 from ase import Atoms
 from lmp import GOLDEN, GoldenFrame, Setup, golden, read_dump, succeed, write_trajectory
 from safetensors.numpy import load_file
+from tried import tried
 
 # Doubles throughout; sums run in another order than upstream's.
 ENERGY = 1e-10  # relative to the network's energy
@@ -29,6 +30,7 @@ def expect_equal(setup: Setup, frame: GoldenFrame, folder: Path, ranks: int) -> 
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("ranks", [1, 2, 4])
+@tried("Boxes and boundaries", "TDN, periodic cells smaller than the cutoff", "upstream's numbers")
 def test_periodic_cells_smaller_than_the_cutoff_equal_upstream(
     tmp_path: Path, model: str, ranks: int
 ) -> None:
@@ -38,12 +40,14 @@ def test_periodic_cells_smaller_than_the_cutoff_equal_upstream(
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
+@tried("Boxes and boundaries", "TDN, a triclinic box", "upstream's numbers")
 def test_a_triclinic_box_equals_upstream(tmp_path: Path, ranks: int) -> None:
     frame = golden("tdn_3bpa/pbc_hot440", TRAINED)
     expect_equal(Setup(TRAINED, frame.atoms), frame, tmp_path, ranks)
 
 
 @pytest.mark.parametrize("model", MODELS)
+@tried("What LAMMPS computes from it", "TDN, molecules", "upstream's numbers")
 def test_molecules_equal_upstream(tmp_path: Path, model: str) -> None:
     path = GOLDEN / "tdn" / f"model_{model}.eqnn"
     frame = golden(f"tdn/model_{model}.3bpa0", path)

@@ -12,6 +12,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from lmp import GOLDEN, POTENTIALS, ROOT, Setup, fail, golden, run_script, succeed
+from tried import tried
 
 from eqnn.library import Potential
 
@@ -67,6 +68,11 @@ BOND_MAKERS = {
 
 @pytest.mark.parametrize("style", ["bond", "full", "molecular"])
 @pytest.mark.parametrize("maker", BOND_MAKERS)
+@tried(
+    "Refused with a sentence",
+    "room for bonds with special_bonds 0: fix bond/create, fix deposit mol, none yet",
+    "before the first step",
+)
 def test_bonds_that_may_appear(tmp_path: Path, style: str, maker: str) -> None:
     """No bond is there when the run starts: refused before the first step all the same."""
     (tmp_path / "bonded.mol").write_text(
@@ -79,6 +85,9 @@ def test_bonds_that_may_appear(tmp_path: Path, style: str, maker: str) -> None:
     assert " Step " not in text
 
 
+@tried(
+    "Refused with a sentence", "bonds by create_atoms mol, special_bonds 0", "before the first step"
+)
 def test_bonds_made_by_create_atoms(tmp_path: Path) -> None:
     (tmp_path / "bonded.mol").write_text(
         "m\n\n2 atoms\n1 bonds\n\nCoords\n\n1 0 0 0\n2 0.96 0 0\n\nTypes\n\n1 2\n2 1\n\nBonds\n\n"
@@ -89,6 +98,11 @@ def test_bonds_made_by_create_atoms(tmp_path: Path) -> None:
     assert HIDES in text
 
 
+@tried(
+    "Atoms that come, go and change",
+    "fix bond/create, special_bonds 1",
+    "the energy before the bonds",
+)
 def test_bonds_made_during_a_run_change_no_energy_where_weights_are_one(tmp_path: Path) -> None:
     script = with_room_for_bonds("bond", "special_bonds lj/coul 1 1 1").replace(
         " pe\n", " pe bonds\n"
@@ -101,6 +115,7 @@ def test_bonds_made_during_a_run_change_no_energy_where_weights_are_one(tmp_path
     assert np.abs(table[:, 0] - table[0, 0]).max() <= 1e-9
 
 
+@tried("Atoms that come, go and change", "atom_style full without bonds", "atom_style atomic")
 def test_molecular_styles_without_room_for_bonds_run(tmp_path: Path) -> None:
     """atom_style full is used for its charges and molecule IDs; LAMMPS's default weights are 0."""
     log = succeed(tmp_path, with_room_for_bonds("full", bonds=0) + "run 0\n")
@@ -109,6 +124,11 @@ def test_molecular_styles_without_room_for_bonds_run(tmp_path: Path) -> None:
     )
 
 
+@tried(
+    "Other styles beside this one",
+    "bonds with special_bonds 0 and kspace_style ewald",
+    "the library",
+)
 def test_weights_that_long_range_styles_keep_in_the_list(tmp_path: Path) -> None:
     """With a kspace style LAMMPS keeps all pairs in the list, whatever the weights are."""
     rows = "\n".join(
@@ -161,6 +181,9 @@ def two_molecules(folder: Path, command: str) -> str:
     ],
 )
 @pytest.mark.parametrize("ranks", [1, 2])
+@tried(
+    "Refused with a sentence", "neigh_modify include with atoms outside", "before the first step"
+)
 def test_atoms_left_out_of_the_list(tmp_path: Path, command: str, name: str, ranks: int) -> None:
     text = fail(tmp_path, two_molecules(tmp_path, command), ranks)
     assert (
@@ -169,6 +192,7 @@ def test_atoms_left_out_of_the_list(tmp_path: Path, command: str, name: str, ran
     )
 
 
+@tried("Refused with a sentence", "comm_modify group with atoms outside", "before the first step")
 def test_atoms_left_out_of_communication(tmp_path: Path) -> None:
     """LAMMPS wants comm_modify group to be that of neigh_modify include: here it comes alone."""
     script = two_molecules(tmp_path, "comm_modify group mob")
@@ -178,6 +202,11 @@ def test_atoms_left_out_of_communication(tmp_path: Path) -> None:
     assert "'comm_modify group' leaves 3 of the model's atoms out of the neighbor list" in text
 
 
+@tried(
+    "Neighbor lists and communication",
+    "neigh_modify include of all mapped atoms",
+    "the run without the others",
+)
 def test_a_group_that_holds_all_of_the_models_atoms_may_be_included(tmp_path: Path) -> None:
     atoms = Setup(SMALL, water()).evaluate(tmp_path)
     setup = Setup(
@@ -202,6 +231,11 @@ HYBRID = [
 
 @pytest.mark.parametrize(("style", "coeffs"), HYBRID)
 @pytest.mark.parametrize("ranks", [1, 2])
+@tried(
+    "Refused with a sentence",
+    "pair style hybrid that gives mapped pairs to another style or to none",
+    "before the first step",
+)
 def test_pairs_of_the_model_given_away(
     tmp_path: Path, style: str, coeffs: list[str], ranks: int
 ) -> None:
@@ -211,6 +245,7 @@ def test_pairs_of_the_model_given_away(
     assert "use pair_style hybrid/overlay, or map one of the types to NULL" in text
 
 
+@tried("Other styles beside this one", "hybrid, types of their own", "the run without the others")
 def test_hybrid_with_types_of_their_own_runs(tmp_path: Path) -> None:
     alone = Setup(SMALL, water()).evaluate(tmp_path)
     setup = Setup(
@@ -231,6 +266,11 @@ def with_counting(script: str) -> str:
 
 @pytest.mark.parametrize("example", sorted(path.name for path in INPUTS.glob("in.*")))
 @pytest.mark.parametrize("ranks", [1, 2])
+@tried(
+    "Neighbor lists and communication",
+    "every example, edges counted at each step",
+    "another search for neighbors",
+)
 def test_every_example_sees_all_pairs(tmp_path: Path, example: str, ranks: int) -> None:
     """A few steps of each, with edges counted by another search at every one of them."""
     for file in INPUTS.iterdir():
@@ -246,6 +286,7 @@ def test_every_example_sees_all_pairs(tmp_path: Path, example: str, ranks: int) 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@tried("Refused with a sentence", "a neighbor list that is too old, with check_edges", "counting")
 def test_an_old_list_is_found_by_counting(tmp_path: Path) -> None:
     """Atoms move farther than the skin and the list is not built again."""
     setup = Setup(SMALL, water() + Atoms("O", [[8.0, 0.0, 0.0]]), style="eqnn check_edges yes")
@@ -262,6 +303,11 @@ def test_an_old_list_is_found_by_counting(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
+@tried(
+    "Neighbor lists and communication",
+    "a triclinic cell smaller than the cutoff, check_edges",
+    "counting",
+)
 def test_counting_agrees_in_a_triclinic_cell_of_many_images(tmp_path: Path, ranks: int) -> None:
     model = GOLDEN / "tdn" / "model_l2_h16_b2.eqnn"
     setup = Setup(model, golden("tdn/model_l2_h16_b2.pbc16", model).atoms)
@@ -304,6 +350,11 @@ dump_modify 1 sort id format float %.17g
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
+@tried(
+    "Boxes and boundaries",
+    "a cell so skewed that four atoms have 281 200 ghosts",
+    "the library; memory of the edges",
+)
 def test_memory_goes_with_edges_and_not_with_ghosts(tmp_path: Path, ranks: int) -> None:
     """Four atoms in a cell so skewed that they have a quarter of a million ghosts."""
     log = succeed(tmp_path, skewed_copper() + 'run 0\nprint "RESULT $(pe:%.17g)"\n', ranks)
@@ -321,6 +372,11 @@ def test_memory_goes_with_edges_and_not_with_ghosts(tmp_path: Path, ranks: int) 
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
+@tried(
+    "Boxes and boundaries",
+    "two atoms in a primitive cell, edges to themselves",
+    "the library, 1e-10",
+)
 def test_a_cell_smaller_than_the_cutoff(tmp_path: Path, ranks: int) -> None:
     """Edges from an atom to itself, and several to one other: images are not told from owners."""
     model = POTENTIALS / "sevennet_0.eqnn"

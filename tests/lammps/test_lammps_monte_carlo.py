@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lmp import POTENTIALS, succeed
+from tried import tried
 
 from eqnn.library import Potential
 
@@ -47,6 +48,11 @@ def results(log: str) -> list[float]:
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
+@tried(
+    "Atoms that come, go and change",
+    "neigh_modify exclude group all, delete_atoms, create_atoms of the same molecule",
+    "each other, 1e-10 eV",
+)
 def test_excluded_and_deleted_atoms_are_the_same(tmp_path: Path, ranks: int) -> None:
     log = succeed(
         tmp_path,
@@ -76,6 +82,11 @@ def test_excluded_and_deleted_atoms_are_the_same(tmp_path: Path, ranks: int) -> 
     assert np.abs(table[:3, 4]).min() > 1.0
 
 
+@tried(
+    "Atoms that come, go and change",
+    "neigh_modify exclude type, from all",
+    "the run without these atoms, 1e-10 eV",
+)
 def test_types_that_are_excluded_from_all_count_for_nothing(tmp_path: Path) -> None:
     """Carbon, alone in the box, is taken from all mapped types, itself included."""
     script = TWO_WATERS.replace(
@@ -106,12 +117,14 @@ PARTIAL = [
 
 @pytest.mark.parametrize("command", PARTIAL)
 @pytest.mark.parametrize("ranks", [1, 2])
+@tried("Warned of", "neigh_modify exclude of some pairs", "once a run")
 def test_partial_exclusion_is_told(tmp_path: Path, command: str, ranks: int) -> None:
     log = succeed(tmp_path, TWO_WATERS + command + "\n" + RESULT + RESULT, ranks)
     said = "the model does not see the pairs that 'neigh_modify exclude' takes out of the neighbor"
     assert log.count(said) == 2  # once a run
 
 
+@tried("Warned of", "exclusion that begins during a run", "at that step")
 def test_partial_exclusion_is_told_where_it_begins_during_a_run(tmp_path: Path) -> None:
     """A group that is empty when the run starts, and fills between two of its steps."""
     log = succeed(
@@ -165,6 +178,11 @@ def expect_mean(found: np.ndarray, mean: float) -> None:
 PRESSURE = 10 * BOLTZMANN * 300 / 2000**3 * 1.6021765e6
 
 
+@tried(
+    "Atoms that come, go and change",
+    "fix gcmc, ideal gas of atoms",
+    "P V = N kT, three standard errors",
+)
 def test_gcmc_of_an_ideal_gas_of_atoms(tmp_path: Path) -> None:
     fix = "gcmc 1 20 0 1 29494 300.0 0.0 0.1 pressure {pressure:.10g} full_energy"
     script = ideal_gas(PRESSURE, fix)
@@ -179,6 +197,11 @@ def test_gcmc_of_an_ideal_gas_of_atoms(tmp_path: Path) -> None:
     assert np.array_equal(of_two, table[: len(of_two)])
 
 
+@tried(
+    "Atoms that come, go and change",
+    "fix gcmc, free-atom energies in mu or left out",
+    "each other, every move",
+)
 def test_gcmc_with_energies_of_free_atoms_in_the_chemical_potential(tmp_path: Path) -> None:
     """Mu = kT ln(rho L^3) + E(free atom) gives the same run, move by move."""
     with Potential(SOLVENTS, "double") as potential:
@@ -196,6 +219,11 @@ def test_gcmc_with_energies_of_free_atoms_in_the_chemical_potential(tmp_path: Pa
     assert np.abs(kept[:, 1] - kept[:, 0] * free).max() <= 1e-9
 
 
+@tried(
+    "Atoms that come, go and change",
+    "fix gcmc, ideal gas of molecules",
+    "P V = N kT, three standard errors",
+)
 def test_gcmc_of_an_ideal_gas_of_molecules(tmp_path: Path) -> None:
     """The molecule's own energy is fix gcmc's intra_energy: a deleted one must lose all of it."""
     with Potential(SOLVENTS, "double") as potential:
@@ -232,6 +260,7 @@ thermo 1
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
+@tried("Atoms that come, go and change", "fix widom, ideal gas", "mu = 0")
 def test_widom_insertion_into_an_ideal_gas_costs_nothing(tmp_path: Path, ranks: int) -> None:
     fix = "widom 1 5 1 29494 300.0"
     script = ideal_gas(0.0, fix).replace("step atoms pe", "step atoms pe f_2[1] f_2[2]")
@@ -244,6 +273,11 @@ def test_widom_insertion_into_an_ideal_gas_costs_nothing(tmp_path: Path, ranks: 
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
+@tried(
+    "Atoms that come, go and change",
+    "fix charge/regulation, ideal ions",
+    "energy 0 after each trial",
+)
 def test_charge_regulation_keeps_an_ideal_gas(tmp_path: Path, ranks: int) -> None:
     """Pairs of free ions come and go; what is left after each trial is an ideal gas again."""
     log = succeed(

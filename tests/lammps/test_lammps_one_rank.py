@@ -13,6 +13,7 @@ import pytest
 from ase import Atoms
 from lmp import GOLDEN, LMP, POTENTIALS, Setup, environment, golden, run_ranks
 from safetensors.numpy import load_file
+from tried import tried
 
 from eqnn.library import find_built
 from eqnn.model_file import read_model, write_model
@@ -46,6 +47,7 @@ def limited(kilobytes: int) -> Sequence[str]:
 
 
 @pytest.mark.parametrize("which", [0, 1])
+@tried("Refused with a sentence", "a plugin that fits one of two ranks only", "all ranks end")
 def test_a_plugin_that_fits_the_other_rank_only(tmp_path: Path, which: int) -> None:
     """Stands for a node with another processor, or with another release of LAMMPS."""
     good = find_built("eqnnplugin.so", "EQNN_PLUGIN").parent
@@ -62,6 +64,7 @@ def test_a_plugin_that_fits_the_other_rank_only(tmp_path: Path, which: int) -> N
 
 
 @pytest.mark.parametrize("which", [0, 1])
+@tried("Refused with a sentence", "a self-test that fails on one of two ranks", "all ranks end")
 def test_the_self_test(tmp_path: Path, which: int) -> None:
     model = read_model(SMALL)
     tests = [dict(test) for test in model.document["self_test"]]
@@ -75,6 +78,7 @@ def test_the_self_test(tmp_path: Path, which: int) -> None:
     )
 
 
+@tried("Refused with a sentence", "no memory for the tables on one of two ranks", "all ranks end")
 def test_memory_for_the_tables(tmp_path: Path) -> None:
     """Room for LAMMPS and the plugin, and not for the tables of 89 elements."""
     setup = Setup(POTENTIALS / "nequix_mp_1.eqnn", water())
@@ -82,6 +86,7 @@ def test_memory_for_the_tables(tmp_path: Path) -> None:
     expect_end(done, "on rank 1 of 2: not enough memory for the model")
 
 
+@tried("Refused with a sentence", "no memory for a step on one of two ranks", "all ranks end")
 def test_memory_for_a_step(tmp_path: Path) -> None:
     """Room for LAMMPS and the edges, and not for the edges' matrices."""
     model = GOLDEN / "tdn" / "model_l2_h16_b2.eqnn"
@@ -96,6 +101,7 @@ def test_memory_for_a_step(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("which", [0, 1])
+@tried("Refused with a sentence", "atoms on top of each other on one of two ranks", "all ranks end")
 def test_atoms_on_top_of_each_other(tmp_path: Path, which: int) -> None:
     clash = water()
     clash.positions[2] = clash.positions[1] + [1e-8, 0.0, 0.0]
@@ -106,6 +112,9 @@ def test_atoms_on_top_of_each_other(tmp_path: Path, which: int) -> None:
 
 
 @pytest.mark.parametrize("which", [0, 1])
+@tried(
+    "Refused with a sentence", "an energy that is not finite on one of two ranks", "all ranks end"
+)
 def test_an_energy_that_is_not_finite(tmp_path: Path, which: int) -> None:
     """A readout that overflows, and on the other rank an atom alone, which has no network part."""
     model = read_model(SMALL)

@@ -10,6 +10,7 @@ import pytest
 from ase.build import bulk
 from eqnn_models import tiny_gaunt_model
 from lmp import DOUBLE, GOLDEN, POTENTIALS, Setup, Tolerance, expect_frame, upstream_frame
+from tried import tried
 
 from eqnn.model_file import write_model
 from eqnn.numpy_evaluator import energy
@@ -62,6 +63,7 @@ def expect_equal(network: str, name: str, folder: Path, ranks: int, style: str =
 
 
 @pytest.mark.parametrize("products", ["sparse", "grid", "fourier"])
+@tried("What LAMMPS computes from it", "products sparse, grid, fourier", "upstream's numbers")
 def test_every_way_to_multiply_on_the_sphere_gives_upstreams_results(
     tmp_path: Path, products: str
 ) -> None:
@@ -72,6 +74,7 @@ def test_every_way_to_multiply_on_the_sphere_gives_upstreams_results(
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 @pytest.mark.parametrize("convolutions", ["sparse", "aligned"])
+@tried("What LAMMPS computes from it", "convolutions sparse, aligned", "the library")
 def test_every_way_to_convolve_on_the_sphere_gives_the_evaluators_results(
     tmp_path: Path, convolutions: str, ranks: int
 ) -> None:
@@ -98,12 +101,22 @@ def test_every_way_to_convolve_on_the_sphere_gives_the_evaluators_results(
 @pytest.mark.parametrize(
     ("network", "name"), [(network, name) for network, names in NETWORKS.items() for name in names]
 )
+@tried(
+    "What LAMMPS computes from it",
+    "MACE, MACE-Gaunt, SevenNet, Nequix, NequIP: every golden structure",
+    "upstream's numbers",
+)
 def test_structures_equal_upstream(tmp_path: Path, network: str, name: str) -> None:
     expect_equal(network, name, tmp_path, 2)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("ranks", [1, 4])
+@tried(
+    "Ranks and threads",
+    "MACE, MACE-Gaunt, SevenNet, Nequix, NequIP on several ranks",
+    "upstream's numbers",
+)
 def test_any_number_of_ranks_gives_upstreams_results(
     tmp_path: Path, network: str, ranks: int
 ) -> None:
