@@ -2,8 +2,7 @@
 
 #include "lammps_halo.h"
 
-#include "comm.h"
-#include "pair.h"
+#include "lammps_compat.h"
 
 #include <cstring>
 
@@ -40,25 +39,25 @@ void LammpsHalo::set_rows(void *data, std::size_t width, std::size_t scalar_size
 void LammpsHalo::forward(eqnn::NodeRows<double> rows)
 {
   set_rows(rows.data, rows.width, sizeof(double));
-  comm_->forward_comm(pair_, n_doubles_);
+  eqnn_compat::forward_comm(*comm_, *pair_, n_doubles_);
 }
 
 void LammpsHalo::forward(eqnn::NodeRows<float> rows)
 {
   set_rows(rows.data, rows.width, sizeof(float));
-  comm_->forward_comm(pair_, n_doubles_);
+  eqnn_compat::forward_comm(*comm_, *pair_, n_doubles_);
 }
 
 void LammpsHalo::reverse(eqnn::NodeRows<double> rows)
 {
   set_rows(rows.data, rows.width, sizeof(double));
-  comm_->reverse_comm(pair_, n_doubles_);
+  eqnn_compat::reverse_comm(*comm_, *pair_, n_doubles_);
 }
 
 void LammpsHalo::reverse(eqnn::NodeRows<float> rows)
 {
   set_rows(rows.data, rows.width, sizeof(float));
-  comm_->reverse_comm(pair_, n_doubles_);
+  eqnn_compat::reverse_comm(*comm_, *pair_, n_doubles_);
 }
 
 /* ---------------------------------------------------------------------- */
