@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.neighborlist import neighbor_list
 
 from eqnn import library
 from eqnn.builder import EXACT_DEFECT, graph_defect
@@ -25,7 +24,14 @@ from eqnn.info import WIDTH, elements
 from eqnn.library import Potential, Properties
 from eqnn.model_file import Model, read_model
 from eqnn.so3 import FloatArray, random_rotations
-from eqnn.structures import cell_of, cluster, cutoff_margins, refuse_foreign
+from eqnn.structures import (
+    cell_of,
+    cluster,
+    cutoff_margins,
+    neighbours,
+    refuse_foreign,
+    require_near,
+)
 
 Evaluate = Callable[[Atoms], Properties]
 
@@ -420,7 +426,7 @@ def cutoff_jump(evaluate: Evaluate, atoms: Atoms, cutoff: float, n_pairs: int = 
 
 
 def _across_cutoff(atoms: Atoms, cutoff: float, n_pairs: int) -> list[tuple[Atoms, Atoms]]:
-    i, j, vectors = neighbor_list("ijD", atoms, cutoff + 1.0)
+    i, j, vectors = neighbours("ijD", atoms, cutoff + 1.0)
     r = np.linalg.norm(vectors, axis=1)
     one_way = np.flatnonzero((i < j) & (r > cutoff - 1.0))
     nearest = one_way[np.argsort(np.abs(r[one_way] - cutoff), kind="stable")[:n_pairs]]
@@ -527,6 +533,7 @@ def check_model(path: str | Path, structure: Atoms | None = None) -> Result:
     document = model.document
     cutoff, species = document["cutoff"], document["species"]
     if structure is not None:
+        require_near(structure, "--structure")
         refuse_foreign(structure, species, "--structure")
         if len(structure) > MAX_ATOMS:
             raise EqnnError(
@@ -537,7 +544,7 @@ def check_model(path: str | Path, structure: Atoms | None = None) -> Result:
         names = [f"the given structure ({len(structure)} atoms)"]
     else:
         molecule, periodic, names = _own_structures(model)
-    if len(neighbor_list("i", molecule, cutoff)) == 0:
+    if len(neighbours("i", molecule, cutoff)) == 0:
         raise EqnnError(
             f"no two atoms are within the cutoff of {cutoff:g} A, so there is nothing to measure. "
             "Give another structure."

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.neighborlist import neighbor_list
 
 from eqnn.errors import EqnnError
 from eqnn.model_file import (
@@ -35,6 +34,7 @@ from eqnn.so3 import (
     spherical_harmonics,
     wigner_3j,
 )
+from eqnn.structures import neighbours
 
 Stage = dict[str, Any]
 Features = dict[str, FloatArray]
@@ -62,8 +62,8 @@ class Edges:
 
 
 def edges_of(atoms: Atoms, cutoff: float) -> Edges:
-    """All edges with r < cutoff, images of the atom itself included."""
-    center, source, vector = neighbor_list("ijD", atoms, cutoff)
+    """Return all edges with r < cutoff, images of the atom itself included."""
+    center, source, vector = neighbours("ijD", atoms, cutoff)
     inside = np.linalg.norm(vector, axis=1) < cutoff
     return Edges(center[inside], source[inside], vector[inside])
 
