@@ -20,7 +20,7 @@ from ase import Atoms
 from eqnn import library
 from eqnn.builder import EXACT_DEFECT, graph_defect
 from eqnn.errors import EqnnError
-from eqnn.info import WIDTH, elements
+from eqnn.info import WIDTH, elements, free_atom_meaning
 from eqnn.library import Potential, Properties
 from eqnn.model_file import Model, read_model
 from eqnn.so3 import FloatArray, random_rotations
@@ -501,17 +501,20 @@ def isolated_atoms(
         dimer = Atoms([z, z], [[0.0, 0.0, 0.0], [cutoff - BESIDE_CUTOFF, 0.0, 0.0]])
         jumps.append(evaluate(dimer).energy - 2.0 * free[z])
     energy, jump = _largest(np.array(list(free.values()))), _largest(np.array(jumps))
+    said = free_atom_meaning(free)
+    said = said[0].upper() + said[1:]
     values = ((energy, "eV beyond reference"), (jump, "eV with the last neighbour"))
     if is_zero and not energy <= ROUNDING:
         status = Status.WRONG
         meaning = "The file says that free atoms have their reference energies, and they do not."
     elif jump <= UNNOTICED_JUMP:
-        status, meaning = Status.OK, "Atoms leave and join a system smoothly."
+        status = Status.OK
+        meaning = f"{said}. Atoms leave and join a system smoothly."
     else:
         status = Status.LIMIT
         meaning = (
-            "An atom that loses its last neighbour changes its energy at once: do not evaporate "
-            "atoms or break a dimer with it."
+            f"{said}. An atom that loses its last neighbour changes its energy at once: do not "
+            "evaporate atoms or break a dimer with it."
         )
     return Measurement("free atoms", values, status, meaning, "an atom that leaves jumps in energy")
 
