@@ -23,6 +23,7 @@ from eqnn.errors import EqnnError
 from eqnn.info import WIDTH, elements, free_atom_meaning
 from eqnn.library import Potential, Properties
 from eqnn.model_file import Model, read_model
+from eqnn.short_range import Report, examine
 from eqnn.so3 import FloatArray, random_rotations
 from eqnn.structures import (
     cell_of,
@@ -82,6 +83,8 @@ class Measurement:
         What the last line says of it, if it is a limit or wrong.
     sweep : tuple of (float, float)
         Steps and errors of finite differences.
+    lines : tuple of str
+        Printed below as they are: a table, or what to write into an input script.
     """
 
     what: str
@@ -90,6 +93,7 @@ class Measurement:
     meaning: str
     verdict: str = ""
     sweep: tuple[tuple[float, float], ...] = ()
+    lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -519,6 +523,53 @@ def isolated_atoms(
     return Measurement("free atoms", values, status, meaning, "an atom that leaves jumps in energy")
 
 
+def short_distances(found: Report) -> Measurement:
+    """Say what pairs of atoms closer than bonds do, and what mends it."""
+    lowest = found.walls[0]
+    values = ((lowest.height, "eV lowest wall"), (lowest.temperature, "K where it is crossed"))
+    what = f"close pairs ({found.n_pairs})"
+    if found.n_low == 0:
+        falling = [w for w in found.walls if w.top is not None]
+        return Measurement(
+            what,
+            values,
+            Status.OK,
+            f"Atoms repel each other as they come close ({found.which})"
+            + (
+                f", up to {min(w.height for w in falling):.3g} eV; then energies fall: cascades "
+                "need ZBL's repulsion."
+                if falling
+                else " down to 0.3 of the sum of their covalent radii."
+            ),
+        )
+    at_worst = (
+        "at any temperature"
+        if not lowest.temperature >= 1.0
+        else (f"above some {lowest.temperature:.0f} K")
+    )
+    unmended = [m.wall.name for m in found.mendings if m.cutoffs is None]
+    more = found.n_low - len(found.mendings)
+    meaning = (
+        f"{found.n_low} of {found.n_pairs} pairs ({found.which}) have too low a repulsion: atoms "
+        f"that collide {at_worst} ({lowest.name}), or that overlap at the start, go through it and "
+        "fuse. 'holds to': E/20k, where it stops all but one collision in 5e8."
+    )
+    if unmended:
+        meaning += f" No ZBL within 1.6 of a bond's length mends {', '.join(unmended)}."
+    if more > 0:
+        meaning += f" {more} more pairs: give --structure for those of your elements."
+    if len(unmended) < len(found.mendings):
+        meaning += " The lines add ZBL's repulsion, which acts within its outer cutoff only:"
+    return Measurement(
+        what,
+        values,
+        Status.LIMIT,
+        meaning,
+        f"close atoms fuse {at_worst}",
+        lines=found.lines,
+    )
+
+
 # ---- all together ----
 
 
@@ -579,6 +630,9 @@ def check_model(path: str | Path, structure: Atoms | None = None) -> Result:
         measurements.append(extensivity(double, periodic, cutoff, is_extensive))
         is_zero = document["energy"]["isolated_atoms"] == "zero"
         measurements.append(isolated_atoms(double, species, cutoff, is_zero))
+        present = None if structure is None else set(structure.numbers.tolist())
+        close = examine(double, species, cutoff, model.name, present=present, together=is_extensive)
+        measurements.append(short_distances(close))
     finally:
         for engine in engines.values():
             engine.close()
@@ -658,6 +712,7 @@ def report(result: Result) -> str:
         numbers = "   ".join(f"{_short(value):>8} {unit}" for value, unit in m.values)
         lines.append(f"{m.status.value:<7}{m.what:<{width}}  {numbers}".rstrip())
         lines += textwrap.wrap(m.meaning, WIDTH, initial_indent=indent, subsequent_indent=indent)
+        lines += [indent + line for line in m.lines]
         if m.sweep:
             lines.append(indent + "step   " + "".join(f"{step:9.0e}" for step, _ in m.sweep))
             lines.append(indent + "error  " + "".join(f"{error:9.1e}" for _, error in m.sweep))

@@ -354,7 +354,13 @@ def shipped() -> Result:
 
 def test_the_shipped_model_has_the_limits_that_its_readme_states(shipped: Result) -> None:
     limits = [name for name, status in statuses(shipped).items() if status is Status.LIMIT]
-    assert limits == ["rotation", "inversion", "pair crossing the cutoff", "free atoms"]
+    assert limits == [
+        "rotation",
+        "inversion",
+        "pair crossing the cutoff",
+        "free atoms",
+        "close pairs",
+    ]
     assert exit_status(shipped.measurements) == 0
     by_name = {m.what.split(" (")[0]: m for m in shipped.measurements}
     # Measured when it was trained: 6.0 meV rms over other pairs and frames, 21 at most.
@@ -364,7 +370,8 @@ def test_the_shipped_model_has_the_limits_that_its_readme_states(shipped: Result
     assert 0.3 < by_name["rotation"].values[0][0] < 3.0
     assert verdict(shipped.measurements) == (
         "Verdict: computed rightly; limits in MD: energies depend on orientation; mirror images "
-        "differ in energy; energies jump at the cutoff; an atom that leaves jumps in energy."
+        "differ in energy; energies jump at the cutoff; an atom that leaves jumps in energy; close "
+        "atoms fuse above some 32 K."
     )
 
 
@@ -372,7 +379,7 @@ def test_the_exact_model_does_not_depend_on_orientation() -> None:
     result = check_model(ROOT / "potentials" / "tdn_3bpa_exact.eqnn")
     assert statuses(result)["rotation"] is Status.OK
     limits = [name for name, status in statuses(result).items() if status is Status.LIMIT]
-    assert limits == ["inversion", "pair crossing the cutoff", "free atoms"]
+    assert limits == ["inversion", "pair crossing the cutoff", "free atoms", "close pairs"]
 
 
 def test_a_model_for_energies_per_atom_does_not_add_up(tmp_path: Path) -> None:
