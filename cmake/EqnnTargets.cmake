@@ -89,7 +89,7 @@ endfunction()
 function(eqnn_add_plugin name)
     set(folder "${PROJECT_SOURCE_DIR}/src/pair_style")
     add_library(${name} MODULE "${folder}/eqnn_plugin.cpp")
-    target_link_libraries(${name} PRIVATE eqnn_pair_style)
+    target_link_libraries(${name} PRIVATE eqnn_pair_style ${CMAKE_DL_LIBS})
     target_link_options(
         ${name}
         PRIVATE "LINKER:--version-script=${folder}/eqnnplugin.map" "LINKER:-z,nodelete"

