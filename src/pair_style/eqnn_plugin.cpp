@@ -63,10 +63,11 @@ static std::string running_mpi()
   using Function = int (*)(char *, int *);
   const auto version = reinterpret_cast<Function>(dlsym(RTLD_DEFAULT, "MPI_Get_library_version"));
   if (!version) return "";
-  std::string text(1 << 16, '\0');    // MPICH fills 8192 bytes
+  std::string text(1 << 16, '\0');    // MPICH writes up to 8192 bytes
   int length = 0;
   version(text.data(), &length);
-  return eqnn_mpi_family(text.c_str());
+  text.resize(text.find('\0'));
+  return eqnn_mpi_family(text);
 }
 
 static void *create_pair_eqnn(void *lmp)

@@ -120,10 +120,14 @@ public:
            kMostImages,
            ".\nGive a less flat or less skewed cell of the same lattice.");
     }
+    std::array<int, 3> most{};
+    for (std::size_t a = 0; a < 3; ++a) {
+      most[a] = static_cast<int>(counts[a]);
+    }
     std::vector<Vector> shifts;
-    for (double i = -counts[0]; i <= counts[0]; ++i) {
-      for (double j = -counts[1]; j <= counts[1]; ++j) {
-        for (double k = -counts[2]; k <= counts[2]; ++k) {
+    for (int i = -most[0]; i <= most[0]; ++i) {
+      for (int j = -most[1]; j <= most[1]; ++j) {
+        for (int k = -most[2]; k <= most[2]; ++k) {
           Vector shift{};
           for (std::size_t d = 0; d < 3; ++d) {
             shift[d] = i * rows_[0][d] + j * rows_[1][d] + k * rows_[2][d];
