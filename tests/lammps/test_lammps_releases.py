@@ -283,6 +283,23 @@ def test_no_mpi(tmp_path: Path, headers: Path) -> None:
     assert f"FOUND 29 Aug 2024 in {headers}/src;{tmp_path}" in text
 
 
+def test_mpi_is_found_through_its_compiler(tmp_path: Path, headers: Path) -> None:
+    """As for most people: mpicxx on PATH, in C++ alone, which FindMPI was once not asked for."""
+    for release in RELEASES:
+        (tmp_path / "CMakeLists.txt").write_text(PROJECT.replace("LANGUAGES NONE", "LANGUAGES CXX"))
+        build = str(tmp_path / release.venv)
+        options = [f"-DLAMMPS_SOURCE_DIR={headers}", "-DLAMMPS_RELEASE=20240829"]
+        done = subprocess.run(
+            ["cmake", "-S", str(tmp_path), "-B", build, *options],
+            env={**os.environ, "PATH": f"{release.bin}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert f"in {headers}/src;{release.bin.parent.resolve()}/include" in done.stdout
+
+
 def test_libraries_of_what_is_no_build_tree(tmp_path: Path) -> None:
     words = ["cmake", "--preset", "openmp", "-B", str(tmp_path), "-DEQNN_LIBRARIES_FROM=docs"]
     done = run(words)
