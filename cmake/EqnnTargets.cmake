@@ -9,14 +9,45 @@ function(eqnn_set_language)
     endif()
 endfunction()
 
+# With EQNN_LIBRARIES_FROM: that build tree makes its own libraries first, with its own settings.
+if(EQNN_LIBRARIES_FROM)
+    cmake_path(ABSOLUTE_PATH EQNN_LIBRARIES_FROM BASE_DIRECTORY "${PROJECT_SOURCE_DIR}" NORMALIZE)
+    if(NOT EXISTS "${EQNN_LIBRARIES_FROM}/CMakeCache.txt")
+        message(
+            FATAL_ERROR
+            "EQNN_LIBRARIES_FROM is '${EQNN_LIBRARIES_FROM}', which is no build tree: "
+            "give one of this source, as in .eqnn/build/openmp, or leave it empty"
+        )
+    endif()
+    add_custom_target(
+        eqnn_libraries
+        COMMAND ${CMAKE_COMMAND} --build "${EQNN_LIBRARIES_FROM}" --target eqnn_self_test
+        COMMENT "Libraries of ${EQNN_LIBRARIES_FROM}"
+    )
+endif()
+
 # eqnn_add_library(NAME [SOURCES file...] [PUBLIC lib...] [PRIVATE lib...])
-# The static library eqnn_NAME; one without sources is header-only.
+# The static library eqnn_NAME; one without sources is header-only. With EQNN_LIBRARIES_FROM, that build tree's.
 function(eqnn_add_library name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;PUBLIC;PRIVATE")
     set(target eqnn_${name})
     if(NOT arg_SOURCES)
         add_library(${target} INTERFACE)
         target_link_libraries(${target} INTERFACE eqnn_options ${arg_PUBLIC} ${arg_PRIVATE})
+        return()
+    endif()
+    if(EQNN_LIBRARIES_FROM)
+        file(RELATIVE_PATH folder "${PROJECT_SOURCE_DIR}" "${CMAKE_CURRENT_SOURCE_DIR}")
+        add_library(${target} STATIC IMPORTED GLOBAL)
+        set_target_properties(
+            ${target}
+            PROPERTIES IMPORTED_LOCATION "${EQNN_LIBRARIES_FROM}/${folder}/lib${target}.a"
+        )
+        set(private ${arg_PRIVATE})
+        list(TRANSFORM private PREPEND "$<LINK_ONLY:")
+        list(TRANSFORM private APPEND ">")
+        target_link_libraries(${target} INTERFACE eqnn_options ${arg_PUBLIC} ${private})
+        add_dependencies(${target} eqnn_libraries)
         return()
     endif()
     add_library(${target} STATIC ${arg_SOURCES})
@@ -58,7 +89,7 @@ endfunction()
 function(eqnn_add_plugin name)
     set(folder "${PROJECT_SOURCE_DIR}/src/pair_style")
     add_library(${name} MODULE "${folder}/eqnn_plugin.cpp")
-    target_link_libraries(${name} PRIVATE eqnn_pair_style)
+    target_link_libraries(${name} PRIVATE eqnn_pair_style ${CMAKE_DL_LIBS})
     target_link_options(
         ${name}
         PRIVATE "LINKER:--version-script=${folder}/eqnnplugin.map" "LINKER:-z,nodelete"

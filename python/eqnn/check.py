@@ -16,16 +16,23 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from ase.neighborlist import neighbor_list
 
 from eqnn import library
 from eqnn.builder import EXACT_DEFECT, graph_defect
 from eqnn.errors import EqnnError
-from eqnn.info import WIDTH, elements
+from eqnn.info import WIDTH, elements, free_atom_meaning
 from eqnn.library import Potential, Properties
 from eqnn.model_file import Model, read_model
+from eqnn.short_range import Report, examine
 from eqnn.so3 import FloatArray, random_rotations
-from eqnn.structures import cell_of, cluster, cutoff_margins, refuse_foreign
+from eqnn.structures import (
+    cell_of,
+    cluster,
+    cutoff_margins,
+    neighbours,
+    refuse_foreign,
+    require_near,
+)
 
 Evaluate = Callable[[Atoms], Properties]
 
@@ -76,6 +83,8 @@ class Measurement:
         What the last line says of it, if it is a limit or wrong.
     sweep : tuple of (float, float)
         Steps and errors of finite differences.
+    lines : tuple of str
+        Printed below as they are: a table, or what to write into an input script.
     """
 
     what: str
@@ -84,6 +93,7 @@ class Measurement:
     meaning: str
     verdict: str = ""
     sweep: tuple[tuple[float, float], ...] = ()
+    lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -420,7 +430,7 @@ def cutoff_jump(evaluate: Evaluate, atoms: Atoms, cutoff: float, n_pairs: int = 
 
 
 def _across_cutoff(atoms: Atoms, cutoff: float, n_pairs: int) -> list[tuple[Atoms, Atoms]]:
-    i, j, vectors = neighbor_list("ijD", atoms, cutoff + 1.0)
+    i, j, vectors = neighbours("ijD", atoms, cutoff + 1.0)
     r = np.linalg.norm(vectors, axis=1)
     one_way = np.flatnonzero((i < j) & (r > cutoff - 1.0))
     nearest = one_way[np.argsort(np.abs(r[one_way] - cutoff), kind="stable")[:n_pairs]]
@@ -495,19 +505,69 @@ def isolated_atoms(
         dimer = Atoms([z, z], [[0.0, 0.0, 0.0], [cutoff - BESIDE_CUTOFF, 0.0, 0.0]])
         jumps.append(evaluate(dimer).energy - 2.0 * free[z])
     energy, jump = _largest(np.array(list(free.values()))), _largest(np.array(jumps))
+    said = free_atom_meaning(free)
+    said = said[0].upper() + said[1:]
     values = ((energy, "eV beyond reference"), (jump, "eV with the last neighbour"))
     if is_zero and not energy <= ROUNDING:
         status = Status.WRONG
         meaning = "The file says that free atoms have their reference energies, and they do not."
     elif jump <= UNNOTICED_JUMP:
-        status, meaning = Status.OK, "Atoms leave and join a system smoothly."
+        status = Status.OK
+        meaning = f"{said}. Atoms leave and join a system smoothly."
     else:
         status = Status.LIMIT
         meaning = (
-            "An atom that loses its last neighbour changes its energy at once: do not evaporate "
-            "atoms or break a dimer with it."
+            f"{said}. An atom that loses its last neighbour changes its energy at once: do not "
+            "evaporate atoms or break a dimer with it."
         )
     return Measurement("free atoms", values, status, meaning, "an atom that leaves jumps in energy")
+
+
+def short_distances(found: Report) -> Measurement:
+    """Say what pairs of atoms closer than bonds do, and what mends it."""
+    lowest = found.walls[0]
+    values = ((lowest.height, "eV lowest wall"), (lowest.temperature, "K where it is crossed"))
+    what = f"close pairs ({found.n_pairs})"
+    if found.n_low == 0:
+        falling = [w for w in found.walls if w.top is not None]
+        return Measurement(
+            what,
+            values,
+            Status.OK,
+            f"Atoms repel each other as they come close ({found.which})"
+            + (
+                f", up to {min(w.height for w in falling):.3g} eV; then energies fall: cascades "
+                "need ZBL's repulsion."
+                if falling
+                else " down to 0.3 of the sum of their covalent radii."
+            ),
+        )
+    at_worst = (
+        "at any temperature"
+        if not lowest.temperature >= 1.0
+        else (f"above some {lowest.temperature:.0f} K")
+    )
+    unmended = [m.wall.name for m in found.mendings if m.cutoffs is None]
+    more = found.n_low - len(found.mendings)
+    meaning = (
+        f"{found.n_low} of {found.n_pairs} pairs ({found.which}) have too low a repulsion: atoms "
+        f"that collide {at_worst} ({lowest.name}), or that overlap at the start, go through it and "
+        "fuse. 'holds to': E/20k, where it stops all but one collision in 5e8."
+    )
+    if unmended:
+        meaning += f" No ZBL within 1.6 of a bond's length mends {', '.join(unmended)}."
+    if more > 0:
+        meaning += f" {more} more pairs: give --structure for those of your elements."
+    if len(unmended) < len(found.mendings):
+        meaning += " The lines add ZBL's repulsion, which acts within its outer cutoff only:"
+    return Measurement(
+        what,
+        values,
+        Status.LIMIT,
+        meaning,
+        f"close atoms fuse {at_worst}",
+        lines=found.lines,
+    )
 
 
 # ---- all together ----
@@ -527,6 +587,7 @@ def check_model(path: str | Path, structure: Atoms | None = None) -> Result:
     document = model.document
     cutoff, species = document["cutoff"], document["species"]
     if structure is not None:
+        require_near(structure, "--structure")
         refuse_foreign(structure, species, "--structure")
         if len(structure) > MAX_ATOMS:
             raise EqnnError(
@@ -537,7 +598,7 @@ def check_model(path: str | Path, structure: Atoms | None = None) -> Result:
         names = [f"the given structure ({len(structure)} atoms)"]
     else:
         molecule, periodic, names = _own_structures(model)
-    if len(neighbor_list("i", molecule, cutoff)) == 0:
+    if len(neighbours("i", molecule, cutoff)) == 0:
         raise EqnnError(
             f"no two atoms are within the cutoff of {cutoff:g} A, so there is nothing to measure. "
             "Give another structure."
@@ -569,6 +630,9 @@ def check_model(path: str | Path, structure: Atoms | None = None) -> Result:
         measurements.append(extensivity(double, periodic, cutoff, is_extensive))
         is_zero = document["energy"]["isolated_atoms"] == "zero"
         measurements.append(isolated_atoms(double, species, cutoff, is_zero))
+        present = None if structure is None else set(structure.numbers.tolist())
+        close = examine(double, species, cutoff, model.name, present=present, together=is_extensive)
+        measurements.append(short_distances(close))
     finally:
         for engine in engines.values():
             engine.close()
@@ -648,6 +712,7 @@ def report(result: Result) -> str:
         numbers = "   ".join(f"{_short(value):>8} {unit}" for value, unit in m.values)
         lines.append(f"{m.status.value:<7}{m.what:<{width}}  {numbers}".rstrip())
         lines += textwrap.wrap(m.meaning, WIDTH, initial_indent=indent, subsequent_indent=indent)
+        lines += [indent + line for line in m.lines]
         if m.sweep:
             lines.append(indent + "step   " + "".join(f"{step:9.0e}" for step, _ in m.sweep))
             lines.append(indent + "error  " + "".join(f"{error:9.1e}" for _, error in m.sweep))

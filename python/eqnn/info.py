@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ase.data import chemical_symbols
 
 from eqnn.model_file import Model, format_irreps, parse_irreps
+from eqnn.numpy_evaluator import free_atoms
 
 WIDTH = 100
 _LABEL = 18
@@ -30,10 +31,30 @@ PARITY_MEANING = {
     "so3": "rotations only: mirror images have different energies",
     "o3": "rotations and inversion",
 }
-ISOLATED_MEANING = {
-    "zero": "an atom without neighbours has its reference energy alone",
-    "network": "an atom without neighbours has an energy from the network too",
-}
+# eV. Where the network adds nothing to an atom alone, rounding adds less than this.
+NOTHING = 1e-9
+# More elements than this are not listed one by one.
+_LISTED = 6
+
+
+def free_atom_meaning(beyond: Mapping[int, float]) -> str:
+    """Say what an atom without neighbours has, in `eqnn info` and in `eqnn check` alike.
+
+    Parameters
+    ----------
+    beyond : mapping of int to float
+        What the network adds to each element's reference energy and shift, eV.
+    """
+    if all(abs(energy) <= NOTHING for energy in beyond.values()):
+        return "an atom without neighbours has its reference energy and the shift alone"
+    text = "an atom without neighbours has an energy from the network too: "
+    if len(beyond) <= _LISTED:
+        return text + ", ".join(f"{chemical_symbols[z]} {e:.3g}" for z, e in beyond.items()) + " eV"
+    low, high = min(beyond, key=lambda z: beyond[z]), max(beyond, key=lambda z: beyond[z])
+    return text + (
+        f"from {beyond[low]:.3g} ({chemical_symbols[low]}) to {beyond[high]:.3g} eV "
+        f"({chemical_symbols[high]})"
+    )
 
 
 def elements(model: Model) -> str:
@@ -106,7 +127,7 @@ def _entries(model: Model) -> Iterator[tuple[str, str]]:
     else:
         yield "", f"scale {scale:g}, shift {energy['shift']:g} eV per atom"
     yield "", f"reference energies in eV: {', '.join(references)}"
-    yield "", ISOLATED_MEANING[energy["isolated_atoms"]]
+    yield "", free_atom_meaning(free_atoms(model))
     yield "forces", FORCE_MEANING[document["forces"]]
     defect = document["equivariance"]["defect"]
     yield (

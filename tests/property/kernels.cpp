@@ -495,10 +495,9 @@ TEST(Refusals, AtomsThatCoincideAndCoordinatesThatAreNoNumbers) {
     EXPECT_NE(close.find("is 1e-07 Angstrom from atom 0, expected at least 1e-06"),
               std::string::npos)
         << close;
-    const double nan = std::numeric_limits<double>::quiet_NaN();
-    const std::string lost = refusal(
-        *evaluator,
-        edges_of(spec, Structure{{1, 6}, {{0.0, 0.0, 0.0}, {nan, 0.0, 0.0}}, std::nullopt}));
+    EdgeList edges = edges_of(spec, Structure{{1, 6}, {{0.0, 0.0, 0.0}, {1.0, 0.0, 0.0}}, {}});
+    edges.vector.at(0) = std::numeric_limits<double>::quiet_NaN();
+    const std::string lost = refusal(*evaluator, edges);
     EXPECT_NE(lost.find("is nan Angstrom from atom 0"), std::string::npos) << lost;
     EXPECT_NE(lost.find("check the structure, the box and the time step."), std::string::npos)
         << lost;

@@ -19,8 +19,10 @@ from eqnn_models import ROOT, TDN, refusal, tiny_model
 
 from eqnn import check
 from eqnn.check import Measurement, Result, Status, check_model, exit_status, report, verdict
-from eqnn.library import Properties
+from eqnn.info import describe, free_atom_meaning
+from eqnn.library import Potential, Properties
 from eqnn.model_file import read_model, write_model
+from eqnn.numpy_evaluator import free_atoms
 from eqnn.self_test import add_self_test
 from eqnn.so3 import FloatArray
 
@@ -247,6 +249,31 @@ def test_free_atoms(flaws: dict[str, float], is_zero: bool, status: Status) -> N
     assert abs(found.values[1][0] - flaws.get("jump", 0.0)) <= 1e-12
 
 
+@pytest.mark.parametrize("path", sorted(ROOT.glob("potentials/*.eqnn")), ids=lambda p: p.stem)
+def test_info_and_check_say_the_same_of_free_atoms(path: Path) -> None:
+    model = read_model(path)
+    species = model.document["species"]
+    with Potential(path, "reference") as potential:
+        evaluate = check._network(potential, model)
+        is_zero = model.document["energy"]["isolated_atoms"] == "zero"
+        found = check.isolated_atoms(evaluate, species, model.document["cutoff"], is_zero)
+    sentence = found.meaning.split(". ")[0]
+    assert sentence.lower() in " ".join(describe(model).split()).lower()
+    beyond = free_atoms(model)
+    assert ("reference energy and the shift alone" in sentence) == (not any(beyond.values()))
+    assert found.values[0][0] == pytest.approx(max(map(abs, beyond.values())), abs=1e-9)
+
+
+def test_free_atoms_in_words() -> None:
+    alone = "an atom without neighbours has its reference energy and the shift alone"
+    assert free_atom_meaning({1: 0.0, 8: 1e-12}) == alone
+    too = "an atom without neighbours has an energy from the network too: "
+    assert free_atom_meaning({1: 0.0, 8: -1.25}) == too + "H 0, O -1.25 eV"
+    many = {z: 0.5 * z for z in range(1, 12)}
+    assert free_atom_meaning(many) == too + "from 0.5 (H) to 5.5 eV (Na)"
+    assert free_atom_meaning({1: np.nan}) == too + "H nan eV"
+
+
 # ---- engine ----
 
 
@@ -327,7 +354,13 @@ def shipped() -> Result:
 
 def test_the_shipped_model_has_the_limits_that_its_readme_states(shipped: Result) -> None:
     limits = [name for name, status in statuses(shipped).items() if status is Status.LIMIT]
-    assert limits == ["rotation", "inversion", "pair crossing the cutoff", "free atoms"]
+    assert limits == [
+        "rotation",
+        "inversion",
+        "pair crossing the cutoff",
+        "free atoms",
+        "close pairs",
+    ]
     assert exit_status(shipped.measurements) == 0
     by_name = {m.what.split(" (")[0]: m for m in shipped.measurements}
     # Measured when it was trained: 6.0 meV rms over other pairs and frames, 21 at most.
@@ -337,7 +370,8 @@ def test_the_shipped_model_has_the_limits_that_its_readme_states(shipped: Result
     assert 0.3 < by_name["rotation"].values[0][0] < 3.0
     assert verdict(shipped.measurements) == (
         "Verdict: computed rightly; limits in MD: energies depend on orientation; mirror images "
-        "differ in energy; energies jump at the cutoff; an atom that leaves jumps in energy."
+        "differ in energy; energies jump at the cutoff; an atom that leaves jumps in energy; close "
+        "atoms fuse above some 32 K."
     )
 
 
@@ -345,7 +379,7 @@ def test_the_exact_model_does_not_depend_on_orientation() -> None:
     result = check_model(ROOT / "potentials" / "tdn_3bpa_exact.eqnn")
     assert statuses(result)["rotation"] is Status.OK
     limits = [name for name, status in statuses(result).items() if status is Status.LIMIT]
-    assert limits == ["inversion", "pair crossing the cutoff", "free atoms"]
+    assert limits == ["inversion", "pair crossing the cutoff", "free atoms", "close pairs"]
 
 
 def test_a_model_for_energies_per_atom_does_not_add_up(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -189,11 +190,69 @@ def test_direct_forces_have_no_virial(tmp_path: Path) -> None:
     assert "forces are direct, so there is no virial" in text
 
 
-@pytest.mark.parametrize("evaluator", ["reference", "double", "mixed", "single"])
-@pytest.mark.parametrize("bad", [0.0, float("nan")])
-def test_coinciding_atoms_and_nan_are_refused(tmp_path: Path, evaluator: str, bad: float) -> None:
+# Every number in 64ths: displacements by whole cells are exact.
+CELL = np.array([[4.25, 0, 0], [0.75, 3.5, 0], [-1.25, 0.5, 4.0]])
+INSIDE = np.array([[0.25, 0.125, 0.5], [2.0, 0.046875, 0.25], [1.0, 2.25, 2.5]])
+
+
+@pytest.mark.parametrize("evaluator", EVALUATORS)
+@pytest.mark.parametrize("size", [1, 200, 2000, 10**6])
+def test_atoms_that_were_never_wrapped_cost_nothing_and_change_nothing(
+    tmp_path: Path, evaluator: str, size: int
+) -> None:
+    cells = np.random.default_rng(size).integers(-size, size + 1, (3, 3))
     with Potential(tiny_file(tmp_path), evaluator) as potential:
-        text = refusal(lambda: potential.evaluate([1, 6], np.array([[0, 0, 0], [bad, 0, 0]])))
+        expected = potential.evaluate([8, 6, 1], INSIDE, CELL)
+        # 2000 cells were 'not enough memory', 200 a minute.
+        found = potential.evaluate([8, 6, 1], INSIDE + cells @ CELL, CELL)
+    assert abs(found.energy - expected.energy) <= 1e-12
+    assert max_error(found.forces, expected.forces) <= 1e-12
+    assert max_error(found.virial, expected.virial) <= 1e-12
+    atoms = Atoms([8, 6, 1], INSIDE + cells @ CELL, cell=CELL, pbc=True)
+    assert abs(numpy_energy(tiny_model(), atoms) - expected.energy) <= 1e-12 * 10
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_coordinates_that_are_no_numbers_are_refused(tmp_path: Path, bad: float) -> None:
+    with Potential(tiny_file(tmp_path)) as potential:
+        evaluate = potential.evaluate
+        for cell in (None, CELL):
+            # Of an atom alone, too: it has no edge that could tell.
+            text = refusal(partial(evaluate, [1], [[0, bad, 0]], cell))
+            assert text.startswith("atom 0 is at (0, ") and "expected finite coordinates" in text
+            text = refusal(partial(evaluate, [1, 6], np.array([[0, 0, 0], [0, 0, bad]]), cell))
+            assert text.startswith("atom 1 is at (0, 0, ")
+        broken = CELL.copy()
+        broken[0, 0] = bad
+        for n in (0, 1):
+            text = refusal(partial(evaluate, [1] * n, np.zeros((n, 3)), broken))
+            assert "a lattice vector has the component " in text and "Correct the cell." in text
+
+
+def test_where_doubles_are_too_coarse_nothing_is_computed(tmp_path: Path) -> None:
+    with Potential(tiny_file(tmp_path)) as potential:
+        text = refusal(lambda: potential.evaluate([1], [[2e8, 0, 0]]))
+    assert "atom 0 is at (2e+08, 0, 0), expected within 1e+08 Angstrom of the origin" in text
+    assert "Move the structure to the origin, or wrap it into its cell." in text
+
+
+def test_numbers_of_numbers_must_agree(tmp_path: Path) -> None:
+    with Potential(tiny_file(tmp_path)) as potential:
+        text = refusal(lambda: potential.evaluate([1, 6], [[0, 0, 0]]))
+        assert text.startswith("2 atomic numbers, 3 coordinates: expected three coordinates an")
+        text = refusal(lambda: potential.evaluate([1], [[0, 0, 0]], np.eye(2)))
+        assert "1 atomic numbers, 3 coordinates, 4 components of the cell: expected" in text
+        for numbers in ([1, 2**32 + 1], [-1, 1]):
+            text = refusal(partial(potential.evaluate, numbers, np.eye(3)[:2]))
+            assert text.startswith(f"atomic numbers from {min(numbers)} to {max(numbers)}.")
+        text = refusal(lambda: potential.evaluate([0], [[0, 0, 0]]))
+        assert text == "atomic number 0, expected 1 to 118"
+
+
+@pytest.mark.parametrize("evaluator", ["reference", "double", "mixed", "single"])
+def test_coinciding_atoms_are_refused(tmp_path: Path, evaluator: str) -> None:
+    with Potential(tiny_file(tmp_path), evaluator) as potential:
+        text = refusal(lambda: potential.evaluate([1, 6], np.zeros((2, 3))))
         assert "Angstrom from atom 0, expected at least 1e-06" in text
         assert "check the structure, the box and the time step" in text
         # And the potential is as good as before.

@@ -7,6 +7,7 @@ Energies, and by differences along the stored edge gradients also their derivati
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,8 +27,18 @@ from eqnn_models import (
 )
 from safetensors.numpy import load_file
 
-from eqnn.model_file import Model, read_model
-from eqnn.numpy_evaluator import Edges, dense, edges_of, energy, forces, run, site_energies
+from eqnn.library import Potential
+from eqnn.model_file import Model, read_model, write_model
+from eqnn.numpy_evaluator import (
+    Edges,
+    dense,
+    edges_of,
+    energy,
+    forces,
+    free_atoms,
+    run,
+    site_energies,
+)
 from eqnn.so3 import gaunt, gaunt_curl, random_rotations, sphere_quadrature, spherical_harmonics
 
 SETS = [(name, kind) for name in RANDOM_MODELS for kind in ("3bpa0", "3bpa1", "acac2", "pbc16")]
@@ -357,3 +368,18 @@ def test_unknown_elements_are_refused() -> None:
 def test_the_shipped_potential_is_the_golden_one() -> None:
     shipped = read_model(ROOT / "potentials" / "tdn_3bpa.eqnn")
     assert shipped.sha256 == read_model(TRAINED / "tdn_3bpa.eqnn").sha256
+
+
+@pytest.mark.parametrize(
+    "make", [tiny_model, tiny_cg_model, tiny_gate_model, tiny_gaunt_model], ids=lambda f: f.__name__
+)
+def test_free_atoms_have_what_the_library_gives_them(
+    tmp_path: Path, make: Callable[[], Model]
+) -> None:
+    model = make()
+    said = model.document["energy"]
+    write_model(tmp_path / "m.eqnn", model.document, model.tensors)
+    with Potential(tmp_path / "m.eqnn", "reference") as potential:
+        for k, (z, beyond) in enumerate(free_atoms(model).items()):
+            found = potential.evaluate([z], [[0.0, 0.0, 0.0]]).energy
+            assert abs(found - said["shift"] - said["reference"][k] - beyond) <= 1e-10

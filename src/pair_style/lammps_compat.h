@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// All differences between the LAMMPS releases that the pair style compiles against, and nowhere
+// else: 29 Aug 2024, 4 Feb 2025, 22 Jul 2025. What a release has is asked of its headers, since
+// distributions patch them; only where these do not tell, EQNN_LAMMPS_RELEASE (as in 20250722) does.
+
+#ifndef LMP_EQNN_LAMMPS_COMPAT_H
+#define LMP_EQNN_LAMMPS_COMPAT_H
+
+#include "comm.h"
+#include "pair.h"
+
+#include <type_traits>
+#include <utility>
+
+namespace LAMMPS_NS::eqnn_compat {
+
+// ---- widths of the rows that a pair style exchanges ----
+// Since 4 Feb 2025 they are an argument. Before, LAMMPS reads them from the pair style at each call
+// (comm_brick.cpp, comm_tiled.cpp), of the style that it is given, under hybrid too; its buffers
+// were made for the widest of force->pair.
+
+template <class C, class = void> struct HasWidth : std::false_type {};
+template <class C>
+struct HasWidth<
+    C, std::void_t<decltype(std::declval<C &>().forward_comm(static_cast<Pair *>(nullptr), 1))>> :
+    std::true_type {};
+
+// Sets a member for as long as it lives, whatever ends that.
+class Lent {
+ public:
+  Lent(int &member, int value) : member_(member), before_(member) { member_ = value; }
+  ~Lent() { member_ = before_; }
+  Lent(const Lent &) = delete;
+  Lent &operator=(const Lent &) = delete;
+
+ private:
+  int &member_;
+  int before_;
+};
+
+template <class C> void forward_comm(C &comm, Pair &pair, int width)
+{
+  if constexpr (HasWidth<C>::value) comm.forward_comm(&pair, width);
+  else {
+    const Lent lent(pair.comm_forward, width);
+    comm.forward_comm(&pair);
+  }
+}
+
+template <class C> void reverse_comm(C &comm, Pair &pair, int width)
+{
+  if constexpr (HasWidth<C>::value) comm.reverse_comm(&pair, width);
+  else {
+    const Lent lent(pair.comm_reverse, width);
+    comm.reverse_comm(&pair);
+  }
+}
+
+}    // namespace LAMMPS_NS::eqnn_compat
+
+#endif
