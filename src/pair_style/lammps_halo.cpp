@@ -67,7 +67,7 @@ const std::vector<int> &LammpsHalo::find_wanted(Comm *comm, const Atom &atom)
   const int n_all = atom.nlocal + atom.nghost;
   const std::vector<int> &node_of_atom = edges_.node_of_atom();
   wanted_.assign(n_all, 0);
-  for (int j = atom.nlocal; j < n_all; j++) wanted_[j] = node_of_atom[j] >= 0;
+  for (int j = atom.nlocal; j < n_all; j++) wanted_[j] = node_of_atom[j] >= 0 ? 1 : 0;
   wanted_of_list_.clear();
   content_ = Content::Wanted;
   n_doubles_ = 1;
@@ -175,7 +175,7 @@ void LammpsHalo::unpack_reverse(int n, const int *atoms, const double *buf)
   if (content_ == Content::Wanted) {
     wanted.resize(n);
     for (int i = 0; i < n; i++) {
-      wanted[i] = buf[i] != 0.0;
+      wanted[i] = buf[i] != 0.0 ? 1 : 0;
       if (wanted[i]) wanted_[atoms[i]] = 1;
     }
     return;

@@ -100,7 +100,7 @@ void LAMMPS_NS::warn_of_threads(LAMMPS *lmp, int n_threads)
 
   // cores that this job may use on this node: each rank may be bound to a few of them
 
-  MPI_Comm node;
+  MPI_Comm node = MPI_COMM_NULL;
   MPI_Comm_split_type(lmp->world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
   cpu_set_t cores;
   CPU_ZERO(&cores);
