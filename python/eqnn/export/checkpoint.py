@@ -123,12 +123,24 @@ def read_checkpoint(path: Path) -> dict[str, Array]:
             ) from None
     else:
         state = _read_torch(path)
+    return plain_names(state, str(path))
+
+
+def plain_names(state: Mapping[str, Array], name: str) -> dict[str, Array]:
+    """Take off what torch's wrappers add to the names of a state_dict.
+
+    Parameters
+    ----------
+    state : mapping of str to ndarray
+    name : str
+        What messages call the checkpoint.
+    """
     out: dict[str, Array] = {}
-    for name, values in state.items():
-        plain = name.replace("_orig_mod.", "").removeprefix("module.")
+    for key, values in state.items():
+        plain = key.replace("_orig_mod.", "").removeprefix("module.")
         if plain in out:
             raise EqnnError(
-                f'{path}: "{plain}" stands there twice, with and without torch\'s prefixes. '
+                f'{name}: "{plain}" stands there twice, with and without torch\'s prefixes. '
                 "Save one state_dict."
             )
         out[plain] = values
