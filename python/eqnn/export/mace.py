@@ -21,7 +21,7 @@ from ase.data import chemical_symbols, covalent_radii
 
 from eqnn.builder import ModelBuilder, layer
 from eqnn.errors import EqnnError
-from eqnn.export import e3nn, known
+from eqnn.export import e3nn, known, verify
 from eqnn.export.checkpoint import State, read_checkpoint
 from eqnn.export.e3nn import Instruction, Segments
 from eqnn.export.e3nn_known import e3nn_table
@@ -1015,4 +1015,5 @@ UPSTREAM = Upstream(
     title="MACE (mace-torch)",
     add_options=_add_options,
     export=_from_options,
+    verifier=verify.MACE,
 )

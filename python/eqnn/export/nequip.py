@@ -21,7 +21,7 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from eqnn.builder import ModelBuilder, layer
 from eqnn.errors import EqnnError
-from eqnn.export import e3nn, known, nequip_package
+from eqnn.export import e3nn, known, nequip_package, verify
 from eqnn.export.checkpoint import State
 from eqnn.export.e3nn import Instruction, Segments, Weights
 from eqnn.export.e3nn_known import e3nn_table
@@ -470,4 +470,5 @@ UPSTREAM = Upstream(
     title="NequIP (nequip: deployed models of 0.5 and 0.6, packages of today)",
     add_options=_add_options,
     export=_from_options,
+    verifier=verify.NEQUIP,
 )

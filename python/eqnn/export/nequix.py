@@ -20,7 +20,7 @@ from ase.data import chemical_symbols
 
 from eqnn.builder import ModelBuilder, layer
 from eqnn.errors import EqnnError
-from eqnn.export import e3nn, known
+from eqnn.export import e3nn, known, verify
 from eqnn.export.e3nn import Segments, Weights
 from eqnn.export.upstream import Log, Upstream, kept_species, provenance_of, typed
 from eqnn.model_file import Array, Model, block_of
@@ -330,4 +330,10 @@ def _add_options(parser: ArgumentParser) -> None:
     """Add nothing: the file says everything."""
 
 
-UPSTREAM = Upstream(name="nequix", title="Nequix", add_options=_add_options, export=_from_options)
+UPSTREAM = Upstream(
+    name="nequix",
+    title="Nequix",
+    add_options=_add_options,
+    export=_from_options,
+    verifier=verify.NEQUIX,
+)

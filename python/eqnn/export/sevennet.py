@@ -21,7 +21,7 @@ from ase.data import chemical_symbols
 
 from eqnn.builder import ModelBuilder, layer
 from eqnn.errors import EqnnError
-from eqnn.export import e3nn, known
+from eqnn.export import e3nn, known, verify
 from eqnn.export.checkpoint import State, plain_names, read_checkpoint, read_npz
 from eqnn.export.e3nn import Segments, Weights
 from eqnn.export.torch_file import read_torch_file
@@ -580,4 +580,5 @@ UPSTREAM = Upstream(
     title="SevenNet (sevenn)",
     add_options=_add_options,
     export=_from_options,
+    verifier=verify.SEVENNET,
 )

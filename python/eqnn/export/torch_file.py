@@ -150,7 +150,8 @@ class _NumpyArray(np.ndarray):
         kind = _as_dtype(dtype)
         values = np.frombuffer(bytes(raw), dtype=kind)
         values = values.reshape(shape, order="F" if is_fortran else "C")
-        super().__setstate__((1, values.shape, kind, np.False_, values.tobytes()))
+        checked: Any = (1, values.shape, kind, 0, values.tobytes())
+        super().__setstate__(checked)
 
 
 def _numpy_reconstruct(*args: Any) -> _NumpyArray:
