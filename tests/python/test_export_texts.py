@@ -619,12 +619,10 @@ def test_verify_says_what_to_install(
 def test_verify_of_code_that_is_no_package(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    weights, config = (
-        TDN / "model_l1_h16_b1.weights.safetensors",
-        TDN / "model_l1_h16_b1.config.json",
-    )
-    words = ["export", "tdn", "--checkpoint", weights, "--config", config, "--species", "H,C"]
-    words += ["--energy", "extensive", "--verify", "--output", tmp_path / "m.eqnn"]
+    stem = TDN / "model_l1_h16_b1"
+    words: list[str | Path] = ["export", "tdn", "--checkpoint", f"{stem}.weights.safetensors"]
+    words += ["--config", f"{stem}.config.json", "--species", "H,C", "--energy", "extensive"]
+    words += ["--verify", "--output", tmp_path / "m.eqnn"]
     found = command(capsys, *words)
     assert found.startswith("--verify: TDN (Tensor Decomposition Network; AIRS, OpenMol/TDN) is no")
     assert not (tmp_path / "m.eqnn").exists()
