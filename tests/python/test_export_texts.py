@@ -16,7 +16,7 @@ from eqnn_models import EXPORTERS, MACE, PRETRAINED, TDN, max_error, refusal
 from test_torch_file import Tensor, torch_file
 
 from eqnn import cli
-from eqnn.export import UPSTREAMS, mace, nequip, nequix, sevennet
+from eqnn.export import UPSTREAMS, e3nn, mace, nequip, nequix, sevennet
 from eqnn.export.mace import network_from_config, network_from_module
 from eqnn.export.nequix import NequixConfig
 from eqnn.export.sevennet import SevenNetConfig, export_sevennet
@@ -229,6 +229,81 @@ def test_arguments_are_held_against_the_weights(changes: dict[str, Any], expecte
     assert expected in refusal(export)
 
 
+def test_messages_of_both_parities() -> None:
+    from safetensors.numpy import load_file
+
+    tensors = load_file(MACE / "mace_l2c2.weights.safetensors")
+    network = network_from_config(document(hidden="16x0e+16x0o+16x1o"), "c.json")
+    text = refusal(lambda: mace.export_mace(tensors, network, provenance={}, log=print))
+    assert text == (
+        "checkpoint: interactions.1: messages 16x0o+16x0e+16x1o+16x1e+16x2o+16x2e of both "
+        "parities, whose products have no stage.\nOnly networks without 0o in their hidden irreps "
+        "can be exported."
+    )
+
+
+def test_pseudovectors_that_no_coupling_makes_are_zero() -> None:
+    """Hidden 4x0e+4x1o+4x1e at correlation 2: couplings of equal vectors to 1e cancel."""
+    rng = np.random.default_rng(5)
+    config = document(hidden="4x0e+4x1o+4x1e", MLP=None, radial_MLP=None, r_max=None)
+    config["config"] |= dict.fromkeys(("scale", "shift", "num_polynomial_cutoff", "avg"))
+    config["config"]["avg"] = 5.0
+    given = {k: v for k, v in config["config"].items() if v is not None}
+    given |= {"max_ell": 1, "num_bessel": 3, "correlation": 2}
+    network = network_from_config({"config": given, "elements": [1, 6], "e3nn": "0.4.4"}, "c.json")
+    tensors = _random_mace(network, rng)
+    model = mace.export_mace(tensors, network, provenance=PROVENANCE, log=lambda line: None)
+    stage = next(s for s in model.document["graph"] if s["op"] == "symmetric_contraction")
+    assert stage["irreps"] == "4x0e+4x1e+4x1o"
+    zero = [term for term in stage["terms"] if term["irrep"] == "1e"]
+    assert len(zero) == 1 and not model.tensors[zero[0]["weights"]].any()
+    assert model.document["equivariance"]["exact"]
+
+
+def _random_mace(network: mace.MaceNetwork, rng: np.random.Generator) -> dict[str, Array]:
+    """Make random weights of a network of two layers with linear readouts."""
+    n = len(network.elements)
+    out: dict[str, Array] = {
+        "r_max": np.array(4.0),
+        "radial_embedding.bessel_fn.bessel_weights": rng.normal(size=3),
+        "radial_embedding.bessel_fn.prefactor": np.array(0.7),
+        "radial_embedding.cutoff_fn.p": np.array(5),
+        "radial_embedding.cutoff_fn.r_max": np.array(4.0),
+        "node_embedding.linear.weight": rng.normal(size=n * 4),
+        "atomic_energies_fn.atomic_energies": rng.normal(size=n),
+        "scale_shift.scale": np.array(0.8),
+        "scale_shift.shift": np.array(0.1),
+    }
+    for k, spec in enumerate(network.layers):
+        name = f"interactions.{k}"
+        paths, mid = e3nn.instructions(
+            spec.edges, network.harmonics, spec.targets, sorted_weights=True
+        )
+        sizes = {
+            "linear_up": e3nn.linear_size(spec.inputs, spec.edges),
+            "linear": e3nn.linear_size(e3nn.merged(mid), spec.targets),
+            "skip_tp": n * e3nn.linear_size(spec.inputs, spec.outputs),
+        }
+        if not mace.BLOCKS[spec.block]:
+            sizes["skip_tp"] = n * e3nn.linear_size(spec.targets, spec.targets)
+        for part, size in sizes.items():
+            out[f"{name}.{part}.weight"] = rng.normal(size=size)
+        numel = sum(spec.edges[path.source][0] for path in paths)
+        out[f"{name}.conv_tp_weights.layer0.weight"] = rng.normal(size=(3, 5))
+        out[f"{name}.conv_tp_weights.layer1.weight"] = rng.normal(size=(5, numel))
+        out[f"products.{k}.linear.weight"] = rng.normal(
+            size=e3nn.linear_size(spec.outputs, spec.outputs)
+        )
+        for c, (_, degree, parity) in enumerate(spec.outputs):
+            prefix = f"products.{k}.symmetric_contractions.contractions.{c}"
+            for nu, key in ((1, "weights.0"), (2, "weights_max")):
+                table = mace.coupling_table(network.harmonics, degree, parity, nu)
+                out[f"{prefix}.U_matrix_{nu}"] = table[0] if degree == 0 else table
+                out[f"{prefix}.{key}"] = rng.normal(size=(n, table.shape[-1], 4))
+        out[f"readouts.{k}.linear.weight"] = rng.normal(size=4)
+    return out
+
+
 def test_elements_of_a_configuration() -> None:
     for wrong in (0, 119, "H", True, 1.5):
         given = {**document(), "elements": [wrong]}
@@ -301,8 +376,6 @@ def test_signs_that_nothing_tells_are_refused() -> None:
 
 @pytest.mark.parametrize("version", ["0.4.4", "0.5.6", "1.0.0"])
 def test_the_version_of_e3nn_tells_the_signs(version: str) -> None:
-    from eqnn.export import e3nn
-
     is_old = e3nn.sign_is_old(version, "c")
     assert is_old is (version == "0.4.4")
     found = pickled("mace_so3.model", EXPORTERS)
@@ -318,8 +391,6 @@ def test_the_version_of_e3nn_tells_the_signs(version: str) -> None:
 
 @pytest.mark.parametrize("version", ["new", "0.x", "", "4"])
 def test_versions_of_e3nn_that_are_none(version: str) -> None:
-    from eqnn.export import e3nn
-
     text = refusal(lambda: e3nn.sign_is_old(version, "c.json: /e3nn"))
     assert f"c.json: /e3nn: found {version!r}, expected a version of e3nn as in 0.4.4" in text
 

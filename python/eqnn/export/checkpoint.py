@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from eqnn.errors import EqnnError
+from eqnn.errors import EqnnError, one_line
 from eqnn.export.torch_file import Stub, read_torch_file
 from eqnn.model_file import Array
 
@@ -119,7 +119,8 @@ def read_checkpoint(path: Path) -> dict[str, Array]:
             state: dict[str, Any] = load_file(path)
         except (SafetensorError, KeyError, TypeError) as error:
             raise EqnnError(
-                f"{path}: not a readable safetensors file ({error}). Save the checkpoint again."
+                f"{path}: not a readable safetensors file ({one_line(error)}).\n"
+                "Save the checkpoint again."
             ) from None
     else:
         state = _read_torch(path)
@@ -156,7 +157,8 @@ def read_npz(path: Path) -> dict[str, Array]:
         raise EqnnError(f"{path}: no such file. Give the checkpoint's path.") from None
     except Exception as error:  # a damaged archive raises whatever it likes
         raise EqnnError(
-            f"{path}: not readable as .npz ({error}). Save the state_dict with numpy.savez again."
+            f"{path}: not readable as .npz ({one_line(error)}).\n"
+            "Save the state_dict with numpy.savez again."
         ) from None
 
 

@@ -490,6 +490,14 @@ class MaceExporter:
     ) -> Model:
         """Build the model, still without self-test."""
         state, network = self.state, self.network
+        for k, spec in enumerate(network.layers):
+            degrees = [degree for _, degree, _ in spec.targets]
+            if len(set(degrees)) != len(degrees):
+                raise EqnnError(
+                    f"{state.name}: interactions.{k}: messages {e3nn.written(spec.targets)} of "
+                    "both parities, whose products have no stage.\nOnly networks without 0o in "
+                    "their hidden irreps can be exported."
+                )
         self.head = self._head(head)
         kept = kept_species(network.elements, species, state.name)
         self.rows = [network.elements.index(z) for z in kept]
@@ -736,12 +744,25 @@ class MaceExporter:
                 if weights.shape[0] == 1:  # the same for all elements
                     weights = np.repeat(weights, len(self.network.elements), axis=0)
                 entries = _entries(table, degree)
+                if not len(entries[1]):  # antisymmetric: nothing is left of equal features
+                    continue
                 terms.append(
                     {
                         "irrep": block,
                         "indices": entries[0],
                         "values": entries[1],
                         "weights": weights.astype(float)[self.rows],
+                    }
+                )
+        for block in irreps:
+            if all(term["irrep"] != block for term in terms):
+                # No coupling leads to it, as to a pseudovector of two features: it is zero.
+                terms.append(
+                    {
+                        "irrep": block,
+                        "indices": np.zeros((1, 3), dtype=np.int32),
+                        "values": np.zeros(1),
+                        "weights": np.zeros((len(self.rows), 1, n_channels)),
                     }
                 )
         n_entries = sum(len(term["values"]) for term in terms)

@@ -19,7 +19,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from eqnn.builder import ModelBuilder, layer
-from eqnn.errors import EqnnError
+from eqnn.errors import EqnnError, one_line
 from eqnn.export import e3nn, known, verify
 from eqnn.export.e3nn import Segments, Weights
 from eqnn.export.upstream import Log, Upstream, kept_species, provenance_of, typed
@@ -168,7 +168,7 @@ def read_nqx(path: Path) -> tuple[dict[str, Any], list[Array]]:
         raise EqnnError(f"{path}: no such file. Give the checkpoint's path.") from None
     except (OSError, ValueError, EOFError) as error:
         raise EqnnError(
-            f"{path}: not readable as .nqx ({str(error).splitlines()[0]}). Get the file again."
+            f"{path}: not readable as .nqx ({one_line(error, named=False)}). Get the file again."
         ) from None
 
 

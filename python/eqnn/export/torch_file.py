@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from eqnn.errors import EqnnError
+from eqnn.errors import EqnnError, one_line
 from eqnn.model_file import Array
 
 _STORAGES = {
@@ -329,7 +329,7 @@ def read_torch_file(path: Path) -> Any:
         raise EqnnError(f"{path}: no such file. Give the checkpoint's path.") from None
     except Exception as error:  # a damaged pickle raises whatever it likes
         raise EqnnError(
-            f"{path}: not readable as a file of torch.save ({type(error).__name__}: {error}).\n"
+            f"{path}: not readable as a file of torch.save ({one_line(error)}).\n"
             "Save the model again with torch 1.6 or later."
         ) from None
 
@@ -379,7 +379,7 @@ def read_torch_package(path: Path, member: str) -> tuple[Any, dict[str, str]]:
         raise EqnnError(f"{path}: no such file. Give the checkpoint's path.") from None
     except Exception as error:  # a damaged pickle raises whatever it likes
         raise EqnnError(
-            f"{path}: not readable as a package of torch ({type(error).__name__}: {error}).\n"
+            f"{path}: not readable as a package of torch ({one_line(error)}).\n"
             "Package the model again."
         ) from None
 

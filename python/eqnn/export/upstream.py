@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ase.data import chemical_symbols
 
 import eqnn
-from eqnn.errors import EqnnError
+from eqnn.errors import EqnnError, one_line
 from eqnn.model_file import Model
 
 if TYPE_CHECKING:
@@ -91,10 +91,9 @@ def exported(upstream: Upstream, options: Namespace, log: Log) -> Model:
         if os.environ.get("EQNN_TRACEBACK"):
             raise
         frame = traceback.extract_tb(error.__traceback__)[-1]
-        what = " ".join(str(error).split())
         raise EqnnError(
             f"{path}: is damaged or foreign: reading it as {upstream.name} stopped at "
-            f"{Path(frame.filename).name}:{frame.lineno} ({type(error).__name__}: {what:.120}).\n"
+            f"{Path(frame.filename).name}:{frame.lineno} ({one_line(error)}).\n"
             "Get the file again; if it is sound, report this with EQNN_TRACEBACK=1 set."
         ) from error
 
@@ -135,7 +134,9 @@ def read_json_object(path: Path, what: str) -> dict[str, Any]:
     except FileNotFoundError:
         raise EqnnError(f"{path}: no such file. Give the path of {what}.") from None
     except (OSError, ValueError) as error:
-        raise EqnnError(f"{path}: not readable as JSON ({error}). Give {what}.") from None
+        raise EqnnError(
+            f"{path}: not readable as JSON ({one_line(error, named=False)}). Give {what}."
+        ) from None
     if not isinstance(document, dict):
         raise EqnnError(
             f"{path}: holds a JSON {type(document).__name__}, expected an object. Give {what}."

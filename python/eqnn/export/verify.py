@@ -20,7 +20,7 @@ import numpy as np
 from ase import Atoms
 from ase.neighborlist import neighbor_list
 
-from eqnn.errors import EqnnError
+from eqnn.errors import EqnnError, one_line
 from eqnn.export.upstream import Log
 from eqnn.model_file import Model
 from eqnn.so3 import FloatArray
@@ -95,7 +95,7 @@ def verify(options: Namespace, model: Model, log: Log) -> None:
             found, precision = verifier.evaluate(options, structures)
     except ImportError as error:
         raise EqnnError(
-            f"--verify: upstream's code cannot be imported ({str(error).splitlines()[0]:.80}). "
+            f"--verify: upstream's code cannot be imported ({one_line(error, 80, named=False)}). "
             f"Install it:\npip install {verifier.requirement}"
         ) from None
     except EqnnError:
@@ -103,10 +103,9 @@ def verify(options: Namespace, model: Model, log: Log) -> None:
     except Exception as error:  # upstream raises whatever it likes
         if os.environ.get("EQNN_TRACEBACK"):
             raise
-        said_of_it = " ".join(str(error).split())
         raise EqnnError(
             f"--verify: upstream's code ({verifier.requirement}) does not run this checkpoint "
-            f"({type(error).__name__}: {said_of_it:.100}).\nNothing was written. Install the "
+            f"({one_line(error, 100)}).\nNothing was written. Install the "
             "version that made the checkpoint, or leave the option out."
         ) from error
     bound = TOLERANCE[precision]
