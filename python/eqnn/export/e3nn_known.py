@@ -59,6 +59,8 @@ def _linear_paths(module: Stub, name: str) -> str | None:
     """Hold paths against 1/sqrt(inputs that lead to the output), which is folded into weights."""
     inputs = _segments(module, "irreps_in")
     paths = paths_of(module)
+    if not paths and module.__dict__.get("weight_numel"):
+        return "no paths"
 
     def expected(path: Path) -> float:
         if path[0] == -1:  # a bias
@@ -74,6 +76,8 @@ def _product_paths(mode: str) -> Check:
         """Hold paths against sqrt((2l+1)/inputs that lead to the output)."""
         first, second, out = (_segments(module, f"irreps_{key}") for key in ("in1", "in2", "out"))
         paths = paths_of(module)
+        if not paths and module.__dict__.get("weight_numel"):
+            return "no paths"
         for path in paths:
             if path[3] != mode or path[4] is not True:
                 return f"a path of mode {path[3]}, expected {mode} with weights"

@@ -278,7 +278,7 @@ def _correlation_known(module: Stub, name: str) -> str | None:
 _CONFIGS = {"cueq_config": _acceleration, "oeq_config": _acceleration}
 _MODEL = Known(
     used=(
-        *("atomic_numbers", "r_max", "heads", "apply_cutoff", "node_embedding", "interactions"),
+        *("atomic_numbers", "r_max", "heads", "node_embedding", "interactions"),
         *("radial_embedding", "spherical_harmonics", "atomic_energies_fn", "products"),
         *("readouts", "scale_shift", "pair_repulsion_fn", "num_interactions"),
         # These are seen in the irreps, weights and tables of the modules.
@@ -286,6 +286,7 @@ _MODEL = Known(
         *("use_agnostic_product", "use_reduced_cg", "pair_repulsion"),
     ),
     fixed={"lammps_mliap": (False,)},
+    inert=("apply_cutoff",),  # that of radial_embedding counts
     refused={
         "joint_embedding": _EMBEDDINGS,
         "embedding_readout": _EMBEDDINGS,

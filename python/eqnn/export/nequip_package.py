@@ -65,7 +65,10 @@ def _no_fields(module: Stub, name: str) -> str | None:
 # All that modules of these classes may have; known.py says what for.
 TABLE: Table = {
     **e3nn_table("silu", "tanh"),
-    "nequip.GraphModel": Known(used=("model", "type_names"), inert=(*_FIELDS, "_metadata")),
+    "nequip.GraphModel": Known(
+        used=("model", "type_names"),
+        inert=(*(key for key in _FIELDS if key != "type_names"), "_metadata"),
+    ),
     "nequip.ForceStressOutput": Known(
         used=("func",), fixed={"do_derivatives": (True,)}, inert=(*_FIELDS, "_empty")
     ),
