@@ -529,6 +529,27 @@ def test_configurations_of_sevennet(fault: str) -> None:
     assert expected in refusal(lambda: export_seven(tensors, config | changes))
 
 
+def test_features_of_sevennet_that_nothing_makes() -> None:
+    tensors, config = seven()
+    config["irreps_manual"] = ["4x0e", "4x0e+4x1o+4x2e+4x0o", "4x0e", "4x0e"]
+    name = "0_self_interaction_2.linear.weight"
+    said = SevenNetConfig(config, "c")
+    outputs = said.outputs([(4, 0, 1)], 0)
+    gate = e3nn.gate(
+        [s for s in outputs if not s[1]],
+        [s for s in outputs if s[1]],
+        said.scalar_activations,
+        said.gate_activations,
+    )
+    targets = said.targets([(4, 0, 1)], outputs, 0)
+    _, mid = e3nn.instructions([(4, 0, 1)], said.harmonics, targets, sorted_weights=False)
+    tensors[name] = np.ones(e3nn.linear_size(e3nn.merged(mid), gate.inputs))
+    around = "0_self_connection_intro.fc_tensor_product.weight"
+    tensors[around] = np.ones(2 * e3nn.linear_size([(4, 0, 1)], gate.inputs))
+    text = refusal(lambda: export_seven(tensors, config))
+    assert "layer 0 makes 4x0e+4x1o+4x2e+4x0o, but nothing leads to 0o: it stays zero" in text
+
+
 def test_numpy_scalars_in_a_configuration_are_numbers(tmp_path: Path) -> None:
     _, config = seven()
     content = {"config": {"cutoff": np.float64(4.0), "lmax": np.int64(2), "shift": np.ones(2)}}

@@ -230,7 +230,7 @@ MODAL = {
     **{"use_modality": True, "use_modal_wise_shift": True, "use_modal_wise_scale": False},
     **{"shift": [[-1.0, -2.0, -3.0], [-2.0, -3.0, -4.0]], "scale": [1.0, 1.5, 2.0]},
 }
-WITH_ODD = ["4x0e", "4x0e+4x0o+4x1o+4x1e", "4x0e+4x0o+4x1o+4x1e", "4x0e"]
+WITH_ODD = ["4x0e", "4x0e+4x1o+4x2e", "4x0e+4x0o+4x1o+4x1e", "4x0e"]
 SEVENNET_FLIPS: dict[str, tuple[dict[str, Any], str | None]] = {
     "is_parity": ({"is_parity": False}, FOLLOWED),
     "lmax_edge": ({"lmax_edge": 1}, FOLLOWED),
@@ -269,6 +269,10 @@ SEVENNET_FLIPS: dict[str, tuple[dict[str, Any], str | None]] = {
         "act_gate of parity e is ssp, expected silu or tanh",
     ),
     "irreps_manual": ({"irreps_manual": WITH_ODD}, FOLLOWED),
+    "irreps_manual that nothing makes": (
+        {"irreps_manual": ["4x0e", "4x0e+4x0o+4x1o", "4x0e+4x1o", "4x0e"]},
+        "layer 0 makes 4x0e+4x0o+4x1o, but nothing leads to 0o: it stays zero",
+    ),
     "use_bias_in_linear": ({"use_bias_in_linear": True}, FOLLOWED),
     "readout_as_fcn": (
         {
@@ -309,8 +313,8 @@ SEVENNET_WITHOUT_EFFECT: dict[str, tuple[dict[str, Any], str | None]] = {
     "use_flash_tp": ({"use_flash_tp": True}, FOLLOWED),
     "use_oeq": ({"use_oeq": True}, FOLLOWED),
 }
-# There is but one word that upstream takes.
-SEVENNET_ONE_WORD = {"interaction_type": "nequip"}
+# There is but one word that upstream takes; or the number that it stands for is in the weights.
+SEVENNET_SETTLED = ("interaction_type", "conv_denominator")
 
 
 def sevennet_model(**changes: Any) -> tuple[torch.nn.Module, dict[str, Any]]:
@@ -372,7 +376,7 @@ def test_every_switch_and_word_of_sevennet_is_here() -> None:
     tested = {key for changes, _ in flips.values() for key in changes}
     for key, value in _const.DEFAULT_E3_EQUIVARIANT_MODEL_CONFIG.items():
         if isinstance(value, bool | str | dict) and key != "cuequivariance_config":
-            assert key in tested or key in SEVENNET_ONE_WORD, key
+            assert key in tested or key in SEVENNET_SETTLED, key
     assert _const.IMPLEMENTED_INTERACTION_TYPE == ["nequip"]
     assert _const.IMPLEMENTED_RADIAL_BASIS == ["bessel"]
     assert _const.IMPLEMENTED_CUTOFF_FUNCTION == ["poly_cut", "XPLOR"]

@@ -405,6 +405,14 @@ class _Exporter:
             f"{t}_self_interaction_2", e3nn.merged(mid), gate.inputs, "use_modal_self_inter_outro"
         )
         mixing = e3nn.scaled(mixing, 1.0 / state.number(f"{name}.denominator"))
+        skip = self._skip(t, inputs, gate)
+        lost = [block for block in e3nn.channels(gate.inputs) if block not in {**mixing, **skip}]
+        if lost:
+            raise EqnnError(
+                f"{state.name}: layer {t} makes {e3nn.written(outputs)}, but nothing leads to "
+                f"{', '.join(lost)}: it stays zero, which has no stage.\nOnly networks all of "
+                "whose features are reached can be exported."
+            )
         return e3nn.ConvnetLayer(
             source=e3nn.scale_inputs(source, factors),
             source_bias=source_bias,
@@ -412,7 +420,7 @@ class _Exporter:
             convolution=convolved,
             mixing=mixing,
             mixing_bias=mixing_bias,
-            skip=e3nn.scale_inputs(self._skip(t, inputs, gate), factors),
+            skip=e3nn.scale_inputs(skip, factors),
             gate=gate,
         )
 
