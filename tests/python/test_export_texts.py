@@ -149,8 +149,8 @@ def test_cuequivariance_is_told_how_to_convert_back() -> None:
     path = EXPORTERS / "mace_cueq_format.model"
     text = refusal(lambda: network_from_module(read_torch_file(path), "m.model"))
     assert text == (
-        "m.model: is in the layout of cuEquivariance. Convert it back with mace-torch:\n"
-        f"{mace.CUEQ_CURE}"
+        "m.model: is in the layout of cuEquivariance. Convert it back with mace-torch and "
+        "cuequivariance-torch:\nmace_cueq_to_e3nn m.model --output_model e3nn.model --return_model"
     )
 
 

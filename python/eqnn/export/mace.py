@@ -37,6 +37,7 @@ from eqnn.export.torch_file import (
 from eqnn.export.upstream import (
     Log,
     Upstream,
+    elements_of,
     kept_species,
     provenance_of,
     read_json_object,
@@ -69,7 +70,7 @@ SIGN_CURE = (
     'State the version beside "config" ("e3nn": "0.4.4" of mace-torch to date), '
     "or give the whole .model."
 )
-CUEQ_CURE = "mace_cueq_to_e3nn MODEL --output_model e3nn.model --return_model"
+CUEQ_CURE = "mace_cueq_to_e3nn {} --output_model e3nn.model --return_model"
 # How far a stored table of couplings may be from the one that is computed again in double.
 COUPLING_ROUNDING = 1e-5
 
@@ -221,7 +222,7 @@ def network_from_config(document: Mapping[str, Any], name: str) -> MaceNetwork:
         )
     version = typed(document, "e3nn", str, "a version as in 0.4.4", name, "")
     return MaceNetwork(
-        elements=_elements(document, name),
+        elements=elements_of(document, "elements", name),
         harmonics=harmonics,
         layers=layers,
         heads=[str(h) for h in typed(config, "heads", list, "names", where, ["Default"])],
@@ -230,17 +231,6 @@ def network_from_config(document: Mapping[str, Any], name: str) -> MaceNetwork:
         has_old_signs=e3nn.sign_is_old(version or None, f"{name}: /e3nn"),
         stated=config,
     )
-
-
-def _elements(document: Mapping[str, Any], name: str) -> list[int]:
-    given = typed(document, "elements", list, "atomic numbers", name)
-    for z in given:
-        if not isinstance(z, int) or isinstance(z, bool) or not 0 < z < len(chemical_symbols):
-            raise EqnnError(
-                f"{name}/elements: found {z!r:.40}, expected atomic numbers. "
-                "Correct the configuration."
-            )
-    return [int(z) for z in given]
 
 
 def _reachable(hidden: Segments, harmonics: Segments, where: str) -> None:
@@ -398,8 +388,8 @@ def network_from_module(module: Any, name: str) -> MaceNetwork:
     module = _given(module, name)
     if _is_cuequivariant(module):
         raise EqnnError(
-            f"{name}: is in the layout of cuEquivariance. Convert it back with mace-torch:\n"
-            f"{CUEQ_CURE}"
+            f"{name}: is in the layout of cuEquivariance. Convert it back with mace-torch and "
+            "cuequivariance-torch:\n" + CUEQ_CURE.format(name)
         )
     known.refuse(known.faults(module, TABLE), name)
     parts = submodules(module)

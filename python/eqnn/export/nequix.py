@@ -22,7 +22,14 @@ from eqnn.builder import ModelBuilder, layer
 from eqnn.errors import EqnnError, one_line
 from eqnn.export import e3nn, known, verify
 from eqnn.export.e3nn import Segments, Weights
-from eqnn.export.upstream import Log, Upstream, kept_species, provenance_of, typed
+from eqnn.export.upstream import (
+    Log,
+    Upstream,
+    elements_of,
+    kept_species,
+    provenance_of,
+    typed,
+)
 from eqnn.model_file import Array, Model, block_of
 from eqnn.so3 import FloatArray
 
@@ -70,7 +77,7 @@ class NequixConfig:
             name,
             "This file is of a version that has no exporter.",
         )
-        self.elements = [int(z) for z in typed(config, "atomic_numbers", list, "an array", name)]
+        self.elements = elements_of(config, "atomic_numbers", name)
         self.cutoff = float(typed(config, "cutoff", int | float, "a length", name))
         self.l_max = typed(config, "lmax", int, "a degree", name)
         self.n_layers = typed(config, "n_layers", int, "a number of layers", name)

@@ -222,6 +222,18 @@ def typed(
     return value
 
 
+def elements_of(document: Mapping[str, Any], key: str, where: str) -> list[int]:
+    """Return the atomic numbers of a JSON object's array."""
+    given = typed(document, key, list, "atomic numbers", where)
+    for z in given:
+        if not isinstance(z, int) or isinstance(z, bool) or not 0 < z < len(chemical_symbols):
+            raise EqnnError(
+                f"{where}/{key}: found {z!r:.40}, expected atomic numbers. "
+                "Correct the configuration."
+            )
+    return list(given)
+
+
 def kept_species(known: Sequence[int], chosen: Sequence[int] | None, name: str) -> list[int]:
     """Atomic numbers, increasing: all that a network knows, or those chosen."""
     out = sorted(set(known if chosen is None else chosen))
