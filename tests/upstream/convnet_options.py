@@ -230,7 +230,7 @@ MODAL = {
     **{"use_modality": True, "use_modal_wise_shift": True, "use_modal_wise_scale": False},
     **{"shift": [[-1.0, -2.0, -3.0], [-2.0, -3.0, -4.0]], "scale": [1.0, 1.5, 2.0]},
 }
-WITH_ODD = ["4x0e", "4x0e+4x1o+4x2e", "4x0e+4x0o+4x1o+4x1e", "4x0e"]
+WITH_ODD = ["4x0e", "4x0e+4x1o+4x2e", "4x0e+4x1o+4x1e", "4x0e"]
 SEVENNET_FLIPS: dict[str, tuple[dict[str, Any], str | None]] = {
     "is_parity": ({"is_parity": False}, FOLLOWED),
     "lmax_edge": ({"lmax_edge": 1}, FOLLOWED),
