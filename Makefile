@@ -6,6 +6,9 @@
 #   make test     run all tests
 #   make test-upstream TDN=/path/to/AIRS/OpenMol/TDN
 #                 run upstream's own code and hold the golden files against it (some GB of torch)
+#   make test-upstream-mace, make test-upstream-convnets
+#                 flip every option of mace-torch's, of NequIP's, SevenNet's and Nequix's constructors and hold
+#                 `eqnn export --verify` against their code (some GB of torch each)
 #   make dataset  go on computing the set in data/qcr-small, and build it (PySCF; hours; stop it at any time)
 #   make test-dataset  that set's tests with PySCF and RDKit
 #   make test-published PUBLISHED=folder
@@ -37,7 +40,7 @@ SHELL := /bin/bash
 CONFIGURE = cmake --preset $(1) --log-level=WARNING $(2) >/dev/null
 BUILD_TREE = cmake --build .eqnn/build/$(1) $(2) -- --no-print-directory | { grep --line-buffered -v 'Built target' || true; }
 
-.PHONY: build setup demo test test-published test-upstream dataset test-dataset lammps-table lint format bench cuda debug clean distclean
+.PHONY: build setup demo test test-published test-upstream test-upstream-mace test-upstream-convnets dataset test-dataset lammps-table lint format bench cuda debug clean distclean
 
 build: setup
 	@$(call CONFIGURE,openmp,-DEQNN_MARCH=$(MARCH))
@@ -64,6 +67,14 @@ test-upstream:
 	@$(SETUP) venv-upstream
 	@.eqnn/venv-upstream/bin/python tests/upstream/make_tdn_goldens.py --tdn "$(TDN)"
 	@PYTHONPATH=python .eqnn/venv-upstream/bin/python -m pytest $(PYTEST_ARGS) tests/upstream/torch_checkpoints.py
+
+test-upstream-mace: build
+	@$(SETUP) venv-upstream-mace
+	@PYTHONPATH=python .eqnn/venv-upstream-mace/bin/python -m pytest $(PYTEST_ARGS) tests/upstream/mace_options.py
+
+test-upstream-convnets: build
+	@$(SETUP) venv-upstream-convnets
+	@PYTHONPATH=python .eqnn/venv-upstream-convnets/bin/python -m pytest $(PYTEST_ARGS) tests/upstream/convnet_options.py
 
 test-dataset:
 	@$(SETUP) venv-qcr

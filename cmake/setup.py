@@ -5,8 +5,9 @@
     python3 cmake/setup.py PART...
 
 Parts: ``venv`` (Python with LAMMPS, MPI and our package), ``lint`` (formatters and linters),
-``venv-upstream`` (torch and what upstream's networks run with), ``venv-qcr`` (PySCF, RDKit, tblite
-and geomeTRIC, which compute the data set), ``venv-lammps-2024`` (an older LAMMPS, for the tests),
+``venv-upstream`` (torch and what upstream's TDN runs with), ``venv-upstream-mace`` (mace-torch),
+``venv-upstream-convnets`` (nequip, sevenn, nequix), ``venv-qcr`` (PySCF, RDKit, tblite and
+geomeTRIC, which compute the data set), ``venv-lammps-2024`` (an older LAMMPS, for the tests),
 ``deps`` (Eigen, nlohmann-json, GoogleTest), ``kokkos-openmp``, ``kokkos-serial``,
 ``kokkos-debug``, ``kokkos-old-abi``, ``kokkos-cuda``. Needs Python 3.11, CMake, a C++17 compiler
 and pip's way to PyPI, and nothing else: where Python comes without pip, as on Debian, pip's wheel
@@ -37,6 +38,8 @@ ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".eqnn"
 VENV = HOME / "venv"
 VENV_UPSTREAM = HOME / "venv-upstream"
+# Upstream codes that pip has, by what they need of e3nn: it differs.
+UPSTREAM_PACKAGES = {"mace": "mace-torch", "convnets": "nequip, sevenn and nequix"}
 VENV_QCR = HOME / "venv-qcr"
 VENV_LAMMPS_2024 = HOME / "venv-lammps-2024"
 PYTHON = VENV / "bin" / "python"
@@ -314,6 +317,14 @@ def parts() -> dict[str, Part]:
             ["venv-packages"],
         ),
     }
+    for name, what in UPSTREAM_PACKAGES.items():
+        venv = HOME / f"venv-upstream-{name}"
+        requirements = f"requirements-upstream-{name}.txt"
+        table[venv.name] = Part(
+            f"{what} with torch (some GB)",
+            partial(make_venv, venv, requirements),
+            f"{sys.version} {venv}" + text_of(f"cmake/{requirements}"),
+        )
     for variant, options in KOKKOS_OPTIONS.items():
         key = PYGENTEN_SHA256 + " ".join(options)
         if variant == "cuda":

@@ -74,6 +74,8 @@ def contraction_defect(
         where = tuple(indices[:, column] for column in (1, 0, *permuted))
         np.add.at(tensor, where, values.astype(np.float64) / len(orders))
     norm = np.linalg.norm(tensor)
+    if norm == 0.0:  # a block that nothing leads to
+        return 0.0
     worst = 0.0
     for rotation in random_rotations(n_rotations, seed):
         turned: FloatArray = tensor

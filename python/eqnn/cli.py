@@ -16,7 +16,8 @@ import eqnn
 from eqnn.check import check_model, exit_status, report
 from eqnn.errors import EqnnError
 from eqnn.export import UPSTREAMS
-from eqnn.export.upstream import NOT_STATED, STATED_KEYS
+from eqnn.export.upstream import NOT_STATED, STATED_KEYS, check_checkpoint, exported
+from eqnn.export.verify import verify
 from eqnn.info import describe
 from eqnn.library import Potential, find_built
 from eqnn.model_file import in_single_precision, read_model, write_model
@@ -96,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_export_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--checkpoint", type=Path, required=True, metavar="CKPT")
+    parser.add_argument("--checkpoint", type=_checkpoint, required=True, metavar="CKPT")
     parser.add_argument("--output", type=Path, required=True, metavar="MODEL.eqnn")
     parser.add_argument("--force", action="store_true", help="overwrite an existing output")
     parser.add_argument(
@@ -114,10 +115,23 @@ def _add_export_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="molecule for the self-test, in a format that ASE knows; a cluster is made otherwise",
     )
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="run upstream's own package, in double, on the self-test's structures (this runs what "
+        "the checkpoint holds), and write nothing if its numbers differ",
+    )
     told = parser.add_argument_group("provenance, kept in the file and shown by `eqnn info`")
     told.add_argument("--data", help="what it was trained on")
     told.add_argument("--level-of-theory", help="functional and basis set of the data")
     told.add_argument("--licence", help="of the weights")
+
+
+def _checkpoint(text: str) -> Path:
+    """Look at the file while options are parsed: before those that are missing are asked for."""
+    path = Path(text)
+    check_checkpoint(path)
+    return path
 
 
 def _species(text: str) -> list[int]:
@@ -133,11 +147,14 @@ def _species(text: str) -> list[int]:
 def _export(options: argparse.Namespace) -> int:
     _check_output(options)
     print(f"Reading {options.checkpoint} as {options.upstream.title}.")
-    model = options.upstream.export(options, lambda line: print(f"  {line}"))
+    model = exported(options.upstream, options, lambda line: print(f"  {line}"))
+    structure = options.self_test_structure
+    molecule = None if structure is None else read_structure(structure)
+    if options.verify:
+        verify(options, add_self_test(model, molecule), lambda line: print(f"  {line}"))
     if options.single:
         model = in_single_precision(model)
-    structure = options.self_test_structure
-    model = add_self_test(model, None if structure is None else read_structure(structure))
+    model = add_self_test(model, molecule)
     write_model(options.output, model.document, model.tensors)
     tests = model.document["self_test"]
     print("  Self-test: " + "; ".join(f"{t['name']} ({len(t['numbers'])} atoms)" for t in tests))

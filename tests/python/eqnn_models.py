@@ -15,7 +15,8 @@ from safetensors.numpy import load_file
 
 from eqnn.builder import ModelBuilder, layer
 from eqnn.errors import EqnnError
-from eqnn.model_file import Array, Model
+from eqnn.library import Potential
+from eqnn.model_file import Array, Model, write_model
 from eqnn.numpy_evaluator import edge_derivative, edges_of, energy
 from eqnn.so3 import coupling_tensor
 
@@ -360,6 +361,7 @@ def tiny_gaunt_model(curl: bool = True) -> Model:
 
 # ---- goldens of energies, forces and stresses ----
 
+EXPORTERS = GOLDEN / "exporters"
 MACE = GOLDEN / "mace"
 MACE_GAUNT = GOLDEN / "mace_gaunt"
 PRETRAINED = GOLDEN / "pretrained"
@@ -421,3 +423,29 @@ def assert_as_golden(model: Model, path: Path, n_directions: int = 3, **bounds: 
     } | bounds
     for what, error in golden_errors(model, golden, n_directions).items():
         assert error <= wanted[what], (path.name, what, error, wanted[what])
+
+
+def engine_errors(model: Model, golden: dict[str, Array], folder: Path) -> dict[str, float]:
+    """Errors of the engine in double against upstream's numbers, relative to their largest."""
+    path = folder / "model.eqnn"
+    write_model(path, model.document, model.tensors)
+    atoms = golden_atoms(golden)
+    cell = atoms.cell.array if atoms.pbc.all() else None
+    with Potential(path, "double") as potential:
+        found = potential.evaluate(atoms.numbers, atoms.positions, cell)
+    expected = float(np.ravel(golden["energy"])[0])
+    out = {
+        "energy": abs(found.energy - expected) / abs(expected),
+        "forces": relative_error(found.forces, golden["forces"]),
+    }
+    if cell is not None:
+        assert found.virial is not None
+        virial = 0.5 * (found.virial + found.virial.T)
+        out["stress"] = relative_error(-virial / atoms.get_volume(), golden["stress"])
+    return out
+
+
+def assert_engine_as_upstream(model: Model, path: Path, folder: Path) -> None:
+    """Hold the engine in double against upstream's numbers, to 1e-10 of their largest."""
+    for what, error in engine_errors(model, dict(load_file(path)), folder).items():
+        assert error <= 1e-10, (path.name, what, error)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ase.data import covalent_radii
 from eqnn_models import (
     MACE,
     MACE_GAUNT,
@@ -313,7 +314,7 @@ def test_repulsion_becomes_a_stage() -> None:
     tensors["pair_repulsion_fn.p"] = np.array(5, dtype=np.int32)
     tensors["pair_repulsion_fn.a_exp"] = np.array(0.3)
     tensors["pair_repulsion_fn.a_prefactor"] = np.array(0.4543)
-    tensors["pair_repulsion_fn.covalent_radii"] = np.ones(119)
+    tensors["pair_repulsion_fn.covalent_radii"] = covalent_radii.astype(np.float32)
     model = export(tensors)
     stage = next(s for s in model.document["graph"] if s["op"] == "zbl")
     assert stage["p"] == 5.0
@@ -350,7 +351,7 @@ CONFIGS: dict[str, tuple[dict[str, Any], str]] = {
     "scale": (with_config(scale=2.0), "scale is 0.8, but the configuration says 2.0"),
     "block": (
         with_config(inter="RealAgnosticDensityInteractionBlock"),
-        "interactions.1 is a RealAgnosticDensityInteractionBlock, which has no stages",
+        "interactions.1: RealAgnosticDensityInteractionBlock has no stage.\nBlocks",
     ),
     "width": (with_config(hidden="8x0e+8x1o"), "weights, expected 32 of a layer from 4x0e to 8x0"),
     "hidden": (
@@ -474,11 +475,11 @@ MODULES: dict[str, tuple[Callable[[Stub], None], str]] = {
     ),
     "basis": (
         add("radial_embedding", "bessel_fn", "mace.ChebychevBasis"),
-        "radial_embedding: ChebychevBasis has no stage",
+        "radial_embedding.bessel_fn: ChebychevBasis has no stage",
     ),
     "activation": (
         set_activation,
-        "readouts.1.non_linearity.acts.0: activation tanh with constant 1.6791767923989418",
+        "readouts.1.non_linearity.acts.0.f: activation tanh with constant 1.6791767923989418",
     ),
     "elements": (drop_numbers, "m.model: holds no atomic_numbers"),
 }

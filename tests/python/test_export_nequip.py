@@ -37,6 +37,7 @@ from eqnn.export.torch_file import Stub, _stub_class, read_torch_file
 from eqnn.model_file import Array, Model
 from eqnn.numpy_evaluator import edges_of as find_edges
 from eqnn.numpy_evaluator import energy, forces, run
+from eqnn.so3 import wigner_3j
 
 STRUCTURES = ("hfo2_mono12", "hf2o4_cluster", "hfo2_fluorite3_small", "hfo2_47_ovac", "isolated_o")
 
@@ -530,10 +531,24 @@ def test_a_subset_of_nequixs_elements_has_the_same_energies() -> None:
         assert abs(energy(subset, atoms) - energy(export_nqx(config, arrays), atoms)) <= 1e-12
 
 
+def test_numbers_after_the_last_array_are_passed_over(tmp_path: Path) -> None:
+    """As in nequix-oam-1, of which upstream reads no more than it needs."""
+    config, arrays = nqx()
+    more = [*arrays, np.array(-1.5), np.array(True), np.array(3)]
+    log: list[str] = []
+    given = options(checkpoint=write_nqx(tmp_path / "m.nqx", config, more))
+    model = nequix.UPSTREAM.export(given, log.append)
+    assert "3 numbers after the last array, which upstream does not read either." in log
+    for key, tensor in export_nqx(config, arrays).tensors.items():
+        assert max_error(model.tensors[key], tensor) == 0.0
+
+
 def test_files_of_nequix_that_do_not_fit(tmp_path: Path) -> None:
     config, arrays = nqx()
     text = refusal(lambda: export_nqx(config, arrays[:-1]))
     assert f"m.nqx: ends after {len(arrays) - 1} arrays, before readout. The file is cut" in text
+    text = refusal(lambda: export_nqx(config, [*arrays, np.zeros(()), np.zeros(1)]))
+    assert "m.nqx: 2 arrays are left over" in text
     text = refusal(lambda: export_nqx(config, [*arrays, np.zeros(1)]))
     assert "m.nqx: 1 arrays are left over" in text
     text = refusal(lambda: export_nqx(config | {"radial_mlp_size": 6}, arrays))
@@ -588,6 +603,18 @@ METADATA = {
 }
 
 
+def tables(
+    inputs: e3nn.Segments, sh: e3nn.Segments, outputs: e3nn.Segments, paths: list[e3nn.Instruction]
+) -> Stub:
+    """Make the code of a tensor product, which holds its Wigner 3j."""
+    found = {}
+    for path in paths:
+        ells = inputs[path.source][1], sh[path.harmonic][1], outputs[path.target][1]
+        if all(ells):
+            found["_w3j_{}_{}_{}".format(*ells)] = wigner_3j(*ells)
+    return stub("torch.fx.graph_module.GraphModule", **{"x": 1, **found})
+
+
 class Nequip:
     """A small random NequIP with parity, as an archive would give it: three layers, H, C, O."""
 
@@ -613,18 +640,22 @@ class Nequip:
                 ),
                 cutoff=stub("nequip.nn.PolynomialCutoff", p=6.0),
             ),
-            "chemical_embedding": stub("n.AtomwiseLinear", linear=self.linear("3x0e", first)),
+            "chemical_embedding": stub(
+                "nequip.nn.AtomwiseLinear", linear=self.linear("3x0e", first)
+            ),
             "layer0_convnet": self.layer(first, sh, "4x0e", natural),
             "layer1_convnet": self.layer(f"4x0e+{natural}", sh, "4x0e", gated),
             "layer2_convnet": self.layer(f"4x0e+{gated}", sh, f"4x0e{odd}", gated),
             "conv_to_output_hidden": stub(
-                "n.AtomwiseLinear", linear=self.linear(f"4x0e{odd}+{gated}", "2x0e")
+                "nequip.nn.AtomwiseLinear", linear=self.linear(f"4x0e{odd}+{gated}", "2x0e")
             ),
-            "output_hidden_to_scalar": stub("n.AtomwiseLinear", linear=self.linear("2x0e", "1x0e")),
+            "output_hidden_to_scalar": stub(
+                "nequip.nn.AtomwiseLinear", linear=self.linear("2x0e", "1x0e")
+            ),
             "per_species_rescale": stub(
-                "n.PerSpeciesScaleShift", shifts=np.array([-1.0, -2.0, -3.0])
+                "nequip.nn.PerSpeciesScaleShift", shifts=np.array([-1.0, -2.0, -3.0])
             ),
-            "total_energy_sum": stub("n.AtomwiseReduce", constant=1.0),
+            "total_energy_sum": stub("nequip.nn.AtomwiseReduce", constant=1.0),
         }
         self.rescale: dict[str, Any] = {"scale_by": np.array(2.0), "shift_by": np.zeros(0)}
         self.metadata = dict(METADATA)
@@ -645,7 +676,11 @@ class Nequip:
         gate = e3nn.gate(s, g, activations, activations)
         paths, outputs = e3nn.instructions(a, b, [*s, *g], sorted_weights=False)
         n = sum(a[path.source][0] for path in paths)
-        told = [(p.source, p.harmonic, p.target, "uvu", True, 1.0, ()) for p in paths]
+        weights = [np.sqrt(2.0 * outputs[p.target][1] + 1.0) for p in paths]
+        told = [
+            (p.source, p.harmonic, p.target, "uvu", True, float(w), ())
+            for p, w in zip(paths, weights, strict=True)
+        ]
         around = 3 * e3nn.linear_size(a, gate.inputs)
         conv = stub(
             "nequip.nn._interaction_block.InteractionBlock",
@@ -660,8 +695,11 @@ class Nequip:
             ),
             tp=stub(
                 "e3nn.o3.TensorProduct",
+                irreps_in1=irreps(given),
+                irreps_in2=irreps(sh),
                 irreps_out=irreps(written(outputs)),
                 instructions=tagged(told),
+                _compiled_main_left_right=tables(a, b, outputs, paths),
             ),
             sc=stub(
                 "e3nn.o3.FullyConnectedTensorProduct",
@@ -672,7 +710,7 @@ class Nequip:
         nonlin = stub(
             "e3nn.nn._gate.Gate", irreps_scalars=irreps(scalars), irreps_gated=irreps(gated)
         )
-        return stub("n.ConvNetLayer", resnet=False, conv=conv, equivariant_nonlin=nonlin)
+        return stub("nequip.nn.ConvNetLayer", resnet=False, conv=conv, equivariant_nonlin=nonlin)
 
     def module(self) -> NequipModule:
         graph = stub("nequip.nn.SequentialGraphNetwork", irreps_in=tagged([]), **self.parts)
@@ -793,15 +831,15 @@ NEQUIPS: dict[str, tuple[Any, str]] = {
     "module more": (add_part, "(more: pair_potential; missing: none)"),
     "resnet": (
         set_in("layer1_convnet", "resnet", True),
-        "n.pth: layer1_convnet has a residual connection (resnet), which has no exporter",
+        "layer1_convnet.resnet: residual connections (resnet) have no exporter",
     ),
     "nonlinearity": (
         set_in("layer0_convnet", "equivariant_nonlin", stub("e3nn.nn.NormActivation", x=1)),
-        "layer0_convnet.equivariant_nonlin is __torch__.e3nn.nn.NormActivation, expected Gate",
+        "layer0_convnet.equivariant_nonlin: NormActivation has no stage",
     ),
     "envelope": (
         set_in("radial_basis", "cutoff", stub("nequip.nn.CosineCutoff", p=6.0)),
-        "radial_basis.cutoff is __torch__.nequip.nn.CosineCutoff, expected PolynomialCutoff",
+        "radial_basis.cutoff: CosineCutoff has no stage",
     ),
     "shift": (
         lambda network: network.rescale.update(shift_by=np.array(3.0)),
@@ -835,7 +873,7 @@ NEQUIPS: dict[str, tuple[Any, str]] = {
     ),
     "unused": (
         set_in("total_energy_sum", "more", np.ones(3)),
-        '1 tensor(s) belong to no part that this exporter knows: "total_energy_sum.more"',
+        "total_energy_sum.more: an array of shape [3] is of no part that this exporter knows",
     ),
 }
 
@@ -856,12 +894,12 @@ def test_archives_that_are_not_nequips(tmp_path: Path) -> None:
     assert "n.pth: model is EnsembleModel, expected RescaleOutput of nequip 0.5 or 0.6" in text
     text = refusal(lambda: nequip.read(tmp_path / "m.nequip.pt2"))
     assert "compiled models of nequip 0.7 and later hold machine code, no network" in text
-    text = refusal(lambda: nequip.UPSTREAM.export(options(checkpoint=tmp_path / "m.pth"), quiet))
+    deployed = options(checkpoint=PRETRAINED / "nequip_deployed.pth")
+    text = refusal(lambda: nequip.UPSTREAM.export(deployed, quiet))
     assert "--energy-unit: a model does not say in which unit its training data were" in text
     given = options(checkpoint=PRETRAINED / "mace_acac.pt", energy_unit="eV")
-    assert "model is nothing, expected RescaleOutput" in refusal(
-        lambda: nequip.UPSTREAM.export(given, quiet)
-    )
+    text = refusal(lambda: nequip.UPSTREAM.export(given, quiet))
+    assert "mace_acac.pt: holds a mace.modules.models.ScaleShiftMACE, expected what nequip-" in text
 
 
 def test_the_command_of_nequip_says_what_it_read(

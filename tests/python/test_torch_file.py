@@ -15,17 +15,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from eqnn_models import PRETRAINED, max_error, refusal
+from eqnn_models import EXPORTERS, PRETRAINED, max_error, refusal
 
 from eqnn.export.torch_file import (
     Stub,
+    _legacy_storage,
+    _stub_class,
     is_of,
     read_extra_files,
     read_torch_file,
     state_dict,
     submodules,
+    unwrapped,
 )
 from eqnn.model_file import Array
+from eqnn.so3 import wigner_3j
 
 
 class Tensor:
@@ -95,7 +99,9 @@ def module_named(name: str, *members: Any) -> Iterator[None]:
             member.__module__ = own
 
 
-def torch_file(folder: Path, content: Any, *tensors: Tensor, **more: bytes) -> Path:
+def torch_file(
+    folder: Path, content: Any, *tensors: Tensor, protocol: int = 2, **more: bytes
+) -> Path:
     """Write an archive as torch.save does."""
     path = folder / "model.pt"
     raw = io.BytesIO()
@@ -103,7 +109,7 @@ def torch_file(folder: Path, content: Any, *tensors: Tensor, **more: bytes) -> P
         module_named("torch._utils", _rebuild_tensor_v2),
         module_named("torch", DoubleStorage, FloatStorage, BFloat16Storage, ComplexFloatStorage),
     ):
-        _Pickler(raw, protocol=2).dump(content)
+        _Pickler(raw, protocol=protocol).dump(content)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("model/data.pkl", raw.getvalue())
         for tensor in tensors:
@@ -111,6 +117,25 @@ def torch_file(folder: Path, content: Any, *tensors: Tensor, **more: bytes) -> P
         for name, value in more.items():
             archive.writestr(f"model/extra/{name}", value)
     return path
+
+
+class GraphCode:
+    """Pickled as torch.fx pickles a graph: from a dictionary, by a function of its own."""
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        self.body = body
+
+    def __reduce__(self) -> Any:
+        return reduce_graph_module, (self.body, "import torch")
+
+
+def reduce_graph_module(*args: Any) -> None:
+    """Stand where torch's function of this name stands."""
+
+
+def graph_pickle(graph: GraphCode) -> bytes:
+    with module_named("fx_graph_module", reduce_graph_module):
+        return pickle.dumps(graph, protocol=4)
 
 
 class Danger:
@@ -177,6 +202,107 @@ def test_items_of_containers_are_kept() -> None:
     other.extend("bc")
     other.add("d")
     assert list(other.items.values()) == ["a", "b", "c", "d"]
+
+
+def test_numpys_scalars_and_arrays_are_plain_numbers(tmp_path: Path) -> None:
+    """As in avg_num_neighbors of MACE and in configurations of SevenNet."""
+    content: dict[str, Any] = {
+        "scalar": np.float64(14.5),
+        "single": np.float32(0.1),
+        "integer": np.int64(-3),
+        "flag": np.bool_(True),
+        "text": np.str_("silu"),
+        "array": np.arange(6.0).reshape(2, 3),
+        "fortran": np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3)),
+        "big": np.arange(3, dtype=">f8"),
+    }
+    for protocol in (2, 4):
+        found = read_torch_file(torch_file(tmp_path, content, protocol=protocol))
+        assert found["scalar"] == 14.5 and type(found["scalar"]) is float
+        assert found["single"] == float(np.float32(0.1)) and type(found["single"]) is float
+        assert found["integer"] == -3 and type(found["integer"]) is int
+        assert found["flag"] is True and found["text"] == "silu"
+        for key in ("array", "fortran", "big"):
+            np.testing.assert_array_equal(found[key], content[key])
+            assert found[key].dtype.newbyteorder("=") == content[key].dtype.newbyteorder("=")
+
+
+def test_arrays_of_objects_are_not_made(tmp_path: Path) -> None:
+    path = torch_file(tmp_path, {"a": np.array([{}], dtype=object)})
+    assert "a NumPy type object" in refusal(lambda: read_torch_file(path))
+
+
+def test_bytes_in_old_pickles_are_bytes(tmp_path: Path) -> None:
+    found = read_torch_file(torch_file(tmp_path, {"code": b"PK\x03\xff"}))
+    assert found["code"] == b"PK\x03\xff"
+
+
+def module(class_name: str, **state: Any) -> Stub:
+    package, name = class_name.rsplit(".", 1)
+    out = _stub_class(package, name)()
+    out.__setstate__({"_modules": {}, "_parameters": {}, "_buffers": {}} | state)
+    return out
+
+
+@pytest.mark.parametrize("is_named", [False, True])
+def test_tables_within_the_code_of_a_module_are_read(is_named: bool) -> None:
+    """e3nn keeps a module's code with its constants, here as a graph of torch.fx."""
+    table = np.arange(27.0).reshape(3, 3, 3)
+    code = graph_pickle(GraphCode({"_buffers": {"_w3j_1_1_1": table, "n": 3}}))
+    with_code = module("m.A", __codegen__={"main": ("fx", code) if is_named else code})
+    tensors = state_dict(with_code)
+    assert list(tensors) == ["main._w3j_1_1_1"]
+    np.testing.assert_array_equal(tensors["main._w3j_1_1_1"], table)
+
+
+def test_code_of_torchscript_is_read_likewise() -> None:
+    found = read_torch_file(EXPORTERS / "mace_so3.model")
+    assert isinstance(found, Stub)
+    tables = {k: v for k, v in state_dict(found).items() if "_w3j_" in k}
+    name = "interactions.1.conv_tp._compiled_main_left_right._w3j_"
+    assert sorted(tables) == [name + ells for ells in ("1_1_1", "1_1_2", "1_2_1", "1_2_2")]
+    assert max_error(tables[name + "1_2_2"], -wigner_3j(1, 2, 2)) <= 1e-15  # e3nn 0.4's sign
+
+
+def test_storages_as_torch_wrote_them_before_1_6() -> None:
+    """As within plain pickles: magic number, protocol, system, storage, its key, its numbers."""
+    values = np.arange(4.0)
+    with module_named("torch", DoubleStorage):
+        items: list[Any] = [7, 1001, {}, ["0"]]
+        parts = [pickle.dumps(item, protocol=2) for item in items]
+        raw = io.BytesIO()
+        _Pickler(raw, protocol=2).dump(_Storage(Tensor(values, "0")))
+    content = b"".join([*parts[:3], raw.getvalue(), parts[3]])
+    content += (4).to_bytes(8, "little") + values.tobytes()
+    np.testing.assert_array_equal(_legacy_storage(content), values)
+    with pytest.raises(ValueError, match="a storage of an unknown form"):
+        _legacy_storage(b"".join(parts[:3]) + parts[0] + parts[3])
+
+
+def test_wrappers_of_training_are_taken_off() -> None:
+    inner = module("mace.modules.models.MACE")
+    inner.__dict__["_buffers"]["r_max"] = np.array(4.0)
+    part = module("torch._dynamo.eval_frame.OptimizedModule", _modules={"_orig_mod": inner})
+    whole = module("torch.nn.parallel.data_parallel.DataParallel", _modules={"module": part})
+    assert unwrapped(whole) is inner
+    outer = module("m.A", _modules={"child": whole})
+    assert list(state_dict(outer)) == ["child.r_max"]
+    assert unwrapped({"a": 1}) == {"a": 1}
+
+
+def test_pickles_that_would_fill_the_memory_are_refused(tmp_path: Path) -> None:
+    raw = b"\x80\x02}r\xff\xff\xff\x7f."  # keeps object 2147483647
+    path = tmp_path / "m.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model/data.pkl", raw)
+    assert "a pickle that keeps object 2147483647 of fewer" in refusal(
+        lambda: read_torch_file(path)
+    )
+    tensor = Tensor(np.zeros(3), "0", size=(2**20, 2**20))
+    tensor.stride = (0, 0)
+    assert "a tensor of 1099511627776 numbers" in refusal(
+        lambda: read_torch_file(torch_file(tmp_path, {"a": tensor}, tensor))
+    )
 
 
 def test_extra_files_of_an_archive(tmp_path: Path) -> None:

@@ -75,6 +75,11 @@ def nequix_mp_1() -> Model:
     return export_nequix(NequixConfig(config, "c"), arrays, provenance=PROVENANCE, log=quiet)
 
 
+def nequix_oam_1() -> Model:
+    config, arrays = nequix.read_nqx(published("nequix-oam-1.nqx"))
+    return export_nequix(NequixConfig(config, "c"), arrays, provenance=PROVENANCE, log=quiet)
+
+
 def nequip_toluene() -> Model:
     module = nequip.read(published("toluene.nequip.pth"))
     return export_nequip(module, energy_unit="kcal/mol", provenance=PROVENANCE, log=quiet)
@@ -103,6 +108,7 @@ MODELS: dict[str, tuple[Callable[[], Model], str]] = {
     "SevenNet-l3i5, npz": (lambda: sevennet_npz("l3i5"), "sevennet_l3i5"),
     "SevenNet-l3i5, pth": (lambda: sevennet_pth("checkpoint_l3i5.pth"), "sevennet_l3i5"),
     "Nequix-mp-1": (nequix_mp_1, "nequix_mp_1"),
+    "Nequix-oam-1": (nequix_oam_1, "nequix_oam_1"),
     "NequIP toluene": (nequip_toluene, "nequip_toluene"),
 }
 

@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from eqnn.errors import EqnnError
+from eqnn.errors import EqnnError, one_line
 from eqnn.export.torch_file import Stub, read_torch_file
 from eqnn.model_file import Array
 
@@ -119,16 +119,29 @@ def read_checkpoint(path: Path) -> dict[str, Array]:
             state: dict[str, Any] = load_file(path)
         except (SafetensorError, KeyError, TypeError) as error:
             raise EqnnError(
-                f"{path}: not a readable safetensors file ({error}). Save the checkpoint again."
+                f"{path}: not a readable safetensors file ({one_line(error)}).\n"
+                "Save the checkpoint again."
             ) from None
     else:
         state = _read_torch(path)
+    return plain_names(state, str(path))
+
+
+def plain_names(state: Mapping[str, Array], name: str) -> dict[str, Array]:
+    """Take off what torch's wrappers add to the names of a state_dict.
+
+    Parameters
+    ----------
+    state : mapping of str to ndarray
+    name : str
+        What messages call the checkpoint.
+    """
     out: dict[str, Array] = {}
-    for name, values in state.items():
-        plain = name.replace("_orig_mod.", "").removeprefix("module.")
+    for key, values in state.items():
+        plain = key.replace("_orig_mod.", "").removeprefix("module.")
         if plain in out:
             raise EqnnError(
-                f'{path}: "{plain}" stands there twice, with and without torch\'s prefixes. '
+                f'{name}: "{plain}" stands there twice, with and without torch\'s prefixes. '
                 "Save one state_dict."
             )
         out[plain] = values
@@ -144,7 +157,8 @@ def read_npz(path: Path) -> dict[str, Array]:
         raise EqnnError(f"{path}: no such file. Give the checkpoint's path.") from None
     except Exception as error:  # a damaged archive raises whatever it likes
         raise EqnnError(
-            f"{path}: not readable as .npz ({error}). Save the state_dict with numpy.savez again."
+            f"{path}: not readable as .npz ({one_line(error)}).\n"
+            "Save the state_dict with numpy.savez again."
         ) from None
 
 

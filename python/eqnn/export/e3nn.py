@@ -26,7 +26,10 @@ from eqnn.so3 import FloatArray, wigner_3j
 # not the integral (1.67653, 1.59254). Versions 0.4.4 and 0.5.6 give the same.
 NORMALIZED = {"silu": 1.6791767923989418, "tanh": 1.5937334472592695, "none": 1.0}
 
+HIGHEST_DEGREE = 20  # of irreps that are read: far beyond any network
 W3J_ROUNDING = 1e-5
+# Second number of the version of e3nn that brought today's signs: 0.5.0.
+SIGNS_SINCE = 5
 # Degrees, in increasing order, of the Wigner 3j that have the other sign in e3nn 0.4, up to l = 8.
 _OTHER_SIGN = {
     *((1, n, n) for n in range(2, 9)),
@@ -45,7 +48,7 @@ Weights = dict[str, FloatArray]
 _SEGMENT = re.compile(r"(?:([0-9]+)x)?([0-9]+)([eo])")
 
 
-def segments(value: Any, name: str) -> Segments:
+def segments(value: Any, name: str, *, with_empty: bool = False) -> Segments:
     """Irreps, as a string, as nested tuples or as a pickled object of e3nn.
 
     Parameters
@@ -53,6 +56,8 @@ def segments(value: Any, name: str) -> Segments:
     value : object
     name : str
         What messages call it.
+    with_empty : bool
+        Whether segments without channels are kept, for the sake of their places.
     """
     try:
         out = list(_segments(value))
@@ -61,7 +66,13 @@ def segments(value: Any, name: str) -> Segments:
             f"{name}: found {value!s:.60}, expected irreps as in 128x0e+64x1o. "
             "Correct the configuration."
         ) from None
-    return [segment for segment in out if segment[0] > 0]
+    for _, degree, parity in out:
+        if not 0 <= degree <= HIGHEST_DEGREE or parity not in (1, -1):
+            raise EqnnError(
+                f"{name}: found degree {degree} of parity {parity}, expected degrees up to "
+                f"{HIGHEST_DEGREE}. Correct the configuration."
+            )
+    return [segment for segment in out if segment[0] > 0 or with_empty]
 
 
 def _segments(value: Any) -> Iterator[Segment]:
@@ -317,16 +328,58 @@ def convolution(
     return Convolution(out_paths, outputs, np.concatenate(factors), np.concatenate(rows))
 
 
+def sign_is_old(version: str | None, name: str) -> bool | None:
+    """Whether a version of e3nn has the old signs of Wigner 3j; None where it is not known.
+
+    Parameters
+    ----------
+    version : str, optional
+    name : str
+        Where it stands, for messages.
+    """
+    if version is None:
+        return None
+    found = re.match(r"0\.([0-9]+)(?![0-9])", version)
+    if found is None and not re.match(r"[1-9][0-9]*\.", version):
+        raise EqnnError(
+            f"{name}: found {version!r:.40}, expected a version of e3nn as in 0.4.4. "
+            "Correct the configuration."
+        )
+    return found is not None and int(found[1]) < SIGNS_SINCE
+
+
+def sign_depends(l1: int, l2: int, l3: int) -> bool:
+    """Whether the sign of a Wigner 3j depends on the version of e3nn."""
+    return tuple(sorted((l1, l2, l3))) in _OTHER_SIGN
+
+
 def old_wigner_3j(l1: int, l2: int, l3: int) -> FloatArray:
     """Wigner 3j with the sign of e3nn 0.4, which mace-torch pins."""
-    sign = -1.0 if tuple(sorted((l1, l2, l3))) in _OTHER_SIGN else 1.0
-    return sign * wigner_3j(l1, l2, l3)
+    return (-1.0 if sign_depends(l1, l2, l3) else 1.0) * wigner_3j(l1, l2, l3)
+
+
+def untold_signs(what: str, name: str, cure: str) -> EqnnError:
+    """Make the error of a checkpoint that does not say which signs its couplings have."""
+    return EqnnError(
+        f"{name}: {what}: its sign differs between versions of e3nn, and the checkpoint holds "
+        f"neither its tables nor a version.\n{cure}"
+    )
 
 
 def with_stored_signs(
-    convolved: Convolution, tensors: Mapping[str, Array], prefix: str, name: str, log: Log
+    convolved: Convolution,
+    tensors: Mapping[str, Array],
+    prefix: str,
+    name: str,
+    log: Log,
+    *,
+    is_old: bool | None = None,
+    cure: str = "Give a checkpoint that holds the tables of Wigner 3j (_w3j_).",
 ) -> Convolution:
     """Turn the sign of paths whose Wigner 3j had the other sign in e3nn when it was trained.
+
+    A path whose sign depends on e3nn's version is refused where neither a table nor a version
+    tells it.
 
     Parameters
     ----------
@@ -339,6 +392,10 @@ def with_stored_signs(
         What messages call the checkpoint.
     log : callable
         Takes lines for people.
+    is_old : bool, optional
+        Whether it was made with the old signs, for paths without a table, where that is known.
+    cure : str
+        What to do where it is not.
     """
     factors = convolved.factors.copy()
     start = 0
@@ -355,9 +412,17 @@ def with_stored_signs(
                     f"{name}: {key} is not e3nn's Wigner 3j. The checkpoint is damaged: "
                     "get it again."
                 )
-            if overlap < 0.0:
-                factors[start : start + mul] *= -1.0
-                turned.add("{}x{}->{}".format(*ells))
+            is_turned = overlap < 0.0
+        elif sign_depends(*ells):
+            if is_old is None:
+                what = "{}: Wigner 3j {}x{}->{}".format(prefix, *ells)
+                raise untold_signs(what, name, cure)
+            is_turned = is_old
+        else:
+            is_turned = False
+        if is_turned:
+            factors[start : start + mul] *= -1.0
+            turned.add("{}x{}->{}".format(*ells))
         start += mul
     if turned:
         log(f"{prefix}: trained with the other sign of Wigner 3j {', '.join(sorted(turned))}.")

@@ -21,26 +21,30 @@ from ase.data import chemical_symbols, covalent_radii
 
 from eqnn.builder import ModelBuilder, layer
 from eqnn.errors import EqnnError
-from eqnn.export import e3nn
+from eqnn.export import e3nn, known, verify
 from eqnn.export.checkpoint import State, read_checkpoint
 from eqnn.export.e3nn import Instruction, Segments
+from eqnn.export.e3nn_known import e3nn_table
+from eqnn.export.known import Known, Table
 from eqnn.export.torch_file import (
     Stub,
-    function_name,
+    is_of,
     read_torch_file,
     state_dict,
     submodules,
+    unwrapped,
 )
 from eqnn.export.upstream import (
     Log,
     Upstream,
+    elements_of,
     kept_species,
     provenance_of,
     read_json_object,
     typed,
 )
 from eqnn.model_file import Array, Model, block_of
-from eqnn.so3 import FloatArray
+from eqnn.so3 import FloatArray, wigner_3j
 
 IGNORED = (
     r"\.output_mask$",
@@ -48,7 +52,6 @@ IGNORED = (
     r"_zeroed$",
     r"^num_interactions$",
     r"^atomic_numbers$",
-    r"cutoff_fn\.r_max$",
     r"bessel_fn\.r_max$",
     r"^pair_repulsion_fn\.covalent_radii$",
 )
@@ -59,6 +62,15 @@ BLOCKS = {
 }
 ZBL_EXPONENTS = [3.2, 0.9423, 0.4028, 0.2016]
 ZBL_BOHR = 0.529
+RADIUS_ROUNDING = 1e-6
+UNKNOWN_KEY = "unknown key; it may change the network"
+MOST_LAYERS = 50
+HIGHEST_CORRELATION = 3
+SIGN_CURE = (
+    'State the version beside "config" ("e3nn": "0.4.4" of mace-torch to date), '
+    "or give the whole .model."
+)
+CUEQ_CURE = "mace_cueq_to_e3nn {} --output_model e3nn.model --return_model"
 # How far a stored table of couplings may be from the one that is computed again in double.
 COUPLING_ROUNDING = 1e-5
 
@@ -101,6 +113,10 @@ class MaceNetwork:
     heads : list of str
     apply_cutoff : bool
         Whether the envelope multiplies the radial basis; otherwise what is made of it.
+    gate : str
+        Function of the readout's hidden layer: ``silu`` or ``none``.
+    has_old_signs : bool, optional
+        Whether Wigner 3j have the signs of e3nn 0.4, where the configuration says it.
     stated : mapping
         Arguments of a configuration that the state_dict holds too, to be held against it.
     """
@@ -110,6 +126,8 @@ class MaceNetwork:
     layers: list[MaceLayer]
     heads: list[str] = field(default_factory=lambda: ["Default"])
     apply_cutoff: bool = True
+    gate: str = "silu"
+    has_old_signs: bool | None = None
     stated: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -121,11 +139,14 @@ class MaceNetwork:
 
 # ---- the network from a configuration ----
 
-_CONFIG_KEYS = (
+# Upstream's arguments, each used or held against the weights; others are refused.
+CONFIG_KEYS = (
     *("r_max", "num_bessel", "num_polynomial_cutoff", "max_ell", "correlation", "hidden"),
     *("first", "inter", "num_interactions", "MLP", "avg", "scale", "shift", "radial_MLP", "gate"),
-    *("heads", "use_so3", "apply_cutoff"),
+    *("heads", "use_so3", "apply_cutoff", "use_reduced_cg"),
 )
+# Upstream's word for each function of the readout that has a stage.
+GATES = {"silu": "silu", "None": "none"}
 
 
 def network_from_config(document: Mapping[str, Any], name: str) -> MaceNetwork:
@@ -139,99 +160,259 @@ def network_from_config(document: Mapping[str, Any], name: str) -> MaceNetwork:
         The file's name for messages.
     """
     config = typed(document, "config", dict, "an object with upstream's arguments", name)
-    for key in config:
-        if key not in _CONFIG_KEYS:
-            raise EqnnError(
-                f"{name}: /config/{key}: unknown key; it may change the network. "
-                "Remove it if it does not, otherwise this exporter cannot express it."
-            )
     where = f"{name}: /config"
+    unknown = [(UNKNOWN_KEY, f"/config/{key}") for key in config if key not in CONFIG_KEYS]
+    known.refuse(
+        unknown,
+        name,
+        "Remove it if it does not, otherwise this exporter cannot express it.",
+    )
     l_max = typed(config, "max_ell", int, "a degree", where)
     n_layers = typed(config, "num_interactions", int, "a number of layers", where)
+    if not (0 <= l_max <= e3nn.HIGHEST_DEGREE and 1 <= n_layers <= MOST_LAYERS):
+        raise EqnnError(
+            f"{where}: found max_ell {l_max} and num_interactions {n_layers}, expected up to "
+            f"{e3nn.HIGHEST_DEGREE} and 1 to {MOST_LAYERS}. Correct the configuration."
+        )
     hidden = e3nn.merged(
         e3nn.segments(typed(config, "hidden", str, "irreps", where), f"{where}/hidden")
     )
     average = float(typed(config, "avg", int | float, "a number of neighbours", where))
     even = typed(config, "use_so3", bool, "true or false", where, False)
+    typed(config, "use_reduced_cg", bool, "true or false", where, False)
     gate = typed(config, "gate", str, "a word", where, "silu")
-    if gate != "silu":
-        raise EqnnError(f'{where}/gate: found "{gate}", this exporter knows "silu" alone.')
+    if gate not in GATES:
+        raise EqnnError(
+            f'{where}/gate: found "{gate}", this exporter knows "silu" and "None" alone. '
+            "Others have no stage."
+        )
     harmonics = [(1, degree, 1 if even else (-1) ** degree) for degree in range(l_max + 1)]
     n_channels = e3nn.channels(hidden).get("0e", 0)
-    targets = [(n_channels, degree, parity) for _, degree, parity in harmonics]
+    _reachable(hidden, harmonics, f"{where}/hidden")
+    first = [(n_channels, degree, parity) for _, degree, parity in harmonics]
+    later = first
+    if "0o" in e3nn.channels(hidden):
+        # Upstream's messages then have both parities.
+        later = [(n_channels, degree, p) for degree in range(l_max + 1) for p in (-1, 1)]
+    blocks = [
+        typed(config, "inter" if k else "first", str, "a block's name", where)
+        for k in range(n_layers)
+    ]
+    known.refuse(
+        [
+            (f"{block} has no stage", f"interactions.{k}")
+            for k, block in enumerate(blocks)
+            if block not in BLOCKS
+        ],
+        where,
+        f"Blocks that have stages: {', '.join(BLOCKS)}.",
+    )
     layers = []
     for k in range(n_layers):
         inputs = [(n_channels, 0, 1)] if k == 0 else hidden
         layers.append(
             MaceLayer(
-                block=typed(config, "inter" if k else "first", str, "a block's name", where),
+                block=blocks[k],
                 inputs=inputs,
                 edges=inputs,
-                targets=targets,
+                targets=later if k else first,
                 outputs=hidden[:1] if k == n_layers - 1 else hidden,
                 average=average,
             )
         )
+    version = typed(document, "e3nn", str, "a version as in 0.4.4", name, "")
     return MaceNetwork(
-        elements=[int(z) for z in typed(document, "elements", list, "atomic numbers", name)],
+        elements=elements_of(document, "elements", name),
         harmonics=harmonics,
         layers=layers,
-        heads=typed(config, "heads", list, "names", where, ["Default"]),
+        heads=[str(h) for h in typed(config, "heads", list, "names", where, ["Default"])],
         apply_cutoff=typed(config, "apply_cutoff", bool, "true or false", where, True),
+        gate=GATES[gate],
+        has_old_signs=e3nn.sign_is_old(version or None, f"{name}: /e3nn"),
         stated=config,
     )
 
 
+def _reachable(hidden: Segments, harmonics: Segments, where: str) -> None:
+    """Refuse features that no path of the first layer can make: upstream leaves them empty."""
+    even = all(parity == 1 for _, _, parity in harmonics)
+    lost = [block_of(degree, parity) for _, degree, parity in hidden if even and parity == -1]
+    if lost:
+        raise EqnnError(
+            f"{where}: found {', '.join(lost)}, which use_so3 never makes: there all parities are "
+            "even.\nGive the hidden irreps that the network was trained with, as in 8x0e+8x1e."
+        )
+
+
 # ---- the network from a pickled model ----
 
-# What a model may have beyond what is expressed, and why it is refused.
-_REFUSED_PARTS = {
-    "joint_embedding": "embeddings of charge, spin or other quantities",
-    "embedding_readout": "embeddings of charge, spin or other quantities",
-    "les": "long-range electrostatics",
-    "field_dependent_charges_map": "external fields",
+_EMBEDDINGS = "embeddings of charge, spin or other quantities have no stage"
+_FIELDS = "external fields have no stage"
+
+
+def _acceleration(module: Stub, name: str) -> str | None:
+    """Refuse layouts of cuEquivariance and OpenEquivariance, unless they were off."""
+    config = module.__dict__.get(name)
+    if config is None or (isinstance(config, Stub) and not config.__dict__.get("enabled")):
+        return None
+    return "another layout of features and weights"
+
+
+def _correlation_known(module: Stub, name: str) -> str | None:
+    found = module.__dict__.get(name)
+    if isinstance(found, int) and 1 <= found <= HIGHEST_CORRELATION:
+        return None
+    return f"correlation {found} has no stage, 1 to {HIGHEST_CORRELATION} have"
+
+
+_CONFIGS = {"cueq_config": _acceleration, "oeq_config": _acceleration}
+_MODEL = Known(
+    used=(
+        *("atomic_numbers", "r_max", "heads", "node_embedding", "interactions"),
+        *("radial_embedding", "spherical_harmonics", "atomic_energies_fn", "products"),
+        *("readouts", "scale_shift", "pair_repulsion_fn", "num_interactions"),
+        # These are seen in the irreps, weights and tables of the modules.
+        *("edge_irreps", "use_edge_irreps_first", "use_last_readout_only", "use_so3"),
+        *("use_agnostic_product", "use_reduced_cg", "pair_repulsion"),
+    ),
+    fixed={"lammps_mliap": (False,)},
+    inert=("apply_cutoff",),  # that of radial_embedding counts
+    refused={
+        "joint_embedding": _EMBEDDINGS,
+        "embedding_readout": _EMBEDDINGS,
+        "embedding_specs": _EMBEDDINGS,
+        "les": "long-range electrostatics have no stage",
+        "field_dependent_charges_map": _FIELDS,
+    },
+)
+_INTERACTION = Known(
+    used=(
+        *("node_feats_irreps", "edge_attrs_irreps", "target_irreps", "avg_num_neighbors"),
+        *("linear_up", "conv_tp", "conv_tp_weights", "linear", "skip_tp"),
+    ),
+    checks=_CONFIGS,
+    inert=(
+        *("node_attrs_irreps", "edge_feats_irreps", "hidden_irreps", "radial_MLP", "irreps_out"),
+        *("edge_irreps",),
+    ),
+    closed=("reshape",),
+    refused={"conv_fusion": "a layout of cuEquivariance or OpenEquivariance"},
+)
+_ORDERS = range(1, 10)
+# All that modules of these classes may have; known.py says what for.
+TABLE: Table = {
+    **e3nn_table("silu"),
+    "mace.MACE": _MODEL,
+    "mace.ScaleShiftMACE": _MODEL,
+    "mace.LinearNodeEmbeddingBlock": Known(used=("linear",)),
+    "mace.RadialEmbeddingBlock": Known(
+        used=("bessel_fn", "cutoff_fn", "apply_cutoff", "distance_transform"), inert=("out_dim",)
+    ),
+    "mace.BesselBasis": Known(used=("bessel_weights", "prefactor"), inert=("r_max",)),
+    "mace.PolynomialCutoff": Known(used=("p", "r_max")),
+    "mace.ZBLBasis": Known(used=("c", "p", "covalent_radii", "a_exp", "a_prefactor")),
+    "mace.AtomicEnergiesBlock": Known(used=("atomic_energies",)),
+    "mace.ScaleShiftBlock": Known(used=("scale", "shift")),
+    "mace.RealAgnosticInteractionBlock": _INTERACTION,
+    "mace.RealAgnosticResidualInteractionBlock": _INTERACTION,
+    "mace.EquivariantProductBasisBlock": Known(
+        used=("symmetric_contractions", "linear", "use_sc", "use_agnostic_product"),
+        checks=_CONFIGS,
+    ),
+    "mace.SymmetricContraction": Known(
+        used=("contractions",),
+        fixed={"internal_weights": (True,)},
+        inert=("irreps_in", "irreps_out", "shared_weights"),
+    ),
+    "mace.Contraction": Known(
+        used=("weights", "weights_max", *(f"U_matrix_{nu}" for nu in _ORDERS)),
+        checks={"correlation": _correlation_known},
+        inert=(
+            *("num_features", "coupling_irreps", "weights_max_zeroed"),
+            *(f"weights_{nu - 1}_zeroed" for nu in _ORDERS),
+        ),
+        closed=("contractions_weighting", "contractions_features", "graph_opt_main"),
+    ),
+    "mace.LinearReadoutBlock": Known(used=("linear",)),
+    "mace.NonLinearReadoutBlock": Known(
+        used=("linear_1", "non_linearity", "linear_2", "num_heads"), inert=("hidden_irreps",)
+    ),
+}
+
+# What mace-torch writes beside a model, by its class, and what it was made from.
+_COPIES = {
+    "LAMMPS_MACE": ("mace_create_lammps_model", "the .model that it was made from"),
+    "LAMMPS_MLIAP_MACE": ("mace_create_lammps_model", "the .model that it was made from"),
+    "MACEEdgeForcesWrapper": ("mace_create_lammps_model", "the .model that it was made from"),
 }
 
 
-def network_from_module(module: Stub, name: str) -> MaceNetwork:
-    """Read the attributes of a pickled model."""
-    kind = module.class_name.rsplit(".", 1)[-1]
+def _given(module: Any, name: str) -> Stub:
+    """Return the model of a file, without the wrappers of training; refuse its compiled copies."""
+    module = unwrapped(module)
+    if not isinstance(module, Stub):
+        kind = type(module).__name__
+        if isinstance(module, Mapping) and any(isinstance(v, np.ndarray) for v in module.values()):
+            kind = "state_dict"
+        raise EqnnError(
+            f"{name}: holds a {kind}, expected a model. Give what mace-torch saved as .model,\n"
+            "or a state_dict as .safetensors with --config."
+        )
+    kind = known.short(module)
+    if kind in _COPIES:
+        made_by, cure = _COPIES[kind]
+        raise EqnnError(
+            f"{name}: holds a {kind}, a copy for LAMMPS that {made_by} made. Give {cure}."
+        )
+    if "__torch__" in module.class_name.split("."):
+        raise EqnnError(
+            f"{name}: holds a compiled copy of {kind} (TorchScript), which lacks what it was made "
+            "of.\nGive the .model that mace_run_train wrote beside it (without _compiled)."
+        )
     if kind not in ("MACE", "ScaleShiftMACE"):
         raise EqnnError(
             f"{name}: holds a {module.class_name}, expected MACE or ScaleShiftMACE. "
             "Other models of mace-torch cannot be exported."
         )
+    return module
+
+
+def _is_cuequivariant(module: Stub) -> bool:
+    if module.class_name.startswith("cuequivariance"):
+        return True
+    return any(map(_is_cuequivariant, submodules(module).values()))
+
+
+def network_from_module(module: Any, name: str) -> MaceNetwork:
+    """Read the attributes of a pickled model; refuse all at once what has no stage."""
+    module = _given(module, name)
+    if _is_cuequivariant(module):
+        raise EqnnError(
+            f"{name}: is in the layout of cuEquivariance. Convert it back with mace-torch and "
+            "cuequivariance-torch:\n" + CUEQ_CURE.format(name)
+        )
+    known.refuse(known.faults(module, TABLE), name)
     parts = submodules(module)
-    for part, what in _REFUSED_PARTS.items():
-        if part in parts:
-            raise EqnnError(f"{name}: {part}: {what} have no stage. It cannot be exported.")
     radial = parts["radial_embedding"]
-    if "distance_transform" in submodules(radial):
-        transform = submodules(radial)["distance_transform"].class_name.rsplit(".", 1)[-1]
-        raise EqnnError(
-            f"{name}: radial_embedding.distance_transform: {transform} has no stage. "
-            "Only models without a distance transform can be exported."
-        )
-    bessel = submodules(radial)["bessel_fn"].class_name.rsplit(".", 1)[-1]
-    if bessel != "BesselBasis":
-        raise EqnnError(
-            f"{name}: radial_embedding: {bessel} has no stage. "
-            "Only models with Bessel functions can be exported."
-        )
-    _check_activations(module, name)
     layers = []
     harmonics: Segments = []
     products = submodules(parts["products"])
     for key, block in submodules(parts["interactions"]).items():
         where = f"{name}: interactions.{key}"
-        product = submodules(products[key])
+        product = products[key]
+        kind = known.short(block)
+        if BLOCKS[kind] and not product.__dict__.get("use_sc", True):
+            raise EqnnError(
+                f"{name}: products.{key}.use_sc: False after a {kind}, which no version of "
+                "mace-torch makes. It cannot be exported."
+            )
         convolved = submodules(block)["conv_tp"].__dict__
         harmonics = e3nn.segments(block.__dict__["edge_attrs_irreps"], where)
         paths = [Instruction(*path.args[:3]) for path in convolved["instructions"]]
-        outputs = product["linear"].__dict__["irreps_out"]
+        outputs = submodules(product)["linear"].__dict__["irreps_out"]
         layers.append(
             MaceLayer(
-                block=block.class_name.rsplit(".", 1)[-1],
+                block=kind,
                 inputs=e3nn.segments(block.__dict__["node_feats_irreps"], where),
                 edges=e3nn.segments(convolved["irreps_in1"], where),
                 targets=e3nn.segments(block.__dict__["target_irreps"], where),
@@ -243,28 +424,33 @@ def network_from_module(module: Stub, name: str) -> MaceNetwork:
     numbers = state_dict(module).get("atomic_numbers")
     if numbers is None:
         raise EqnnError(f"{name}: holds no atomic_numbers. Save the model with mace-torch again.")
+    heads = [str(head) for head in module.__dict__.get("heads") or ["Default"]]
     return MaceNetwork(
         elements=[int(z) for z in numbers],
         harmonics=harmonics,
         layers=layers,
-        heads=[str(head) for head in module.__dict__.get("heads") or ["Default"]],
+        heads=heads,
         apply_cutoff=bool(radial.__dict__.get("apply_cutoff", True)),
+        gate=_gate_of(parts["readouts"], len(heads), name),
     )
 
 
-def _check_activations(module: Stub, name: str, path: str = "") -> None:
-    """Refuse activations other than the normalised SiLU, wherever they are."""
-    for key, part in submodules(module).items():
-        where = f"{path}.{key}".lstrip(".")
-        if part.class_name.endswith("normalize2mom"):
-            found = function_name(part.__dict__.get("f"))
-            constant = part.__dict__.get("cst", 0.0)
-            if found.lower() != "silu" or abs(constant - e3nn.NORMALIZED["silu"]) > 1e-12:
-                raise EqnnError(
-                    f"{name}: {where}: activation {found} with constant {constant}, expected silu "
-                    f"with {e3nn.NORMALIZED['silu']}.\nOther activations have no stage."
-                )
-        _check_activations(part, name, where)
+def _gate_of(readouts: Stub, n_heads: int, name: str) -> str:
+    """Name the function of readouts' hidden layers: silu, or none where upstream has None."""
+    gate = "silu"
+    for key, readout in submodules(readouts).items():
+        if not is_of(readout, "NonLinearReadoutBlock"):
+            continue
+        # Only a module that knows the heads lets each have its own part of the hidden layer.
+        found = readout.__dict__.get("num_heads", 1)
+        if found != n_heads:
+            raise EqnnError(
+                f"{name}: readouts.{key}.num_heads: {found}, expected {n_heads} as in heads. "
+                "It cannot be exported."
+            )
+        acts = submodules(submodules(readout)["non_linearity"]).get("acts")
+        gate = "silu" if acts is not None and submodules(acts) else "none"
+    return gate
 
 
 # ---- the graph ----
@@ -288,13 +474,21 @@ class MaceExporter:
         self.state = state
         self.network = network
         self.log = log
-        self.tables: dict[tuple[int, int, int], FloatArray] = {}
+        self.tables: dict[tuple[int, int, int, bool], FloatArray] = {}
 
     def export(
         self, species: Sequence[int] | None, head: str | None, provenance: Mapping[str, Any]
     ) -> Model:
         """Build the model, still without self-test."""
         state, network = self.state, self.network
+        for k, spec in enumerate(network.layers):
+            degrees = [degree for _, degree, _ in spec.targets]
+            if len(set(degrees)) != len(degrees):
+                raise EqnnError(
+                    f"{state.name}: interactions.{k}: messages {e3nn.written(spec.targets)} of "
+                    "both parities, whose products have no stage.\nOnly networks without 0o in "
+                    "their hidden irreps can be exported."
+                )
         self.head = self._head(head)
         kept = kept_species(network.elements, species, state.name)
         self.rows = [network.elements.index(z) for z in kept]
@@ -384,6 +578,17 @@ class MaceExporter:
                 "Give the configuration of this checkpoint."
             )
 
+    def _agrees_irreps(self, key: str, found: Segments) -> None:
+        """Hold irreps of the state_dict against what the configuration states."""
+        stated = self.network.stated.get(key)
+        if stated is None:
+            return
+        if e3nn.merged(e3nn.segments(stated, f"{self.state.name}: /config/{key}")) != found:
+            raise EqnnError(
+                f"{self.state.name}: {key} is {e3nn.written(found)}, but the configuration says "
+                f"{stated}. Give the configuration of this checkpoint."
+            )
+
     def _basis(self) -> None:
         state = self.state
         frequency = state.take("radial_embedding.bessel_fn.bessel_weights", None)
@@ -397,6 +602,13 @@ class MaceExporter:
         }
         p = float(state.tensors["radial_embedding.cutoff_fn.p"].reshape(-1)[0])
         state.used.add("radial_embedding.cutoff_fn.p")
+        ends = float(state.tensors["radial_embedding.cutoff_fn.r_max"].reshape(-1)[0])
+        state.used.add("radial_embedding.cutoff_fn.r_max")
+        if not math.isclose(ends, self.cutoff, rel_tol=1e-6):
+            raise EqnnError(
+                f"{state.name}: radial_embedding.cutoff_fn.r_max is {ends:g}, expected r_max, "
+                f"{self.cutoff:g}. It cannot be exported."
+            )
         self._agrees("r_max", self.cutoff)
         self._agrees("num_polynomial_cutoff", p)
         self._agrees("num_bessel", frequency.size)
@@ -407,11 +619,6 @@ class MaceExporter:
         """Add interaction and product; `x` is empty for the first layer, which acts on species."""
         state, network, build = self.state, self.network, self.build
         spec, name = network.layers[k], f"interactions.{k}"
-        if spec.block not in BLOCKS:
-            raise EqnnError(
-                f"{state.name}: {name} is a {spec.block}, which has no stages. "
-                f"Blocks that have: {', '.join(BLOCKS)}."
-            )
         residual = BLOCKS[spec.block]
         n_elements = len(network.elements)
         up = e3nn.linear(
@@ -447,7 +654,13 @@ class MaceExporter:
             spec.paths or default, spec.edges, network.harmonics, outputs, negated=True
         )
         convolved = e3nn.with_stored_signs(
-            convolved, state.everything, f"{name}.conv_tp", state.name, self.log
+            convolved,
+            state.everything,
+            f"{name}.conv_tp",
+            state.name,
+            self.log,
+            is_old=network.has_old_signs,
+            cure=SIGN_CURE,
         )
         radial = self._radial(f"{name}.conv_tp_weights", convolved)
         inputs = {"source": source, "harmonics": "harmonics", "radial": radial}
@@ -483,6 +696,13 @@ class MaceExporter:
                 f"{self.state.name}: {name}: {n_out} outputs, expected {expected} of the "
                 "convolution's paths.\nGive the configuration that the network was trained with."
             )
+        stated = self.network.stated.get("radial_MLP")
+        widths = [weight.shape[-1] for weight in weights[:-1]]
+        if stated is not None and stated != widths:
+            raise EqnnError(
+                f"{self.state.name}: {name}: hidden layers of {widths}, but the configuration says "
+                f"radial_MLP {stated}. Give the configuration of this checkpoint."
+            )
         layers = e3nn.fold_rows(e3nn.network(weights, name), convolved)
         return self.build.stage(
             "radial", name, basis=self.basis, envelope=self.envelope, layers=layers
@@ -499,10 +719,10 @@ class MaceExporter:
             irreps[block] = n_channels
             prefix = f"{name}.symmetric_contractions.contractions.{c}"
             correlation = self._correlation(prefix)
-            if not 1 <= correlation <= 3:
+            if not 1 <= correlation <= HIGHEST_CORRELATION:
                 raise EqnnError(
-                    f"{state.name}: {prefix}: correlation {correlation}, expected 1 to 3. "
-                    "Higher products have no stage."
+                    f"{state.name}: {prefix}: correlation {correlation}, expected 1 to "
+                    f"{HIGHEST_CORRELATION}. Higher products have no stage."
                 )
             self._agrees("correlation", correlation, int(name.split(".")[1]))
             for nu in range(1, correlation + 1):
@@ -515,12 +735,25 @@ class MaceExporter:
                 if weights.shape[0] == 1:  # the same for all elements
                     weights = np.repeat(weights, len(self.network.elements), axis=0)
                 entries = _entries(table, degree)
+                if not len(entries[1]):  # antisymmetric: nothing is left of equal features
+                    continue
                 terms.append(
                     {
                         "irrep": block,
                         "indices": entries[0],
                         "values": entries[1],
                         "weights": weights.astype(float)[self.rows],
+                    }
+                )
+        for block in irreps:
+            if all(term["irrep"] != block for term in terms):
+                # No coupling leads to it, as to a pseudovector of two features: it is zero.
+                terms.append(
+                    {
+                        "irrep": block,
+                        "indices": np.zeros((1, 3), dtype=np.int32),
+                        "values": np.zeros(1),
+                        "weights": np.zeros((len(self.rows), 1, n_channels)),
                     }
                 )
         n_entries = sum(len(term["values"]) for term in terms)
@@ -545,22 +778,41 @@ class MaceExporter:
 
     def _couplings(self, key: str, degree: int, parity: int, nu: int) -> FloatArray:
         """Table [2l+1, d, .., d, K] of a contraction; computed where it is rounded or left out."""
-        stored = self.state.take(key) if key in self.state else np.zeros(0, dtype=np.float32)
+        stored = self.state.everything.get(key)
+        if stored is not None and stored.size:
+            self.state.take(key)
+        if stored is not None and stored.ndim == nu + (degree > 0) + 1 and not stored.shape[-1]:
+            return np.zeros((2 * degree + 1, *stored.shape[-nu - 1 : -1], 0))  # no such coupling
+        if stored is not None and stored.dtype == np.float64 and stored.size:
+            return stored[None] if degree == 0 else stored
+        if stored is None and self.network.stated.get("use_reduced_cg"):
+            raise EqnnError(
+                f"{self.state.name}: {key} is missing, and with use_reduced_cg only the checkpoint "
+                "has it. Give a state_dict with its tables, or the whole .model."
+            )
+        old, new = (self._computed(degree, parity, nu, is_old) for is_old in (True, False))
+        if stored is None or not stored.size:
+            if np.array_equal(old, new):
+                return new
+            if self.network.has_old_signs is None:
+                raise e3nn.untold_signs(key, self.state.name, SIGN_CURE)
+            return old if self.network.has_old_signs else new
         table = stored.astype(np.float64)
         if degree == 0:
             table = table[None]
-        if stored.dtype == np.float64:
-            return table
-        exact = self.tables.get((degree, parity, nu))
-        if exact is None:
-            exact = coupling_table(self.network.harmonics, degree, parity, nu)
-            self.tables[degree, parity, nu] = exact
-        if not stored.size:
-            return exact
-        if exact.shape == table.shape and np.abs(exact - table).max() <= COUPLING_ROUNDING:
-            return exact
+        for exact in (old, new):
+            if exact.shape == table.shape and np.abs(exact - table).max() <= COUPLING_ROUNDING:
+                return exact
         self.log(f"{key} is not the table of mace-torch: taken as it is, in single precision.")
         return table
+
+    def _computed(self, degree: int, parity: int, nu: int, is_old: bool) -> FloatArray:
+        place = degree, parity, nu, is_old
+        if place not in self.tables:
+            self.tables[place] = coupling_table(
+                self.network.harmonics, degree, parity, nu, is_old=is_old
+            )
+        return self.tables[place]
 
     def _readout(self, k: int, x: str) -> str:
         state, spec = self.state, self.network.layers[k]
@@ -580,27 +832,39 @@ class MaceExporter:
                 )
         second = state.take(f"{name}.linear_2.weight").reshape(-1)
         n_hidden = second.size // n_heads
+        self._agrees_irreps("MLP", [(n_hidden // n_heads, 0, 1)])
         hidden = [(n_hidden, 0, 1)]
         first = e3nn.linear(state.take(f"{name}.linear_1.weight"), spec.outputs, hidden, name)
         last = e3nn.linear(second, hidden, [(n_heads, 0, 1)], name)
         # A head has its own part of the hidden layer; upstream sets the others to zero.
         size = n_hidden // n_heads
         own = slice(self.head * size, (self.head + 1) * size)
-        constant = e3nn.NORMALIZED["silu"]
+        gate = self.network.gate
+        constant = e3nn.NORMALIZED[gate]
         layers = [
-            layer(first["0e"][own], activation="silu"),
+            layer(first["0e"][own], activation=gate),
             layer(last["0e"][self.head : self.head + 1, own] * constant),
         ]
         return self.build.stage("readout", name, {"features": x}, layers=layers)
 
     def _repulsion(self, species: Sequence[int]) -> str:
         state, name = self.state, "pair_repulsion_fn"
+        radii = state.everything.get(f"{name}.covalent_radii", covalent_radii)
+        radii = np.asarray(radii, dtype=float).reshape(-1)
+        if radii.size <= max(species) or not np.isfinite(radii).all():
+            raise EqnnError(
+                f"{state.name}: {name}.covalent_radii: {radii.size} radii, expected one for each "
+                "element. The checkpoint is damaged: get it again."
+            )
+        ours = covalent_radii[: radii.size]
+        if np.abs(radii[: ours.size] - ours).max() <= RADIUS_ROUNDING:
+            radii = ours  # before they were rounded
         p = float(state.tensors[f"{name}.p"].reshape(-1)[0])
         state.used.add(f"{name}.p")
         return self.build.stage(
             "zbl",
             name,
-            weights={"radius": np.array([covalent_radii[z] for z in species])},
+            weights={"radius": radii[list(species)]},
             p=p,
             screening_length=state.number(f"{name}.a_prefactor") * ZBL_BOHR,
             screening_exponent=state.number(f"{name}.a_exp"),
@@ -626,11 +890,13 @@ def _entries(table: FloatArray, degree: int) -> tuple[Array, FloatArray]:
     return indices.astype(np.int32), values
 
 
-def coupling_table(harmonics: Segments, degree: int, parity: int, nu: int) -> FloatArray:
+def coupling_table(
+    harmonics: Segments, degree: int, parity: int, nu: int, *, is_old: bool = True
+) -> FloatArray:
     """Couplings of nu features to one irrep, [2l+1, d, .., d, K], as mace-torch enumerates them.
 
-    Features are joined one after the other by Wigner 3j with the norm sqrt(2l+1) and the signs of
-    e3nn 0.4; couplings are ordered by the irreps on the way, odd before even.
+    Features are joined one after the other by Wigner 3j with the norm sqrt(2l+1); couplings are
+    ordered by the irreps on the way, odd before even.
 
     Parameters
     ----------
@@ -639,7 +905,10 @@ def coupling_table(harmonics: Segments, degree: int, parity: int, nu: int) -> Fl
     degree, parity : int
         Of the irrep that they make.
     nu : int
+    is_old : bool
+        Whether Wigner 3j have the signs of e3nn 0.4, which mace-torch pins.
     """
+    w3j_of = e3nn.old_wigner_3j if is_old else wigner_3j
     d = sum(2 * ell + 1 for _, ell, _ in harmonics)
     found: list[tuple[int, int, FloatArray]] = []
     start = 0
@@ -656,7 +925,7 @@ def coupling_table(harmonics: Segments, degree: int, parity: int, nu: int) -> Fl
                 for l3 in range(abs(l1 - l2), l1 + l2 + 1):
                     if order == nu and (l3, p1 * p2) != (degree, parity):
                         continue
-                    w3j = e3nn.old_wigner_3j(l3, l1, l2) * math.sqrt(2 * l3 + 1)
+                    w3j = w3j_of(l3, l1, l2) * math.sqrt(2 * l3 + 1)
                     out = np.zeros((2 * l3 + 1, *[d] * order))
                     out[..., where] = np.einsum(
                         "ijl,jk->ikl", w3j, left.reshape(len(left), -1)
@@ -717,13 +986,9 @@ def read(options: Namespace) -> tuple[dict[str, Array], MaceNetwork, Any]:
         document = read_json_object(options.config, "the JSON that stands beside the weights")
         network = network_from_config(document, str(options.config))
         return read_checkpoint(path), network, document.get("provenance")
-    module = read_torch_file(path)
-    if not isinstance(module, Stub):
-        raise EqnnError(
-            f"{path}: holds a {type(module).__name__}, expected a model. Give what mace-torch "
-            "saved as .model,\nor a state_dict as .safetensors with --config."
-        )
-    return state_dict(module), network_from_module(module, str(path)), None
+    module = unwrapped(read_torch_file(path))
+    network = network_from_module(module, str(path))
+    return state_dict(module), network, None
 
 
 def _from_options(options: Namespace, log: Log) -> Model:
@@ -762,4 +1027,5 @@ UPSTREAM = Upstream(
     title="MACE (mace-torch)",
     add_options=_add_options,
     export=_from_options,
+    verifier=verify.MACE,
 )

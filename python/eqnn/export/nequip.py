@@ -21,12 +21,15 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from eqnn.builder import ModelBuilder, layer
 from eqnn.errors import EqnnError
-from eqnn.export import e3nn, nequip_package
+from eqnn.export import e3nn, known, nequip_package, verify
 from eqnn.export.checkpoint import State
 from eqnn.export.e3nn import Instruction, Segments, Weights
+from eqnn.export.e3nn_known import e3nn_table
+from eqnn.export.known import Known, Table
 from eqnn.export.torch_file import (
     Stub,
     is_of,
+    is_package,
     read_extra_files,
     read_torch_file,
     state_dict,
@@ -50,6 +53,64 @@ _LAST = (
     *("conv_to_output_hidden", "output_hidden_to_scalar"),
     *("per_species_rescale", "total_energy_sum"),
 )
+
+# Names of fields and what was asked for: seen in the modules themselves.
+_FIELDS = (
+    *("irreps_in", "irreps_out", "field", "out_field", "num_types", "type_names", "default_dtype"),
+    *("model_dtype", "trainable"),
+)
+
+
+def _refused_if_on(why: str) -> known.Check:
+    return lambda module, name: why if module.__dict__.get(name) else None
+
+
+# All that modules of these classes may have; known.py says what for. Activations are in no
+# attribute of TorchScript: the metadata tell them.
+TABLE: Table = {
+    **e3nn_table("silu", "tanh"),
+    "nequip.RescaleOutput": Known(
+        used=("scale_by", "shift_by", "model"),
+        inert=(
+            *("has_scale", "has_shift", "rescale_trainable", "scale_trainble", "shift_trainable"),
+            *("scale_keys", "shift_keys", "_all_keys", *_FIELDS),
+        ),
+    ),
+    **{
+        f"nequip.{name}": Known(used=("func",), inert=("do_forces", "_empty", "sign", *_FIELDS))
+        for name in ("StressOutput", "GradientOutput", "ForceOutput")
+    },
+    "nequip.SequentialGraphNetwork": Known(
+        used=(*_FIRST, *_LAST, *(f"layer{k}_convnet" for k in range(100))), inert=_FIELDS
+    ),
+    "nequip.OneHotAtomEncoding": Known(fixed={"set_features": (True,)}, inert=_FIELDS),
+    "nequip.SphericalHarmonicEdgeAttrs": Known(used=("irreps_edge_sh", "sh"), inert=_FIELDS),
+    "nequip.RadialBasisEdgeEncoding": Known(used=("basis", "cutoff"), inert=_FIELDS),
+    "nequip.BesselBasis": Known(
+        used=("bessel_weights", "r_max", "prefactor"), inert=("num_basis", *_FIELDS)
+    ),
+    "nequip.PolynomialCutoff": Known(used=("p", "_factor")),
+    "nequip.AtomwiseLinear": Known(used=("linear",), inert=_FIELDS),
+    "nequip.ConvNetLayer": Known(
+        used=("conv", "equivariant_nonlin"),
+        checks={
+            "resnet": _refused_if_on("residual connections (resnet) have no exporter"),
+        },
+        inert=("feature_irreps_hidden", "num_layers", *_FIELDS),
+    ),
+    "nequip.InteractionBlock": Known(
+        used=("linear_1", "linear_2", "fc", "tp", "sc", "use_sc", "avg_num_neighbors"),
+        inert=_FIELDS,
+    ),
+    "nequip.PerSpeciesScaleShift": Known(
+        used=("scales", "shifts"),
+        inert=(
+            *("has_scales", "has_shifts", "scales_trainable", "shifts_trainable", *_FIELDS),
+            *("arguments_in_dataset_units", "_use_fma"),
+        ),
+    ),
+    "nequip.AtomwiseReduce": Known(fixed={"constant": (1.0,), "reduce": ("sum",)}, inert=_FIELDS),
+}
 
 
 class NequipModule:
@@ -84,6 +145,7 @@ class NequipModule:
                 f"(more: {', '.join(more) or 'none'}; missing: {', '.join(less) or 'none'}).\n"
                 "Others, pair potentials among them, have no exporter."
             )
+        known.refuse(known.faults(rescale, TABLE), name)
         config = self.metadata.get("config", "")
         self.scalar_activations = self._activations(config, "nonlinearity_scalars")
         self.gate_activations = self._activations(config, "nonlinearity_gates")
@@ -191,10 +253,10 @@ class _Exporter:
             "frequency": build.tensor("radial_basis/frequency", frequency),
             "amplitude": build.tensor("radial_basis/amplitude", amplitude),
         }
-        if not is_of(radial["cutoff"], "PolynomialCutoff"):
+        if not math.isclose(float(cutoff.get("_factor", 1.0 / r_max)), 1.0 / r_max, rel_tol=1e-9):
             raise EqnnError(
-                f"{module.name}: radial_basis.cutoff is {radial['cutoff'].class_name}, expected "
-                "PolynomialCutoff. Other envelopes have no exporter."
+                f"{module.name}: radial_basis.cutoff ends at {1.0 / float(cutoff['_factor']):g}, "
+                f"expected r_max, {r_max:g}. It cannot be exported."
             )
         envelope = {"kind": "polynomial", "p": float(cutoff["p"]), "on": "basis"}
 
@@ -243,16 +305,6 @@ class _Exporter:
         module, state = self.module, self.state
         part = self._find(key)
         conv, nonlin = submodules(part)["conv"], submodules(part)["equivariant_nonlin"]
-        if part.__dict__.get("resnet"):
-            raise EqnnError(
-                f"{module.name}: {key} has a residual connection (resnet), which has no exporter. "
-                "Only models without can be exported."
-            )
-        if not is_of(nonlin, "Gate"):
-            raise EqnnError(
-                f"{module.name}: {key}.equivariant_nonlin is {nonlin.class_name}, expected Gate. "
-                "Other nonlinearities have no stage."
-            )
         gate = e3nn.gate(
             module.irreps(nonlin, "irreps_scalars"),
             module.irreps(nonlin, "irreps_gated"),
@@ -339,18 +391,34 @@ def read(path: Path) -> NequipModule:
             "Give the package from which it was compiled (.nequip.zip)."
         )
     module = read_torch_file(path)
+    if path.suffix == ".ckpt" or (
+        isinstance(module, Mapping) and "pytorch-lightning_version" in module
+    ):
+        raise EqnnError(
+            f"{path}: is a checkpoint of training, which does not hold the whole network. Package "
+            f"it with nequip:\nnequip-package build {path.name} {path.stem}.nequip.zip"
+        )
+    if isinstance(module, Mapping):
+        raise EqnnError(
+            f"{path}: holds a state_dict, which does not say what the network is.\nGive what "
+            "nequip-deploy of 0.5 or 0.6 made, or a package of a later version (.nequip.zip)."
+        )
+    if not is_of(module, "RescaleOutput") and "__torch__" not in getattr(module, "class_name", ""):
+        found = getattr(module, "class_name", type(module).__name__)
+        raise EqnnError(
+            f"{path}: holds a {found}, expected what nequip-deploy of 0.5 or 0.6 made, "
+            "or a package of a later version (.nequip.zip)."
+        )
     return NequipModule(module, read_extra_files(path), str(path))
 
 
 def _from_options(options: Namespace, log: Log) -> Model:
-    if options.energy_unit is None:
-        raise EqnnError(
-            "--energy-unit: a model does not say in which unit its training data were. "
-            f"Say it: {', '.join(ENERGY_UNITS)}."
-        )
-    if options.checkpoint.suffix == ".zip":
-        return _from_package(options, log)
+    if is_package(options.checkpoint):
+        package = nequip_package.read(options.checkpoint)
+        _needs_unit(options)
+        return _from_package(package, options, log)
     module = read(options.checkpoint)
+    _needs_unit(options)
     provenance = provenance_of(options, upstream="NequIP, nequip " + _version(module))
     provenance["energy_unit_of_data"] = options.energy_unit
     symbols = ", ".join(chemical_symbols[z] for z in module.elements)
@@ -364,8 +432,15 @@ def _from_options(options: Namespace, log: Log) -> Model:
     )
 
 
-def _from_package(options: Namespace, log: Log) -> Model:
-    package = nequip_package.read(options.checkpoint)
+def _needs_unit(options: Namespace) -> None:
+    if options.energy_unit is None:
+        raise EqnnError(
+            "--energy-unit: a model does not say in which unit its training data were. "
+            f"Say it: {', '.join(ENERGY_UNITS)}."
+        )
+
+
+def _from_package(package: nequip_package.NequipPackage, options: Namespace, log: Log) -> Model:
     provenance = provenance_of(options, upstream="NequIP, nequip " + package.version)
     provenance["energy_unit_of_data"] = options.energy_unit
     symbols = ", ".join(chemical_symbols[z] for z in package.elements)
@@ -395,4 +470,5 @@ UPSTREAM = Upstream(
     title="NequIP (nequip: deployed models of 0.5 and 0.6, packages of today)",
     add_options=_add_options,
     export=_from_options,
+    verifier=verify.NEQUIP,
 )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Exporter for packaged NequIP models (``.nequip.zip``, nequip 0.10 and later).
 
-Read in nequip 0.19.1 with e3nn 0.6.0. A package is a torch.package with the pickled model; it is
-read without torch. Called by the exporter of NequIP. See docs/spec/nequip.md.
+Read in nequip 0.14.0 and 0.19.1 with e3nn 0.6.0. A package is a torch.package with the pickled
+model; it is read without torch. Called by the exporter of NequIP. See docs/spec/nequip.md.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from ase.data import atomic_numbers
 
 from eqnn.builder import ModelBuilder, layer
 from eqnn.errors import EqnnError
-from eqnn.export import e3nn
+from eqnn.export import e3nn, known
 from eqnn.export.checkpoint import State
 from eqnn.export.e3nn import Instruction, Segments, Weights
+from eqnn.export.e3nn_known import e3nn_table
+from eqnn.export.known import Known, Table
 from eqnn.export.torch_file import (
     Stub,
     function_name,
@@ -36,12 +38,128 @@ from eqnn.so3 import FloatArray
 
 MEMBER = "model/eager_model.pkl"
 IGNORED = (r"\.output_mask$", r"_w3j_", r"\._empty$", r"^edge_norm\.", r"\.atomic_numbers$")
-_FIRST = ("type_embed", "spharm", "edge_norm", "bessel_encode", "factor")
-_LAST = ("per_atom_energy_readout", "per_type_energy_scale_shift", "total_energy_sum")
+_PARTS = (
+    *("type_embed", "spharm", "edge_norm", "bessel_encode", "factor", "per_atom_energy_readout"),
+    *("per_type_energy_scale_shift", "total_energy_sum"),
+)
 # Hard-coded in upstream's ZBL, as in LAMMPS.
 ZBL_LENGTH, ZBL_EXPONENT = 0.46850, 0.23
 ZBL_COEFFICIENTS = (0.02817, 0.28022, 0.50986, 0.18175)
 ZBL_EXPONENTS = (0.20162, 0.40290, 0.94229, 3.19980)
+
+
+# Names of fields, irreps of all of them, and what was asked for: seen in the modules themselves.
+_FIELDS = (
+    *("irreps_in", "irreps_out", "field", "in_field", "out_field", "edge_type_field", "out_dtype"),
+    *("norm_length_field", "edge_invariant_field", "num_types", "type_names", "_output_dtype"),
+    *("model_dtype", "model_input_fields", "trainable"),
+)
+
+
+def _no_fields(module: Stub, name: str) -> str | None:
+    if not module.__dict__.get(name):
+        return None
+    return "embeddings of fields of the whole structure have no stage"
+
+
+# All that modules of these classes may have; known.py says what for.
+TABLE: Table = {
+    **e3nn_table("silu", "tanh"),
+    "nequip.GraphModel": Known(
+        used=("model", "type_names"),
+        inert=(*(key for key in _FIELDS if key != "type_names"), "_metadata"),
+    ),
+    "nequip.ForceStressOutput": Known(
+        used=("func",), fixed={"do_derivatives": (True,)}, inert=(*_FIELDS, "_empty")
+    ),
+    "nequip.SequentialGraphNetwork": Known(
+        used=(*_PARTS, "pair_potential", *(f"layer{k}_convnet" for k in range(100))),
+        inert=_FIELDS,
+    ),
+    "nequip.NodeTypeEmbed": Known(
+        used=("embed_module",),
+        fixed={"set_features": (True,)},
+        checks={
+            "do_categorical_graph_field_embed": _no_fields,
+            "categorical_graph_field_embed_shifts": _no_fields,
+        },
+        inert=(*_FIELDS, "num_features", "type_embed_init"),
+        closed=("categorical_graph_field_embed_modules",),
+    ),
+    "torch.Embedding": Known(
+        used=("weight",),
+        fixed={"padding_idx": (None,), "max_norm": (None,)},
+        inert=(
+            *("num_embeddings", "embedding_dim", "norm_type", "scale_grad_by_freq", "sparse"),
+            "_freeze",
+        ),
+    ),
+    "nequip.SphericalHarmonicEdgeAttrs": Known(used=("irreps_edge_sh", "sh"), inert=_FIELDS),
+    "nequip.EdgeLengthNormalizer": Known(
+        used=("r_max", "_rmax_recip"),
+        checks={
+            "_per_edge_type": lambda module, name: (
+                "cutoffs of each pair of elements have no stage"
+                if module.__dict__.get(name)
+                else None
+            )
+        },
+        inert=_FIELDS,
+    ),
+    "nequip.BesselEdgeLengthEncoding": Known(
+        used=("bessel_weights", "cutoff"), inert=(*_FIELDS, "num_bessels")
+    ),
+    "nequip.PolynomialCutoff": Known(used=("p",)),
+    "nequip.ApplyFactor": Known(used=("factor",), inert=_FIELDS),
+    "nequip.ConvNetLayer": Known(
+        used=("conv", "equivariant_nonlin"),
+        checks={
+            "resnet": lambda module, name: (
+                "residual connections (resnet) have no exporter"
+                if module.__dict__.get(name)
+                else None
+            )
+        },
+        inert=(*_FIELDS, "feature_irreps_hidden"),
+    ),
+    "nequip.InteractionBlock": Known(
+        used=(
+            *("linear_1", "tp_scatter", "edge_mlp", "linear_2", "sc", "use_sc"),
+            *("avg_num_neighbors_norm", "scatter_norm_factor"),
+        ),
+        inert=(*_FIELDS, "is_first_layer"),
+        closed=("ghost_exchange",),
+    ),
+    "nequip.AvgNumNeighborsNorm": Known(
+        used=("norm_const",), inert=(*_FIELDS, "norm_key", "norm_shortcut")
+    ),
+    "nequip.TensorProductScatter": Known(
+        used=("tp",),
+        inert=(*_FIELDS, "feature_irreps_in", "irreps_edge_attr", "irreps_mid", "instructions"),
+    ),
+    "nequip.ScalarMLP": Known(used=("mlp_module",), inert=_FIELDS),
+    "nequip.ScalarMLPFunction": Known(
+        used=("mlp",), inert=("bias", "dims", "num_layers", "is_nonlinear")
+    ),
+    "nequip.ScalarLinearLayer": Known(
+        used=("weight", "bias", "alpha"), inert=("in_features", "out_features")
+    ),
+    "nequip.DeepLinearMLP": Known(used=("weights", "alpha"), inert=("dims", "num_layers")),
+    "torch.SiLU": Known(inert=("inplace",)),
+    "nequip.PerTypeScaleShift": Known(
+        used=("scales", "shifts", "has_scales", "has_shifts"),
+        inert=(
+            *_FIELDS,
+            *("scales_trainable", "shifts_trainable", "scales_shortcut", "shifts_shortcut"),
+        ),
+    ),
+    "nequip.AtomwiseReduce": Known(fixed={"constant": (1.0,), "reduce": ("sum",)}, inert=_FIELDS),
+    "nequip.ZBL": Known(
+        used=("cutoff", "_qqr2exesquare", "atomic_numbers"),
+        inert=(*_FIELDS, "per_atom_energy_field"),
+        closed=("_zbl",),
+    ),
+}
 
 
 class NequipPackage:
@@ -65,9 +183,10 @@ class NequipPackage:
         self.parts = submodules(self._child(output, "func", "SequentialGraphNetwork"))
         self.layers = [key for key in self.parts if re.fullmatch(r"layer\d+_convnet", key)]
         pair = [key for key in self.parts if key == "pair_potential"]
-        expected = [*_FIRST, *self.layers, *_LAST[:-1], *pair, _LAST[-1]]
+        # Upstream's order depends on its version, and changes nothing.
+        expected = [*_PARTS, *self.layers, *pair]
         found = list(self.parts)
-        if found != expected:
+        if sorted(found) != sorted(expected):
             more = [key for key in found if key not in expected]
             less = [key for key in expected if key not in found]
             raise EqnnError(
@@ -75,6 +194,7 @@ class NequipPackage:
                 f"(more: {', '.join(more) or 'none'}; missing: {', '.join(less) or 'none'}).\n"
                 "Allegro and other networks in packages have no exporter."
             )
+        known.refuse(known.faults(self.graph, TABLE), name)
         self.elements = []
         for symbol in self.graph.__dict__.get("type_names") or []:
             if not atomic_numbers.get(symbol):
@@ -147,8 +267,6 @@ class PackageExporter:
         package, state, parts = self.package, self.state, self.package.parts
         kept = kept_species(package.elements, species, package.name)
         self.rows = [package.elements.index(z) for z in kept]
-        if parts["type_embed"].__dict__.get("do_categorical_graph_field_embed"):
-            self._refuse("type_embed", "embeddings of fields of the whole structure have no stage")
         if state.everything["edge_norm._rmax_recip"].size != 1:
             self._refuse("edge_norm", "cutoffs of each pair of elements have no stage")
         self.r_max = float(parts["edge_norm"].__dict__["r_max"])
@@ -190,8 +308,6 @@ class PackageExporter:
         state, encode = self.state, self.package.parts["bessel_encode"]
         roots = state.take("bessel_encode.bessel_weights").astype(float).reshape(-1)
         cutoff = submodules(encode)["cutoff"]
-        if not is_of(cutoff, "PolynomialCutoff"):
-            self._refuse("bessel_encode.cutoff", f"{cutoff.class_name} has no stage")
         factor = float(self.package.parts["factor"].__dict__["factor"])
         amplitude = np.full(roots.size, factor * self.r_max / math.pi)
         basis = {
@@ -246,10 +362,6 @@ class PackageExporter:
         package, state = self.package, self.state
         part = package.find(key)
         conv, nonlin = submodules(part)["conv"], submodules(part)["equivariant_nonlin"]
-        if part.__dict__.get("resnet"):
-            self._refuse(key, "residual connections (resnet) have no exporter")
-        if not is_of(nonlin, "Gate"):
-            self._refuse(f"{key}.equivariant_nonlin", f"{nonlin.class_name} has no stage")
         scalars, gates, gated = (
             package.irreps(nonlin, f"irreps_{what}") for what in ("scalars", "gates", "gated")
         )
@@ -275,8 +387,12 @@ class PackageExporter:
                 "package the model with e3nn 0.4 to 0.6."
             )
         source = e3nn.scale_inputs(source, factors)
-        # Features are divided by the root of the neighbours that atoms of their element have.
-        norm = state.take(f"{key}.conv.avg_num_neighbors_norm.norm_const").astype(float)
+        if "avg_num_neighbors_norm" in submodules(conv):
+            # Features are divided by the root of the neighbours that atoms of their element have.
+            norm = state.take(f"{key}.conv.avg_num_neighbors_norm.norm_const").astype(float)
+        else:  # before 0.16 there was one number for all, by which sums of messages are multiplied
+            given = conv.__dict__.get("scatter_norm_factor")
+            norm = np.array(1.0 if given is None else float(given))
         norm = np.broadcast_to(norm.reshape(-1), len(package.elements))[self.rows]
         if (norm == norm[0]).all():
             source = e3nn.scaled(source, float(norm[0]))
@@ -345,9 +461,10 @@ class PackageExporter:
     def _repulsion(self, scale: float, unit: float) -> str:
         pair = self.package.parts["pair_potential"]
         cutoff = submodules(pair).get("cutoff")
-        if not is_of(pair, "ZBL") or not is_of(cutoff, "PolynomialCutoff"):
-            self._refuse("pair_potential", f"{pair.class_name} has no stage")
         assert cutoff is not None
+        charges = self.state.everything.get("pair_potential.atomic_numbers")
+        if charges is not None and list(charges) != self.package.elements:
+            self._refuse("pair_potential.atomic_numbers", "are not those of type_names")
         coulomb = self.state.number("pair_potential._qqr2exesquare")
         # Upstream's envelope ends at the cutoff, the stage's at the sum of two radii.
         return self.build.stage(

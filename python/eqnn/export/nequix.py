@@ -19,16 +19,40 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from eqnn.builder import ModelBuilder, layer
-from eqnn.errors import EqnnError
-from eqnn.export import e3nn
+from eqnn.errors import EqnnError, one_line
+from eqnn.export import e3nn, known, verify
 from eqnn.export.e3nn import Segments, Weights
-from eqnn.export.upstream import Log, Upstream, kept_species, provenance_of, typed
+from eqnn.export.upstream import (
+    Log,
+    Upstream,
+    elements_of,
+    kept_species,
+    provenance_of,
+    typed,
+)
 from eqnn.model_file import Array, Model, block_of
 from eqnn.so3 import FloatArray
 
 # 1/sqrt(E[f(x)^2]) as e3nn_jax integrates it.
 NORMALIZED = {"silu": 1 / 0.5964586854233045, "tanh": 1 / 0.6279282481638502}
 NORM_EPS = 1e-12
+# Keys of the first line that say what the network is, each used below.
+MODEL_KEYS = (
+    *("atomic_numbers", "cutoff", "lmax", "n_layers", "radial_basis_size", "radial_mlp_size"),
+    *("radial_mlp_layers", "radial_polynomial_p", "index_weights", "layer_norm", "shift", "scale"),
+    *("avg_n_neighbors", "hidden_irreps"),
+)
+# Those of training, of how it is computed, and of what the arrays hold.
+OTHER_KEYS = (
+    *("atom_energies", "avg_n_edges", "avg_n_nodes", "max_n_edges", "max_n_nodes", "kernel"),
+    *("mlp_init_scale", "batch_size", "cache_dir", "ema_decay", "energy_weight", "finetune_from"),
+    *("force_weight", "grad_clip_norm", "learning_rate", "log_every", "loss_type", "n_epochs"),
+    *("optimizer", "readout_initialization", "resume_from", "state_path", "stress_weight"),
+    *("train_path", "valid_frac", "valid_path", "warmup_epochs", "warmup_factor", "weight_decay"),
+    *("seed", "wandb_project", "wandb_entity", "num_workers", "max_runtime"),
+)
+# The first bytes of a zip archive, which torch writes.
+_ZIP = b"PK"
 
 
 class NequixConfig:
@@ -44,7 +68,16 @@ class NequixConfig:
 
     def __init__(self, config: Mapping[str, Any], name: str) -> None:
         self.name = name
-        self.elements = [int(z) for z in typed(config, "atomic_numbers", list, "an array", name)]
+        known.refuse(
+            [
+                ("unknown key; it may change the network", key)
+                for key in config
+                if key not in (*MODEL_KEYS, *OTHER_KEYS)
+            ],
+            name,
+            "This file is of a version that has no exporter.",
+        )
+        self.elements = elements_of(config, "atomic_numbers", name)
         self.cutoff = float(typed(config, "cutoff", int | float, "a length", name))
         self.l_max = typed(config, "lmax", int, "a degree", name)
         self.n_layers = typed(config, "n_layers", int, "a number of layers", name)
@@ -65,6 +98,11 @@ class NequixConfig:
             raise EqnnError(
                 f"{name}/hidden_irreps: found {text}, expected each degree once, with the parity "
                 "of the harmonics, scalars first.\nOther features have no exporter."
+            )
+        if degrees[-1] > self.l_max:
+            raise EqnnError(
+                f"{name}/hidden_irreps: found {text} with lmax {self.l_max}, expected degrees up "
+                "to lmax: nequix itself does not run this. Get the file again."
             )
 
     @property
@@ -102,27 +140,42 @@ class _Leaves:
         self.n_taken += 1
         return found.astype(np.float64)
 
-    def finish(self) -> None:
-        if self.n_taken != len(self.arrays):
+    def finish(self, log: Log) -> None:
+        """Pass over numbers at the end, which upstream does not read; refuse arrays."""
+        rest = self.arrays[self.n_taken :]
+        if any(array.ndim for array in rest):
             raise EqnnError(
-                f"{self.name}: {len(self.arrays) - self.n_taken} arrays are left over. "
+                f"{self.name}: {len(rest)} arrays are left over. "
                 "This is another kind of network; it cannot be exported."
             )
+        if rest:
+            log(f"{len(rest)} numbers after the last array, which upstream does not read either.")
 
 
 def read_nqx(path: Path) -> tuple[dict[str, Any], list[Array]]:
     """Read the configuration and the arrays of a ``.nqx`` file."""
     try:
         with path.open("rb") as file:
-            config = json.loads(file.readline())
+            first = file.readline()
+            if first.startswith(_ZIP):
+                raise ValueError("it is a file of torch, expected one of JAX")
+            config = json.loads(first)
             if not isinstance(config, dict):
                 raise ValueError("its first line is no JSON object")
+            place = file.tell()
+            if file.read(len(_ZIP)) == _ZIP:
+                raise EqnnError(
+                    f"{path}: holds weights of nequix's torch version, expected those of JAX. "
+                    "Give the .nqx\nthat it was converted from, or load it with nequix and save it "
+                    "with nequix.model.save_model."
+                )
+            file.seek(place)
             return config, list(_arrays(file))
     except FileNotFoundError:
         raise EqnnError(f"{path}: no such file. Give the checkpoint's path.") from None
     except (OSError, ValueError, EOFError) as error:
         raise EqnnError(
-            f"{path}: not readable as .nqx ({str(error).splitlines()[0]}). Get the file again."
+            f"{path}: not readable as .nqx ({one_line(error, named=False)}). Get the file again."
         ) from None
 
 
@@ -187,7 +240,7 @@ def export_nequix(
         inputs, factors = spec.gate.outputs, spec.gate.factors
     n_scalars = e3nn.channels(inputs)["0e"]
     readout = leaves.take("readout", n_scalars, 1).T / math.sqrt(n_scalars) * factors["0e"]
-    leaves.finish()
+    leaves.finish(log)
     build.stage("readout", "site_energy", {"features": x}, layers=[layer(readout)])
     build.stage("energy", "energy", {"terms": ["site_energy"]})
     model = build.finish(
@@ -284,4 +337,10 @@ def _add_options(parser: ArgumentParser) -> None:
     """Add nothing: the file says everything."""
 
 
-UPSTREAM = Upstream(name="nequix", title="Nequix", add_options=_add_options, export=_from_options)
+UPSTREAM = Upstream(
+    name="nequix",
+    title="Nequix",
+    add_options=_add_options,
+    export=_from_options,
+    verifier=verify.NEQUIX,
+)

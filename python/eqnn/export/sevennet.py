@@ -9,6 +9,8 @@ docs/spec/nequip.md.
 
 from __future__ import annotations
 
+import math
+import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,8 +21,8 @@ from ase.data import chemical_symbols
 
 from eqnn.builder import ModelBuilder, layer
 from eqnn.errors import EqnnError
-from eqnn.export import e3nn
-from eqnn.export.checkpoint import State, read_checkpoint, read_npz
+from eqnn.export import e3nn, known, verify
+from eqnn.export.checkpoint import State, plain_names, read_checkpoint, read_npz
 from eqnn.export.e3nn import Segments, Weights
 from eqnn.export.torch_file import read_torch_file
 from eqnn.export.upstream import (
@@ -34,6 +36,7 @@ from eqnn.export.upstream import (
 from eqnn.model_file import Array, Model
 from eqnn.so3 import FloatArray
 
+UNKNOWN_KEY = "unknown key; it may change the network"
 IGNORED = (r"\.output_mask$", r"_w3j_", r"_equivariant_gate\.")
 SORTED_SINCE = (0, 11, 0)
 # Names before 2404, as upstream still maps them.
@@ -43,6 +46,43 @@ _OLD_NAMES = {
     "reducing nn hidden to energy": "reduce_hidden_to_energy",
     "rescale atomic energy": "rescale_atomic_energy",
 }
+# Keys of upstream's configuration that say what the network is: each is used below or seen in the
+# weights.
+MODEL_KEYS = (
+    *("_model_type", "interaction_type", "_normalize_sph", "act_radial", "act_scalar", "act_gate"),
+    *("cutoff", "num_convolution_layer", "lmax", "lmax_edge", "lmax_node", "is_parity", "channel"),
+    *("irreps_manual", "radial_basis", "cutoff_function", "version", "_type_map"),
+    *("use_modality", "_modal_map", "use_modal_node_embedding", "use_modal_self_inter_intro"),
+    *("use_modal_self_inter_outro", "use_modal_output_block", "readout_fcn_activation"),
+    *("readout_as_fcn", "weight_nn_hidden_neurons", "self_connection_type"),
+    *("use_bias_in_linear", "optimize_by_reduce", "cuequivariance_config"),
+)
+# Those of training, data and devices, and those whose values lie in the weights or beside them.
+OTHER_KEYS = (
+    *("_chemical_species_by_atomic_number", "_is_trace_stress", "_num_workers", "shift", "scale"),
+    *("_number_of_modalities", "_number_of_species", "avg_num_neigh", "batch_size", "best_metric"),
+    *("chemical_species", "compute_statistics", "conv_denominator", "continue", "csv_log"),
+    *("data_divide_ratio", "data_format", "data_format_args", "data_shuffle", "dataset_type"),
+    *("ddp_backend", "default_modal", "device", "dtype", "epoch", "error_record", "ewc_lambda"),
+    *("fisher_information", "force_loss_weight", "format_outputs_for_ase", "is_ddp", "rank"),
+    *("is_train_stress", "load_dataset_path", "load_memory_path", "load_testset_path"),
+    *("load_trainset_path", "load_validset_path", "local_rank", "loss", "loss_param"),
+    *("mem_batch_size", "mem_ratio", "modal_list", "num_workers", "opt_params", "optim_param"),
+    *("optimizer", "per_epoch", "preprocess_num_cores", "random_seed", "rehearsal", "when"),
+    *("readout_fcn_hidden_neurons", "save_by_label", "save_by_train_valid", "save_dataset_path"),
+    *("scheduler", "scheduler_param", "stress_loss_weight", "structure_list", "train_denominator"),
+    *("train_avg_num_neigh", "train_shift_scale", "train_shuffle", "use_flash_tp", "use_oeq"),
+    *("use_modal_wise_scale", "use_modal_wise_shift", "use_species_wise_shift_scale"),
+    *("use_testset", "use_weight", "world_size", "_flash_lammps", "data_weight", "data_modality"),
+    # Of our own.
+    "provenance",
+)
+BASIS_KEYS = ("radial_basis_name", "bessel_basis_num", "trainable_coeff")
+CUTOFF_KEYS = ("cutoff_function_name", "poly_cut_p_value", "cutoff_on")
+_CUEQ_CURE = (
+    "Load it with sevenn's SevenNetCheckpoint, build_model(enable_cueq=False), and save its "
+    "config and state_dict."
+)
 
 
 class SevenNetConfig:
@@ -59,6 +99,7 @@ class SevenNetConfig:
     def __init__(self, config: Mapping[str, Any], name: str) -> None:
         self.config = config
         self.name = name
+        self._known_keys()
         kind = config.get("_model_type", "E3_equivariant_model")
         self._must("interaction_type", "nequip", config.get("interaction_type", "nequip"))
         self._must("_model_type", "E3_equivariant_model", kind)
@@ -76,16 +117,49 @@ class SevenNetConfig:
         self.scalar_activations = self._activations("act_scalar")
         self.gate_activations = self._activations("act_gate")
         self.elements = self._elements()
-        version = str(config.get("version", "0.0.0")).split(".")
-        self.sorted_weights = tuple(int(v) for v in version[:3]) >= SORTED_SINCE and (
-            version[3:] != ["dev0"]
-        )
+        self.sorted_weights = self._sorted_weights()
         self.modalities: dict[str, int] = {}
         if config.get("use_modality"):
             modalities = typed(config, "_modal_map", dict, "an object of indices", name)
             self.modalities = {str(key): int(k) for key, k in modalities.items()}
         given = config.get("irreps_manual") or []
+        if not isinstance(given, list | tuple) or (given and len(given) != self.n_layers + 1):
+            raise EqnnError(
+                f"{name}/irreps_manual: found {given!s:.60}, expected irreps of the input and of "
+                f"each of {self.n_layers} layers. Correct the configuration."
+            )
         self.manual = [e3nn.segments(text, f"{name}/irreps_manual") for text in given]
+
+    def _known_keys(self) -> None:
+        """Refuse keys that may change the network, all at once."""
+        found = []
+        for key, value in self.config.items():
+            plain = str(key).removesuffix("_cp")  # of the checkpoint that training started from
+            if key not in MODEL_KEYS and plain not in (*MODEL_KEYS, *OTHER_KEYS):
+                found.append((UNKNOWN_KEY, str(key)))
+            allowed = {"radial_basis": BASIS_KEYS, "cutoff_function": CUTOFF_KEYS}.get(key)
+            if allowed and isinstance(value, Mapping):
+                found += [(UNKNOWN_KEY, f"{key}/{k}") for k in value if k not in allowed]
+        known.refuse(found, self.name, "This checkpoint is of a version that has no exporter.")
+        accelerated = self.config.get("cuequivariance_config")
+        if isinstance(accelerated, Mapping) and accelerated.get("use"):
+            raise EqnnError(
+                f"{self.name}: cuequivariance_config: trained with cuEquivariance, whose tables "
+                f"are not e3nn's.\n{_CUEQ_CURE}"
+            )
+
+    def _sorted_weights(self) -> bool:
+        """Whether a convolution's weights are sorted, which the version alone tells."""
+        said = str(self.config.get("version"))
+        found = re.match(r"(\d+)\.(\d+)\.(\d+)", said)
+        if found is None:
+            raise EqnnError(
+                f"{self.name}: version is {said:.40}, expected sevenn's as in 0.11.0: it tells the "
+                "order of the convolutions' weights. Add the version that made the checkpoint."
+            )
+        numbers = tuple(int(number) for number in found.groups())
+        # 0.11.0.dev0 did not sort yet.
+        return numbers >= SORTED_SINCE and said[found.end() :] != ".dev0"
 
     def _must(self, key: str, wanted: Any, found: Any) -> None:
         if found != wanted:
@@ -163,7 +237,7 @@ class _Exporter:
         name: str,
         log: Log,
     ) -> None:
-        renamed = {_new_name(key): value for key, value in tensors.items()}
+        renamed = {_new_name(key): value for key, value in plain_names(tensors, name).items()}
         self.state = State(renamed, name, IGNORED)
         self.all = renamed
         self.config = config
@@ -189,13 +263,15 @@ class _Exporter:
 
     def export(self, species: Sequence[int] | None, provenance: Mapping[str, Any]) -> Model:
         state, config = self.state, self.config
-        kept = kept_species(config.elements, species, state.name)
+        # Of a table of all rows, "univ" among them, some are of no element.
+        real = [z for z in config.elements if 0 < z < len(chemical_symbols)]
+        kept = kept_species(real, species, state.name)
         self.rows = [config.elements.index(z) for z in kept]
         self.build = ModelBuilder(
             family="sevennet", species=kept, cutoff=config.cutoff, l_max=config.l_max_edge
         )
         self.build.stage("spherical_harmonics", "harmonics", l_max=config.l_max_edge)
-        frequency = state.take("edge_embedding.basis_function.coeffs", None)
+        frequency = self._frequencies()
         self.basis = {
             "kind": "bessel",
             "frequency": self.build.tensor("radial_basis/frequency", frequency.astype(float)),
@@ -231,6 +307,29 @@ class _Exporter:
         )
         self.log(f"Equivariance defect {model.document['equivariance']['defect']:.3e}.")
         return model
+
+    def _frequencies(self) -> Array:
+        """Frequencies of the Bessel functions; upstream leaves them out where it trains none."""
+        key = "edge_embedding.basis_function.coeffs"
+        said = self.config.config.get("radial_basis")
+        said = said if isinstance(said, Mapping) else {}
+        name = said.get("radial_basis_name", "bessel")
+        if name != "bessel":
+            raise EqnnError(
+                f"{self.config.name}/radial_basis: found {name}, expected bessel. "
+                "Others have no stage."
+            )
+        count = said.get("bessel_basis_num", 8)
+        if key in self.state:
+            frequency = self.state.take(key, None)
+            if "bessel_basis_num" in said and frequency.size != count:
+                self.state.take(key, count)
+            return frequency
+        if said.get("trainable_coeff") is not False or not isinstance(count, int):
+            return self.state.take(key, None)
+        # Upstream's numbers are of single precision, whatever the network's.
+        numbers = np.arange(1, count + 1) * math.pi / self.config.cutoff
+        return np.asarray(numbers.astype(np.float32))
 
     def _envelope(self) -> dict[str, Any]:
         where = f"{self.config.name}/cutoff_function"
@@ -286,6 +385,13 @@ class _Exporter:
         convolved = e3nn.convolution(paths, inputs, config.harmonics, mid, negated=False)
         name = f"{t}_convolution"
         weights = state.layers(f"{name}.weight_nn")
+        stated = config.config.get("weight_nn_hidden_neurons")
+        widths = [weight.shape[-1] for weight in weights[:-1]]
+        if stated is not None and list(stated) != widths:
+            raise EqnnError(
+                f"{state.name}: {name}.weight_nn: hidden layers of {widths}, but the configuration "
+                f"says {stated}. Give the configuration that the network was trained with."
+            )
         if weights[-1].shape[-1] != convolved.factors.size:
             raise EqnnError(
                 f"{state.name}: {name}.weight_nn: {weights[-1].shape[-1]} outputs, expected "
@@ -299,6 +405,14 @@ class _Exporter:
             f"{t}_self_interaction_2", e3nn.merged(mid), gate.inputs, "use_modal_self_inter_outro"
         )
         mixing = e3nn.scaled(mixing, 1.0 / state.number(f"{name}.denominator"))
+        skip = self._skip(t, inputs, gate)
+        lost = [block for block in e3nn.channels(gate.inputs) if block not in {**mixing, **skip}]
+        if lost:
+            raise EqnnError(
+                f"{state.name}: layer {t} makes {e3nn.written(outputs)}, but nothing leads to "
+                f"{', '.join(lost)}: it stays zero, which has no stage.\nOnly networks all of "
+                "whose features are reached can be exported."
+            )
         return e3nn.ConvnetLayer(
             source=e3nn.scale_inputs(source, factors),
             source_bias=source_bias,
@@ -306,7 +420,7 @@ class _Exporter:
             convolution=convolved,
             mixing=mixing,
             mixing_bias=mixing_bias,
-            skip=e3nn.scale_inputs(self._skip(t, inputs, gate), factors),
+            skip=e3nn.scale_inputs(skip, factors),
             gate=gate,
         )
 
@@ -429,7 +543,14 @@ def read(options: Namespace) -> tuple[dict[str, Array], SevenNetConfig, Any]:
             f"{path}: holds no config and model_state_dict. Give a checkpoint of sevenn, "
             "or a state_dict as .npz or .safetensors with --config."
         )
-    return found["model_state_dict"], SevenNetConfig(found["config"], f"{path}: config"), None
+    for key in ("config", "model_state_dict"):
+        if not isinstance(found[key], Mapping):
+            raise EqnnError(
+                f"{path}: {key} is a {type(found[key]).__name__}, expected a dictionary. "
+                "Give a checkpoint of sevenn."
+            )
+    tensors = {k: v for k, v in found["model_state_dict"].items() if isinstance(v, np.ndarray)}
+    return tensors, SevenNetConfig(found["config"], f"{path}: config"), None
 
 
 def _from_options(options: Namespace, log: Log) -> Model:
@@ -467,4 +588,5 @@ UPSTREAM = Upstream(
     title="SevenNet (sevenn)",
     add_options=_add_options,
     export=_from_options,
+    verifier=verify.SEVENNET,
 )

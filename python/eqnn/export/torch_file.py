@@ -8,7 +8,9 @@ that neither the upstream package nor trust in the file is needed.
 from __future__ import annotations
 
 import io
+import math
 import pickle
+import pickletools
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from eqnn.errors import EqnnError
+from eqnn.errors import EqnnError, one_line
 from eqnn.model_file import Array
 
 _STORAGES = {
@@ -32,6 +34,15 @@ _STORAGES = {
     "ByteStorage": np.dtype("u1"),
     "BoolStorage": np.dtype("?"),
 }
+# Modules that compute what the one in them computes, by the name under which they keep it.
+_WRAPPERS = {
+    "OptimizedModule": "_orig_mod",
+    "DataParallel": "module",
+    "DistributedDataParallel": "module",
+    "FullyShardedDataParallel": "module",
+}
+# Tensors may be views that repeat their storage, but not without bound.
+_MOST_NUMBERS = 2**26
 # The upper half of single precision, which NumPy does not have.
 _BFLOAT16 = np.dtype([("bfloat16", "<u2")])
 
@@ -106,12 +117,89 @@ def function_name(value: Any) -> str:
     return getattr(value, "class_name", str(value)).rsplit(".", 1)[-1]
 
 
+class _DType(Stub):
+    """NumPy's ``dtype``, of numbers and texts alone."""
+
+    @property
+    def numpy(self) -> np.dtype[Any]:
+        """The type itself; a file says its byte order afterwards."""
+        kind = np.dtype(str(self.args[0]))
+        if kind.kind not in "biufSU" or kind.itemsize > 2**16:
+            raise ValueError(f"a NumPy type {kind}")
+        order = self.state[1] if isinstance(self.state, tuple) and len(self.state) > 1 else "|"
+        return kind.newbyteorder(">") if order == ">" else kind
+
+
+def _numpy_scalar(dtype: Any, raw: Any = b"") -> Any:
+    """Rebuild a NumPy scalar as the Python number or text that it is."""
+    kind = _as_dtype(dtype)
+    return np.frombuffer(bytes(raw), dtype=kind, count=1)[0].item()
+
+
+def _as_dtype(value: Any) -> np.dtype[Any]:
+    if not isinstance(value, _DType):
+        raise ValueError("a NumPy array of no known type")
+    return value.numpy
+
+
+class _NumpyArray(np.ndarray):
+    """An array that a pickle fills after it has made it."""
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, is_fortran, raw = state
+        kind = _as_dtype(dtype)
+        values = np.frombuffer(bytes(raw), dtype=kind)
+        values = values.reshape(shape, order="F" if is_fortran else "C")
+        checked: Any = (1, values.shape, kind, 0, values.tobytes())
+        super().__setstate__(checked)
+
+
+def _numpy_reconstruct(*args: Any) -> _NumpyArray:
+    return np.zeros(0).view(_NumpyArray)
+
+
+def _encode(text: str, encoding: str = "utf-8") -> bytes:
+    """Rebuild bytes, which old pickles keep as text."""
+    return text.encode(encoding if encoding in ("latin1", "latin-1", "utf-8") else "utf-8")
+
+
+def _legacy_storage(raw: bytes) -> Array:
+    """Read one storage as torch wrote it before 1.6, as it still does within plain pickles."""
+    file = io.BytesIO(raw)
+    for _ in range(3):  # magic number, protocol, system
+        _load(file, _Unpickler(file))
+    found = _load(file, _Unpickler(file, persistent=lambda pid: pid))
+    keys = _load(file, _Unpickler(file))
+    if not isinstance(found, tuple) or len(keys) != 1:
+        raise ValueError("a storage of an unknown form")
+    count = int.from_bytes(file.read(8), "little")
+    dtype = _storage_dtype(found[1])
+    return _as_single(np.frombuffer(file.read(count * dtype.itemsize), dtype=dtype))
+
+
+def _storage_dtype(dtype: Any) -> np.dtype[Any]:
+    if not isinstance(dtype, np.dtype):
+        raise ValueError(f"storage of unknown type {getattr(dtype, 'class_name', dtype)}")
+    return dtype
+
+
+def _as_single(values: Array) -> Array:
+    """Widen bfloat16, which NumPy does not know."""
+    if values.dtype != _BFLOAT16:
+        return values
+    return (values["bfloat16"].astype("<u4") << 16).view("<f4")
+
+
 def _rebuild_tensor(
     storage: Array, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *rest: Any
 ) -> Array:
     strides = [step * storage.itemsize for step in stride]
+    if not isinstance(storage, np.ndarray):
+        raise ValueError("a tensor without a storage")
     if any(n < 0 for n in (*size, *stride, offset)):
         raise ValueError("a tensor of negative size")
+    if math.prod(size) > max(storage.size, _MOST_NUMBERS):
+        raise ValueError(f"a tensor of {math.prod(size)} numbers")
     reach = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     if 0 not in size and reach >= storage.size:
         raise ValueError("a tensor that reaches beyond its storage")
@@ -125,13 +213,27 @@ def _first(value: Any, *rest: Any) -> Any:
     return value
 
 
+def _checked(raw: bytes) -> bytes:
+    """Refuse a pickle whose damage would make Python reserve memory without bound."""
+    for operation, argument, _ in pickletools.genops(raw):
+        if operation.name.endswith("PUT") and int(argument or 0) > len(raw):
+            raise ValueError(f"a pickle that keeps object {argument} of fewer")
+    return raw
+
+
+def _load(file: io.BytesIO, unpickler: _Unpickler) -> Any:
+    start = file.tell()
+    _checked(file.getvalue()[start:])
+    file.seek(start)
+    return unpickler.load()
+
+
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, archive: zipfile.ZipFile, root: str, member: str, storage: str) -> None:
-        super().__init__(io.BytesIO(archive.read(f"{root}/{member}")))
-        self.archive = archive
-        self.root = root
-        self.storage = storage  # where an archive of this kind keeps a storage
-        self.storages: dict[str, Array] = {}
+    """Makes plain values and arrays as they are, and `Stub` of all else."""
+
+    def __init__(self, file: io.BytesIO, *, persistent: Callable[[Any], Any] | None = None) -> None:
+        super().__init__(file)
+        self.persistent = persistent
 
     def find_class(self, module: str, name: str) -> Any:
         known: dict[tuple[str, str], Callable[..., Any]] = {
@@ -139,12 +241,20 @@ class _Unpickler(pickle.Unpickler):
             ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
             ("torch._utils", "_rebuild_parameter"): _first,
             ("torch._utils", "_rebuild_parameter_with_state"): _first,
-            ("torch", "Size"): tuple,
+            ("torch.storage", "_load_from_bytes"): _legacy_storage,
+            ("torch", "Size"): _tuple,
             ("builtins", "set"): set,
             ("__builtin__", "set"): set,
+            ("_codecs", "encode"): _encode,
+            ("numpy", "dtype"): _DType,
         }
         if (module, name) in known:
             return known[module, name]
+        if module in ("numpy.core.multiarray", "numpy._core.multiarray"):
+            if name == "scalar":
+                return _numpy_scalar
+            if name == "_reconstruct":
+                return _numpy_reconstruct
         if module in ("torch", "torch.storage"):
             if name in _STORAGES:
                 return _STORAGES[name]
@@ -153,16 +263,56 @@ class _Unpickler(pickle.Unpickler):
         return _stub_class(module, name)
 
     def persistent_load(self, pid: Any) -> Any:
-        kind, dtype, key, _, _ = pid
-        if kind != "storage" or not isinstance(dtype, np.dtype):
-            raise ValueError(f"storage of unknown type {getattr(dtype, 'class_name', dtype)}")
+        if self.persistent is None:
+            raise ValueError("a reference to what lies outside of the file")
+        return self.persistent(pid)
+
+
+class _Archive:
+    """Storages of a zip archive that torch wrote.
+
+    Parameters
+    ----------
+    archive : ZipFile
+    root : str
+        Folder of all members.
+    storage : str
+        Where an archive of this kind keeps a storage, of its key.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile, root: str, storage: str) -> None:
+        self.archive = archive
+        self.root = root
+        self.storage = storage
+        self.storages: dict[str, Array] = {}
+
+    def load(self, member: str) -> Any:
+        """Read a pickled object."""
+        file = io.BytesIO(self.archive.read(f"{self.root}/{member}"))
+        return _load(file, _Unpickler(file, persistent=self._persistent))
+
+    def _persistent(self, pid: Any) -> Any:
+        kind, dtype, key, *_ = pid
+        if kind != "storage":
+            raise ValueError(f"a reference to a {kind}")
+        dtype = _storage_dtype(dtype)
         if key not in self.storages:
             raw = self.archive.read(f"{self.root}/{self.storage.format(key)}")
-            values = np.frombuffer(raw, dtype=dtype)
-            if dtype == _BFLOAT16:
-                values = (values["bfloat16"].astype("<u4") << 16).view("<f4")
-            self.storages[key] = values
+            self.storages[key] = _as_single(np.frombuffer(raw, dtype=dtype))
         return self.storages[key]
+
+
+def _tuple(values: Any = ()) -> tuple[Any, ...]:
+    return tuple(values)
+
+
+def _read_archive(file: Path | io.BytesIO) -> Any:
+    with zipfile.ZipFile(file) as archive:
+        names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+        if len(names) != 1:
+            raise ValueError(f"{len(names)} data.pkl in the archive, expected 1")
+        root = names[0].removesuffix("/data.pkl")
+        return _Archive(archive, root, "data/{}").load("data.pkl")
 
 
 def read_torch_file(path: Path) -> Any:
@@ -174,19 +324,28 @@ def read_torch_file(path: Path) -> Any:
         Dictionaries, lists and numbers as they are, tensors as arrays, all else as `Stub`.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-            if len(names) != 1:
-                raise ValueError(f"{len(names)} data.pkl in the archive, expected 1")
-            root = names[0].removesuffix("/data.pkl")
-            return _Unpickler(archive, root, "data.pkl", "data/{}").load()
+        return _read_archive(path)
     except FileNotFoundError:
         raise EqnnError(f"{path}: no such file. Give the checkpoint's path.") from None
     except Exception as error:  # a damaged pickle raises whatever it likes
         raise EqnnError(
-            f"{path}: not readable as a file of torch.save ({type(error).__name__}: {error}).\n"
+            f"{path}: not readable as a file of torch.save ({one_line(error)}).\n"
             "Save the model again with torch 1.6 or later."
         ) from None
+
+
+def is_package(path: Path) -> bool:
+    """Whether a file is named as a package of torch, or is one: others have a data.pkl."""
+    if path.suffix == ".zip":
+        return True
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+    return any("/.data/" in name and name.endswith(".storage") for name in names) and not any(
+        name.endswith("/data.pkl") for name in names
+    )
 
 
 def read_torch_package(path: Path, member: str) -> tuple[Any, dict[str, str]]:
@@ -215,12 +374,12 @@ def read_torch_package(path: Path, member: str) -> tuple[Any, dict[str, str]]:
                 for name in archive.namelist()
                 if name.startswith(folder) and not name.endswith((".pkl", ".py", "/"))
             }
-            return _Unpickler(archive, root, member, ".data/{}.storage").load(), texts
+            return _Archive(archive, root, ".data/{}.storage").load(member), texts
     except FileNotFoundError:
         raise EqnnError(f"{path}: no such file. Give the checkpoint's path.") from None
     except Exception as error:  # a damaged pickle raises whatever it likes
         raise EqnnError(
-            f"{path}: not readable as a package of torch ({type(error).__name__}: {error}).\n"
+            f"{path}: not readable as a package of torch ({one_line(error)}).\n"
             "Package the model again."
         ) from None
 
@@ -235,16 +394,30 @@ def read_extra_files(path: Path) -> dict[str, bytes]:
         }
 
 
+def unwrapped(module: Any) -> Any:
+    """Return the module within those of torch.compile and of data parallel training."""
+    while isinstance(module, Stub):
+        inner = _WRAPPERS.get(module.class_name.rsplit(".", 1)[-1])
+        if inner is None:
+            return module
+        module = (module.__dict__.get("_modules") or {}).get(inner)
+    return module
+
+
 def submodules(module: Stub) -> dict[str, Stub]:
-    """Children of a module, by name."""
+    """Children of a module, by name, without wrappers."""
     named = module.__dict__.get("_modules")
     if named is None:  # TorchScript keeps everything as attributes
         named = module.state if isinstance(module.state, Mapping) else {}
-    return {k: v for k, v in named.items() if isinstance(v, Stub)}
+    found = {str(k): unwrapped(v) for k, v in named.items()}
+    return {k: v for k, v in found.items() if isinstance(v, Stub)}
 
 
 def state_dict(module: Stub) -> dict[str, Array]:
-    """Parameters and buffers of a module and of all in it, under torch's names."""
+    """Parameters and buffers of a module and of all in it, under torch's names.
+
+    So are constants within the code that e3nn writes for a module: its Wigner 3j.
+    """
     return dict(_tensors(module, ""))
 
 
@@ -258,5 +431,28 @@ def _tensors(module: Stub, prefix: str) -> Iterator[tuple[str, Array]]:
     for name, value in own.items():
         if isinstance(value, np.ndarray):
             yield prefix + name, value
+    for name, code in (module.__dict__.get("__codegen__") or {}).items():
+        for key, value in _constants_of(code):
+            yield f"{prefix}{name}.{key}", value
     for name, child in submodules(module).items():
         yield from _tensors(child, f"{prefix}{name}.")
+
+
+def _constants_of(code: Any) -> Iterator[tuple[str, Array]]:
+    """Tensors within a function that e3nn wrote: TorchScript, or a pickled graph of torch.fx."""
+    if isinstance(code, tuple) and len(code) == 2:  # its kind goes before it, since e3nn 0.5.2
+        code = code[1]
+    if not isinstance(code, bytes):
+        return
+    if zipfile.is_zipfile(io.BytesIO(code)):
+        function = _read_archive(io.BytesIO(code))
+    else:
+        file = io.BytesIO(code)
+        function = _load(file, _Unpickler(file))
+    if is_of(function, "reduce_graph_module") and function.args:
+        tensors = (function.args[0] or {}).get("_buffers") or {}
+    else:
+        tensors = function.state if isinstance(function, Stub) else {}
+    for key, value in (tensors or {}).items():
+        if isinstance(value, np.ndarray):
+            yield str(key), value

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import traceback
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ase.data import chemical_symbols
 
 import eqnn
-from eqnn.errors import EqnnError
+from eqnn.errors import EqnnError, one_line
 from eqnn.model_file import Model
+
+if TYPE_CHECKING:
+    from eqnn.export.verify import Verifier
 
 Log = Callable[[str], None]
 
@@ -48,12 +53,71 @@ class Upstream:
     export : callable
         Turns the parsed options into a model without self-test; the second argument takes lines
         of the report.
+    verifier : Verifier, optional
+        Runs upstream's own code for --verify, where it is a package.
     """
 
     name: str
     title: str
     add_options: Callable[[ArgumentParser], None]
     export: Callable[[Namespace, Log], Model]
+    verifier: Verifier | None = None
+
+
+def exported(upstream: Upstream, options: Namespace, log: Log) -> Model:
+    """Export a checkpoint; whatever its content makes fail becomes a sentence that names it.
+
+    Only reading and translating a checkpoint is covered, nothing that follows. With the environment
+    variable EQNN_TRACEBACK an unforeseen error is raised as it is.
+
+    Parameters
+    ----------
+    upstream : Upstream
+    options : Namespace
+    log : callable
+        Takes lines for people.
+    """
+    path: Path = options.checkpoint
+    try:
+        return upstream.export(options, log)
+    except EqnnError:
+        raise
+    except OSError as error:
+        raise EqnnError(
+            f"{path}: cannot be read ({error.strerror or type(error).__name__}). "
+            "Check the file and its permissions."
+        ) from error
+    except Exception as error:  # what a damaged or foreign file can trip over has no end
+        if os.environ.get("EQNN_TRACEBACK"):
+            raise
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        raise EqnnError(
+            f"{path}: is damaged or foreign: reading it as {upstream.name} stopped at "
+            f"{Path(frame.filename).name}:{frame.lineno} ({one_line(error)}).\n"
+            "Get the file again; if it is sound, report this with EQNN_TRACEBACK=1 set."
+        ) from error
+
+
+def check_checkpoint(path: Path) -> None:
+    """Refuse what is no checkpoint before anything else is asked of the user."""
+    if path.is_dir():
+        raise EqnnError(
+            f"{path}: is a folder, expected a checkpoint. Name the file in it with --checkpoint."
+        )
+    if not path.is_file():
+        raise EqnnError(f"{path}: no such file. Give the checkpoint's path with --checkpoint.")
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)
+    except OSError as error:
+        raise EqnnError(
+            f"{path}: cannot be read ({error.strerror}). Check the file's permissions."
+        ) from None
+    if path.suffix == ".eqnn" or b'"__metadata__":{"eqnn' in start.replace(b" ", b""):
+        raise EqnnError(
+            f"{path}: is a model file of eqnn already, made by an export. Use it as it is, "
+            "or give the checkpoint\nthat it was made from (eqnn info says which)."
+        )
 
 
 def read_json_object(path: Path, what: str) -> dict[str, Any]:
@@ -70,7 +134,9 @@ def read_json_object(path: Path, what: str) -> dict[str, Any]:
     except FileNotFoundError:
         raise EqnnError(f"{path}: no such file. Give the path of {what}.") from None
     except (OSError, ValueError) as error:
-        raise EqnnError(f"{path}: not readable as JSON ({error}). Give {what}.") from None
+        raise EqnnError(
+            f"{path}: not readable as JSON ({one_line(error, named=False)}). Give {what}."
+        ) from None
     if not isinstance(document, dict):
         raise EqnnError(
             f"{path}: holds a JSON {type(document).__name__}, expected an object. Give {what}."
@@ -154,6 +220,18 @@ def typed(
             f"{where}/{key}: found {value!r:.60}, expected {expected}. Correct the configuration."
         )
     return value
+
+
+def elements_of(document: Mapping[str, Any], key: str, where: str) -> list[int]:
+    """Return the atomic numbers of a JSON object's array."""
+    given = typed(document, key, list, "atomic numbers", where)
+    for z in given:
+        if not isinstance(z, int) or isinstance(z, bool) or not 0 < z < len(chemical_symbols):
+            raise EqnnError(
+                f"{where}/{key}: found {z!r:.40}, expected atomic numbers. "
+                "Correct the configuration."
+            )
+    return list(given)
 
 
 def kept_species(known: Sequence[int], chosen: Sequence[int] | None, name: str) -> list[int]:
