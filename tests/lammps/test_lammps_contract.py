@@ -8,8 +8,6 @@ libeqnn gives them, with its own neighbor search and without ghosts.
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ase import Atoms
-from lmp import POTENTIALS, ROOT, Setup, environment, fail, run_script, succeed
+from lmp import POTENTIALS, ROOT, Setup, fail, run_python, run_script, succeed
 from tried import tried
 
 from eqnn.library import Potential
@@ -245,21 +243,12 @@ def test_neb(tmp_path: Path) -> None:
 
 @tried(FILES, "LAMMPS's Python module: scatter_atoms, run, gather_atoms", "the library")
 def test_python_module(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", PYTHON_DRIVER, base(tmp_path)],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    printed = run_python(tmp_path, PYTHON_DRIVER, base(tmp_path))
     atoms = two_molecules()
     atoms.positions[0] += [0.1, 0.05, -0.1]
     with Potential(MODEL, "double") as potential:
         expected = potential.evaluate(atoms.numbers, atoms.positions, atoms.cell.array)
-    words = done.stdout.split("RESULT")[-1].split()
+    words = printed.split("RESULT")[-1].split()
     assert abs(float(words[0]) - expected.energy) <= ENERGY
     assert np.abs(np.array(words[1:], dtype=float) - expected.forces.ravel()).max() <= FORCE
 
