@@ -191,7 +191,26 @@ def test_files_of_another_kind(tmp_path: Path, content: bytes) -> None:
 
 
 def test_folders_are_no_models(tmp_path: Path) -> None:
-    assert "not a readable safetensors file" in refusal(lambda: read_model(tmp_path))
+    assert ": is a folder, expected a model file. Name the file in it." in refusal(
+        lambda: read_model(tmp_path)
+    )
+
+
+@pytest.mark.parametrize(
+    ("start", "what"),
+    [
+        (b"PK\x03\x04", "is a zip archive, as torch writes checkpoints and TorchScript"),
+        (b"\x80\x02}q", "is a pickle, as torch and Python write them"),
+        (b"\x89HDF\r\n", "is an HDF5 file"),
+        (b"\x1f\x8b\x08", "is a gzip archive"),
+    ],
+)
+def test_checkpoints_are_no_models(tmp_path: Path, start: bytes, what: str) -> None:
+    (tmp_path / "best.pt").write_bytes(start + bytes(100))
+    assert (
+        f"{what}, expected a model file of eqnn. Make one from a checkpoint with `eqnn export`."
+        in refusal(lambda: read_model(tmp_path / "best.pt"))
+    )
 
 
 def test_truncated_files(tmp_path: Path) -> None:
