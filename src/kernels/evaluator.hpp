@@ -678,7 +678,7 @@ private:
   }
 
   /// Throws Error for the first result that is not finite.
-  static void require_finite(const EdgeList& edges, const Outputs& outputs) {
+  void require_finite(const EdgeList& edges, const Outputs& outputs) const {
     const auto require = [](double number, const auto&... what) {
       if (!std::isfinite(number)) {
         fail(what...,
@@ -689,18 +689,17 @@ private:
       }
     };
     for (std::size_t i = 0; i < outputs.energy.size(); ++i) {
-      require(outputs.energy[i], "the energy of atom ", i);
+      require(outputs.energy[i], "the energy of ", halo_->name_of(static_cast<std::int32_t>(i)));
     }
     for (std::size_t k = 0; k < outputs.direct_forces.size(); ++k) {
-      require(outputs.direct_forces[k], "the direct force on atom ", k / 3);
+      require(outputs.direct_forces[k],
+              "the direct force on ",
+              halo_->name_of(static_cast<std::int32_t>(k / 3)));
     }
     for (std::size_t k = 0; k < outputs.edge_gradient.size(); ++k) {
       require(outputs.edge_gradient[k],
-              "the energy gradient of edge ",
-              k / 3,
-              " (to node ",
-              edges.source[k / 3],
-              ")");
+              "the energy gradient of an edge to ",
+              halo_->name_of(edges.source[k / 3]));
     }
   }
 

@@ -48,6 +48,9 @@ public:
   virtual void reverse(NodeRows<double> rows) = 0;
   virtual void reverse(NodeRows<float> rows) = 0;
 
+  /// How messages call the atom of a node.
+  virtual std::string name_of(std::int32_t node) const { return "atom " + std::to_string(node); }
+
   /// All ranks call it together, each with what failed on it or an empty string, before the first
   /// exchange of an evaluation and after the last: throws Error on all ranks where one failed, so that
   /// none waits for it.

@@ -101,9 +101,11 @@ void EdgesFromList::build(const NeighList &list, const Atom &atom,
                  "minimize first.");
 
     if (row_of_atom_[i] < 0)
-      eqnn::fail("atom ", atom.tag[i],
-                 " has no row in the neighbor list, but the model needs all "
-                 "of its atoms: a command that is not known here takes it out; report it.");
+      eqnn::fail(
+          "atom ", atom.tag[i],
+          " has no row in the neighbor list, but the model needs all "
+          "of its atoms: types were changed after a run without a new set-up ('pre no'), or a "
+          "command that is not known here takes it out.");
     const int *neighbors = list.firstneigh[i];
     const int n_neighbors = list.numneigh[i];
     for (int n = 0; n < n_neighbors; n++) {

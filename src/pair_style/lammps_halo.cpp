@@ -61,6 +61,7 @@ unsigned char *LammpsHalo::row(int atom) const
 const std::vector<int> &LammpsHalo::find_wanted(Comm *comm, const Atom &atom)
 {
   comm_ = comm;
+  atom_ = &atom;
   passed_on_.clear();
   if (is_alone()) return passed_on_;
 
@@ -109,6 +110,11 @@ void LammpsHalo::reverse(eqnn::NodeRows<double> rows)
 void LammpsHalo::reverse(eqnn::NodeRows<float> rows)
 {
   exchange(rows.data, rows.width, Content::Floats, false);
+}
+
+std::string LammpsHalo::name_of(std::int32_t node) const
+{
+  return "atom " + std::to_string(atom_->tag[edges_.atom_of_node()[node]]);
 }
 
 void LammpsHalo::agree(const std::string &failure)

@@ -42,6 +42,7 @@ class LammpsHalo : public eqnn::HaloExchange {
   void reverse(eqnn::NodeRows<double> rows) override;
   void reverse(eqnn::NodeRows<float> rows) override;
   void agree(const std::string &failure) override;
+  std::string name_of(std::int32_t node) const override;
 
   int pack_forward(int n, const int *atoms, double *buf) const;
   void unpack_forward(int n, int first, const double *buf) const;
@@ -64,6 +65,7 @@ class LammpsHalo : public eqnn::HaloExchange {
   Pair *pair_;
   MPI_Comm world_;
   Comm *comm_ = nullptr;
+  const Atom *atom_ = nullptr;
   const EdgesFromList &edges_;
   std::string failure_;
 

@@ -174,42 +174,40 @@ bool ListRules::is_pair_excluded(int i, int j) const
 
 /* ----------------------------------------------------------------------
    Fixes for Monte Carlo try what the energy is without an atom: they take it out of group all and
-   into a group whose pairs with all are excluded. Atoms that are out of all do not count for anybody.
-   What a user excludes from all by neigh_modify is the same.
+   into a group whose pairs with all are excluded. What a user excludes from all by neigh_modify is the
+   same. The rules decide, not what atoms there are: an atom is gone if none of the model's types,
+   present or not, could be a neighbor of it.
 ------------------------------------------------------------------------- */
+
+bool ListRules::is_gone(const AtomClass &a) const
+{
+  for (int type = 1; type <= atom->ntypes; type++)
+    if (is_mapped(type) && !is_pair_excluded(a, {type, kAll})) return false;
+  return !(a.groups & kAll) || is_pair_excluded(a, a);
+}
 
 void ListRules::find_excluded()
 {
   excluded_.clear();
   if (!neighbor->exclude) return;
-
-  const int groups = groups_of_exclusion();
-  const std::vector<AtomClass> all = classes(groups);
-  std::map<AtomClass, bool> is_gone;
-  for (const AtomClass &a : all)
-    is_gone[a] = std::all_of(all.begin(), all.end(), [&](const AtomClass &b) {
-      return !(b.groups & kAll) || is_pair_excluded(a, b);
-    });
-
-  bool is_partial = false;
-  for (const AtomClass &a : all)
-    for (const AtomClass &b : all)
-      if (!is_gone[a] && !is_gone[b])
-        is_partial = is_partial || is_pair_excluded(a, b) || is_pair_excluded_by_molecule(a, b);
-  if (is_partial && !warned_) {
-    warned_ = true;
-    if (comm->me == 0)
-      error->warning(FLERR, "Pair style eqnn: the model does not see the pairs that 'neigh_modify "
-                            "exclude' takes out of the neighbor list");
-  }
+  if (!warned_) warn_of_partial_exclusion();
 
   const int n_all = atom->nlocal + atom->nghost;
   excluded_.assign(n_all, 0);
   for (int i = 0; i < n_all; i++)
-    if (is_mapped(atom->type[i])) {
-      const auto found = is_gone.find({atom->type[i], atom->mask[i] & groups});
-      if (found != is_gone.end() && found->second) excluded_[i] = 1;
-    }
+    if (is_mapped(atom->type[i]) && is_gone({atom->type[i], atom->mask[i]})) excluded_[i] = 1;
+}
+
+void ListRules::warn_of_partial_exclusion()
+{
+  const std::vector<AtomClass> all = classes(groups_of_exclusion());
+  for (const AtomClass &a : all)
+    for (const AtomClass &b : all)
+      if (!is_gone(a) && !is_gone(b))
+        warned_ = warned_ || is_pair_excluded(a, b) || is_pair_excluded_by_molecule(a, b);
+  if (warned_ && comm->me == 0)
+    error->warning(FLERR, "Pair style eqnn: the model does not see the pairs that 'neigh_modify "
+                          "exclude' takes out of the neighbor list");
 }
 
 /* ---------------------------------------------------------------------- */

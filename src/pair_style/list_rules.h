@@ -64,6 +64,8 @@ class ListRules : protected Pointers {
   bool is_pair_excluded(const AtomClass &a, const AtomClass &b) const;
   bool is_pair_excluded_by_molecule(const AtomClass &a, const AtomClass &b) const;
   bool is_pair_excluded(int i, int j) const;
+  bool is_gone(const AtomClass &a) const;
+  void warn_of_partial_exclusion();
   void require_all_in_group(int group_bit, const char *command) const;
 
   std::vector<int> species_of_type_;

@@ -41,6 +41,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <system_error>
 
 using namespace LAMMPS_NS;
 
@@ -92,6 +93,10 @@ struct PairEQNN::Impl {
   bool memory_reported = false;
   bool threads_checked = false;
   bool list_checked = false;
+
+  // the neighbor list that owners and exclusions were found for
+
+  bigint list_step = -1, list_number = -1;
 
   // one step
 
@@ -257,7 +262,8 @@ std::string PairEQNN::read_file(const char *name)
   int is_folder = 0;
   if (comm->me == 0) {
     const std::string path = utils::get_potential_file_path(name);
-    is_folder = std::filesystem::is_directory(path.empty() ? name : path);
+    std::error_code ignored;    // what cannot be looked at cannot be opened either
+    is_folder = std::filesystem::is_directory(path.empty() ? name : path, ignored);
     std::ifstream file(path, std::ios::binary | std::ios::ate);
     if (!path.empty() && !is_folder && file) size = file.tellg();
     if (size >= 0 && size <= MAXSMALLINT) {
@@ -460,7 +466,14 @@ void PairEQNN::evaluate()
   const bool is_first_step = !impl->list_checked;
   if (is_first_step) impl->rules.require_complete_list();
   impl->list_checked = true;
-  if (is_first_step || neighbor->ago == 0) {
+
+  // also where a list was built while another style computed alone: pair_modify compute no
+
+  const bool is_new_list = neighbor->ago == 0 || neighbor->lastcall != impl->list_step ||
+                           neighbor->ncalls != impl->list_number;
+  impl->list_step = neighbor->lastcall;
+  impl->list_number = neighbor->ncalls;
+  if (is_first_step || is_new_list) {
     impl->rules.find_excluded();
     impl->edges.find_owners(*atom, impl->rules.excluded());
   }

@@ -74,6 +74,7 @@ def expect_final(folder: Path, log: str, is_periodic: bool, factor: float) -> No
     assert np.abs(table[:, 5:8] - factor * expected.forces).max() <= FORCE + rounding * largest
 
 
+BESIDE = "Other styles beside this one"
 FILES = "Files, restarts and drivers"
 NVE = "velocity all create 600 7 loop geom\nfix 1 all nve\ntimestep 0.0005\n"
 DUMP = "dump 1 all custom 2 traj.dump id type x y z\ndump_modify 1 sort id format float %.17g\n"
@@ -123,6 +124,26 @@ def test_after(tmp_path: Path, scenario: dict[str, Any], ranks: int) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     is_periodic = scenario.get("periodic", True)
     expect_final(tmp_path, done.stdout, is_periodic, scenario.get("factor", 1.0))
+
+
+@tried(BESIDE, "pair_modify compute no, then yes, pre no", "a new set-up at the same positions")
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_lists_built_while_the_style_did_not_compute(tmp_path: Path, ranks: int) -> None:
+    """Ghosts have other places after each building of the list, whether it was looked at or not."""
+    script = build(
+        tmp_path,
+        {
+            "style": "hybrid/overlay eqnn zero 4.0",
+            "commands": "neigh_modify every 10 delay 0 check no\n"
+            + NVE
+            + "run 2\npair_modify pair eqnn compute no\nrun 300 pre no\n"
+            + "pair_modify pair eqnn compute yes\nrun 1 pre no\n"
+            + 'thermo_modify norm no\nprint "RESULT $(pe:%.17g)"\n',
+        },
+    ).replace(TAIL, 'run 0\nprint "RESULT $(pe:%.17g)"\n')
+    log = succeed(tmp_path, script, ranks)
+    kept, anew = (float(line.split()[1]) for line in log.splitlines() if line[:7] == "RESULT ")
+    assert abs(kept - anew) <= ENERGY
 
 
 COMPUTED = "What LAMMPS computes from it"

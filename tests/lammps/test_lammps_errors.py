@@ -86,6 +86,8 @@ COEFF_ERRORS = [
         "knows only H C N O: name one of these, or NULL for atoms of other styles",
     ),
     ("* * missing.eqnn H O", "cannot read the model file 'missing.eqnn': give its path, or put it"),
+    ("* * loop.eqnn H O", "cannot read the model file 'loop.eqnn': give its path, or put it"),
+    (f"* * {'a' * 300} H O", "cannot read the model file 'aaa"),
     ("* * . H O", "'.' is a folder, expected a model file: name the file in it, as in './MODEL"),
     (
         "* * {model} H NULL",
@@ -112,6 +114,7 @@ COEFF_ERRORS = [
     "on one and two ranks",
 )
 def test_pair_coeff(tmp_path: Path, words: str, text: str, ranks: int) -> None:
+    (tmp_path / "loop.eqnn").symlink_to("loop.eqnn")
     setup = Setup(SMALL, water(), coeffs=[f"pair_coeff {words.format(model=SMALL)}"])
     assert text in fail(tmp_path, setup.script(tmp_path), ranks)
 
@@ -259,6 +262,7 @@ def test_a_network_that_overflows(tmp_path: Path) -> None:
     tensors[last] = np.full_like(tensors[last], np.finfo(tensors[last].dtype).max)
     write_model(tmp_path / "large.eqnn", {**model.document, "self_test": []}, tensors)
     text = fail(tmp_path, Setup(tmp_path / "large.eqnn", water()).script(tmp_path) + "run 0\n", 1)
+    assert "the energy of atom 1 is" in text  # its ID, not its place
     assert "expected a finite number" in text
 
 

@@ -107,6 +107,37 @@ def test_types_that_are_excluded_from_all_count_for_nothing(tmp_path: Path) -> N
     assert "the model does not see the pairs" not in log
 
 
+@tried(
+    "Atoms that come, go and change",
+    "neigh_modify exclude type 1 1, with and without atoms of other types",
+    "energies that differ by those of the others",
+)
+def test_exclusion_does_not_ask_what_other_atoms_there_are(tmp_path: Path) -> None:
+    """A carbon far away must not decide whether hydrogens count."""
+    script = f"""
+units metal
+atom_style atomic
+region b block 0 60 0 60 0 60
+create_box 2 b
+mass 1 1.008
+mass 2 12.011
+create_atoms 1 single 5 5 5
+create_atoms 1 single 6.5 5 5
+create_atoms 2 single 45 45 45
+pair_style eqnn
+pair_coeff * * {SOLVENTS} H C
+neigh_modify exclude type 1 1
+thermo_modify norm no
+"""
+    log = succeed(tmp_path, script + RESULT + "group c type 2\ndelete_atoms group c\n" + RESULT)
+    with_carbon, without = results(log)
+    with Potential(SOLVENTS, "double") as potential:
+        carbon, hydrogen = (potential.evaluate([z], [[0.0, 0.0, 0.0]]).energy for z in (6, 1))
+    assert abs(with_carbon - without - carbon) <= 1e-10
+    assert abs(without - 2 * hydrogen) <= 1e-10
+    assert log.count("the model does not see the pairs") == 2
+
+
 PARTIAL = [
     "neigh_modify exclude type 1 3",
     "neigh_modify exclude group first second",

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
-from lmp import GOLDEN, LMP, POTENTIALS, Setup, environment, golden, run_ranks
+from lmp import BIN, GOLDEN, LMP, POTENTIALS, Setup, environment, golden, run_ranks
 from safetensors.numpy import load_file
 from tried import tried
 
@@ -60,6 +60,31 @@ def test_a_plugin_that_fits_the_other_rank_only(tmp_path: Path, which: int) -> N
     done = run_ranks(tmp_path, Setup(SMALL, water()).script(tmp_path) + "run 0\n", commands, env)
     expect_end(
         done, f"on rank {which} of 2: eqnnplugin.so", "was compiled for LAMMPS 20240101, but this"
+    )
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@tried("Warned of", "a rank that does not load the plugin", "what the others wait for")
+def test_a_rank_that_does_not_load_the_plugin_is_told(tmp_path: Path, which: int) -> None:
+    """LAMMPS itself cannot end such a run: the ranks that wait say what they wait for."""
+    good = find_built("eqnnplugin.so", "EQNN_PLUGIN").parent
+    words = [str(BIN / "mpiexec")]
+    for rank in range(2):
+        folder = tmp_path if rank == which else good
+        words += [":"] * rank + ["-n", "1", "env", f"LAMMPS_PLUGIN_PATH={folder}", *LMP]
+    (tmp_path / "in.test").write_text(Setup(SMALL, water()).script(tmp_path) + "run 0\n")
+    env = environment()
+    del env["LAMMPS_PLUGIN_PATH"]
+    with (tmp_path / "said").open("w") as said:
+        process = subprocess.Popen(words, cwd=tmp_path, env=env, stdout=said, stderr=said)
+        try:
+            process.wait(timeout=14)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            process.wait(timeout=60)
+    assert (
+        f"rank {1 - which} waits for others that have not loaded it: is LAMMPS_PLUGIN_PATH set on "
+        "all ranks, and the file on all machines?" in (tmp_path / "said").read_text()
     )
 
 
