@@ -151,7 +151,8 @@ def _export(options: argparse.Namespace) -> int:
     structure = options.self_test_structure
     molecule = None if structure is None else read_structure(structure)
     if options.verify:
-        verify(options, add_self_test(model, molecule), lambda line: print(f"  {line}"))
+        pressed = add_self_test(model, molecule, with_pressed=True)
+        verify(options, pressed, lambda line: print(f"  {line}"))
     if options.single:
         model = in_single_precision(model)
     model = add_self_test(model, molecule)

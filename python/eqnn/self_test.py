@@ -13,8 +13,13 @@ from eqnn.library import Potential
 from eqnn.model_file import Model, validate, write_model
 from eqnn.structures import cell_of, self_test_structures
 
+# Pairs of the pressed molecule are at some 0.8 of the sum of their covalent radii: within ZBL.
+PRESSED = 0.72
 
-def add_self_test(model: Model, molecule: Atoms | None = None) -> Model:
+
+def add_self_test(
+    model: Model, molecule: Atoms | None = None, *, with_pressed: bool = False
+) -> Model:
     """Return the model with self-tests made by the library's reference evaluator, in double.
 
     Parameters
@@ -23,9 +28,16 @@ def add_self_test(model: Model, molecule: Atoms | None = None) -> Model:
         Its own self-tests, if it has any, are replaced.
     molecule : Atoms, optional
         Of the model's elements; a built-in cluster if left out.
+    with_pressed : bool
+        Whether the molecule comes once more, so small that parts for close atoms do not vanish. No
+        file has it: what a network gives there may be large, and its rounding with it.
     """
     document = {**model.document, "self_test": []}
     structures = self_test_structures(document["species"], document["cutoff"], molecule)
+    if with_pressed:
+        pressed = structures[0][1].copy()
+        pressed.positions *= PRESSED
+        structures.append(("molecule, pressed", pressed))
     tests: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "without_self_test.eqnn"

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ase.data import covalent_radii
 from eqnn_models import EXPORTERS, MACE, PRETRAINED, TDN, max_error, refusal
 from test_torch_file import Tensor, torch_file
 
@@ -23,6 +24,7 @@ from eqnn.export.sevennet import SevenNetConfig, export_sevennet
 from eqnn.export.torch_file import Stub, _stub_class, read_torch_file, state_dict, submodules
 from eqnn.export.upstream import exported
 from eqnn.export.verify import Evaluated, Verifier
+from eqnn.library import Potential
 from eqnn.model_file import Array, Model, read_model
 from eqnn.numpy_evaluator import energy
 
@@ -165,21 +167,71 @@ def test_files_that_hold_no_mace(content: Any, kind: str) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("wrapper", "key"),
-    [
-        ("torch._dynamo.eval_frame.OptimizedModule", "_orig_mod"),
-        ("torch.nn.parallel.data_parallel.DataParallel", "module"),
-        ("torch.nn.parallel.distributed.DistributedDataParallel", "module"),
-    ],
-)
-def test_wrapped_mace_is_the_same(wrapper: str, key: str, monkeypatch: Any) -> None:
-    whole = make(wrapper, _modules={key: pickled()})
+def compiled(module: Stub) -> Stub:
+    """Return a module as torch.compile's is pickled: a call with it, and no state of its own."""
+    made: Stub = _stub_class("torch._dynamo.eval_frame", "OptimizedModule")(module, None)
+    return made
+
+
+WRAPPERS: dict[str, Any] = {
+    "torch.compile": compiled,
+    "torch.compile, with state": lambda module: make(
+        "torch._dynamo.eval_frame.OptimizedModule", _modules={"_orig_mod": module}
+    ),
+    "DataParallel": lambda module: make(
+        "torch.nn.parallel.data_parallel.DataParallel", _modules={"module": module}
+    ),
+    "DistributedDataParallel": lambda module: make(
+        "torch.nn.parallel.distributed.DistributedDataParallel", _modules={"module": module}
+    ),
+}
+# The whole model, or a part of it: one that were passed over would be lost without a word.
+WRAPPED_PARTS = [(), ("scale_shift",), ("readouts", "0"), ("readouts", "1"), ("products", "1")]
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.parametrize("part", WRAPPED_PARTS, ids=".".join)
+def test_wrapped_mace_is_the_same(wrapper: str, part: tuple[str, ...], monkeypatch: Any) -> None:
+    whole = pickled()
+    if part:
+        holder = whole
+        for key in part[:-1]:
+            holder = holder.__dict__["_modules"][key]
+        modules = holder.__dict__["_modules"]
+        modules[part[-1]] = WRAPPERS[wrapper](modules[part[-1]])
+    else:
+        whole = WRAPPERS[wrapper](whole)
     monkeypatch.setattr(mace, "read_torch_file", lambda path: whole)
     given = options(checkpoint=PRETRAINED / "mace_acac.pt")
     wrapped = mace.UPSTREAM.export(given, lambda line: None)
     monkeypatch.undo()
     assert wrapped.sha256 == mace.UPSTREAM.export(given, lambda line: None).sha256
+
+
+def test_a_wrapper_or_a_part_that_holds_nothing() -> None:
+    whole = pickled()
+    modules = whole.__dict__["_modules"]
+    scale_shift = modules["scale_shift"]
+    modules["scale_shift"] = make("torch.nn.parallel.data_parallel.DataParallel")
+    assert refusal(lambda: submodules(whole)) == (
+        "a DataParallel holds no module where one is expected. Save the model without the wrapper, "
+        "and export that."
+    )
+    modules["scale_shift"] = {"scale": 1.0}
+    text = refusal(lambda: submodules(whole))
+    assert "its part scale_shift is a dict, expected a module." in text
+    modules["scale_shift"] = None  # as torch registers a part that is not there
+    assert "scale_shift" not in submodules(whole)
+    modules["scale_shift"] = scale_shift
+
+
+def test_a_repulsion_that_mace_passes_over() -> None:
+    whole = pickled()
+    repulsion = make("mace.modules.radial.ZBLBasis", p=6)
+    whole.__dict__["_modules"]["pair_repulsion_fn"] = repulsion
+    whole.__dict__.pop("pair_repulsion", None)
+    text = refusal(lambda: network_from_module(whole, "m.pt"))
+    assert "m.pt: has pair_repulsion_fn, but no attribute pair_repulsion, without which" in text
 
 
 def document(**changes: Any) -> dict[str, Any]:
@@ -531,7 +583,7 @@ def test_configurations_of_sevennet(fault: str) -> None:
 
 def test_features_of_sevennet_that_nothing_makes() -> None:
     tensors, config = seven()
-    config["irreps_manual"] = ["4x0e", "4x0e+4x1o+4x2e+4x0o", "4x0e", "4x0e"]
+    config["irreps_manual"] = ["4x0e", "4x0e+4x0o+4x1o+4x2e", "4x0e", "4x0e"]
     name = "0_self_interaction_2.linear.weight"
     said = SevenNetConfig(config, "c")
     outputs = said.outputs([(4, 0, 1)], 0)
@@ -547,7 +599,29 @@ def test_features_of_sevennet_that_nothing_makes() -> None:
     around = "0_self_connection_intro.fc_tensor_product.weight"
     tensors[around] = np.ones(2 * e3nn.linear_size([(4, 0, 1)], gate.inputs))
     text = refusal(lambda: export_seven(tensors, config))
-    assert "layer 0 makes 4x0e+4x1o+4x2e+4x0o, but nothing leads to 0o: it stays zero" in text
+    assert "layer 0 makes 4x0e+4x0o+4x1o+4x2e, but nothing leads to 0o: it stays zero" in text
+
+
+def test_irreps_of_sevennet_without_scalars_first() -> None:
+    _, config = seven()
+    config["irreps_manual"] = ["4x0e", "3x1o+4x0e", "4x0e", "4x0e"]
+    text = refusal(lambda: SevenNetConfig(config, "c"))
+    assert "c/irreps_manual: found 3x1o+4x0e, expected scalars first, as e3nn's gate" in text
+
+
+@pytest.mark.parametrize(
+    ("version", "is_sorted"),
+    [
+        ("0.10.4", False),
+        ("0.11.0.dev0", False),
+        ("0.11.0", True),
+        ("0.11.1.dev0", True),
+        ("0.12.0.dev0", True),
+    ],
+)
+def test_versions_of_sevennet_that_sort_weights(version: str, is_sorted: bool) -> None:
+    _, config = seven()
+    assert SevenNetConfig(config | {"version": version}, "c").sorted_weights == is_sorted
 
 
 def test_numpy_scalars_in_a_configuration_are_numbers(tmp_path: Path) -> None:
@@ -660,7 +734,15 @@ def test_verify_holds_upstream_against_the_model(
 
     def evaluate(given: Namespace, structures: Any) -> tuple[list[Evaluated], str]:
         out = []
-        for atoms, test in zip(structures, golden.document["self_test"], strict=True):
+        with Potential(PRETRAINED / "mace_acac.eqnn", "reference") as potential:
+            pressed = structures[-1]
+            radii = covalent_radii[pressed.numbers]
+            bonds = pressed.get_all_distances() / (radii[:, None] + radii)
+            assert 0.6 < bonds[bonds > 0].min() < 0.85  # where a ZBL would be seen
+            result = potential.evaluate(pressed.numbers, pressed.positions)
+        last = {"positions": pressed.positions, "energy": result.energy, "forces": result.forces}
+        tests = [*golden.document["self_test"], last]
+        for atoms, test in zip(structures, tests, strict=True):
             np.testing.assert_array_equal(atoms.positions, test["positions"])
             stress = None
             if atoms.pbc.all():
@@ -672,7 +754,7 @@ def test_verify_holds_upstream_against_the_model(
 
     output = tmp_path / "m.eqnn"
     text = verified(capsys, monkeypatch, output, evaluate, 0)
-    assert "  Verified with mace-torch==0.3.16 in double on 4 structures: energy " in text
+    assert "  Verified with mace-torch==0.3.16 in double on 5 structures: energy " in text
     assert output.is_file()
     output.unlink()
     for factor, energies, what in (  # noqa: B007

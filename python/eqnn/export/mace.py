@@ -393,6 +393,11 @@ def network_from_module(module: Any, name: str) -> MaceNetwork:
         )
     known.refuse(known.faults(module, TABLE), name)
     parts = submodules(module)
+    if "pair_repulsion_fn" in parts and "pair_repulsion" not in module.__dict__:
+        raise EqnnError(
+            f"{name}: has pair_repulsion_fn, but no attribute pair_repulsion, without which "
+            "mace-torch passes it over.\nSet it to True and save the model again, or delete both."
+        )
     radial = parts["radial_embedding"]
     layers = []
     harmonics: Segments = []

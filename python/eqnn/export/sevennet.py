@@ -129,6 +129,14 @@ class SevenNetConfig:
                 f"each of {self.n_layers} layers. Correct the configuration."
             )
         self.manual = [e3nn.segments(text, f"{name}/irreps_manual") for text in given]
+        for text, irreps in zip(given, self.manual, strict=True):
+            degrees = [degree for _, degree, _ in irreps]
+            if 0 in degrees[degrees.count(0) :]:
+                raise EqnnError(
+                    f"{name}/irreps_manual: found {text!s:.60}, expected scalars first, as e3nn's "
+                    "gate returns them: of others sevenn itself\nmakes energies that depend on "
+                    "orientation. Train with scalars first; this cannot be exported."
+                )
 
     def _known_keys(self) -> None:
         """Refuse keys that may change the network, all at once."""
@@ -158,8 +166,9 @@ class SevenNetConfig:
                 "order of the convolutions' weights. Add the version that made the checkpoint."
             )
         numbers = tuple(int(number) for number in found.groups())
-        # 0.11.0.dev0 did not sort yet.
-        return numbers >= SORTED_SINCE and said[found.end() :] != ".dev0"
+        # Of the versions before a release, 0.11.0.dev0 alone did not sort yet.
+        is_first = numbers == SORTED_SINCE and said[found.end() :] == ".dev0"
+        return numbers >= SORTED_SINCE and not is_first
 
     def _must(self, key: str, wanted: Any, found: Any) -> None:
         if found != wanted:

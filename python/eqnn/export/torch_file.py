@@ -397,10 +397,19 @@ def read_extra_files(path: Path) -> dict[str, bytes]:
 def unwrapped(module: Any) -> Any:
     """Return the module within those of torch.compile and of data parallel training."""
     while isinstance(module, Stub):
-        inner = _WRAPPERS.get(module.class_name.rsplit(".", 1)[-1])
-        if inner is None:
+        wrapper = module.class_name.rsplit(".", 1)[-1]
+        key = _WRAPPERS.get(wrapper)
+        if key is None:
             return module
-        module = (module.__dict__.get("_modules") or {}).get(inner)
+        inner = (module.__dict__.get("_modules") or {}).get(key)
+        if inner is None and module.args:  # torch.compile's is pickled as a call with the module
+            inner = module.args[0]
+        if not isinstance(inner, Stub):
+            raise EqnnError(
+                f"a {wrapper} holds no module where one is expected. Save the model without the "
+                "wrapper, and export that."
+            )
+        module = inner
     return module
 
 
@@ -408,9 +417,19 @@ def submodules(module: Stub) -> dict[str, Stub]:
     """Children of a module, by name, without wrappers."""
     named = module.__dict__.get("_modules")
     if named is None:  # TorchScript keeps everything as attributes
-        named = module.state if isinstance(module.state, Mapping) else {}
-    found = {str(k): unwrapped(v) for k, v in named.items()}
-    return {k: v for k, v in found.items() if isinstance(v, Stub)}
+        attributes = module.state if isinstance(module.state, Mapping) else {}
+        named = {k: v for k, v in attributes.items() if isinstance(v, Stub)}
+    found = {str(k): unwrapped(v) for k, v in named.items() if v is not None}
+    for (
+        key,
+        child,
+    ) in found.items():  # one that is passed over is a part of the network that is lost
+        if not isinstance(child, Stub):
+            raise EqnnError(
+                f"{module.class_name}: its part {key} is a {type(child).__name__}, expected a "
+                "module. Save the model again."
+            )
+    return found
 
 
 def state_dict(module: Stub) -> dict[str, Array]:

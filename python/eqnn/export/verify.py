@@ -121,7 +121,7 @@ def verify(options: Namespace, model: Model, log: Log) -> None:
                 raise EqnnError(
                     f"--verify: {test['name']}: {what} differ by {size:.1e} of the largest from "
                     f"upstream's, at most {bound:.0e} is allowed: energy {test['energy']:.10g} eV, "
-                    f"upstream {upstream.energy:.10g} eV.\\nNothing was written. Please report it "
+                    f"upstream {upstream.energy:.10g} eV.\nNothing was written. Please report it "
                     "with the checkpoint."
                 )
     log(
