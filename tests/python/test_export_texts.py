@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import shutil
+import zipfile
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -111,6 +113,107 @@ def test_no_export_ends_in_a_traceback(
     upstream.export = lambda given, log: path.read_bytes()
     text = refusal(lambda: exported(upstream, options(checkpoint=path), print))  # type: ignore[arg-type]
     assert text.startswith(f"{path}: cannot be read (No such file or directory).")
+
+
+# ---- files of another kind ----
+
+GIVE = "Give what the training code saved."
+IS_NEQUIX = "is a file of Nequix (.nqx), which `eqnn export nequix` reads."
+IS_SAFETENSORS = (
+    "is a safetensors file: weights that do not say what the network is.\nGive it as *.safetensors "
+    "with --config, which `eqnn export` mace, sevennet, tdn and others take."
+)
+IS_PACKAGE = "is a package of torch (.nequip.zip), which `eqnn export nequip` reads."
+IS_NPZ = (
+    "holds arrays of NumPy (.npz), which `eqnn export sevennet` reads under this suffix, "
+    "with --config."
+)
+BEFORE_1_6 = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02"
+PLAIN_FILES: dict[str, tuple[bytes | Path, str]] = {
+    "a text": (b"# How to use it\n" * 9, f"is a text file, expected a checkpoint. {GIVE}"),
+    "nothing": (b"", "is an empty file, expected a checkpoint. Get the file again."),
+    "nequix": (NEQUIX, IS_NEQUIX),
+    "safetensors": (MACE / "mace_l2c2.weights.safetensors", IS_SAFETENSORS),
+    "json": (
+        MACE / "mace_l2c2.config.json",
+        "is a JSON file, expected a checkpoint. Give the weights with --checkpoint and their "
+        "configuration with --config.",
+    ),
+    "old torch": (
+        BEFORE_1_6,
+        "is in the format of torch before 1.6. Load it with torch and save it again with torch "
+        "1.6 or later.",
+    ),
+    "a pickle": (b"\x80\x04}.", f"is a pickle, but not one of torch.save. {GIVE}"),
+    "numbers": (
+        b"\x93\xffNUMPY",
+        f"is no zip archive, which torch.save writes, and of no format known here.\n{GIVE}",
+    ),
+    "Git LFS": (
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+        "is a pointer of Git LFS, not the file itself. Get it with `git lfs pull`.",
+    ),
+}
+
+
+@pytest.mark.parametrize("upstream", ["nequip", "mace", "sevennet"])
+@pytest.mark.parametrize("kind", PLAIN_FILES)
+def test_files_that_are_no_zip_are_told_what_they_are(
+    kind: str, upstream: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    content, said = PLAIN_FILES[kind]
+    path = tmp_path / "x.model"
+    path.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
+    words = ("--checkpoint", path, "--output", tmp_path / "y.eqnn")
+    assert command(capsys, "export", upstream, *words) == f"{path}: {said}"
+
+
+@pytest.mark.parametrize("upstream", ["mace", "sevennet"])
+@pytest.mark.parametrize("suffix", [".nequip.zip", ".pt"])
+def test_packages_are_told_who_reads_them(
+    suffix: str, upstream: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / f"x{suffix}"
+    shutil.copy(PRETRAINED / "nequip_zbl.nequip.zip", path)
+    words = ("--checkpoint", path, "--output", tmp_path / "y.eqnn")
+    assert command(capsys, "export", upstream, *words) == f"{path}: {IS_PACKAGE}"
+
+
+@pytest.mark.parametrize("upstream", ["mace", "nequip", "sevennet"])
+def test_other_zip_archives_are_told_what_they_are(
+    upstream: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "x.model"
+    words = ("--checkpoint", path, "--output", tmp_path / "y.eqnn")
+    with path.open("wb") as file:
+        np.savez(file, weight=np.zeros(3))
+    assert command(capsys, "export", upstream, *words) == f"{path}: {IS_NPZ}"
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/readme", b"x")
+    said = f"is a zip archive without data.pkl, so torch.save did not make it.\n{GIVE}"
+    assert command(capsys, "export", upstream, *words) == f"{path}: {said}"
+    path.write_bytes(whole[:40])
+    found = command(capsys, "export", upstream, *words)
+    assert found.startswith(f"{path}: not readable as a file of torch.save (BadZipFile: ")
+    assert found.endswith("\nIt is damaged or incomplete: get it again.")
+
+
+CHECKPOINTS = {
+    "mace": (PRETRAINED / "mace_acac.pt", "holds a ScaleShiftMACE of mace-torch"),
+    "sevennet": (SEVENNET, "holds a checkpoint of SevenNet"),
+    "nequip": (PRETRAINED / "nequip_deployed.pth", "holds a deployed NequIP (GraphModel)"),
+}
+
+
+@pytest.mark.parametrize(("asked", "owner"), [*itertools.permutations(CHECKPOINTS, 2)])
+def test_checkpoints_of_another_code_name_their_exporter(
+    asked: str, owner: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path, said = CHECKPOINTS[owner]
+    words = ("--checkpoint", path, "--output", tmp_path / "y.eqnn")
+    found = command(capsys, "export", asked, *words)
+    assert found == f"{path}: {said}, which `eqnn export {owner}` reads."
 
 
 # ---- MACE ----

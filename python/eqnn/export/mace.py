@@ -21,7 +21,7 @@ from ase.data import chemical_symbols, covalent_radii
 
 from eqnn.builder import ModelBuilder, layer
 from eqnn.errors import EqnnError
-from eqnn.export import e3nn, known, verify
+from eqnn.export import e3nn, foreign, known, verify
 from eqnn.export.checkpoint import State, read_checkpoint
 from eqnn.export.e3nn import Instruction, Segments
 from eqnn.export.e3nn_known import e3nn_table
@@ -350,6 +350,9 @@ _COPIES = {
 def _given(module: Any, name: str) -> Stub:
     """Return the model of a file, without the wrappers of training; refuse its compiled copies."""
     module = unwrapped(module)
+    elsewhere = foreign.read_elsewhere(module, "mace")
+    if elsewhere:
+        raise EqnnError(f"{name}: {elsewhere}")
     if not isinstance(module, Stub):
         kind = type(module).__name__
         if isinstance(module, Mapping) and any(isinstance(v, np.ndarray) for v in module.values()):

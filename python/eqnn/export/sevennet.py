@@ -21,7 +21,7 @@ from ase.data import chemical_symbols
 
 from eqnn.builder import ModelBuilder, layer
 from eqnn.errors import EqnnError
-from eqnn.export import e3nn, known, verify
+from eqnn.export import e3nn, foreign, known, verify
 from eqnn.export.checkpoint import State, plain_names, read_checkpoint, read_npz
 from eqnn.export.e3nn import Segments, Weights
 from eqnn.export.torch_file import read_torch_file
@@ -538,6 +538,9 @@ def read(options: Namespace) -> tuple[dict[str, Array], SevenNetConfig, Any]:
         tensors = read_npz(path) if path.suffix == ".npz" else read_checkpoint(path)
         return tensors, SevenNetConfig(config, str(options.config)), config.get("provenance")
     found = read_torch_file(path)
+    elsewhere = foreign.read_elsewhere(found, "sevennet")
+    if elsewhere:
+        raise EqnnError(f"{path}: {elsewhere}")
     if not isinstance(found, dict) or not {"config", "model_state_dict"} <= found.keys():
         raise EqnnError(
             f"{path}: holds no config and model_state_dict. Give a checkpoint of sevenn, "

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from eqnn.errors import EqnnError, one_line
+from eqnn.export import foreign
 from eqnn.model_file import Array
 
 _STORAGES = {
@@ -328,10 +329,7 @@ def read_torch_file(path: Path) -> Any:
     except FileNotFoundError:
         raise EqnnError(f"{path}: no such file. Give the checkpoint's path.") from None
     except Exception as error:  # a damaged pickle raises whatever it likes
-        raise EqnnError(
-            f"{path}: not readable as a file of torch.save ({one_line(error)}).\n"
-            "Save the model again with torch 1.6 or later."
-        ) from None
+        raise EqnnError(foreign.unreadable(path, one_line(error))) from None
 
 
 def is_package(path: Path) -> bool:
