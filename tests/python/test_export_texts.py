@@ -299,6 +299,99 @@ def test_features_that_use_so3_never_makes() -> None:
     )
 
 
+def changed(place: str, **values: Any) -> Stub:
+    """Change attributes of a module within a pickled MACE."""
+    out = module = pickled()
+    for key in filter(None, place.split(".")):
+        module = submodules(module)[key]
+    for key, value in values.items():
+        module.__dict__[key] = value
+        for group in ("_buffers", "_parameters"):
+            if key in (module.__dict__.get(group) or {}):
+                module.__dict__[group][key] = value
+    return out
+
+
+def test_features_that_use_so3_never_makes_of_a_pickled_model() -> None:
+    module = pickled()
+    for block in submodules(submodules(module)["interactions"]).values():
+        block.__dict__["edge_attrs_irreps"] = "1x0e+1x1e+1x2e"
+    linear = submodules(submodules(submodules(module)["products"])["0"])["linear"]
+    linear.__dict__["irreps_out"] = "4x0e+4x1o"
+    text = refusal(lambda: network_from_module(module, "m.model"))
+    assert text == (
+        "m.model: products.0: found 1o, which use_so3 never makes: there all parities are even.\n"
+        "It cannot be exported: train with even irreps, as in 8x0e+8x1e."
+    )
+
+
+def export_changed(module: Stub, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(mace, "read_torch_file", lambda path: module)
+    given = options(checkpoint=PRETRAINED / "mace_acac.pt")
+    text = refusal(lambda: exported(mace.UPSTREAM, given, lambda line: None))
+    assert len(text.splitlines()) <= 2 and "Re-export" not in text
+    return text.removeprefix(f"{given.checkpoint}: ")
+
+
+LAYER = "interactions.1"
+POWER = np.array([1.0], dtype=np.float32)
+KINDS: list[tuple[str, dict[str, Any], str]] = [
+    (
+        LAYER,
+        {"avg_num_neighbors": 0.0},
+        "interactions.1: avg_num_neighbors is 0, expected a positive number: messages are divided "
+        "by it.\nSuch a network has no energy; it cannot be exported.",
+    ),
+    (LAYER, {"avg_num_neighbors": np.nan}, "interactions.1: avg_num_neighbors is nan, expected a"),
+    (
+        LAYER,
+        {"node_feats_irreps": "2x0e+2x0e+4x1o"},
+        "interactions.1: irreps 2x0e+2x0e+4x1o name a block twice, expected each once. "
+        "It cannot be exported.",
+    ),
+    (
+        LAYER + ".conv_tp",
+        {"irreps_in1": "4x0e+4x1o+4x4e"},
+        "interactions.1: edge_irreps 4x0e+4x1o+4x4e have 4e, which the features ",
+    ),
+    (
+        "products.1.linear",
+        {"irreps_out": "4x1o"},
+        "the last layer makes 4x1o, the first block of the hidden irreps, expected 0e.\n"
+        "Its readout gets no scalars. It cannot be exported.",
+    ),
+    (
+        "",
+        {"atomic_numbers": np.array([1, 119])},
+        "atomic_numbers: found 119, expected numbers from 1 to 118. Networks of other atoms cannot",
+    ),
+    ("", {"atomic_numbers": np.array([0, 8])}, "atomic_numbers: found 0, expected numbers from 1"),
+    (
+        "radial_embedding.cutoff_fn",
+        {"p": POWER},
+        "radial_embedding.cutoff_fn.p is 1, expected at least 2: no other envelope has a stage. "
+        "It cannot be exported.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("place", "values", "said"), KINDS)
+def test_networks_of_mace_that_no_model_file_holds(
+    place: str, values: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert export_changed(changed(place, **values), monkeypatch).startswith(said)
+
+
+def test_what_the_format_refuses_is_no_damaged_model_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mace, "LEAST_POWER", 0.0)
+    text = export_changed(changed("radial_embedding.cutoff_fn", p=POWER), monkeypatch)
+    assert text.startswith("is of a kind that `eqnn export mace` cannot express: a model file ")
+    assert text.endswith(
+        "cannot hold\nwhat was read (/graph/3/envelope/p: found 1.0, expected a number of at least "
+        "2). Export a network without it."
+    )
+
+
 def test_every_unknown_key_and_block_is_told() -> None:
     given = document(dropout=0.1, norm="layer")
     text = refusal(lambda: network_from_config(given, "c.json"))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ase.data import chemical_symbols
 
 import eqnn
-from eqnn.errors import EqnnError, one_line
+from eqnn.errors import EqnnError, InvalidModelError, one_line
 from eqnn.model_file import Model
 
 if TYPE_CHECKING:
@@ -80,6 +80,11 @@ def exported(upstream: Upstream, options: Namespace, log: Log) -> Model:
     path: Path = options.checkpoint
     try:
         return upstream.export(options, log)
+    except InvalidModelError as error:
+        raise EqnnError(
+            f"{path}: is of a kind that `eqnn export {upstream.name}` cannot express: a model file "
+            f"cannot hold\nwhat was read ({error.reason}). Export a network without it."
+        ) from error
     except EqnnError:
         raise
     except OSError as error:
