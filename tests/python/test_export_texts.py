@@ -19,6 +19,7 @@ from test_torch_file import Tensor, torch_file
 
 from eqnn import cli
 from eqnn.export import UPSTREAMS, e3nn, mace, nequip, nequix, sevennet
+from eqnn.export.checkpoint import State
 from eqnn.export.mace import network_from_config, network_from_module
 from eqnn.export.nequix import NequixConfig
 from eqnn.export.sevennet import SevenNetConfig, export_sevennet
@@ -246,6 +247,83 @@ def test_copies_of_mace_for_lammps(kind: str) -> None:
         f"m.pt: holds a {name}, a copy for LAMMPS that mace_create_lammps_model made. "
         "Give the .model that it was made from."
     )
+
+
+def test_lora_is_told_how_to_merge() -> None:
+    module = pickled()
+    products = submodules(submodules(module)["products"])
+    base = submodules(products["0"])["linear"]
+    lora = make("mace.modules.lora.LoRAO3Linear", _modules={"base": base})
+    products["0"].__dict__["_modules"]["linear"] = lora
+    text = refusal(lambda: network_from_module(module, "m.model"))
+    assert text == (
+        "m.model: holds weights of LoRA beside the network's own (LoRAO3Linear). Merge them with "
+        "mace-torch and save the model:\nmace.modules.lora.merge_lora_weights(model)."
+    )
+
+
+def test_an_averaged_model_is_told_to_be_taken_out() -> None:
+    whole = make("torch.optim.swa_utils.AveragedModel", _modules={"module": pickled()})
+    text = refusal(lambda: network_from_module(whole, "m.model"))
+    assert text == (
+        "m.model: holds an AveragedModel of torch.optim.swa_utils, expected the model in it.\n"
+        "Save that: torch.save(averaged.module, FILE.model)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("upstream", "path"), [(mace, PRETRAINED / "mace_acac.pt"), (sevennet, SEVENNET)]
+)
+def test_a_configuration_that_would_be_ignored(upstream: Any, path: Path) -> None:
+    given = options(checkpoint=path, config=Path("c.json"))
+    assert refusal(lambda: upstream.UPSTREAM.export(given, print)) == (
+        f"--config c.json: is for a state_dict (.safetensors), but {path} is read as\n"
+        "a file that says itself what the network is. Leave --config out, or give the state_dict."
+    )
+
+
+def _gated(f: Stub) -> Stub:
+    """Put a module in the place of a readout's function, where torch keeps a module."""
+    module = pickled()
+    readout = submodules(submodules(module)["readouts"])["1"]
+    act = submodules(submodules(submodules(readout)["non_linearity"])["acts"])["0"]
+    del act.__dict__["f"]
+    act.__dict__["_modules"]["f"] = f
+    return module
+
+
+SILU = "torch.nn.modules.activation.SiLU"
+
+
+def test_a_gate_that_is_a_module() -> None:
+    assert network_from_module(_gated(make(SILU, inplace=False)), "m.model").gate == "silu"
+
+
+@pytest.mark.parametrize(
+    ("f", "said"),
+    [
+        (make("torch.nn.modules.activation.Tanh"), "activation tanh with constant"),
+        (make("own.layers.SiLU"), "activation own.layers.SiLU with constant"),
+        (make(SILU, _forward_hooks={0: "hook"}), "activation silu with hooks with constant"),
+    ],
+)
+def test_gates_of_other_modules(f: Stub, said: str) -> None:
+    text = refusal(lambda: network_from_module(_gated(f), "m.model"))
+    assert text.startswith(f"m.model: readouts.1.non_linearity.acts.0.f: {said} 1.679")
+
+
+def test_weights_of_bfloat16_are_refused_as_those_of_float16(tmp_path: Path) -> None:
+    tensor = Tensor(np.array([16544], dtype=np.uint16), "0")
+    whole = read_torch_file(torch_file(tmp_path, {"r_max": tensor}, tensor))
+    for values, kind in (
+        (whole["r_max"], "bfloat16"),
+        (np.array([5.0], dtype=np.float16), "float16"),
+    ):
+        state = State({"r_max": values}, "m.model", ["^$"])
+        assert refusal(lambda state=state: state.take("r_max")) == (  # type: ignore[misc]
+            f'm.model: "r_max" has type {kind}, expected float32 or float64. '
+            "Save the checkpoint in one of these."
+        )
 
 
 def test_cuequivariance_is_told_how_to_convert_back() -> None:

@@ -39,6 +39,7 @@ from eqnn.export.upstream import (
     Upstream,
     elements_of,
     kept_species,
+    needs_no_config,
     provenance_of,
     read_json_object,
     typed,
@@ -398,6 +399,11 @@ def _given(module: Any, name: str) -> Stub:
             "or a state_dict as .safetensors with --config."
         )
     kind = known.short(module)
+    if kind == "AveragedModel":
+        raise EqnnError(
+            f"{name}: holds an AveragedModel of torch.optim.swa_utils, expected the model in it.\n"
+            "Save that: torch.save(averaged.module, FILE.model)."
+        )
     if kind in _COPIES:
         made_by, cure = _COPIES[kind]
         raise EqnnError(
@@ -416,6 +422,13 @@ def _given(module: Any, name: str) -> Stub:
     return module
 
 
+def _lora(module: Stub) -> str | None:
+    """Name the class of a layer that keeps a fine-tuning's low-rank weights beside its own."""
+    if known.short(module).startswith("LoRA"):
+        return known.short(module)
+    return next(filter(None, map(_lora, submodules(module).values())), None)
+
+
 def _is_cuequivariant(module: Stub) -> bool:
     if module.class_name.startswith("cuequivariance"):
         return True
@@ -429,6 +442,12 @@ def network_from_module(module: Any, name: str) -> MaceNetwork:
         raise EqnnError(
             f"{name}: is in the layout of cuEquivariance. Convert it back with mace-torch and "
             "cuequivariance-torch:\n" + CUEQ_CURE.format(name)
+        )
+    lora = _lora(module)
+    if lora:
+        raise EqnnError(
+            f"{name}: holds weights of LoRA beside the network's own ({lora}). Merge them with "
+            "mace-torch and save the model:\nmace.modules.lora.merge_lora_weights(model)."
         )
     known.refuse(known.faults(module, TABLE), name)
     parts = submodules(module)
@@ -1041,6 +1060,7 @@ def read(options: Namespace) -> tuple[dict[str, Array], MaceNetwork, Any]:
         document = read_json_object(options.config, "the JSON that stands beside the weights")
         network = network_from_config(document, str(options.config))
         return read_checkpoint(path), network, document.get("provenance")
+    needs_no_config(options)
     module = unwrapped(read_torch_file(path))
     network = network_from_module(module, str(path))
     return state_dict(module), network, None

@@ -29,6 +29,7 @@ from eqnn.export.upstream import (
     Log,
     Upstream,
     kept_species,
+    needs_no_config,
     provenance_of,
     read_json_object,
     typed,
@@ -537,6 +538,7 @@ def read(options: Namespace) -> tuple[dict[str, Array], SevenNetConfig, Any]:
         config = read_json_object(options.config, "the JSON that stands beside the weights")
         tensors = read_npz(path) if path.suffix == ".npz" else read_checkpoint(path)
         return tensors, SevenNetConfig(config, str(options.config)), config.get("provenance")
+    needs_no_config(options)
     found = read_torch_file(path)
     elsewhere = foreign.read_elsewhere(found, "sevennet")
     if elsewhere:

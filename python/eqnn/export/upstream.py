@@ -125,6 +125,22 @@ def check_checkpoint(path: Path) -> None:
         )
 
 
+def needs_no_config(options: Namespace) -> None:
+    """Refuse --config where it would be ignored: who gives it expects that it counts.
+
+    Parameters
+    ----------
+    options : Namespace
+        With ``checkpoint``, which is no bare state_dict by its suffix, and ``config``.
+    """
+    if options.config is not None:
+        raise EqnnError(
+            f"--config {options.config}: is for a state_dict (.safetensors), but "
+            f"{options.checkpoint} is read as\na file that says itself what the network is. "
+            "Leave --config out, or give the state_dict."
+        )
+
+
 def read_json_object(path: Path, what: str) -> dict[str, Any]:
     """Read a JSON object that a person gave on the command line.
 
