@@ -19,7 +19,7 @@ from test_torch_file import Tensor, torch_file
 
 from eqnn import cli
 from eqnn.export import UPSTREAMS, e3nn, mace, nequip, nequix, sevennet
-from eqnn.export.checkpoint import State
+from eqnn.export.checkpoint import State, read_checkpoint
 from eqnn.export.mace import network_from_config, network_from_module
 from eqnn.export.nequix import NequixConfig
 from eqnn.export.sevennet import SevenNetConfig, export_sevennet
@@ -310,6 +310,27 @@ def test_a_gate_that_is_a_module() -> None:
 def test_gates_of_other_modules(f: Stub, said: str) -> None:
     text = refusal(lambda: network_from_module(_gated(f), "m.model"))
     assert text.startswith(f"m.model: readouts.1.non_linearity.acts.0.f: {said} 1.679")
+
+
+def test_bfloat16_of_safetensors_is_no_damage(tmp_path: Path) -> None:
+    header = b'{"x":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}'
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    assert refusal(lambda: read_checkpoint(path)) == (
+        f"{path}: holds weights of type bfloat16, expected float32 or float64. "
+        "Save the checkpoint in one of these."
+    )
+
+
+def test_modules_that_are_of_no_known_code(tmp_path: Path) -> None:
+    path = torch_file(tmp_path, [1])
+    for upstream, said in (
+        (nequip, "holds a list, expected what nequip-deploy of 0.5 or 0.6 made, or a package"),
+        (sevennet, "holds no config and model_state_dict. Give a checkpoint of sevenn, or a"),
+        (mace, "holds a list, expected a model. Give what mace-torch saved as .model,"),
+    ):
+        text = refusal(lambda up=upstream: up.UPSTREAM.export(options(checkpoint=path), print))  # type: ignore[misc]
+        assert text.startswith(f"{path}: {said}")
 
 
 def test_weights_of_bfloat16_are_refused_as_those_of_float16(tmp_path: Path) -> None:

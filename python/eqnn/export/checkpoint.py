@@ -119,6 +119,11 @@ def read_checkpoint(path: Path) -> dict[str, Array]:
         try:
             state: dict[str, Any] = load_file(path)
         except (SafetensorError, KeyError, TypeError) as error:
+            if "bfloat16" in str(error) or "BF16" in str(error):  # NumPy does not have it
+                raise EqnnError(
+                    f"{path}: holds weights of type bfloat16, expected float32 or float64. "
+                    "Save the checkpoint in one of these."
+                ) from None
             raise EqnnError(
                 f"{path}: not a readable safetensors file ({one_line(error)}).\n"
                 "Save the checkpoint again."
