@@ -568,7 +568,7 @@ def test_a_state_dict_needs_its_configuration() -> None:
 def test_a_file_that_holds_no_model() -> None:
     given = options(checkpoint=PRETRAINED / "sevennet_cp0.pth")
     text = refusal(lambda: mace.UPSTREAM.export(given, print))
-    assert "holds a dict, expected a model. Give what mace-torch saved as .model" in text
+    assert "holds a checkpoint of SevenNet, which `eqnn export sevennet` reads." in text
 
 
 def test_the_chosen_head_is_in_the_provenance(tmp_path: Path) -> None:

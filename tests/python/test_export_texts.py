@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import shutil
+import zipfile
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from test_torch_file import Tensor, torch_file
 
 from eqnn import cli
 from eqnn.export import UPSTREAMS, e3nn, mace, nequip, nequix, sevennet
+from eqnn.export.checkpoint import State, read_checkpoint
 from eqnn.export.mace import network_from_config, network_from_module
 from eqnn.export.nequix import NequixConfig
 from eqnn.export.sevennet import SevenNetConfig, export_sevennet
@@ -115,6 +118,107 @@ def test_no_export_ends_in_a_traceback(
     assert text.startswith(f"{path}: cannot be read (No such file or directory).")
 
 
+# ---- files of another kind ----
+
+GIVE = "Give what the training code saved."
+IS_NEQUIX = "is a file of Nequix (.nqx), which `eqnn export nequix` reads."
+IS_SAFETENSORS = (
+    "is a safetensors file: weights that do not say what the network is.\nGive it as *.safetensors "
+    "with --config, which `eqnn export` mace, sevennet, tdn and others take."
+)
+IS_PACKAGE = "is a package of torch (.nequip.zip), which `eqnn export nequip` reads."
+IS_NPZ = (
+    "holds arrays of NumPy (.npz), which `eqnn export sevennet` reads under this suffix, "
+    "with --config."
+)
+BEFORE_1_6 = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02"
+PLAIN_FILES: dict[str, tuple[bytes | Path, str]] = {
+    "a text": (b"# How to use it\n" * 9, f"is a text file, expected a checkpoint. {GIVE}"),
+    "nothing": (b"", "is an empty file, expected a checkpoint. Get the file again."),
+    "nequix": (NEQUIX, IS_NEQUIX),
+    "safetensors": (MACE / "mace_l2c2.weights.safetensors", IS_SAFETENSORS),
+    "json": (
+        MACE / "mace_l2c2.config.json",
+        "is a JSON file, expected a checkpoint. Give the weights with --checkpoint and their "
+        "configuration with --config.",
+    ),
+    "old torch": (
+        BEFORE_1_6,
+        "is in the format of torch before 1.6. Load it with torch and save it again with torch "
+        "1.6 or later.",
+    ),
+    "a pickle": (b"\x80\x04}.", f"is a pickle, but not one of torch.save. {GIVE}"),
+    "numbers": (
+        b"\x93\xffNUMPY",
+        f"is no zip archive, which torch.save writes, and of no format known here.\n{GIVE}",
+    ),
+    "Git LFS": (
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+        "is a pointer of Git LFS, not the file itself. Get it with `git lfs pull`.",
+    ),
+}
+
+
+@pytest.mark.parametrize("upstream", ["nequip", "mace", "sevennet"])
+@pytest.mark.parametrize("kind", PLAIN_FILES)
+def test_files_that_are_no_zip_are_told_what_they_are(
+    kind: str, upstream: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    content, said = PLAIN_FILES[kind]
+    path = tmp_path / "x.model"
+    path.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
+    words = ("--checkpoint", path, "--output", tmp_path / "y.eqnn")
+    assert command(capsys, "export", upstream, *words) == f"{path}: {said}"
+
+
+@pytest.mark.parametrize("upstream", ["mace", "sevennet"])
+@pytest.mark.parametrize("suffix", [".nequip.zip", ".pt"])
+def test_packages_are_told_who_reads_them(
+    suffix: str, upstream: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / f"x{suffix}"
+    shutil.copy(PRETRAINED / "nequip_zbl.nequip.zip", path)
+    words = ("--checkpoint", path, "--output", tmp_path / "y.eqnn")
+    assert command(capsys, "export", upstream, *words) == f"{path}: {IS_PACKAGE}"
+
+
+@pytest.mark.parametrize("upstream", ["mace", "nequip", "sevennet"])
+def test_other_zip_archives_are_told_what_they_are(
+    upstream: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "x.model"
+    words = ("--checkpoint", path, "--output", tmp_path / "y.eqnn")
+    with path.open("wb") as file:
+        np.savez(file, weight=np.zeros(3))
+    assert command(capsys, "export", upstream, *words) == f"{path}: {IS_NPZ}"
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/readme", b"x")
+    said = f"is a zip archive without data.pkl, so torch.save did not make it.\n{GIVE}"
+    assert command(capsys, "export", upstream, *words) == f"{path}: {said}"
+    path.write_bytes(whole[:40])
+    found = command(capsys, "export", upstream, *words)
+    assert found.startswith(f"{path}: not readable as a file of torch.save (BadZipFile: ")
+    assert found.endswith("\nIt is damaged or incomplete: get it again.")
+
+
+CHECKPOINTS = {
+    "mace": (PRETRAINED / "mace_acac.pt", "holds a ScaleShiftMACE of mace-torch"),
+    "sevennet": (SEVENNET, "holds a checkpoint of SevenNet"),
+    "nequip": (PRETRAINED / "nequip_deployed.pth", "holds a deployed NequIP (GraphModel)"),
+}
+
+
+@pytest.mark.parametrize(("asked", "owner"), [*itertools.permutations(CHECKPOINTS, 2)])
+def test_checkpoints_of_another_code_name_their_exporter(
+    asked: str, owner: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path, said = CHECKPOINTS[owner]
+    words = ("--checkpoint", path, "--output", tmp_path / "y.eqnn")
+    found = command(capsys, "export", asked, *words)
+    assert found == f"{path}: {said}, which `eqnn export {owner}` reads."
+
+
 # ---- MACE ----
 
 
@@ -145,6 +249,104 @@ def test_copies_of_mace_for_lammps(kind: str) -> None:
         f"m.pt: holds a {name}, a copy for LAMMPS that mace_create_lammps_model made. "
         "Give the .model that it was made from."
     )
+
+
+def test_lora_is_told_how_to_merge() -> None:
+    module = pickled()
+    products = submodules(submodules(module)["products"])
+    base = submodules(products["0"])["linear"]
+    lora = make("mace.modules.lora.LoRAO3Linear", _modules={"base": base})
+    products["0"].__dict__["_modules"]["linear"] = lora
+    text = refusal(lambda: network_from_module(module, "m.model"))
+    assert text == (
+        "m.model: holds weights of LoRA beside the network's own (LoRAO3Linear). Merge them with "
+        "mace-torch and save the model:\nmace.modules.lora.merge_lora_weights(model)."
+    )
+
+
+def test_an_averaged_model_is_told_to_be_taken_out() -> None:
+    whole = make("torch.optim.swa_utils.AveragedModel", _modules={"module": pickled()})
+    text = refusal(lambda: network_from_module(whole, "m.model"))
+    assert text == (
+        "m.model: holds an AveragedModel of torch.optim.swa_utils, expected the model in it.\n"
+        "Save that: torch.save(averaged.module, FILE.model)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("upstream", "path"), [(mace, PRETRAINED / "mace_acac.pt"), (sevennet, SEVENNET)]
+)
+def test_a_configuration_that_would_be_ignored(upstream: Any, path: Path) -> None:
+    given = options(checkpoint=path, config=Path("c.json"))
+    assert refusal(lambda: upstream.UPSTREAM.export(given, print)) == (
+        f"--config c.json: is for a state_dict (.safetensors), but {path} is read as\n"
+        "a file that says itself what the network is. Leave --config out, or give the state_dict."
+    )
+
+
+def _gated(f: Stub) -> Stub:
+    """Put a module in the place of a readout's function, where torch keeps a module."""
+    module = pickled()
+    readout = submodules(submodules(module)["readouts"])["1"]
+    act = submodules(submodules(submodules(readout)["non_linearity"])["acts"])["0"]
+    del act.__dict__["f"]
+    act.__dict__["_modules"]["f"] = f
+    return module
+
+
+SILU = "torch.nn.modules.activation.SiLU"
+
+
+def test_a_gate_that_is_a_module() -> None:
+    assert network_from_module(_gated(make(SILU, inplace=False)), "m.model").gate == "silu"
+
+
+@pytest.mark.parametrize(
+    ("f", "said"),
+    [
+        (make("torch.nn.modules.activation.Tanh"), "activation tanh with constant"),
+        (make("own.layers.SiLU"), "activation own.layers.SiLU with constant"),
+        (make(SILU, _forward_hooks={0: "hook"}), "activation silu with hooks with constant"),
+    ],
+)
+def test_gates_of_other_modules(f: Stub, said: str) -> None:
+    text = refusal(lambda: network_from_module(_gated(f), "m.model"))
+    assert text.startswith(f"m.model: readouts.1.non_linearity.acts.0.f: {said} 1.679")
+
+
+def test_bfloat16_of_safetensors_is_no_damage(tmp_path: Path) -> None:
+    header = b'{"x":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}'
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    assert refusal(lambda: read_checkpoint(path)) == (
+        f"{path}: holds weights of type bfloat16, expected float32 or float64. "
+        "Save the checkpoint in one of these."
+    )
+
+
+def test_modules_that_are_of_no_known_code(tmp_path: Path) -> None:
+    path = torch_file(tmp_path, [1])
+    for upstream, said in (
+        (nequip, "holds a list, expected what nequip-deploy of 0.5 or 0.6 made, or a package"),
+        (sevennet, "holds no config and model_state_dict. Give a checkpoint of sevenn, or a"),
+        (mace, "holds a list, expected a model. Give what mace-torch saved as .model,"),
+    ):
+        text = refusal(lambda up=upstream: up.UPSTREAM.export(options(checkpoint=path), print))  # type: ignore[misc]
+        assert text.startswith(f"{path}: {said}")
+
+
+def test_weights_of_bfloat16_are_refused_as_those_of_float16(tmp_path: Path) -> None:
+    tensor = Tensor(np.array([16544], dtype=np.uint16), "0")
+    whole = read_torch_file(torch_file(tmp_path, {"r_max": tensor}, tensor))
+    for values, kind in (
+        (whole["r_max"], "bfloat16"),
+        (np.array([5.0], dtype=np.float16), "float16"),
+    ):
+        state = State({"r_max": values}, "m.model", ["^$"])
+        assert refusal(lambda state=state: state.take("r_max")) == (  # type: ignore[misc]
+            f'm.model: "r_max" has type {kind}, expected float32 or float64. '
+            "Save the checkpoint in one of these."
+        )
 
 
 def test_cuequivariance_is_told_how_to_convert_back() -> None:
@@ -245,6 +447,99 @@ def test_features_that_use_so3_never_makes() -> None:
     assert text == (
         "c.json: /config/hidden: found 1o, which use_so3 never makes: there all parities are "
         "even.\nGive the hidden irreps that the network was trained with, as in 8x0e+8x1e."
+    )
+
+
+def changed(place: str, **values: Any) -> Stub:
+    """Change attributes of a module within a pickled MACE."""
+    out = module = pickled()
+    for key in filter(None, place.split(".")):
+        module = submodules(module)[key]
+    for key, value in values.items():
+        module.__dict__[key] = value
+        for group in ("_buffers", "_parameters"):
+            if key in (module.__dict__.get(group) or {}):
+                module.__dict__[group][key] = value
+    return out
+
+
+def test_features_that_use_so3_never_makes_of_a_pickled_model() -> None:
+    module = pickled()
+    for block in submodules(submodules(module)["interactions"]).values():
+        block.__dict__["edge_attrs_irreps"] = "1x0e+1x1e+1x2e"
+    linear = submodules(submodules(submodules(module)["products"])["0"])["linear"]
+    linear.__dict__["irreps_out"] = "4x0e+4x1o"
+    text = refusal(lambda: network_from_module(module, "m.model"))
+    assert text == (
+        "m.model: products.0: found 1o, which use_so3 never makes: there all parities are even.\n"
+        "It cannot be exported: train with even irreps, as in 8x0e+8x1e."
+    )
+
+
+def export_changed(module: Stub, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(mace, "read_torch_file", lambda path: module)
+    given = options(checkpoint=PRETRAINED / "mace_acac.pt")
+    text = refusal(lambda: exported(mace.UPSTREAM, given, lambda line: None))
+    assert len(text.splitlines()) <= 2 and "Re-export" not in text
+    return text.removeprefix(f"{given.checkpoint}: ")
+
+
+LAYER = "interactions.1"
+POWER = np.array([1.0], dtype=np.float32)
+KINDS: list[tuple[str, dict[str, Any], str]] = [
+    (
+        LAYER,
+        {"avg_num_neighbors": 0.0},
+        "interactions.1: avg_num_neighbors is 0, expected a positive number: messages are divided "
+        "by it.\nSuch a network has no energy; it cannot be exported.",
+    ),
+    (LAYER, {"avg_num_neighbors": np.nan}, "interactions.1: avg_num_neighbors is nan, expected a"),
+    (
+        LAYER,
+        {"node_feats_irreps": "2x0e+2x0e+4x1o"},
+        "interactions.1: irreps 2x0e+2x0e+4x1o name a block twice, expected each once. "
+        "It cannot be exported.",
+    ),
+    (
+        LAYER + ".conv_tp",
+        {"irreps_in1": "4x0e+4x1o+4x4e"},
+        "interactions.1: edge_irreps 4x0e+4x1o+4x4e have 4e, which the features ",
+    ),
+    (
+        "products.1.linear",
+        {"irreps_out": "4x1o"},
+        "the last layer makes 4x1o, the first block of the hidden irreps, expected 0e.\n"
+        "Its readout gets no scalars. It cannot be exported.",
+    ),
+    (
+        "",
+        {"atomic_numbers": np.array([1, 119])},
+        "atomic_numbers: found 119, expected numbers from 1 to 118. Networks of other atoms cannot",
+    ),
+    ("", {"atomic_numbers": np.array([0, 8])}, "atomic_numbers: found 0, expected numbers from 1"),
+    (
+        "radial_embedding.cutoff_fn",
+        {"p": POWER},
+        "radial_embedding.cutoff_fn.p is 1, expected at least 2: no other envelope has a stage. "
+        "It cannot be exported.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("place", "values", "said"), KINDS)
+def test_networks_of_mace_that_no_model_file_holds(
+    place: str, values: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert export_changed(changed(place, **values), monkeypatch).startswith(said)
+
+
+def test_what_the_format_refuses_is_no_damaged_model_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mace, "LEAST_POWER", 0.0)
+    text = export_changed(changed("radial_embedding.cutoff_fn", p=POWER), monkeypatch)
+    assert text.startswith("is of a kind that `eqnn export mace` cannot express: a model file ")
+    assert text.endswith(
+        "cannot hold\nwhat was read (/graph/3/envelope/p: found 1.0, expected a number of at least "
+        "2). Export a network without it."
     )
 
 

@@ -334,13 +334,13 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         lambda: read_torch_file(tmp_path / "x.pt")
     )
     (tmp_path / "x.pt").write_bytes(b"not a zip")
-    assert "not readable as a file of torch.save (BadZipFile" in refusal(
+    assert "x.pt: is a text file, expected a checkpoint." in refusal(
         lambda: read_torch_file(tmp_path / "x.pt")
     )
     with zipfile.ZipFile(tmp_path / "y.pt", "w") as archive:
         archive.writestr("a/other", b"")
     text = refusal(lambda: read_torch_file(tmp_path / "y.pt"))
-    assert "0 data.pkl in the archive, expected 1" in text
+    assert "is a zip archive without data.pkl, so torch.save did not make it." in text
     tensor = Tensor(np.zeros(3), "0")
     path = torch_file(tmp_path, {"a": tensor})  # without its storage
     assert "KeyError" in refusal(lambda: read_torch_file(path))

@@ -80,4 +80,4 @@ def test_values_that_are_no_tensors_are_refused(tmp_path: Path) -> None:
 def test_damaged_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "broken.pt"
     path.write_bytes(b"not a checkpoint")
-    assert "not readable as a file of torch.save" in refusal(path)
+    assert "is a text file, expected a checkpoint" in refusal(path)

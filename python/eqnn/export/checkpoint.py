@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from eqnn.errors import EqnnError, one_line
-from eqnn.export.torch_file import Stub, read_torch_file
+from eqnn.export.torch_file import Stub, WidenedArray, read_torch_file
 from eqnn.model_file import Array
 
 # Where training scripts put the weights among the optimiser's state.
@@ -55,9 +55,10 @@ class State:
             )
         self.used.add(key)
         tensor = self.tensors[key]
-        if tensor.dtype not in (np.float32, np.float64):
+        kind = "bfloat16" if isinstance(tensor, WidenedArray) else str(tensor.dtype)
+        if kind not in ("float32", "float64"):
             raise EqnnError(
-                f'{self.name}: "{key}" has type {tensor.dtype}, expected float32 or float64. '
+                f'{self.name}: "{key}" has type {kind}, expected float32 or float64. '
                 "Save the checkpoint in one of these."
             )
         if not np.isfinite(tensor).all():
@@ -118,6 +119,11 @@ def read_checkpoint(path: Path) -> dict[str, Array]:
         try:
             state: dict[str, Any] = load_file(path)
         except (SafetensorError, KeyError, TypeError) as error:
+            if "bfloat16" in str(error) or "BF16" in str(error):  # NumPy does not have it
+                raise EqnnError(
+                    f"{path}: holds weights of type bfloat16, expected float32 or float64. "
+                    "Save the checkpoint in one of these."
+                ) from None
             raise EqnnError(
                 f"{path}: not a readable safetensors file ({one_line(error)}).\n"
                 "Save the checkpoint again."
@@ -178,6 +184,7 @@ def _read_torch(path: Path) -> dict[str, Any]:
                 f"Save model.state_dict() alone or under one of the keys {', '.join(_NESTED)}."
             )
     return {
-        name: values.astype(np.float64 if values.dtype == np.float64 else np.float32)
+        # As plain arrays: here half precision, bfloat16 too, is widened.
+        name: np.asarray(values, dtype=np.float64 if values.dtype == np.float64 else np.float32)
         for name, values in state.items()
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 from eqnn.export import e3nn
 from eqnn.export.e3nn import Segments
-from eqnn.export.known import Check, Known, Table
+from eqnn.export.known import HOOKS, Check, Known, Table
 from eqnn.export.torch_file import Stub, function_name, is_of, submodules
 
 Path = tuple[Any, ...]
@@ -22,12 +22,21 @@ _LINEAR = ("weight_numel", "bias_numel", "weight_index_slices", *_CODE)
 _PRODUCT = ("weight_numel", "_in1_dim", "_in2_dim", "_did_compile_right", *_CODE)
 _LAYERS = tuple(f"layer{k}" for k in range(10))
 
+# Where torch keeps activations that are modules: SiLU() computes what silu does.
+_MODULES = "torch.nn.modules.activation"
+
 
 def function_is(*names: str) -> Check:
     """Make a check of ``normalize2mom``: its function and its constant."""
 
     def check(module: Stub, name: str) -> str | None:
-        found = function_name(module.__dict__.get("f")).lower()
+        child = (module.__dict__.get("_modules") or {}).get("f")
+        found = function_name(module.__dict__.get("f", child)).lower()
+        if isinstance(child, Stub):
+            if child.class_name != f"{_MODULES}.{function_name(child)}":
+                found = child.class_name  # may have the name of torch's and compute something else
+            elif any(child.__dict__.get(hook) for hook in HOOKS):
+                found += " with hooks"
         constant = module.__dict__.get("cst")
         if isinstance(constant, int | float) and found in names:
             if abs(constant - e3nn.NORMALIZED[found]) <= 1e-9:

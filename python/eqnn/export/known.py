@@ -76,7 +76,7 @@ _TORCH = (
     *("_forward_hooks_with_kwargs", "_forward_pre_hooks_with_kwargs", "_size"),
 )
 # These run before or after a module and may change what it makes.
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
+HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 _OWN = ("args", "state", "items", "_modules", "_parameters", "_buffers")
 
 
@@ -161,7 +161,7 @@ def faults(module: Stub, table: Table, path: str = "") -> list[tuple[str, str]]:
             if not _is_nothing(value):
                 out.append((known.refused[name], where))
             continue
-        elif name in _HOOKS:
+        elif name in HOOKS:
             if value:
                 out.append(("hooks, which may change the result", where))
         elif name not in (*known.used, *known.inert, *known.closed, *_TORCH):

@@ -21,7 +21,7 @@ from ase.data import chemical_symbols, covalent_radii
 
 from eqnn.builder import ModelBuilder, layer
 from eqnn.errors import EqnnError
-from eqnn.export import e3nn, known, verify
+from eqnn.export import e3nn, foreign, known, verify
 from eqnn.export.checkpoint import State, read_checkpoint
 from eqnn.export.e3nn import Instruction, Segments
 from eqnn.export.e3nn_known import e3nn_table
@@ -39,11 +39,12 @@ from eqnn.export.upstream import (
     Upstream,
     elements_of,
     kept_species,
+    needs_no_config,
     provenance_of,
     read_json_object,
     typed,
 )
-from eqnn.model_file import Array, Model, block_of
+from eqnn.model_file import HEAVIEST_ELEMENT, Array, Model, block_of
 from eqnn.so3 import FloatArray, wigner_3j
 
 IGNORED = (
@@ -62,6 +63,8 @@ BLOCKS = {
 }
 ZBL_EXPONENTS = [3.2, 0.9423, 0.4028, 0.2016]
 ZBL_BOHR = 0.529
+# Of the polynomial cutoff, as the model file has it.
+LEAST_POWER = 2.0
 RADIUS_ROUNDING = 1e-6
 UNKNOWN_KEY = "unknown key; it may change the network"
 MOST_LAYERS = 50
@@ -188,7 +191,8 @@ def network_from_config(document: Mapping[str, Any], name: str) -> MaceNetwork:
         )
     harmonics = [(1, degree, 1 if even else (-1) ** degree) for degree in range(l_max + 1)]
     n_channels = e3nn.channels(hidden).get("0e", 0)
-    _reachable(hidden, harmonics, f"{where}/hidden")
+    cure = "Give the hidden irreps that the network was trained with, as in 8x0e+8x1e."
+    _reachable(hidden, harmonics, f"{where}/hidden", cure)
     first = [(n_channels, degree, parity) for _, degree, parity in harmonics]
     later = first
     if "0o" in e3nn.channels(hidden):
@@ -220,6 +224,7 @@ def network_from_config(document: Mapping[str, Any], name: str) -> MaceNetwork:
                 average=average,
             )
         )
+    _expressible(layers, where)
     version = typed(document, "e3nn", str, "a version as in 0.4.4", name, "")
     return MaceNetwork(
         elements=elements_of(document, "elements", name),
@@ -233,14 +238,46 @@ def network_from_config(document: Mapping[str, Any], name: str) -> MaceNetwork:
     )
 
 
-def _reachable(hidden: Segments, harmonics: Segments, where: str) -> None:
+def _reachable(hidden: Segments, harmonics: Segments, where: str, cure: str) -> None:
     """Refuse features that no path of the first layer can make: upstream leaves them empty."""
     even = all(parity == 1 for _, _, parity in harmonics)
     lost = [block_of(degree, parity) for _, degree, parity in hidden if even and parity == -1]
     if lost:
         raise EqnnError(
             f"{where}: found {', '.join(lost)}, which use_so3 never makes: there all parities are "
-            "even.\nGive the hidden irreps that the network was trained with, as in 8x0e+8x1e."
+            f"even.\n{cure}"
+        )
+
+
+def _expressible(layers: Sequence[MaceLayer], name: str) -> None:
+    """Refuse layers that mace-torch can make and a model file cannot hold."""
+    for k, spec in enumerate(layers):
+        where = f"{name}: interactions.{k}"
+        if not (math.isfinite(spec.average) and spec.average > 0.0):
+            raise EqnnError(
+                f"{where}: avg_num_neighbors is {spec.average:g}, expected a positive number: "
+                "messages are divided by it.\nSuch a network has no energy; it cannot be exported."
+            )
+        for irreps in (spec.inputs, spec.edges, spec.targets):
+            blocks = [block_of(degree, parity) for _, degree, parity in irreps]
+            if len(set(blocks)) != len(blocks):
+                raise EqnnError(
+                    f"{where}: irreps {e3nn.written(irreps)} name a block twice, expected each "
+                    "once. It cannot be exported."
+                )
+        missing = [
+            block for block in e3nn.channels(spec.edges) if block not in e3nn.channels(spec.inputs)
+        ]
+        if missing:
+            raise EqnnError(
+                f"{where}: edge_irreps {e3nn.written(spec.edges)} have {', '.join(missing)}, which "
+                f"the features {e3nn.written(spec.inputs)} have not.\nOnly networks whose "
+                "edge_irreps keep to the blocks of hidden_irreps can be exported."
+            )
+    if "0e" not in e3nn.channels(layers[-1].outputs):
+        raise EqnnError(
+            f"{name}: the last layer makes {e3nn.written(layers[-1].outputs)}, the first block of "
+            "the hidden irreps, expected 0e.\nIts readout gets no scalars. It cannot be exported."
         )
 
 
@@ -350,6 +387,9 @@ _COPIES = {
 def _given(module: Any, name: str) -> Stub:
     """Return the model of a file, without the wrappers of training; refuse its compiled copies."""
     module = unwrapped(module)
+    elsewhere = foreign.read_elsewhere(module, "mace")
+    if elsewhere:
+        raise EqnnError(f"{name}: {elsewhere}")
     if not isinstance(module, Stub):
         kind = type(module).__name__
         if isinstance(module, Mapping) and any(isinstance(v, np.ndarray) for v in module.values()):
@@ -359,6 +399,11 @@ def _given(module: Any, name: str) -> Stub:
             "or a state_dict as .safetensors with --config."
         )
     kind = known.short(module)
+    if kind == "AveragedModel":
+        raise EqnnError(
+            f"{name}: holds an AveragedModel of torch.optim.swa_utils, expected the model in it.\n"
+            "Save that: torch.save(averaged.module, FILE.model)."
+        )
     if kind in _COPIES:
         made_by, cure = _COPIES[kind]
         raise EqnnError(
@@ -377,6 +422,13 @@ def _given(module: Any, name: str) -> Stub:
     return module
 
 
+def _lora(module: Stub) -> str | None:
+    """Name the class of a layer that keeps a fine-tuning's low-rank weights beside its own."""
+    if known.short(module).startswith("LoRA"):
+        return known.short(module)
+    return next(filter(None, map(_lora, submodules(module).values())), None)
+
+
 def _is_cuequivariant(module: Stub) -> bool:
     if module.class_name.startswith("cuequivariance"):
         return True
@@ -390,6 +442,12 @@ def network_from_module(module: Any, name: str) -> MaceNetwork:
         raise EqnnError(
             f"{name}: is in the layout of cuEquivariance. Convert it back with mace-torch and "
             "cuequivariance-torch:\n" + CUEQ_CURE.format(name)
+        )
+    lora = _lora(module)
+    if lora:
+        raise EqnnError(
+            f"{name}: holds weights of LoRA beside the network's own ({lora}). Merge them with "
+            "mace-torch and save the model:\nmace.modules.lora.merge_lora_weights(model)."
         )
     known.refuse(known.faults(module, TABLE), name)
     parts = submodules(module)
@@ -426,12 +484,23 @@ def network_from_module(module: Any, name: str) -> MaceNetwork:
                 paths=paths,
             )
         )
+    for k, spec in enumerate(layers):
+        cure = "It cannot be exported: train with even irreps, as in 8x0e+8x1e."
+        _reachable(spec.outputs, harmonics, f"{name}: products.{k}", cure)
+    _expressible(layers, name)
     numbers = state_dict(module).get("atomic_numbers")
     if numbers is None:
         raise EqnnError(f"{name}: holds no atomic_numbers. Save the model with mace-torch again.")
+    elements = [int(z) for z in numbers]
+    wrong = [z for z in elements if not 1 <= z <= HEAVIEST_ELEMENT]
+    if wrong:
+        raise EqnnError(
+            f"{name}: atomic_numbers: found {wrong[0]}, expected numbers from 1 to "
+            f"{HEAVIEST_ELEMENT}. Networks of other atoms cannot be exported."
+        )
     heads = [str(head) for head in module.__dict__.get("heads") or ["Default"]]
     return MaceNetwork(
-        elements=[int(z) for z in numbers],
+        elements=elements,
         harmonics=harmonics,
         layers=layers,
         heads=heads,
@@ -607,6 +676,11 @@ class MaceExporter:
         }
         p = float(state.tensors["radial_embedding.cutoff_fn.p"].reshape(-1)[0])
         state.used.add("radial_embedding.cutoff_fn.p")
+        if not p >= LEAST_POWER:
+            raise EqnnError(
+                f"{state.name}: radial_embedding.cutoff_fn.p is {p:g}, expected at least "
+                f"{LEAST_POWER:g}: no other envelope has a stage. It cannot be exported."
+            )
         ends = float(state.tensors["radial_embedding.cutoff_fn.r_max"].reshape(-1)[0])
         state.used.add("radial_embedding.cutoff_fn.r_max")
         if not math.isclose(ends, self.cutoff, rel_tol=1e-6):
@@ -991,6 +1065,7 @@ def read(options: Namespace) -> tuple[dict[str, Array], MaceNetwork, Any]:
         document = read_json_object(options.config, "the JSON that stands beside the weights")
         network = network_from_config(document, str(options.config))
         return read_checkpoint(path), network, document.get("provenance")
+    needs_no_config(options)
     module = unwrapped(read_torch_file(path))
     network = network_from_module(module, str(path))
     return state_dict(module), network, None

@@ -21,7 +21,7 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from eqnn.builder import ModelBuilder, layer
 from eqnn.errors import EqnnError
-from eqnn.export import e3nn, known, nequip_package, verify
+from eqnn.export import e3nn, foreign, known, nequip_package, verify
 from eqnn.export.checkpoint import State
 from eqnn.export.e3nn import Instruction, Segments, Weights
 from eqnn.export.e3nn_known import e3nn_table
@@ -398,6 +398,9 @@ def read(path: Path) -> NequipModule:
             f"{path}: is a checkpoint of training, which does not hold the whole network. Package "
             f"it with nequip:\nnequip-package build {path.name} {path.stem}.nequip.zip"
         )
+    elsewhere = foreign.read_elsewhere(module, "nequip")
+    if elsewhere:
+        raise EqnnError(f"{path}: {elsewhere}")
     if isinstance(module, Mapping):
         raise EqnnError(
             f"{path}: holds a state_dict, which does not say what the network is.\nGive what "

@@ -21,7 +21,7 @@ from ase.data import chemical_symbols
 
 from eqnn.builder import ModelBuilder, layer
 from eqnn.errors import EqnnError
-from eqnn.export import e3nn, known, verify
+from eqnn.export import e3nn, foreign, known, verify
 from eqnn.export.checkpoint import State, plain_names, read_checkpoint, read_npz
 from eqnn.export.e3nn import Segments, Weights
 from eqnn.export.torch_file import read_torch_file
@@ -29,6 +29,7 @@ from eqnn.export.upstream import (
     Log,
     Upstream,
     kept_species,
+    needs_no_config,
     provenance_of,
     read_json_object,
     typed,
@@ -546,7 +547,11 @@ def read(options: Namespace) -> tuple[dict[str, Array], SevenNetConfig, Any]:
         config = read_json_object(options.config, "the JSON that stands beside the weights")
         tensors = read_npz(path) if path.suffix == ".npz" else read_checkpoint(path)
         return tensors, SevenNetConfig(config, str(options.config)), config.get("provenance")
+    needs_no_config(options)
     found = read_torch_file(path)
+    elsewhere = foreign.read_elsewhere(found, "sevennet")
+    if elsewhere:
+        raise EqnnError(f"{path}: {elsewhere}")
     if not isinstance(found, dict) or not {"config", "model_state_dict"} <= found.keys():
         raise EqnnError(
             f"{path}: holds no config and model_state_dict. Give a checkpoint of sevenn, "

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from eqnn.errors import EqnnError, one_line
+from eqnn.export import foreign
 from eqnn.model_file import Array
 
 _STORAGES = {
@@ -142,6 +143,10 @@ def _as_dtype(value: Any) -> np.dtype[Any]:
     return value.numpy
 
 
+class WidenedArray(np.ndarray):
+    """Numbers that stood as bfloat16 in the file: their type no longer says how few digits."""
+
+
 class _NumpyArray(np.ndarray):
     """An array that a pickle fills after it has made it."""
 
@@ -187,7 +192,7 @@ def _as_single(values: Array) -> Array:
     """Widen bfloat16, which NumPy does not know."""
     if values.dtype != _BFLOAT16:
         return values
-    return (values["bfloat16"].astype("<u4") << 16).view("<f4")
+    return (values["bfloat16"].astype("<u4") << 16).view("<f4").view(WidenedArray)
 
 
 def _rebuild_tensor(
@@ -204,9 +209,10 @@ def _rebuild_tensor(
     if 0 not in size and reach >= storage.size:
         raise ValueError("a tensor that reaches beyond its storage")
     if 0 in size:
-        return np.zeros(size, dtype=storage.dtype)
+        return np.zeros(size, dtype=storage.dtype).view(type(storage))
     view = np.lib.stride_tricks.as_strided(storage[offset:], size, strides, writeable=False)
-    return view.copy()
+    # Whether they were widened stays known, and a tensor is a plain array in all else.
+    return view.copy().view(type(storage))
 
 
 def _first(value: Any, *rest: Any) -> Any:
@@ -328,10 +334,7 @@ def read_torch_file(path: Path) -> Any:
     except FileNotFoundError:
         raise EqnnError(f"{path}: no such file. Give the checkpoint's path.") from None
     except Exception as error:  # a damaged pickle raises whatever it likes
-        raise EqnnError(
-            f"{path}: not readable as a file of torch.save ({one_line(error)}).\n"
-            "Save the model again with torch 1.6 or later."
-        ) from None
+        raise EqnnError(foreign.unreadable(path, one_line(error))) from None
 
 
 def is_package(path: Path) -> bool:

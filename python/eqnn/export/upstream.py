@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ase.data import chemical_symbols
 
 import eqnn
-from eqnn.errors import EqnnError, one_line
+from eqnn.errors import EqnnError, InvalidModelError, one_line
 from eqnn.model_file import Model
 
 if TYPE_CHECKING:
@@ -80,6 +80,11 @@ def exported(upstream: Upstream, options: Namespace, log: Log) -> Model:
     path: Path = options.checkpoint
     try:
         return upstream.export(options, log)
+    except InvalidModelError as error:
+        raise EqnnError(
+            f"{path}: is of a kind that `eqnn export {upstream.name}` cannot express: a model file "
+            f"cannot hold\nwhat was read ({error.reason}). Export a network without it."
+        ) from error
     except EqnnError:
         raise
     except OSError as error:
@@ -117,6 +122,22 @@ def check_checkpoint(path: Path) -> None:
         raise EqnnError(
             f"{path}: is a model file of eqnn already, made by an export. Use it as it is, "
             "or give the checkpoint\nthat it was made from (eqnn info says which)."
+        )
+
+
+def needs_no_config(options: Namespace) -> None:
+    """Refuse --config where it would be ignored: who gives it expects that it counts.
+
+    Parameters
+    ----------
+    options : Namespace
+        With ``checkpoint``, which is no bare state_dict by its suffix, and ``config``.
+    """
+    if options.config is not None:
+        raise EqnnError(
+            f"--config {options.config}: is for a state_dict (.safetensors), but "
+            f"{options.checkpoint} is read as\na file that says itself what the network is. "
+            "Leave --config out, or give the state_dict."
         )
 
 

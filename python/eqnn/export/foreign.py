@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a file is that an exporter cannot read, and which exporter reads it.
+
+A user who gives the wrong file has a sound file: to save or to fetch it again does not help. So a
+refusal says what was found, by the file's content whatever its name is.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_ZIP = b"PK\x03\x04"
+# The number with which torch.save began before it wrote zip archives, as a pickle of protocol 2.
+_TORCH_BEFORE_1_6 = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+# Enough for the first line of a .nqx and the header of any other format.
+_START = 2**16
+# Keys of a .nqx's first line, which together no other code's JSON has.
+_NEQUIX_KEYS = {"atomic_numbers", "cutoff", "radial_polynomial_p", "hidden_irreps"}
+GIVE = "Give what the training code saved."
+
+
+def unreadable(path: Path, error: str) -> str:
+    """Say what a file is that is not readable as one of torch.
+
+    Parameters
+    ----------
+    path : Path
+    error : str
+        What reading it ended with, for files that are of torch and damaged.
+    """
+    with path.open("rb") as file:
+        start = file.read(_START)
+    said = _zip_archive(path) if start.startswith(_ZIP) else _other(start)
+    if said is None:
+        said = (
+            f"not readable as a file of torch.save ({error}).\n"
+            "It is damaged or incomplete: get it again."
+        )
+    return f"{path}: {said}"
+
+
+def _zip_archive(path: Path) -> str | None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if not name.endswith("/")]
+    except (OSError, zipfile.BadZipFile):
+        return None
+    if any(name.endswith("/data.pkl") for name in names):
+        return None
+    if any("/.data/" in name for name in names):
+        return "is a package of torch (.nequip.zip), which `eqnn export nequip` reads."
+    if names and all(name.endswith(".npy") for name in names):
+        return (
+            "holds arrays of NumPy (.npz), which `eqnn export sevennet` reads under this suffix, "
+            "with --config."
+        )
+    return f"is a zip archive without data.pkl, so torch.save did not make it.\n{GIVE}"
+
+
+def _other(start: bytes) -> str:
+    if not start:
+        return "is an empty file, expected a checkpoint. Get the file again."
+    if start.startswith(_TORCH_BEFORE_1_6):
+        return (
+            "is in the format of torch before 1.6. Load it with torch and save it again with "
+            "torch 1.6 or later."
+        )
+    if start.startswith(b"{"):
+        return _json(start)
+    if start[8:9] == b"{":  # after the length of this header
+        return (
+            "is a safetensors file: weights that do not say what the network is.\nGive it as "
+            "*.safetensors with --config, which `eqnn export` mace, sevennet, tdn and others take."
+        )
+    if start.startswith(b"\x80"):
+        return f"is a pickle, but not one of torch.save. {GIVE}"
+    if start.startswith(b"version https://git-lfs"):
+        return "is a pointer of Git LFS, not the file itself. Get it with `git lfs pull`."
+    try:
+        # A character may end behind what was read.
+        start[: _START - 4].decode()
+    except UnicodeDecodeError:
+        return f"is no zip archive, which torch.save writes, and of no format known here.\n{GIVE}"
+    return f"is a text file, expected a checkpoint. {GIVE}"
+
+
+def _json(start: bytes) -> str:
+    try:
+        first = json.loads(start.split(b"\n", 1)[0])
+    except ValueError:
+        first = None
+    if isinstance(first, Mapping) and first.keys() >= _NEQUIX_KEYS:
+        return "is a file of Nequix (.nqx), which `eqnn export nequix` reads."
+    return (
+        "is a JSON file, expected a checkpoint. Give the weights with --checkpoint "
+        "and their configuration with --config."
+    )
+
+
+def reader_of(content: Any) -> str | None:
+    """Name the exporter that reads what a file of torch holds, or None.
+
+    Parameters
+    ----------
+    content : object
+        As `torch_file.read_torch_file` gives it.
+    """
+    if isinstance(content, Mapping):
+        return "sevennet" if {"config", "model_state_dict"} <= content.keys() else None
+    kind = getattr(content, "class_name", "").rsplit(".", 1)[-1]
+    if kind in ("MACE", "ScaleShiftMACE"):
+        return "mace"
+    # What nequip-deploy writes: the outermost module is one of these by nequip's version.
+    return "nequip" if kind in ("GraphModel", "RescaleOutput") else None
+
+
+def read_elsewhere(content: Any, asked: str) -> str | None:
+    """Say that another exporter reads what a file of torch holds, where one does.
+
+    Parameters
+    ----------
+    content : object
+    asked : str
+        Name of the exporter that was asked.
+    """
+    name = reader_of(content)
+    if name is None or name == asked:
+        return None
+    kind = getattr(content, "class_name", "").rsplit(".", 1)[-1]
+    titles = {"mace": f"a {kind} of mace-torch", "nequip": f"a deployed NequIP ({kind})"}
+    what = titles.get(name, "a checkpoint of SevenNet")
+    return f"holds {what}, which `eqnn export {name}` reads."
