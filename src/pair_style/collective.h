@@ -12,6 +12,7 @@
 #include <exception>
 #include <new>
 #include <string>
+#include <string_view>
 
 namespace LAMMPS_NS {
 
@@ -21,12 +22,12 @@ std::string first_failure(MPI_Comm world, const std::string &mine);
 
 // Runs body; what it threw, as a sentence, or an empty string. no_memory is the sentence for want of
 // memory.
-template <class Body> std::string failure_of(const std::string &no_memory, const Body &body)
+template <class Body> std::string failure_of(std::string_view no_memory, const Body &body)
 {
   try {
     body();
   } catch (const std::bad_alloc &) {
-    return no_memory;
+    return std::string(no_memory);
   } catch (const std::exception &failure) {
     return failure.what();
   }

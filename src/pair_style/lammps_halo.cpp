@@ -58,7 +58,7 @@ unsigned char *LammpsHalo::row(int atom) const
    rank on the way learns who asks it, and asks the next.
 ------------------------------------------------------------------------- */
 
-const std::vector<int> &LammpsHalo::find_wanted(Comm *comm, const Atom &atom)
+const std::vector<int> &LammpsHalo::find_wanted(Comm *comm, const Atom &atom, bool is_new_list)
 {
   comm_ = comm;
   atom_ = &atom;
@@ -69,7 +69,7 @@ const std::vector<int> &LammpsHalo::find_wanted(Comm *comm, const Atom &atom)
   const std::vector<int> &node_of_atom = edges_.node_of_atom();
   wanted_.assign(n_all, 0);
   for (int j = atom.nlocal; j < n_all; j++) wanted_[j] = node_of_atom[j] >= 0 ? 1 : 0;
-  wanted_of_list_.clear();
+  if (is_new_list) wanted_of_list_.clear();
   content_ = Content::Wanted;
   n_doubles_ = 1;
   eqnn_compat::reverse_comm(*comm_, *pair_, n_doubles_);

@@ -31,8 +31,8 @@ class LammpsHalo : public eqnn::HaloExchange {
 
   // Before each step, on all ranks together: asks the other ranks which atoms they need. Returns the
   // ghosts without a node that must pass through this rank. LAMMPS replaces its Comm when the input
-  // changes comm_style, so that it is given each time.
-  const std::vector<int> &find_wanted(Comm *comm, const Atom &atom);
+  // changes comm_style, so that it is given each time. is_new_list: since the last call.
+  const std::vector<int> &find_wanted(Comm *comm, const Atom &atom, bool is_new_list);
 
   // What failed on this rank before the evaluation: agree() ends all ranks with it.
   void set_failure(const std::string &failure) { failure_ = failure; }

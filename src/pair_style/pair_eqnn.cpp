@@ -469,11 +469,12 @@ void PairEQNN::evaluate()
 
   // also where a list was built while another style computed alone: pair_modify compute no
 
-  const bool is_new_list = neighbor->ago == 0 || neighbor->lastcall != impl->list_step ||
+  const bool is_new_list = is_first_step || neighbor->ago == 0 ||
+                           neighbor->lastcall != impl->list_step ||
                            neighbor->ncalls != impl->list_number;
   impl->list_step = neighbor->lastcall;
   impl->list_number = neighbor->ncalls;
-  if (is_first_step || is_new_list) {
+  if (is_new_list) {
     impl->rules.find_excluded();
     impl->edges.find_owners(*atom, impl->rules.excluded());
   }
@@ -486,7 +487,8 @@ void PairEQNN::evaluate()
   });
   if (!failure.empty()) impl->edges.clear();
   impl->halo.set_failure(failure);
-  impl->edges.add_nodes(*atom, impl->halo.find_wanted(comm, *atom), model.species_of_type);
+  impl->edges.add_nodes(*atom, impl->halo.find_wanted(comm, *atom, is_new_list),
+                        model.species_of_type);
   try {
     model.potential->evaluate(impl->edges.edges(), impl->halo, impl->outputs);
   } catch (const eqnn::Error &failure_of_all) {
