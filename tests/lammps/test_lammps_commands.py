@@ -305,6 +305,7 @@ def test_energies_relative_to_free_atoms(tmp_path: Path) -> None:
     assert said is not None
     free = {word.split()[0]: float(word.split()[1]) for word in said.group(1).split(", ")}
     assert set(free) == {"H", "O"}
+    # Six digits of 2 keV are printed.
     assert abs(relative.energy - absolute.energy + free["O"] + 2 * free["H"]) <= 1e-2
     assert abs(relative.atom_energies.sum() - relative.energy) <= 1e-9
     assert abs(relative.forces - absolute.forces).max() <= 1e-10

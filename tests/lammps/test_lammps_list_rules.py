@@ -360,7 +360,7 @@ def test_memory_goes_with_edges_and_not_with_ghosts(tmp_path: Path, ranks: int) 
     log = succeed(tmp_path, skewed_copper() + 'run 0\nprint "RESULT $(pe:%.17g)"\n', ranks)
     ghosts = float(re.findall(r"Nghost: +(\S+)", log)[0])
     assert ghosts > 200_000
-    # A row of this model's features takes 3.8 kB in double: 800 MB for the ghosts, if they had any.
+    # A row of this model's features has 832 numbers: 1.9 GB for the ghosts, if they had any.
     memory = float(re.findall(r"eqnn memory: (\S+) MB", log)[0])
     assert memory <= ranks * (MEMORY_OF_TABLES + 20.0)
     table = np.loadtxt(tmp_path / "dump.test", skiprows=9)
