@@ -10,7 +10,7 @@
 #include "bench/peak.hpp"
 #include "plan/plan.hpp"
 #include "support/evaluators.hpp"
-#include "support/random_irreps_model.hpp"
+#include "support/graph_builder.hpp"
 #include "support/random_model.hpp"
 
 #include <cstdio>

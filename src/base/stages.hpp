@@ -18,12 +18,9 @@
   KERNEL(NeighborSum, neighbor_sum)                   \
   FILE(Add, add)                                      \
   FILE(Linear, linear)                                \
-  GRAPH(IrrepsLinear, irreps_linear)                  \
   FILE(EquivariantNorm, equivariant_norm)             \
   FILE(RmsNorm, rms_norm)                             \
   FILE(Gate, gate)                                    \
-  GRAPH(IrrepsGate, irreps_gate)                      \
-  KERNEL(BlockGate, block_gate)                       \
   FILE(EdgeAttention, edge_attention)                 \
   GRAPH(EdgeTensorProduct, edge_tensor_product)       \
   GRAPH(GauntConvolution, gaunt_convolution)          \

@@ -27,10 +27,30 @@ public:
   virtual int concurrency() const = 0;
 };
 
+/// An evaluation taken apart, for tests: one stage at a time, between rows that the caller sets. Rows are
+/// those of owned atoms, each block after block [components, channels] without padding.
+class Probe {
+public:
+  virtual ~Probe() = default;
+  virtual void begin_forward(const EdgeList& edges) = 0;
+  virtual void forward(std::size_t stage) = 0;
+  /// seed: dE/d(energy of the network) [n_centers]
+  virtual void begin_adjoint(const std::vector<double>& seed) = 0;
+  virtual void adjoint(std::size_t stage) = 0;
+  /// dE/d(edge vector) [n_edges, 3], last of all
+  virtual std::vector<double> edge_gradient() = 0;
+  virtual std::vector<double> energy() const = 0;
+  virtual std::vector<double> direct_forces() const = 0;
+  virtual void set(plan::ValueId v, bool adjoint, const std::vector<double>& rows) = 0;
+  virtual std::vector<double> get(plan::ValueId v, bool adjoint) const = 0;
+};
+
 /// The channel padding and the table accuracy that a plan for this precision needs are those of
 /// plan_options().
 std::unique_ptr<AnyEvaluator>
 make_evaluator(const plan::Plan& plan, Precision precision, Space space);
+
+std::unique_ptr<Probe> make_probe(const plan::Plan& plan, Precision precision, Space space);
 
 /// Starts Kokkos if nobody did. It is never stopped: it cannot be started twice, and the next model
 /// may come at any time.

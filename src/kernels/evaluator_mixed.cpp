@@ -7,4 +7,8 @@ std::unique_ptr<AnyEvaluator> make_mixed_evaluator(const plan::Plan& plan, Space
   return instantiate<float, double>(plan, space);
 }
 
+std::unique_ptr<Probe> make_mixed_probe(const plan::Plan& plan, Space space) {
+  return instantiate_probe<float, double>(plan, space);
+}
+
 } // namespace eqnn::kernels

@@ -7,4 +7,8 @@ std::unique_ptr<AnyEvaluator> make_single_evaluator(const plan::Plan& plan, Spac
   return instantiate<float, float>(plan, space);
 }
 
+std::unique_ptr<Probe> make_single_probe(const plan::Plan& plan, Space space) {
+  return instantiate_probe<float, float>(plan, space);
+}
+
 } // namespace eqnn::kernels

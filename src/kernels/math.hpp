@@ -3,6 +3,8 @@
 // it.
 #pragma once
 
+#include "plan/tables.hpp"
+
 #include <Kokkos_Core.hpp>
 
 #include <cstdint>
@@ -94,6 +96,35 @@ template <class T> KOKKOS_FORCEINLINE_FUNCTION T smooth_leaky_relu(T a, T x, T s
 
 template <class T> KOKKOS_FORCEINLINE_FUNCTION T smooth_leaky_relu_derivative(T a, T x, T s) {
   return T(0.5) * ((T(1) + a) + (T(1) - a) * ((T(2) * s - T(1)) + T(2) * x * s * (T(1) - s)));
+}
+
+/// plan::kSilu, ... of x.
+template <class T> KOKKOS_FORCEINLINE_FUNCTION T activate(std::int32_t function, T x) {
+  const T s = sigmoid(function == plan::kTanh ? T(2) * x : x);
+  switch (function) {
+  case plan::kSilu:
+    return x * s;
+  case plan::kTanh:
+    return T(2) * s - T(1);
+  case plan::kSigmoid:
+    return s;
+  default:
+    return x;
+  }
+}
+
+template <class T> KOKKOS_FORCEINLINE_FUNCTION T activation_slope(std::int32_t function, T x) {
+  const T s = sigmoid(function == plan::kTanh ? T(2) * x : x);
+  switch (function) {
+  case plan::kSilu:
+    return silu_derivative(x, s);
+  case plan::kTanh:
+    return T(4) * s * (T(1) - s);
+  case plan::kSigmoid:
+    return s * (T(1) - s);
+  default:
+    return T(1);
+  }
 }
 
 } // namespace eqnn::kernels

@@ -96,6 +96,18 @@ make_evaluator(const plan::Plan& plan, Precision precision, Space space) {
   fail("unknown precision");
 }
 
+std::unique_ptr<Probe> make_probe(const plan::Plan& plan, Precision precision, Space space) {
+  switch (precision) {
+  case Precision::Double:
+    return make_double_probe(plan, space);
+  case Precision::Mixed:
+    return make_mixed_probe(plan, space);
+  case Precision::Single:
+    return make_single_probe(plan, space);
+  }
+  fail("unknown precision");
+}
+
 void start_kokkos(int n_threads) {
   if (Kokkos::is_initialized()) {
     return;

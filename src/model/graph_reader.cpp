@@ -17,12 +17,14 @@ template <class Op> void read_into_graph(const JsonReader& entry, GraphReader& g
   graph.made().op = std::move(op);
 }
 
-/// By the name in the file.
+/// By the name in the file, which has several for some stages: docs/spec/model_file.md.
 const std::map<std::string, StageReader>& stage_readers() {
 #define EQNN_READER(Type, name) {#name, &read_into_graph<Type##Stage>},
   static const std::map<std::string, StageReader> kReaders{
       EQNN_MODEL_STAGES(EQNN_READER) //
-      {"species_linear", &read_into_graph<IrrepsLinearStage>}};
+      {"irreps_linear", &read_into_graph<LinearStage>},
+      {"species_linear", &read_into_graph<LinearStage>},
+      {"irreps_gate", &read_into_graph<GateStage>}};
 #undef EQNN_READER
   return kReaders;
 }

@@ -22,6 +22,13 @@ public:
   /// All stages forward, and in reverse unless forces are direct.
   Result run();
 
+  /// One stage alone, for tests: what it makes of these values of the stages before it. Those of edges are
+  /// made of the edges, whatever is given.
+  Value forward_alone(StageIndex k, std::vector<Value> values);
+
+  /// After it: dE/d(value) of each stage before, and through those of edges outputs().edge_gradient.
+  const std::vector<Value>& adjoint_alone(StageIndex k, const Value& adj_out);
+
   const ModelSpec& model() const { return model_; }
 
   const EdgeList& edges() const { return edges_; }
@@ -53,6 +60,15 @@ public:
   }
 
 private:
+  /// Makes values of edges alone: harmonics, matrices, radial functions.
+  static bool is_of_edges(const Stage& stage) {
+    return stage.kind == ValueKind::Harmonics || stage.kind == ValueKind::Matrix ||
+           stage.kind == ValueKind::Radial;
+  }
+
+  Value run_forward();
+  void run_adjoint();
+
   const ModelSpec& model_;
   const EdgeList& edges_;
   Outputs outputs_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Every stage of the reference evaluator, forward and adjoint, against upstream's modules (double
 // precision, random weights).
+#include "model/uniform_stages.hpp"
 #include "reference/mlp.hpp"
 #include "reference/stages/degree_embedding.hpp"
 #include "reference/stages/edge_attention.hpp"
@@ -117,8 +118,72 @@ std::vector<double> harmonics_adjoint(const EdgeList& edges, const Value& adj_y)
   return gradient;
 }
 
-LinearStage linear_stage(const Golden& golden, const std::string& name, int l_max) {
-  LinearStage stage;
+/// A linear map of all degrees up to l_max, as upstream has it.
+struct UniformLinear {
+  int l_max = 0;
+  Tensor weight;
+  std::optional<Tensor> bias;
+};
+
+Irreps irreps_of(int l_max, std::int64_t channels) {
+  return uniform_irreps(l_max, static_cast<std::int32_t>(channels), false);
+}
+
+EdgeList nodes(std::int64_t n) {
+  EdgeList edges;
+  edges.n_centers = edges.n_nodes = static_cast<std::int32_t>(n);
+  edges.begin.assign(static_cast<std::size_t>(n) + 1, 0);
+  edges.species.assign(static_cast<std::size_t>(n), 0);
+  return edges;
+}
+
+Value linear(const UniformLinear& map, const Value& x) {
+  const LinearStage stage = uniform_linear(0, map.l_max, map.weight, map.bias);
+  return reference::linear(stage,
+                           nodes(x.rows),
+                           irreps_of(degree_of(x.components - 1), x.channels),
+                           irreps_of(map.l_max, map.weight.shape[0]),
+                           x);
+}
+
+void linear_adjoint(const UniformLinear& map, const Value& adj_out, Value& adj_x) {
+  const LinearStage stage = uniform_linear(0, map.l_max, map.weight, map.bias);
+  reference::linear_adjoint(stage,
+                            nodes(adj_x.rows),
+                            irreps_of(degree_of(adj_x.components - 1), adj_x.channels),
+                            irreps_of(map.l_max, map.weight.shape[0]),
+                            adj_out,
+                            adj_x);
+}
+
+/// Upstream's gate of all degrees.
+struct UniformGate {
+  UniformGate(const Value& x, const Value& gates)
+      : l_max(degree_of(x.components - 1))
+      , stage(uniform_gate(0, 1, l_max, x.channels))
+      , irreps(irreps_of(l_max, x.channels))
+      , of_gates(irreps_of(0, x.channels))
+      , inputs{irreps, of_gates, irreps, x, gates} {}
+
+  int l_max;
+  GateStage stage;
+  Irreps irreps, of_gates;
+  reference::GateInputs inputs;
+};
+
+Value gate(const Value& x, const Value& gates) {
+  const UniformGate upstream(x, gates);
+  return reference::gate(upstream.stage, upstream.inputs);
+}
+
+void gate_adjoint(
+    const Value& x, const Value& gates, const Value& adj_out, Value& adj_x, Value& adj_gates) {
+  const UniformGate upstream(x, gates);
+  reference::gate_adjoint(upstream.stage, upstream.inputs, adj_out, adj_x, adj_gates);
+}
+
+UniformLinear linear_stage(const Golden& golden, const std::string& name, int l_max) {
+  UniformLinear stage;
   stage.l_max = l_max;
   stage.weight = golden[name + ".linear.weight"];
   if (golden.has(name + ".bias")) {
@@ -137,8 +202,8 @@ EquivariantNormStage norm_stage(const Golden& golden, const std::string& name, i
 
 /// First or second half of the output channels: upstream's Gate takes values and gates from one
 /// linear map.
-LinearStage half(const LinearStage& whole, bool second, int l_max) {
-  LinearStage stage;
+UniformLinear half(const UniformLinear& whole, bool second, int l_max) {
+  UniformLinear stage;
   stage.l_max = l_max;
   const std::int64_t n_out = whole.weight.shape[0] / 2;
   const std::int64_t n_in = whole.weight.shape[1];
@@ -157,8 +222,8 @@ EdgeAttentionStage attention_stage(const Golden& golden, const std::string& pref
   stage.heads = heads;
   stage.negative_slope = 0.2;
   stage.eps = kUpstreamSoftmaxEps;
-  const LinearStage logit = linear_stage(golden, prefix + "lin_alpha", 0);
-  const LinearStage both = linear_stage(golden, prefix + "lin_value", 0);
+  const UniformLinear logit = linear_stage(golden, prefix + "lin_alpha", 0);
+  const UniformLinear both = linear_stage(golden, prefix + "lin_value", 0);
   stage.logit_weight = logit.weight;
   stage.logit_bias = *logit.bias;
   stage.logit_vector = golden[prefix + "alpha_dot"];
@@ -181,12 +246,11 @@ struct AttentionModule {
       , matrix{-1, coupling(golden, prefix + "tp1.cp_tp.")} {}
 
   Value forward(const EdgeList& edges, const Value& x, const Value& y, const Value& scalars) {
-    source = reference::linear(to_source, x);
-    center = reference::linear(to_center, x);
+    source = linear(to_source, x);
+    center = linear(to_center, x);
     m = reference::edge_matrix(matrix, y);
     w = radial_values(layers, scalars);
-    return reference::linear(projection,
-                             reference::edge_attention(attention, edges, {source, center, m, w}));
+    return linear(projection, reference::edge_attention(attention, edges, {source, center, m, w}));
   }
 
   void adjoint(const EdgeList& edges,
@@ -196,7 +260,7 @@ struct AttentionModule {
                Value& adj_y,
                Value& adj_scalars) {
     Value adj_attention(adj_out.rows, adj_out.components, adj_out.channels);
-    reference::linear_adjoint(projection, adj_out, adj_attention);
+    linear_adjoint(projection, adj_out, adj_attention);
     Value adj_source(source.rows, source.components, source.channels);
     Value adj_center = adj_source;
     Value adj_m(m.rows, m.components, m.channels);
@@ -206,13 +270,13 @@ struct AttentionModule {
                                       {source, center, m, w},
                                       adj_attention,
                                       {adj_source, adj_center, adj_m, adj_w});
-    reference::linear_adjoint(to_source, adj_source, adj_x);
-    reference::linear_adjoint(to_center, adj_center, adj_x);
+    linear_adjoint(to_source, adj_source, adj_x);
+    linear_adjoint(to_center, adj_center, adj_x);
     reference::edge_matrix_adjoint(matrix, adj_m, adj_y);
     adj_scalars = radial_values_adjoint(layers, scalars, adj_w);
   }
 
-  LinearStage to_source, to_center, projection;
+  UniformLinear to_source, to_center, projection;
   EdgeAttentionStage attention;
   std::vector<MlpLayer> layers;
   EdgeMatrixStage matrix;
@@ -277,11 +341,11 @@ TEST_P(TdnStages, EdgeMatrixTimesFeaturesIsTheTensorProduct) {
 
 TEST_P(TdnStages, Linear) {
   const Golden golden(file("linear"));
-  const LinearStage stage = linear_stage(golden, "sd", l_max());
+  const UniformLinear stage = linear_stage(golden, "sd", l_max());
   const Value x = golden.value("x", d(), 16);
   Value adj_x(x.rows, d(), 16);
-  reference::linear_adjoint(stage, golden.value("g", d(), 32), adj_x);
-  EXPECT_LE(relative_error(reference::linear(stage, x).data, golden["out"].values), kTolerance);
+  linear_adjoint(stage, golden.value("g", d(), 32), adj_x);
+  EXPECT_LE(relative_error(linear(stage, x).data, golden["out"].values), kTolerance);
   EXPECT_LE(relative_error(adj_x.data, golden["grad_x"].values), kTolerance);
 }
 
@@ -311,7 +375,7 @@ TEST_P(TdnStages, Gate) {
   }
   Value adj_x(both.rows, d(), 16);
   Value adj_gates(both.rows, 1, 16);
-  reference::gate_adjoint(x, gates, golden.value("g", d(), 16), adj_x, adj_gates);
+  gate_adjoint(x, gates, golden.value("g", d(), 16), adj_x, adj_gates);
   Value adj_both(both.rows, d(), 32);
   for (std::int64_t i = 0; i < both.rows; ++i) {
     for (std::int32_t c = 0; c < 16; ++c) {
@@ -321,7 +385,7 @@ TEST_P(TdnStages, Gate) {
       adj_both.at(i, 0, 16 + c) = adj_gates.at(i, 0, c);
     }
   }
-  EXPECT_LE(relative_error(reference::gate(x, gates).data, golden["out"].values), kTolerance);
+  EXPECT_LE(relative_error(gate(x, gates).data, golden["out"].values), kTolerance);
   EXPECT_LE(relative_error(adj_both.data, golden["grad_x"].values), kTolerance);
 }
 
@@ -334,7 +398,7 @@ TEST_P(TdnStages, DegreeEmbedding) {
   // The element-independent vector v = rowsum(exp) + bias goes into the last layer of the radial
   // profile.
   auto layers = radial_layers(golden, "sd.rad.");
-  const LinearStage exp = linear_stage(golden, "sd.exp", 0);
+  const UniformLinear exp = linear_stage(golden, "sd.exp", 0);
   for (std::size_t c = 0; c < 16; ++c) {
     double v = exp.bias->values[c];
     for (std::size_t k = 0; k < 16; ++k) {
@@ -345,7 +409,7 @@ TEST_P(TdnStages, DegreeEmbedding) {
       layers.back().weight.values[c * 20 + k] *= v;
     }
   }
-  const LinearStage proj = linear_stage(golden, "sd.proj", 0);
+  const UniformLinear proj = linear_stage(golden, "sd.proj", 0);
   DegreeEmbeddingStage stage{-1, -1, proj.weight, *proj.bias};
   const double scale = 1.0 / std::sqrt(std::stod(golden.metadata().at("avg_aggregate_num")));
   for (auto* tensor : {&stage.weight, &stage.bias}) {
@@ -415,31 +479,30 @@ TEST_P(TdnStages, Block) {
   };
   const EquivariantNormStage norm1 = norm_stage(golden, "sd.norm1.", l_max());
   const EquivariantNormStage norm2 = norm_stage(golden, "sd.norm2.", l_max());
-  const LinearStage widen = linear_stage(golden, "sd.ffn.0", l_max());
-  const LinearStage values = half(widen, false, l_max());
-  const LinearStage gates = half(widen, true, 0);
-  const LinearStage narrow = linear_stage(golden, "sd.ffn.2", l_max());
+  const UniformLinear widen = linear_stage(golden, "sd.ffn.0", l_max());
+  const UniformLinear values = half(widen, false, l_max());
+  const UniformLinear gates = half(widen, true, 0);
+  const UniformLinear narrow = linear_stage(golden, "sd.ffn.2", l_max());
   AttentionModule module(golden, "sd.attn.", l_max(), 4);
 
   const Value middle =
       add(x, module.forward(edges, reference::equivariant_norm(norm1, x), y, scalars));
   const Value n2 = reference::equivariant_norm(norm2, middle);
-  const Value v = reference::linear(values, n2);
-  const Value g = reference::linear(gates, n2);
-  EXPECT_LE(relative_error(add(middle, reference::linear(narrow, reference::gate(v, g))).data,
-                           golden["out"].values),
+  const Value v = linear(values, n2);
+  const Value g = linear(gates, n2);
+  EXPECT_LE(relative_error(add(middle, linear(narrow, gate(v, g))).data, golden["out"].values),
             kTolerance);
 
   const Value adj_out = golden.value("g", d(), 16);
   const Value zero(x.rows, d(), 16);
   Value adj_gated = zero;
-  reference::linear_adjoint(narrow, adj_out, adj_gated);
+  linear_adjoint(narrow, adj_out, adj_gated);
   Value adj_v = zero;
   Value adj_g(x.rows, 1, 16);
-  reference::gate_adjoint(v, g, adj_gated, adj_v, adj_g);
+  gate_adjoint(v, g, adj_gated, adj_v, adj_g);
   Value adj_n2 = zero;
-  reference::linear_adjoint(values, adj_v, adj_n2);
-  reference::linear_adjoint(gates, adj_g, adj_n2);
+  linear_adjoint(values, adj_v, adj_n2);
+  linear_adjoint(gates, adj_g, adj_n2);
   Value adj_middle = adj_out;
   reference::equivariant_norm_adjoint(norm2, middle, adj_n2, adj_middle);
   Value adj_n1 = zero;

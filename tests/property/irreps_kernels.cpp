@@ -6,7 +6,7 @@
 #include "reference/evaluate.hpp"
 #include "support/compare.hpp"
 #include "support/evaluators.hpp"
-#include "support/random_irreps_model.hpp"
+#include "support/graph_builder.hpp"
 #include "support/random_model.hpp"
 
 #include <Kokkos_Core.hpp>

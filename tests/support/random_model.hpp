@@ -5,6 +5,7 @@
 
 #include "base/edge_list.hpp"
 #include "model/model_spec.hpp"
+#include "model/uniform_stages.hpp"
 #include "reference/structure.hpp"
 
 #include <cmath>
@@ -90,7 +91,9 @@ public:
       const StageIndex gates = linear(n2, 0, true);
       x = sum(
           x,
-          linear(add(ValueKind::Features, o_.l_max, c, GateStage{values, gates}), o_.l_max, true));
+          linear(add(ValueKind::Features, o_.l_max, c, uniform_gate(values, gates, o_.l_max, c)),
+                 o_.l_max,
+                 true));
     }
     const StageIndex final_norm = norm(x);
     ReadoutStage readout;
@@ -134,11 +137,11 @@ private:
   Tensor vector() { return tensor({o_.channels}, 0.3); }
 
   StageIndex linear(StageIndex x, std::int32_t l_max, bool bias) {
-    LinearStage op{x, l_max, square(), std::nullopt};
-    if (bias) {
-      op.bias = vector();
-    }
-    return add(ValueKind::Features, l_max, o_.channels, std::move(op));
+    const Tensor weight = square();
+    return add(ValueKind::Features,
+               l_max,
+               o_.channels,
+               uniform_linear(x, l_max, weight, bias ? std::optional(vector()) : std::nullopt));
   }
 
   StageIndex norm(StageIndex x) {

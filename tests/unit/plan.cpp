@@ -140,7 +140,11 @@ Use use_of(const plan::Stage& stage) {
     Use operator()(const plan::EquivariantNorm& s) const { return {s.out, {s.in}, {s.in.value}}; }
 
     Use operator()(const plan::Gate& s) const {
-      return {s.out, {s.features, s.gates}, {s.features.value, s.gates.value}};
+      Use use{s.out, {s.in, s.gates}, {s.in.value}};
+      if (s.gates.value != kNoValue) {
+        use.again.push_back(s.gates.value);
+      }
+      return use;
     }
 
     Use operator()(const plan::EdgeAttention& s) const {
@@ -154,8 +158,6 @@ Use use_of(const plan::Stage& stage) {
     Use operator()(const plan::ZonalProduct& s) const {
       return {s.out, {s.source}, {s.source.value}};
     }
-
-    Use operator()(const plan::BlockGate& s) const { return {s.out, {s.in}, {s.in.value}}; }
 
     Use operator()(const plan::RmsNorm& s) const { return {s.out, {s.in}, {s.in.value}}; }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// l = 0: silu(x), l > 0: x sigmoid(gate).
+// y = f(x), or y = x f(gate), block by block.
 #pragma once
 
 #include "kernels/context.hpp"
@@ -8,11 +8,19 @@
 
 namespace eqnn::kernels {
 
+/// What one call gates: rows of blocks, and the channels that gate them (none: scalars).
+template <class Scalar> struct GateRows {
+  Rows<Scalar> in, out;
+  Rows<Scalar> gate; ///< data at the first channel; null: none
+  std::int32_t channels = 0;
+  std::int32_t function = 0;
+};
+
 template <class S> void gate(const typename S::Exec& space,
                              std::int64_t n_nodes,
-                             const Rows<typename S::Scalar>& in,
-                             const Rows<typename S::Scalar>& gates,
-                             const Rows<typename S::Scalar>& out) {
+                             const GateRows<typename S::Scalar>& rows) {
+  using Scalar = typename S::Scalar;
+  const bool is_scalar = rows.gate.data == nullptr;
   for_node_tiles<S>(
       space,
       "eqnn::gate",
@@ -20,36 +28,36 @@ template <class S> void gate(const typename S::Exec& space,
       0,
       KOKKOS_LAMBDA(const typename S::Team& team, std::int64_t first, int n) {
         for_rows(team, n, [&](std::int64_t r) {
-          const auto* const x = in.row(first + r);
-          const auto* const g = gates.row(first + r);
-          auto* const y = out.row(first + r);
-          for_channels(team, in.stride, [&](int c) { y[c] = x[c] * sigmoid(x[c]); });
-          if (in.components > 1) {
-            // the l = 1 row holds sigmoid(gate) until its own turn, the last
-            auto* const opening = y + in.stride;
-            for_channels(team, in.stride, [&](int c) { opening[c] = sigmoid(g[c]); });
-            for (int k = in.components - 1; k > 0; --k) {
-              for_channels(team, in.stride, [&](int c) {
-                y[k * in.stride + c] = x[k * in.stride + c] * opening[c];
-              });
+          const Scalar* const x = rows.in.row(first + r);
+          const Scalar* const g = is_scalar ? x : rows.gate.row(first + r);
+          Scalar* const y = rows.out.row(first + r);
+          for_channels(team, rows.channels, [&](int c) {
+            const Scalar opening = activate(rows.function, g[c]);
+            if (is_scalar) {
+              y[c] = opening;
+            } else {
+              for (int m = 0; m < rows.out.components; ++m) {
+                y[m * rows.out.stride + c] = x[m * rows.in.stride + c] * opening;
+              }
             }
+          });
+          for (int m = 0; m < rows.out.components; ++m) {
+            Scalar* const rest = y + m * rows.out.stride + rows.channels;
+            for_channels(team, rows.out.stride - rows.channels, [&](int c) { rest[c] = 0; });
           }
         });
       });
 }
 
+/// adj_in and adj_gate are added to.
 template <class S> void gate_adjoint(const typename S::Exec& space,
                                      std::int64_t n_nodes,
-                                     const AdjointRows<typename S::Scalar>& of_features,
-                                     const AdjointRows<typename S::Scalar>& of_gates) {
+                                     const GateRows<typename S::Scalar>& rows,
+                                     const Rows<typename S::Scalar>& adj_out,
+                                     const Rows<typename S::Scalar>& adj_in,
+                                     const Rows<typename S::Scalar>& adj_gate) {
   using Scalar = typename S::Scalar;
-  const bool keep_in = of_features.keep();
-  const bool keep_gates = of_gates.keep();
-  const Rows<Scalar> in = of_features.in;
-  const Rows<Scalar> gates = of_gates.in;
-  const Rows<Scalar> adj_out = of_features.adj_out;
-  const Rows<Scalar> adj_in = of_features.adj_in;
-  const Rows<Scalar> adj_gates = of_gates.adj_in;
+  const bool is_scalar = rows.gate.data == nullptr;
   for_node_tiles<S>(
       space,
       "eqnn::gate_adjoint",
@@ -57,22 +65,26 @@ template <class S> void gate_adjoint(const typename S::Exec& space,
       0,
       KOKKOS_LAMBDA(const typename S::Team& team, std::int64_t first, int n) {
         for_rows(team, n, [&](std::int64_t r) {
-          const Scalar* const x = in.row(first + r);
-          const Scalar* const g = gates.row(first + r);
+          const Scalar* const x = rows.in.row(first + r);
           const Scalar* const adj_y = adj_out.row(first + r);
           Scalar* const adj_x = adj_in.row(first + r);
-          Scalar* const adj_g = adj_gates.row(first + r);
-          for_channels(team, in.stride, [&](int c) {
-            const Scalar s = sigmoid(x[c]);
-            const Scalar opening = sigmoid(g[c]);
-            adj_x[c] = (keep_in ? adj_x[c] : Scalar(0)) + adj_y[c] * silu_derivative(x[c], s);
-            Scalar sum = 0;
-            for (int k = 1; k < in.components; ++k) {
-              sum += adj_y[k * in.stride + c] * x[k * in.stride + c];
-              adj_x[k * in.stride + c] = (keep_in ? adj_x[k * in.stride + c] : Scalar(0)) +
-                                         adj_y[k * in.stride + c] * opening;
+          if (is_scalar) {
+            for_channels(team, rows.channels, [&](int c) {
+              adj_x[c] += adj_y[c] * activation_slope(rows.function, x[c]);
+            });
+            return;
+          }
+          const Scalar* const g = rows.gate.row(first + r);
+          Scalar* const adj_g = adj_gate.row(first + r);
+          for_channels(team, rows.channels, [&](int c) {
+            const Scalar opening = activate(rows.function, g[c]);
+            Scalar along = 0;
+            for (int m = 0; m < rows.out.components; ++m) {
+              const Scalar adjoint = adj_y[m * rows.out.stride + c];
+              along += adjoint * x[m * rows.in.stride + c];
+              adj_x[m * rows.in.stride + c] += adjoint * opening;
             }
-            adj_g[c] = (keep_gates ? adj_g[c] : Scalar(0)) + sum * opening * (Scalar(1) - opening);
+            adj_g[c] += along * activation_slope(rows.function, g[c]);
           });
         });
       });
@@ -83,24 +95,52 @@ template <class S> struct GateStage {
 
   plan::Gate op;
 
-  GateStage(plan::Gate host, DeviceTables<S>& tables)
-      : op(std::move(host)) {
-    static_cast<void>(tables);
-  }
+  GateStage(plan::Gate host, DeviceTables<S>&)
+      : op(std::move(host)) {}
 
   /// Scalars of a message that waits for its source; 0: none does.
-  std::int32_t message_width([[maybe_unused]] const DeviceTables<S>& tables) const { return 0; }
+  std::int32_t message_width(const DeviceTables<S>&) const { return 0; }
 
   void forward(const Context<S>& at) const {
-    gate<S>(
-        at.space(), at.n_centers(), at.value(op.features), at.value(op.gates), at.value(op.out));
+    for (const plan::GateRow& row : op.rows) {
+      gate<S>(at.space(), at.n_centers(), gate_rows(row, at));
+    }
   }
 
   void adjoint(const Context<S>& at) const {
-    gate_adjoint<S>(at.space(),
-                    at.n_centers(),
-                    at.adjoint_rows(op.features, op.out),
-                    at.adjoint_rows(op.gates, op.out));
+    for (const plan::Input& in : {op.in, op.gates}) {
+      if (in.value != plan::kNoValue && in.adjoint == plan::Write::Overwrite) {
+        clear<S>(at.space(), at.adjoint(in), 0, at.n_centers());
+      }
+    }
+    for (const plan::GateRow& row : op.rows) {
+      gate_adjoint<S>(at.space(),
+                      at.n_centers(),
+                      gate_rows(row, at),
+                      at.adjoint_blocks(op.out, row.out, row.n_blocks),
+                      at.adjoint_blocks(op.in.value, row.in, row.n_blocks),
+                      gates_of(row, at, true));
+    }
+  }
+
+private:
+  /// The gates of a row, of the value or of its adjoint.
+  Rows<Scalar> gates_of(const plan::GateRow& row, const Context<S>& at, bool of_adjoint) const {
+    if (row.gate < 0) {
+      return {};
+    }
+    const plan::ValueId v = op.gates.value == plan::kNoValue ? op.in.value : op.gates.value;
+    Rows<Scalar> gates = of_adjoint ? at.adjoint_blocks(v, row.gate) : at.value_blocks(v, row.gate);
+    gates.data += row.channel;
+    return gates;
+  }
+
+  GateRows<Scalar> gate_rows(const plan::GateRow& row, const Context<S>& at) const {
+    return {at.value_blocks(op.in.value, row.in, row.n_blocks),
+            at.value_blocks(op.out, row.out, row.n_blocks),
+            gates_of(row, at, false),
+            row.channels,
+            row.function};
   }
 };
 

@@ -37,7 +37,8 @@ template <class S> struct SpeciesEmbeddingStage {
   SpeciesEmbeddingStage(plan::SpeciesEmbedding host, DeviceTables<S>& tables)
       : op(std::move(host)) {
     table = tables.template array<Scalar>(
-        "eqnn::embedding_table", DeviceTables<S>::pad_rows(op.table, tables.channels_of(op.out)));
+        "eqnn::embedding_table",
+        DeviceTables<S>::pad_rows(op.table, tables.block(op.out, 0).channels));
     op.table.clear();
   }
 

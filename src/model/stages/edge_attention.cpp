@@ -25,8 +25,11 @@ void read(const JsonReader& entry, GraphReader& graph, EdgeAttentionStage& op) {
   }
   op.negative_slope = entry.at("negative_slope").number();
   op.eps = entry.at("eps").number();
-  if (!(op.eps >= 0.0)) {
-    entry.at("eps").error("found ", op.eps, ", expected 0 or more. Re-export the model.");
+  // The adjoint takes the softmax's largest logit for a constant, which is exact for eps = 0 only.
+  constexpr double kLargestEps = 1e-12;
+  if (!(op.eps >= 0.0 && op.eps <= kLargestEps)) {
+    entry.at("eps").error(
+        "found ", op.eps, ", expected 0 to ", kLargestEps, ". Re-export the model.");
   }
   const JsonReader weights = GraphReader::weights_of(entry,
                                                      {"logit_weight",

@@ -5,11 +5,17 @@
 
 namespace eqnn {
 
+/// The block `in` of the input, mixed into the block `out` of the output.
+struct BlockWeight {
+  std::int32_t in = -1, out = -1;
+  Tensor weight; ///< [C_out, C_in] or [n_species, C_out, C_in]
+};
+
 struct LinearStage {
   StageIndex features = -1;
-  std::int32_t l_max = 0;     ///< of the output
-  Tensor weight;              ///< [C_out, C_in]
-  std::optional<Tensor> bias; ///< [C_out], l = 0 only
+  bool per_species = false;
+  std::vector<BlockWeight> blocks; ///< one for each block of the output
+  std::optional<Tensor> bias;      ///< [C_out] of 0e
 };
 
 } // namespace eqnn

@@ -42,4 +42,11 @@ struct Linear {
 /// The map of a matrix [channels out, channels in] that all of the first n blocks share.
 BlockMap uniform_map(const Tensor& weight, std::size_t n_blocks);
 
+/// Neighbouring blocks with the same matrix and the same layout become one map. `multiple`: to which
+/// channels are padded.
+std::vector<BlockMap> merge_equal_blocks(std::vector<BlockMap> maps,
+                                         const std::vector<Block>& in,
+                                         const std::vector<Block>& out,
+                                         std::int32_t multiple);
+
 } // namespace eqnn::plan

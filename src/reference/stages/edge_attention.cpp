@@ -4,8 +4,6 @@
 #include "reference/edges.hpp"
 #include "reference/network.hpp"
 #include "reference/scalar_functions.hpp"
-#include "reference/stages/gate.hpp"
-#include "reference/stages/linear.hpp"
 #include "so3/spherical_harmonics.hpp"
 
 #include <algorithm>
@@ -49,8 +47,68 @@ Value apply_matrix(const Value& matrix, std::int64_t first_edge, const Value& x,
   return y;
 }
 
-LinearStage as_linear(const Tensor& weight, const Tensor& bias, std::int32_t l_max) {
-  return {-1, l_max, weight, bias};
+/// A matrix [C_out, C_in] and a bias for l = 0, for the components of degrees up to l_max.
+struct DenseMap {
+  const Tensor& weight;
+  const Tensor& bias;
+  std::int32_t l_max;
+};
+
+Value dense(const DenseMap& map, const Value& x) {
+  const auto n_out = static_cast<std::int32_t>(map.weight.shape[0]);
+  Value y(x.rows, (map.l_max + 1) * (map.l_max + 1), n_out);
+  for (std::int64_t i = 0; i < x.rows; ++i) {
+    for (std::int32_t lm = 0; lm < y.components; ++lm) {
+      for (std::int32_t o = 0; o < n_out; ++o) {
+        double sum = lm == 0 ? bias_at(map.bias, o) : 0.0;
+        for (std::int32_t c = 0; c < x.channels; ++c) {
+          sum += weight_at(map.weight, o, c) * x.at(i, lm, c);
+        }
+        y.at(i, lm, o) = sum;
+      }
+    }
+  }
+  return y;
+}
+
+void dense_adjoint(const DenseMap& map, const Value& adj_out, Value& adj_x) {
+  for (std::int64_t i = 0; i < adj_out.rows; ++i) {
+    for (std::int32_t lm = 0; lm < adj_out.components; ++lm) {
+      for (std::int32_t o = 0; o < adj_out.channels; ++o) {
+        for (std::int32_t c = 0; c < adj_x.channels; ++c) {
+          adj_x.at(i, lm, c) += weight_at(map.weight, o, c) * adj_out.at(i, lm, o);
+        }
+      }
+    }
+  }
+}
+
+/// l = 0: silu(x), l > 0: x sigmoid(gate)
+Value gated(const Value& x, const Value& gates) {
+  Value y(x.rows, x.components, x.channels);
+  for (std::int64_t i = 0; i < x.rows; ++i) {
+    for (std::int32_t c = 0; c < x.channels; ++c) {
+      y.at(i, 0, c) = silu(x.at(i, 0, c));
+      for (std::int32_t lm = 1; lm < x.components; ++lm) {
+        y.at(i, lm, c) = x.at(i, lm, c) * sigmoid(gates.at(i, 0, c));
+      }
+    }
+  }
+  return y;
+}
+
+void gated_adjoint(
+    const Value& x, const Value& gates, const Value& adj_out, Value& adj_x, Value& adj_gates) {
+  for (std::int64_t i = 0; i < x.rows; ++i) {
+    for (std::int32_t c = 0; c < x.channels; ++c) {
+      const double g = sigmoid(gates.at(i, 0, c));
+      adj_x.at(i, 0, c) += adj_out.at(i, 0, c) * silu_derivative(x.at(i, 0, c));
+      for (std::int32_t lm = 1; lm < x.components; ++lm) {
+        adj_x.at(i, lm, c) += adj_out.at(i, lm, c) * g;
+        adj_gates.at(i, 0, c) += adj_out.at(i, lm, c) * x.at(i, lm, c) * g * (1.0 - g);
+      }
+    }
+  }
 }
 
 AttentionEdges attention_edges(const EdgeAttentionStage& stage,
@@ -81,7 +139,7 @@ AttentionEdges attention_edges(const EdgeAttentionStage& stage,
       }
     }
   }
-  at.q = linear(as_linear(stage.logit_weight, stage.logit_bias, 0), at.u);
+  at.q = dense({stage.logit_weight, stage.logit_bias, 0}, at.u);
   at.attention.assign(static_cast<std::size_t>(n * stage.heads), 0.0);
   for (std::int32_t h = 0; h < stage.heads; ++h) {
     const auto z = [&](std::int64_t e) -> double& {
@@ -104,9 +162,9 @@ AttentionEdges attention_edges(const EdgeAttentionStage& stage,
       z(e) /= sum;
     }
   }
-  at.v = linear(as_linear(stage.value_weight, stage.value_bias, degree_of(d - 1)), at.u);
-  at.g = linear(as_linear(stage.gate_weight, stage.gate_bias, 0), at.u);
-  at.p = gate(at.v, at.g);
+  at.v = dense({stage.value_weight, stage.value_bias, degree_of(d - 1)}, at.u);
+  at.g = dense({stage.gate_weight, stage.gate_bias, 0}, at.u);
+  at.p = gated(at.v, at.g);
   at.mp = apply_matrix(matrix, begin, at.p, false);
   return at;
 }
@@ -179,7 +237,7 @@ void edge_attention_adjoint(const EdgeAttentionStage& stage,
     const Value adj_p = apply_matrix(matrix, begin, adj_mp, true);
     Value adj_v(n, d, channels);
     Value adj_g(n, 1, channels);
-    gate_adjoint(at.v, at.g, adj_p, adj_v, adj_g);
+    gated_adjoint(at.v, at.g, adj_p, adj_v, adj_g);
     // softmax and logits
     Value adj_q(n, 1, channels);
     for (std::int32_t h = 0; h < stage.heads; ++h) {
@@ -199,9 +257,9 @@ void edge_attention_adjoint(const EdgeAttentionStage& stage,
     }
     // u = M m w
     Value adj_u(n, d, channels);
-    linear_adjoint(as_linear(stage.value_weight, stage.value_bias, degree_of(d - 1)), adj_v, adj_u);
-    linear_adjoint(as_linear(stage.gate_weight, stage.gate_bias, 0), adj_g, adj_u);
-    linear_adjoint(as_linear(stage.logit_weight, stage.logit_bias, 0), adj_q, adj_u);
+    dense_adjoint({stage.value_weight, stage.value_bias, degree_of(d - 1)}, adj_v, adj_u);
+    dense_adjoint({stage.gate_weight, stage.gate_bias, 0}, adj_g, adj_u);
+    dense_adjoint({stage.logit_weight, stage.logit_bias, 0}, adj_q, adj_u);
     const Value mm = apply_matrix(matrix, begin, at.m, false);
     for (std::int64_t e = 0; e < n; ++e) {
       for (std::int32_t k = 0; k < d; ++k) {

@@ -1,15 +1,23 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include "base/edge_list.hpp"
 #include "model/model_spec.hpp"
 #include "reference/value.hpp"
 
 namespace eqnn::reference {
 
-/// l = 0: silu(x), l > 0: x sigmoid(gate)
-Value gate(const Value& x, const Value& gates);
-void gate_adjoint(
-    const Value& x, const Value& gates, const Value& adj_out, Value& adj_x, Value& adj_gates);
+/// What a gate works on: irreps of features, gates and output, and the values of the former.
+struct GateInputs {
+  const Irreps &in, &of_gates, &out;
+  const Value &x, &gates;
+};
+
+/// y = f(x) for scalars, y = x f(gate) for the rest.
+Value gate(const GateStage& stage, const GateInputs& inputs);
+void gate_adjoint(const GateStage& stage,
+                  const GateInputs& inputs,
+                  const Value& adj_out,
+                  Value& adj_x,
+                  Value& adj_gates);
 
 } // namespace eqnn::reference

@@ -2,45 +2,100 @@
 #include "reference/stages/linear.hpp"
 
 #include "reference/edges.hpp"
+#include "reference/features.hpp"
 #include "reference/network.hpp"
 
 namespace eqnn::reference {
+namespace {
 
-Value linear(const LinearStage& stage, const Value& x) {
-  const auto n_out = static_cast<std::int32_t>(stage.weight.shape[0]);
-  Value y(x.rows, (stage.l_max + 1) * (stage.l_max + 1), n_out);
-  for (std::int64_t i = 0; i < x.rows; ++i) {
-    for (std::int32_t lm = 0; lm < y.components; ++lm) {
-      for (std::int32_t o = 0; o < n_out; ++o) {
-        double sum = (lm == 0 && stage.bias) ? bias_at(*stage.bias, o) : 0.0;
-        for (std::int32_t c = 0; c < x.channels; ++c) {
-          sum += weight_at(stage.weight, o, c) * x.at(i, lm, c);
+/// Calls use(node, component of out, of in, channel of out, of in, weight).
+template <class Use> void for_mixing(const LinearStage& stage,
+                                     const EdgeList& edges,
+                                     const Irreps& in,
+                                     const Irreps& out,
+                                     const Use& use) {
+  for (std::int64_t i = 0; i < edges.n_centers; ++i) {
+    for (const BlockWeight& w : stage.blocks) {
+      const std::int64_t n_out = block(out, w.out).channels;
+      const std::int64_t n_in = block(in, w.in).channels;
+      const std::int64_t begin = stage.per_species ? species_of(edges, i) * n_out * n_in : 0;
+      for (std::int32_t m = 0; m < block(out, w.out).components(); ++m) {
+        for (std::int32_t o = 0; o < n_out; ++o) {
+          for (std::int32_t c = 0; c < n_in; ++c) {
+            use(i,
+                first_component(out, w.out) + m,
+                first_component(in, w.in) + m,
+                o,
+                c,
+                w.weight.values[at(begin + o * n_in + c)]);
+          }
         }
-        y.at(i, lm, o) = sum;
+      }
+    }
+  }
+}
+
+} // namespace
+
+Value linear(const LinearStage& stage,
+             const EdgeList& edges,
+             const Irreps& in,
+             const Irreps& out,
+             const Value& x) {
+  Value y = features(edges.n_centers, out);
+  for_mixing(stage,
+             edges,
+             in,
+             out,
+             [&](std::int64_t i,
+                 std::int32_t to,
+                 std::int32_t from,
+                 std::int32_t o,
+                 std::int32_t c,
+                 double weight) { y.at(i, to, o) += weight * x.at(i, from, c); });
+  if (stage.bias) {
+    for (std::int64_t i = 0; i < y.rows; ++i) {
+      for (std::int32_t o = 0; o < out.front().channels; ++o) {
+        y.at(i, 0, o) += stage.bias->values[at(o)];
       }
     }
   }
   return y;
 }
 
-void linear_adjoint(const LinearStage& stage, const Value& adj_out, Value& adj_x) {
-  for (std::int64_t i = 0; i < adj_out.rows; ++i) {
-    for (std::int32_t lm = 0; lm < adj_out.components; ++lm) {
-      for (std::int32_t o = 0; o < adj_out.channels; ++o) {
-        for (std::int32_t c = 0; c < adj_x.channels; ++c) {
-          adj_x.at(i, lm, c) += weight_at(stage.weight, o, c) * adj_out.at(i, lm, o);
-        }
-      }
-    }
-  }
+void linear_adjoint(const LinearStage& stage,
+                    const EdgeList& edges,
+                    const Irreps& in,
+                    const Irreps& out,
+                    const Value& adj_out,
+                    Value& adj_x) {
+  for_mixing(stage,
+             edges,
+             in,
+             out,
+             [&](std::int64_t i,
+                 std::int32_t to,
+                 std::int32_t from,
+                 std::int32_t o,
+                 std::int32_t c,
+                 double weight) { adj_x.at(i, from, c) += weight * adj_out.at(i, to, o); });
 }
 
 Value forward(const LinearStage& op, Network& network) {
-  return linear(op, network.value(op.features));
+  return linear(op,
+                network.edges(),
+                network.irreps(op.features),
+                network.out_irreps(),
+                network.value(op.features));
 }
 
 void adjoint(const LinearStage& op, Network& network) {
-  linear_adjoint(op, network.adj_out(), network.adjoint(op.features));
+  linear_adjoint(op,
+                 network.edges(),
+                 network.irreps(op.features),
+                 network.out_irreps(),
+                 network.adj_out(),
+                 network.adjoint(op.features));
 }
 
 } // namespace eqnn::reference

@@ -7,8 +7,17 @@
 
 namespace eqnn::reference {
 
-/// y[lm] = W x[lm], bias on l = 0
-Value linear(const LinearStage& stage, const Value& x);
-void linear_adjoint(const LinearStage& stage, const Value& adj_out, Value& adj_x);
+/// out_b[m] = W_b in_b[m], bias on the first component.
+Value linear(const LinearStage& stage,
+             const EdgeList& edges,
+             const Irreps& in,
+             const Irreps& out,
+             const Value& x);
+void linear_adjoint(const LinearStage& stage,
+                    const EdgeList& edges,
+                    const Irreps& in,
+                    const Irreps& out,
+                    const Value& adj_out,
+                    Value& adj_x);
 
 } // namespace eqnn::reference

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Random networks of the stages with Clebsch-Gordan paths and Gaunt products: for tests of kernels
-// against the reference, and for benchmarks.
+// Random networks and single stages: for tests of kernels against the reference, and for benchmarks.
 #pragma once
 
 #include "base/error.hpp"
 #include "model/model_spec.hpp"
+#include "model/uniform_stages.hpp"
 
 #include <algorithm>
 #include <array>
@@ -36,6 +36,9 @@ public:
     spec_.energy.shift = -0.7;
     spec_.species = std::move(species);
   }
+
+  /// What was built, without an energy.
+  ModelSpec take() { return std::move(spec_); }
 
   ModelSpec finish(const std::vector<StageIndex>& terms) {
     add(ValueKind::Energy, EnergyStage{terms});
@@ -74,13 +77,85 @@ public:
     return k;
   }
 
+  /// Features that a test sets.
+  StageIndex input(const Irreps& irreps) {
+    return features(irreps,
+                    SpeciesEmbeddingStage{irreps.back().l,
+                                          tensor({n_species(), irreps.front().channels}, 1.0)});
+  }
+
+  /// `channels` of each degree.
+  StageIndex uniform_input(std::int32_t l_max, std::int32_t channels) {
+    return input(uniform_irreps(l_max, channels, spec_.parity == Parity::O3));
+  }
+
+  StageIndex matrix(StageIndex y) {
+    const std::int32_t l_max = spec_.graph[at(y)].l_max;
+    const std::int64_t d = std::int64_t{l_max + 1} * (l_max + 1);
+    const StageIndex k =
+        add(ValueKind::Matrix, EdgeMatrixStage{y, tensor({d, d, d}, 1.0 / static_cast<double>(d))});
+    spec_.graph.back().l_max = l_max;
+    return k;
+  }
+
+  StageIndex degree_embedding(StageIndex m, std::int32_t n_radial, std::int32_t channels) {
+    const StageIndex w = radial(n_radial);
+    DegreeEmbeddingStage op{m, w, tensor({channels, n_radial}, 0.5), tensor({channels}, 0.3)};
+    return features(uniform_irreps(spec_.graph[at(m)].l_max, channels, spec_.parity == Parity::O3),
+                    std::move(op));
+  }
+
+  StageIndex attention(StageIndex source, StageIndex center, StageIndex m, std::int32_t heads) {
+    const std::int32_t c = irreps(source).front().channels;
+    const double deviation = 1.0 / std::sqrt(static_cast<double>(c));
+    EdgeAttentionStage op;
+    op.source = source;
+    op.center = center;
+    op.matrix = m;
+    op.radial = radial(c);
+    op.heads = heads;
+    op.negative_slope = 0.2;
+    op.eps = 1e-16;
+    op.logit_weight = tensor({c, c}, deviation);
+    op.logit_bias = tensor({c}, 0.3);
+    op.logit_vector = tensor({heads, c / heads}, 1.0);
+    op.value_weight = tensor({c, c}, deviation);
+    op.value_bias = tensor({c}, 0.3);
+    op.gate_weight = tensor({c, c}, deviation);
+    op.gate_bias = tensor({c}, 0.3);
+    return features(irreps(source), std::move(op));
+  }
+
+  StageIndex equivariant_norm(StageIndex x) {
+    const std::int32_t l_max = irreps(x).back().l;
+    const std::int32_t c = irreps(x).front().channels;
+    EquivariantNormStage op{x, 1e-2, tensor({l_max + 1, c}, 0.5), tensor({c}, 0.3)};
+    return features(irreps(x), std::move(op));
+  }
+
+  /// Each degree by the same matrix.
+  StageIndex uniform_map(StageIndex x, std::int32_t l_max, std::int32_t channels) {
+    const std::int64_t n_in = irreps(x).front().channels;
+    return features(
+        uniform_irreps(l_max, channels, spec_.parity == Parity::O3),
+        uniform_linear(x, l_max, tensor({channels, n_in}, 0.5), tensor({channels}, 0.3)));
+  }
+
+  /// Each channel by the same one of other features.
+  StageIndex gate_by(StageIndex x, StageIndex gates) {
+    return features(irreps(x),
+                    uniform_gate(x, gates, irreps(x).back().l, irreps(x).front().channels));
+  }
+
+  StageIndex direct_forces(StageIndex x) { return add(ValueKind::Forces, DirectForcesStage{x}); }
+
   StageIndex embedding(std::int32_t channels) {
     return features(Irreps{{0, false, channels}},
                     SpeciesEmbeddingStage{0, tensor({n_species(), channels}, 1.0)});
   }
 
   StageIndex linear(StageIndex x, const Irreps& out, bool per_species = false) {
-    IrrepsLinearStage op;
+    LinearStage op;
     op.features = x;
     op.per_species = per_species;
     for (std::size_t b = 0; b < out.size(); ++b) {
@@ -159,25 +234,24 @@ public:
 
   /// Gates every l > 0 channel by a 0e channel; `in` needs so many more of those.
   StageIndex gate(StageIndex x) {
-    IrrepsGateStage op;
-    op.features = x;
-    op.even_activation = Activation::Silu;
-    op.odd_activation = Activation::Tanh;
-    op.gate_activation = Activation::Sigmoid;
-    Irreps out;
+    GateStage op;
+    op.features = op.gates = x;
+    const Irreps& in = irreps(x);
     std::int32_t n_gates = 0;
-    for (const IrrepsBlock& block : irreps(x)) {
+    for (const IrrepsBlock& block : in) {
       n_gates += block.l > 0 ? block.channels : 0;
     }
-    for (const IrrepsBlock& block : irreps(x)) {
-      IrrepsBlock kept = block;
-      if (block.l == 0 && !block.odd) {
-        kept.channels -= n_gates;
-        op.even_scalars = kept.channels;
-      } else if (block.l == 0) {
-        op.odd_scalars = kept.channels;
+    Irreps out = in;
+    std::int32_t channel = out.front().channels -= n_gates;
+    for (std::int32_t b = 0; b < static_cast<std::int32_t>(in.size()); ++b) {
+      const IrrepsBlock& block = out[at(b)];
+      if (block.l == 0) {
+        op.blocks.push_back(
+            {b, b, -1, 0, block.channels, block.odd ? Activation::Tanh : Activation::Silu});
+      } else {
+        op.blocks.push_back({b, b, 0, channel, block.channels, Activation::Sigmoid});
+        channel += block.channels;
       }
-      out.push_back(kept);
     }
     return features(out, op);
   }

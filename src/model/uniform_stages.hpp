@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Operations on features with the same number of channels for each degree, as stages of blocks: what
+// `linear` and `gate` of a model file mean.
+#pragma once
+
+#include "model/stages/gate.hpp"
+#include "model/stages/linear.hpp"
+
+namespace eqnn {
+
+/// Degrees 0..l_max by one matrix [C_out, C_in]; bias [C_out] on l = 0.
+LinearStage uniform_linear(StageIndex features,
+                           std::int32_t l_max,
+                           const Tensor& weight,
+                           const std::optional<Tensor>& bias);
+
+/// l = 0: silu; degrees 1..l_max: times the sigmoid of the same channel of `gates`.
+GateStage
+uniform_gate(StageIndex features, StageIndex gates, std::int32_t l_max, std::int32_t channels);
+
+} // namespace eqnn
