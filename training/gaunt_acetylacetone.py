@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Train upstream's MACE-Gaunt on acetylacetone: the network of potentials/gaunt_acetylacetone.
 
-    python tests/upstream/train_gaunt_acetylacetone.py CLONE DATA OUTPUT [--epochs N]
+    PYTHONPATH=tests/upstream python training/gaunt_acetylacetone.py CLONE DATA OUTPUT [--epochs N]
 
 CLONE is Gaunt-Tensor-Product, DATA the folder of acetylacetone in BOTNet-datasets, OUTPUT a folder
 for the weights, the configuration and a log. Upstream's network, its products computed by
@@ -25,13 +25,21 @@ from typing import Any
 import e3nn
 import numpy as np
 import torch
-from ase import Atoms
-from ase.io import iread
 from safetensors.torch import save_file
 from torch import Tensor
-from upstream_gaunt import CLASS, COMMIT, Upstream, by_quadrature, graph, weights
+from upstream_gaunt import (
+    CLASS,
+    COMMIT,
+    ELEMENTS,
+    Upstream,
+    by_quadrature,
+    collated,
+    errors,
+    frames_of,
+    loaded,
+    weights,
+)
 
-ELEMENTS = [1, 6, 8]
 SEED = 20261126
 TRAINING: dict[str, Any] = {
     "n_train": 450,
@@ -45,65 +53,6 @@ TRAINING: dict[str, Any] = {
     "max_gradient_norm": 10.0,
     "weight_decay": 5e-7,
 }
-
-
-def frames_of(path: Path) -> list[Atoms]:
-    """Read all structures of an extended XYZ file."""
-    found: list[Atoms] = list(iread(path))
-    return found
-
-
-def loaded(path: Path, cutoff: float, energies: dict[int, float]) -> list[dict[str, Tensor]]:
-    """Read structures with forces: positions, forces, edges, energy without free atoms, in eV."""
-    found = []
-    for atoms in frames_of(path):
-        x = atoms.positions
-        near = np.linalg.norm(x[:, None] - x[None], axis=2) < cutoff
-        np.fill_diagonal(near, False)
-        energy = atoms.get_potential_energy() - sum(energies[z] for z in atoms.numbers)
-        found.append(
-            {
-                "positions": torch.tensor(x, dtype=torch.get_default_dtype()),
-                "forces": torch.tensor(atoms.get_forces(), dtype=torch.get_default_dtype()),
-                "edges": torch.tensor(np.array(near.nonzero())),
-                "energy": torch.tensor(energy, dtype=torch.get_default_dtype()),
-                "one_hot": torch.tensor(
-                    atoms.numbers[:, None] == np.array(ELEMENTS), dtype=torch.get_default_dtype()
-                ),
-            }
-        )
-    return found
-
-
-def collated(frames: Sequence[dict[str, Tensor]]) -> tuple[SimpleNamespace, Tensor, Tensor]:
-    """One batch: upstream's graph, energies [molecule], forces [atom, 3]."""
-    sizes = torch.tensor([len(frame["positions"]) for frame in frames])
-    first = torch.cumsum(sizes, 0) - sizes
-    edges = [frame["edges"] + k for frame, k in zip(frames, first, strict=True)]
-    joined = {k: torch.cat([f[k] for f in frames]) for k in ("positions", "forces", "one_hot")}
-    batch = torch.repeat_interleave(torch.arange(len(frames)), sizes)
-    data = graph(
-        joined["one_hot"], joined["positions"], torch.cat(edges, 1), None, batch, len(frames)
-    )
-    return data, torch.stack([frame["energy"] for frame in frames]), joined["forces"]
-
-
-def errors(network: torch.nn.Module, frames: Sequence[dict[str, Tensor]]) -> dict[str, float]:
-    """Errors of energies (meV a molecule) and forces (meV/Angstrom over components)."""
-    energy_errors, force_errors = [], []
-    for k in range(0, len(frames), 25):
-        data, energy, forces = collated(frames[k : k + 25])
-        found = network(data)
-        energy_errors.append((found["energy"].detach() - energy).numpy())
-        force_errors.append((found["forces"].detach() - forces).numpy().ravel())
-    e, f = (1e3 * np.concatenate(all_errors) for all_errors in (energy_errors, force_errors))
-    return {
-        "n": len(frames),
-        "energy_mae": float(np.abs(e).mean()),
-        "energy_rmse": float(np.sqrt((e**2).mean())),
-        "force_mae": float(np.abs(f).mean()),
-        "force_rmse": float(np.sqrt((f**2).mean())),
-    }
 
 
 class MovingAverage:

@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 
-from eqnn.datasets.qcr.frames import Frame, extended_xyz
-from eqnn.datasets.qcr.units import HARTREE, HARTREE_PER_BOHR
-from eqnn.errors import EqnnError
+from qcr.errors import QcrError
+from qcr.frames import Frame, extended_xyz
+from qcr.units import HARTREE, HARTREE_PER_BOHR
 
 STAGES = ("pm3", "hf", "DFT_1st", "DFT_2nd")
 
@@ -45,7 +45,7 @@ ATOMIC_REFERENCE = {
 OpenMol/TDN/data.py). A test computes H, C, N and O again."""
 
 
-class Damaged(EqnnError):
+class Damaged(QcrError):
     """A record, stage or step that is not what the format says."""
 
 
@@ -200,15 +200,15 @@ def convert(
     """Convert an LMDB file to gzipped extended XYZ.
 
     The frames' ``molecule`` is CID and the compound number, as in CID000000887; ``step`` counts
-    within a stage as in the file, so that damaged steps leave a gap. Raises EqnnError where the
+    within a stage as in the file, so that damaged steps leave a gap. Raises QcrError where the
     file cannot be opened or the target exists.
     """
     import lmdb  # heavy machinery that only this function needs
 
     if not source.exists():
-        raise EqnnError(f"{source}: no such file; expected an LMDB file such as Data06.lmdb.")
+        raise QcrError(f"{source}: no such file; expected an LMDB file such as Data06.lmdb.")
     if target.exists():
-        raise EqnnError(f"{target} exists already: remove it or name another file.")
+        raise QcrError(f"{target} exists already: remove it or name another file.")
     report = Report()
     partial = target.with_name(target.name + ".partial")
     try:
@@ -225,7 +225,7 @@ def convert(
                             say(f"damaged: {line}")
     except lmdb.Error as error:
         partial.unlink(missing_ok=True)
-        raise EqnnError(f"{source}: no LMDB file ({error}). Fetch it again.") from error
+        raise QcrError(f"{source}: no LMDB file ({error}). Fetch it again.") from error
     partial.replace(target)
     return report
 

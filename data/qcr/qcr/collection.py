@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from eqnn.datasets.qcr.frames import Frame, read_frames
-from eqnn.datasets.qcr.molecules import SPLITS
-from eqnn.datasets.qcr.runs import Frame as RunFrame
-from eqnn.datasets.qcr.runs import RunFile
-from eqnn.datasets.qcr.units import HARTREE, HARTREE_PER_BOHR
-from eqnn.errors import EqnnError
+from qcr.errors import QcrError
+from qcr.frames import Frame, read_frames
+from qcr.molecules import SPLITS
+from qcr.runs import Frame as RunFrame
+from qcr.runs import RunFile
+from qcr.units import HARTREE, HARTREE_PER_BOHR
 
 MANIFEST = "runs.json"
 SUMS = "SHA256SUMS"
@@ -55,14 +55,14 @@ def read_manifest(data: Path) -> tuple[dict[str, dict[str, Any]], dict[str, str]
         document = json.loads(path.read_text(encoding="utf-8"))
         return dict(document["runs"]), dict(document["failures"])
     except (ValueError, KeyError, TypeError) as error:
-        raise EqnnError(
+        raise QcrError(
             f"{path}: damaged ({error!r}), expected the runs and failures of the set. "
             "Restore it with git."
         ) from error
 
 
 def read_collection(data: Path) -> Collection:
-    """Read the set in a folder; an empty one where there is none. Raises EqnnError if damaged."""
+    """Read the set in a folder; an empty one where there is none. Raises QcrError if damaged."""
     runs, failures = read_manifest(data)
     collection = Collection(runs=runs, failures=failures)
     if (data / MANIFEST).exists():

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from eqnn.datasets.qcr.collection import read_manifest
-from eqnn.datasets.qcr.molecules import SPLITS, Run, runs
-from eqnn.datasets.qcr.runs import read_run
+from qcr.collection import read_manifest
+from qcr.molecules import SPLITS, Run, runs
+from qcr.runs import read_run
 
 
 def cost(run: Run) -> float:

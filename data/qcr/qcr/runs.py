@@ -8,7 +8,7 @@ import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from eqnn.errors import EqnnError
+from qcr.errors import QcrError
 
 
 @dataclass
@@ -61,14 +61,14 @@ class RunFile:
 
 
 def read_run(path: Path) -> RunFile:
-    """Read a run's file; raise EqnnError where it is damaged."""
+    """Read a run's file; raise QcrError where it is damaged."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         document["frames"] = [Frame(**frame) for frame in document["frames"]]
         document["bonds"] = [(i, j) for i, j in document["bonds"]]
         return RunFile(**document)
     except (ValueError, KeyError, TypeError) as error:
-        raise EqnnError(
+        raise QcrError(
             f"{path}: no relaxation in the form that `generate` writes ({error}). "
             "Remove it to have it made again."
         ) from error

@@ -21,19 +21,18 @@ import ase.io
 import lmdb
 import numpy as np
 import pytest
-from eqnn_models import ROOT, max_error
+from qcr_shared import DATA, max_error
 
-from eqnn.datasets.qcr import checks, published
-from eqnn.datasets.qcr.__main__ import main
-from eqnn.datasets.qcr.build import build
-from eqnn.datasets.qcr.collection import Collection, read_collection, sum_errors
-from eqnn.datasets.qcr.molecules import SPLITS, molecules, runs
-from eqnn.datasets.qcr.runs import Frame, RunFile, read_run
-from eqnn.datasets.qcr.status import status
-from eqnn.datasets.qcr.topology import bond_error
-from eqnn.errors import EqnnError
+from qcr import checks, published
+from qcr.__main__ import main
+from qcr.build import build
+from qcr.collection import Collection, read_collection, sum_errors
+from qcr.errors import QcrError
+from qcr.molecules import SPLITS, molecules, runs
+from qcr.runs import Frame, RunFile, read_run
+from qcr.status import status
+from qcr.topology import bond_error
 
-DATA = ROOT / "data" / "qcr-small"
 HARTREE = 27.211386245988  # eV, CODATA 2018
 BOHR = 0.529177210903  # Angstrom
 
@@ -184,7 +183,7 @@ def test_a_damaged_set_is_not_built_upon(tmp_path: Path) -> None:
     target = tmp_path / "set" / "train.xyz.gz"
     target.write_bytes(target.read_bytes()[:-1])
     before = contents(tmp_path / "set")
-    with pytest.raises(EqnnError, match=r"train.xyz.gz has another hash .* Restore the set"):
+    with pytest.raises(QcrError, match=r"train.xyz.gz has another hash .* Restore the set"):
         build(tmp_path / "set", tmp_path)
     assert contents(tmp_path / "set") == before
 
@@ -193,10 +192,10 @@ def test_a_damaged_run_file_is_named(tmp_path: Path) -> None:
     run_file(NAMES[0]).write(tmp_path / "runs")
     path = tmp_path / "runs" / f"{NAMES[0]}.json"
     path.write_text(path.read_text()[:-20])
-    with pytest.raises(EqnnError, match=r"no relaxation in the form .* Remove it"):
+    with pytest.raises(QcrError, match=r"no relaxation in the form .* Remove it"):
         build(tmp_path / "set", tmp_path)
     path.write_text('{"name": "x"}')
-    with pytest.raises(EqnnError, match="Remove it"):
+    with pytest.raises(QcrError, match="Remove it"):
         read_run(path)
 
 
@@ -204,13 +203,13 @@ def test_a_run_of_no_molecule_is_refused(tmp_path: Path) -> None:
     file = run_file(NAMES[0])
     file.name = "unobtainium-0"
     file.write(tmp_path / "runs")
-    with pytest.raises(EqnnError, match=r"unobtainium-0 is no run of molecules\.csv"):
+    with pytest.raises(QcrError, match=r"unobtainium-0 is no run of molecules\.csv"):
         build(tmp_path / "set", tmp_path)
 
 
 def test_a_damaged_manifest_is_named(tmp_path: Path) -> None:
     (tmp_path / "runs.json").write_text("{")
-    with pytest.raises(EqnnError, match=r"runs.json: damaged .* Restore it with git"):
+    with pytest.raises(QcrError, match=r"runs.json: damaged .* Restore it with git"):
         read_collection(tmp_path)
 
 
@@ -218,7 +217,7 @@ def test_a_damaged_xyz_file_is_named(tmp_path: Path) -> None:
     run_file(NAMES[0]).write(tmp_path / "runs")
     build(tmp_path / "set", tmp_path)
     (tmp_path / "set" / "test.xyz.gz").write_bytes(b"no gzip")
-    with pytest.raises(EqnnError, match=r"test.xyz.gz: no extended XYZ .* Fetch the file again"):
+    with pytest.raises(QcrError, match=r"test.xyz.gz: no extended XYZ .* Fetch the file again"):
         read_collection(tmp_path / "set")
 
 
@@ -340,7 +339,7 @@ def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "1 runs have more" in out and f"1 of {len(runs())} runs done" in out
     assert "all is well" in out
     assert main(["convert", str(tmp_path / "none.lmdb"), str(tmp_path / "out.xyz.gz")]) == 1
-    assert capsys.readouterr().err.startswith("eqnn: ")
+    assert capsys.readouterr().err.startswith("qcr: ")
 
 
 # ---------------------------------------------------------------- generate
@@ -351,7 +350,7 @@ def generate(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Put springs in the place of the generator's DFT."""
     for package in ("pyscf", "rdkit", "tblite", "geometric"):
         pytest.importorskip(package, reason=f"{package} is not installed: see `make test-dataset`")
-    from eqnn.datasets.qcr import dft, generate
+    from qcr import dft, generate
 
     class Springs:
         """Energy of springs between all atoms; may be told to die."""
@@ -484,7 +483,7 @@ def test_two_generators_do_not_share_a_folder(generate: Any, tmp_path: Path) -> 
         held.write("4711\n")
         held.flush()
         fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(EqnnError, match="process 4711 is at work there: wait for it or stop"):
+        with pytest.raises(QcrError, match="process 4711 is at work there: wait for it or stop"):
             generate.generate(tmp_path / "set", tmp_path, 1, print)
 
 
@@ -493,7 +492,7 @@ def test_generate_without_its_packages_says_what_to_do(
 ) -> None:
     import sys
 
-    monkeypatch.setitem(sys.modules, "eqnn.datasets.qcr.generate", None)
+    monkeypatch.setitem(sys.modules, "qcr.generate", None)
     assert main(["generate", "--data", str(tmp_path), "--work", str(tmp_path)]) == 1
     assert "`make dataset` sets up PySCF" in capsys.readouterr().err
 
@@ -511,7 +510,7 @@ def test_dft_has_the_references_of_the_published_code() -> None:
 
 def test_gradients_are_slopes_of_energies_whatever_the_guess() -> None:
     pytest.importorskip("pyscf", reason="PySCF is not installed: `make test-dataset` brings it")
-    from eqnn.datasets.qcr.dft import Dft
+    from qcr.dft import Dft
 
     field = Dft(["O", "H", "H"])
     result = field.energy_and_gradient(WATER)
@@ -732,14 +731,14 @@ def test_numpy_types_that_are_no_numbers_are_refused(dtype: str) -> None:
 
 def test_what_is_no_lmdb_file_is_refused(tmp_path: Path) -> None:
     source, target = tmp_path / "Data.lmdb", tmp_path / "out.xyz.gz"
-    with pytest.raises(EqnnError, match="no such file; expected an LMDB file"):
+    with pytest.raises(QcrError, match="no such file; expected an LMDB file"):
         published.convert(source, target)
     source.write_bytes(b"nothing" * 1000)
-    with pytest.raises(EqnnError, match="no LMDB file"):
+    with pytest.raises(QcrError, match="no LMDB file"):
         published.convert(source, target)
     assert not list(tmp_path.glob("out*"))
     target.write_text("precious")
-    with pytest.raises(EqnnError, match="exists already"):
+    with pytest.raises(QcrError, match="exists already"):
         published.convert(write_lmdb(tmp_path / "b.lmdb", {b"000000887": record()}), target)
     assert target.read_text() == "precious"
 

@@ -15,7 +15,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from eqnn.errors import EqnnError
+from qcr.errors import QcrError
 
 Value = str | int | float | bool
 
@@ -85,7 +85,7 @@ def compressed(frames: Iterable[Frame]) -> bytes:
 
 
 def read_frames(path: Path) -> list[Frame]:
-    """Read extended XYZ with energies and forces through ASE. Raises EqnnError if damaged."""
+    """Read extended XYZ with energies and forces through ASE. Raises QcrError if damaged."""
     try:
         # Unpacked first: ASE goes back and forth, and each way back in a packed file starts at its
         # beginning: 30 s for the whole set in place of 2.
@@ -93,7 +93,7 @@ def read_frames(path: Path) -> list[Frame]:
         images = ase.io.read(StringIO(text), ":", format="extxyz")
         frames = [_frame(atoms) for atoms in images]
     except Exception as error:  # ASE raises whatever comes its way
-        raise EqnnError(
+        raise QcrError(
             f"{path}: no extended XYZ with energy and forces ({type(error).__name__}: {error}). "
             "Fetch the file again."
         ) from error

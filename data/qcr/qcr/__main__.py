@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``python -m eqnn.datasets.qcr``: generate, status, build, check, convert."""
+"""``python -m qcr``: generate, status, build, check, convert."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from eqnn.datasets.qcr import published
-from eqnn.datasets.qcr.build import build
-from eqnn.datasets.qcr.checks import check, dft_errors
-from eqnn.datasets.qcr.published import convert
-from eqnn.datasets.qcr.status import status
-from eqnn.errors import EqnnError
+from qcr import published
+from qcr.build import build
+from qcr.checks import check, dft_errors
+from qcr.errors import QcrError
+from qcr.published import convert
+from qcr.status import status
 
 
 def _say(text: str) -> None:
@@ -23,9 +23,9 @@ def _say(text: str) -> None:
 
 def _generate(options: argparse.Namespace) -> int:
     try:
-        from eqnn.datasets.qcr.generate import generate
+        from qcr.generate import generate
     except ImportError as error:
-        raise EqnnError(
+        raise QcrError(
             f"cannot compute: {error}. "
             "`make dataset` sets up PySCF, RDKit, tblite and geomeTRIC and goes on."
         ) from error
@@ -62,7 +62,7 @@ def _convert(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m eqnn.datasets.qcr", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m qcr", description=__doc__)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
@@ -104,8 +104,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         result: int = options.run(options)
         return result
-    except EqnnError as error:
-        print(f"eqnn: {error}", file=sys.stderr)
+    except QcrError as error:
+        print(f"qcr: {error}", file=sys.stderr)
         return 1
 
 

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pyscf import dft, gto
 
-from eqnn.datasets.qcr.units import HARTREE
-from eqnn.errors import EqnnError
+from qcr.errors import QcrError
+from qcr.units import HARTREE
 
 CONVERGENCE = 1e-10
 """Hartree; gradients are then good to 1e-7 Hartree/Bohr."""
 
 
-class NotConverged(EqnnError):
+class NotConverged(QcrError):
     """The self-consistent field did not converge."""
 
 

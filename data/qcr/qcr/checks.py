@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from eqnn.datasets.qcr.collection import Collection, read_collection, sum_errors
-from eqnn.datasets.qcr.frames import Frame
-from eqnn.datasets.qcr.molecules import SPLITS, molecules, runs
-from eqnn.datasets.qcr.readme import readme
-from eqnn.datasets.qcr.topology import bond_error
-from eqnn.datasets.qcr.units import HARTREE
+from qcr.collection import Collection, read_collection, sum_errors
+from qcr.frames import Frame
+from qcr.molecules import SPLITS, molecules, runs
+from qcr.readme import readme
+from qcr.topology import bond_error
+from qcr.units import HARTREE
 
 LARGEST = 20 * 1024**2
 """Bytes of the whole folder."""
@@ -160,7 +160,7 @@ def collection_errors(collection: Collection) -> list[str]:
 def check(data: Path) -> list[str]:
     """Say all that is wrong with the set in a folder; nothing if all is well.
 
-    Raises EqnnError where it cannot be read.
+    Raises QcrError where it cannot be read.
     """
     errors = sum_errors(data)
     collection = read_collection(data)
@@ -178,7 +178,7 @@ def dft_errors(data: Path, number: int, seed: int) -> list[str]:
 
     Only frames of at most nine atoms, so that each takes seconds.
     """
-    from eqnn.datasets.qcr.dft import Dft  # needs PySCF
+    from qcr.dft import Dft  # needs PySCF
 
     frames = [frame for some in read_collection(data).by_run().values() for frame in some]
     small = [frame for frame in frames if len(frame.elements) <= 9]

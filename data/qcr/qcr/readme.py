@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from eqnn.datasets.qcr.collection import Collection
-from eqnn.datasets.qcr.frames import Frame
-from eqnn.datasets.qcr.molecules import SPLITS, molecules, runs
+from qcr.collection import Collection
+from qcr.frames import Frame
+from qcr.molecules import SPLITS, molecules, runs
 
 PLOT = "statistics.png"
 TARGET_RUNS = 150

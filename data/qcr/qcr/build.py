@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eqnn.datasets.qcr.collection import (
+from qcr.collection import (
     MANIFEST,
     SUMS,
     Collection,
@@ -16,12 +16,12 @@ from eqnn.datasets.qcr.collection import (
     read_collection,
     sum_errors,
 )
-from eqnn.datasets.qcr.frames import Frame, Value, compressed, write_atomically
-from eqnn.datasets.qcr.molecules import SPLITS, Molecule, runs
-from eqnn.datasets.qcr.readme import PLOT, plot, readme
-from eqnn.datasets.qcr.runs import RunFile, read_run
-from eqnn.datasets.qcr.units import HARTREE, HARTREE_PER_BOHR
-from eqnn.errors import EqnnError
+from qcr.errors import QcrError
+from qcr.frames import Frame, Value, compressed, write_atomically
+from qcr.molecules import SPLITS, Molecule, runs
+from qcr.readme import PLOT, plot, readme
+from qcr.runs import RunFile, read_run
+from qcr.units import HARTREE, HARTREE_PER_BOHR
 
 
 def frames_of(file: RunFile, molecule: Molecule) -> list[Frame]:
@@ -56,7 +56,7 @@ def add_run(collection: Collection, file: RunFile) -> bool:
     """Add what the set does not have of a finished run; return whether that was anything."""
     known = {run.name: run for run in runs()}
     if file.name not in known:
-        raise EqnnError(
+        raise QcrError(
             f"{file.name} is no run of molecules.csv: remove its file or restore the list."
         )
     if file.name in collection.failures:
@@ -112,12 +112,12 @@ def build(data: Path, work: Path) -> int:
     """Add what is finished in ``work/runs`` to the set in ``data``; return how many runs had more.
 
     The same runs give the same files, byte by byte, in whatever batches they came. Raises
-    EqnnError, and leaves the set alone, where a file is damaged.
+    QcrError, and leaves the set alone, where a file is damaged.
     """
     if (data / MANIFEST).exists():
         errors = sum_errors(data)
         if errors:
-            raise EqnnError(f"{data}: {errors[0]}. Restore the set with git before adding to it.")
+            raise QcrError(f"{data}: {errors[0]}. Restore the set with git before adding to it.")
     collection = read_collection(data)
     files = sorted((work / "runs").glob("*.json"))
     new = sum(add_run(collection, read_run(path)) for path in files)

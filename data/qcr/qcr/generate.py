@@ -24,14 +24,14 @@ from geometric.optimize import Optimizer
 from geometric.params import OptParams
 from numpy.typing import NDArray
 
-from eqnn.datasets.qcr.collection import read_collection, run_file
-from eqnn.datasets.qcr.dft import Dft, NotConverged
-from eqnn.datasets.qcr.molecules import Run, runs
-from eqnn.datasets.qcr.runs import Frame, RunFile, read_run
-from eqnn.datasets.qcr.starts import hot_start, seed_of
-from eqnn.datasets.qcr.status import hours, seconds_left
-from eqnn.datasets.qcr.topology import bond_error
-from eqnn.errors import EqnnError
+from qcr.collection import read_collection, run_file
+from qcr.dft import Dft, NotConverged
+from qcr.errors import QcrError
+from qcr.molecules import Run, runs
+from qcr.runs import Frame, RunFile, read_run
+from qcr.starts import hot_start, seed_of
+from qcr.status import hours, seconds_left
+from qcr.topology import bond_error
 
 MAX_STEPS = 100
 TRUST = 0.03
@@ -46,7 +46,7 @@ SAME_ENERGY = 1e-7
 """Hartree: further apart, two guesses led to two solutions."""
 
 
-class RunFailed(EqnnError):
+class RunFailed(QcrError):
     """A run that belongs in no set, with the reason."""
 
 
@@ -145,7 +145,7 @@ def _begin(run: Run) -> RunFile:
     file = RunFile(run.name, versions=versions())
     try:
         start = hot_start(run)
-    except EqnnError as error:
+    except QcrError as error:
         file.failure = str(error)
         return file
     file.elements, file.bonds, file.temperature = start.elements, start.bonds, start.temperature
@@ -217,7 +217,7 @@ def generate(data: Path, work: Path, limit: int | None, say: Callable[[str], Non
             fcntl.flock(pid, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             pid.seek(0)
-            raise EqnnError(
+            raise QcrError(
                 f"{work}: process {pid.read().strip()} is at work there: wait for it or stop it."
             ) from None
         pid.truncate(0)

@@ -21,11 +21,9 @@ from typing import NamedTuple
 import ase.io
 import numpy as np
 import pytest
-from eqnn_models import ROOT, max_error
 from numpy.typing import NDArray
+from qcr_shared import DATA, LIST, ROOT, max_error
 
-DATA = ROOT / "data" / "qcr-small"
-LIST = ROOT / "python" / "eqnn" / "datasets" / "qcr" / "molecules.csv"
 SPLITS = ("train", "validation", "test")
 HARTREE = 27.211386245988  # eV, CODATA 2018
 
