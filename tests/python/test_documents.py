@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from eqnn_models import ROOT
@@ -113,3 +115,86 @@ def test_the_generator_runs_from_the_root() -> None:
         check=False,
     )
     assert done.returncode == 0 and "convert" in done.stdout, done.stderr
+
+
+# ---- the width of prose ----
+
+
+@pytest.fixture(scope="module")
+def wrap() -> ModuleType:
+    """Load the script that `make lint` runs."""
+    path = ROOT / "cmake" / "wrap_markdown.py"
+    spec = importlib.util.spec_from_file_location("wrap_markdown", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["wrap_markdown"] = module  # where dataclasses look
+    spec.loader.exec_module(module)
+    return module
+
+
+WORDS = "word " * 18  # 90 columns
+LINE = WORDS.strip()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (f"{WORDS}twelve more columns\n", f"{WORDS}twelve\nmore columns\n"),
+        (f"* {WORDS}more of it\n  and\n* b\n", f"* {WORDS}more of\n  it and\n* b\n"),
+        (f"12. {WORDS}more of it\n", f"12. {WORDS}more\n    of it\n"),
+        # Neither code nor a link is split.
+        (f"{WORDS}`make   all of it`, x\n", f"{LINE}\n`make   all of it`, x\n"),
+        (f"{WORDS}([a b](c.md)).\n", f"{LINE}\n([a b](c.md)).\n"),
+        # What would begin a list or a heading at the start of a line does not stand there.
+        (f"{WORDS}123456789 - more\n", f"{LINE}\n123456789 - more\n"),
+        (f"{WORDS}12345678 2. more\n", f"{LINE}\n12345678 2. more\n"),
+        (f"{WORDS}123456789 # more\n", f"{LINE}\n123456789 # more\n"),
+        # Lines that begin in bold, and hard breaks, stay.
+        (f"**A.** {WORDS}more\n**B.** b\n", f"**A.** {LINE}\nmore\n**B.** b\n"),
+        (f"{WORDS}twelve more columns  \nb\n", f"{WORDS}twelve\nmore columns  \nb\n"),
+        # A character with an accent of its own is one column wide.
+        (f"{WORDS}w\u0304\u0304\u0304 1234567\n", None),
+        # Not prose.
+        (f"| {WORDS}a | {WORDS} |\n", None),
+        (f"```\n{WORDS}{WORDS}\n```\n", None),
+        (f"a\n\n    {WORDS}{WORDS}\n", None),
+        (f"* a\n\n      {WORDS}{WORDS}\n", None),
+        (f"<!-- {WORDS}{WORDS} -->\n", None),
+        (f"{'x' * 120}\n", None),
+        # A paragraph that is short enough is left as it is.
+        ("a\nb\n", None),
+    ],
+)
+def test_prose_is_wrapped_and_nothing_else(
+    wrap: ModuleType, before: str, after: str | None
+) -> None:
+    assert wrap.mended(before) == (before if after is None else after)
+    assert wrap.mended(wrap.mended(before)) == wrap.mended(before)
+    assert bool(wrap.problems(before)) == (after is not None)
+    assert wrap.problems(wrap.mended(before)) == []
+
+
+def test_long_prose_is_refused_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    path.write_text(f"# Title\n\n{WORDS}more than a line\n# {WORDS}too long a heading\n")
+    script = [sys.executable, str(ROOT / "cmake" / "wrap_markdown.py")]
+
+    def run(*options: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [*script, *options, str(path)], capture_output=True, text=True, check=False
+        )
+        return done.returncode, done.stdout
+
+    assert run() == (
+        1,
+        f"{path}:3: prose of 106 columns, expected at most 100: `make format` wraps it\n"
+        f"{path}:4: prose of 110 columns, expected at most 100: `make format` wraps it\n",
+    )
+    # A heading cannot be wrapped: it is still refused.
+    assert run("--fix")[0] == 1
+    assert path.read_text().splitlines()[2:4] == [f"{WORDS}more than", "a line"]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_documents_are_wrapped(wrap: ModuleType, path: Path) -> None:
+    assert wrap.problems(path.read_text()) == []

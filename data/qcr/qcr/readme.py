@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import io
+import re
+import textwrap
 from collections import Counter
 from importlib import resources
 from itertools import pairwise
@@ -119,6 +121,29 @@ def _spread(values: NDArray[np.float64] | list[float], digits: int) -> str:
     return f"{low:.{digits}f} to {high:.{digits}f}, median {middle:.{digits}f}"
 
 
+def wrapped(text: str) -> str:
+    """Wrap paragraphs and list items at 100 columns; tables, headings and images stay."""
+    blocks = []
+    for block in text.split("\n\n"):
+        if block.lstrip()[:1] in ("|", "#", "!", ""):
+            blocks.append(block)
+            continue
+        items = re.split(r"\n(?=\* )", block.strip("\n"))
+        blocks.append(
+            "\n".join(
+                textwrap.fill(
+                    " ".join(item.split()),
+                    100,
+                    subsequent_indent="  " if item.startswith("* ") else "",
+                    break_long_words=False,
+                    break_on_hyphens=False,
+                )
+                for item in items
+            )
+        )
+    return "\n\n".join(blocks).rstrip("\n") + "\n"
+
+
 def readme(collection: Collection) -> str:
     """Write the README: all of its numbers are counted here."""
     by_run = collection.by_run()
@@ -179,7 +204,7 @@ def readme(collection: Collection) -> str:
     ]
     failures = [f"* `{name}` failed: {reason}" for name, reason in collection.failures.items()]
     template = resources.files(__package__).joinpath("readme_template.md")
-    return Template(template.read_text(encoding="utf-8")).substitute(
+    text = Template(template.read_text(encoding="utf-8")).substitute(
         table="\n".join(table),
         n_runs=len(by_run),
         n_planned=len(runs()),
@@ -190,3 +215,4 @@ def readme(collection: Collection) -> str:
         failures="".join(f"\n{line}" for line in failures) + "\n" if failures else "",
         versions=", ".join(sorted(versions)) or "none",
     )
+    return wrapped(text)
