@@ -8,6 +8,7 @@
 #include "base/sha256.hpp"
 #include "model/graph_reader.hpp"
 #include "model/json_reader.hpp"
+#include "model/limits.hpp"
 #include "model/safetensors.hpp"
 
 #include <algorithm>
@@ -183,8 +184,15 @@ SelfTest read_self_test(const JsonReader& entry, const ModelSpec& spec) {
   }
   test.energy = entry.at("energy").number();
   test.forces = vectors(entry.at("forces"), test.numbers.size());
-  if (!entry.at("virial").is_null()) {
-    test.virial = matrix3(entry.at("virial"));
+  const JsonReader virial = entry.at("virial");
+  if (!virial.is_null()) {
+    test.virial = matrix3(virial);
+  }
+  if (const bool is_direct = spec.forces == ForceKind::Direct;
+      test.virial.has_value() == is_direct) {
+    virial.error(is_direct ? "found a matrix, expected null: direct forces have no virial"
+                           : "found null, expected a matrix of three rows",
+                 ". Re-export the model.");
   }
   return test;
 }
@@ -213,6 +221,7 @@ ModelSpec interpret_model(const Safetensors& content, const std::string& name) {
   const JsonReader document(json, name, "");
   read_header(document, spec);
   read_graph(document.at("graph"), content.tensors, spec);
+  check_limits(spec);
   for (const auto& entry : document.at("self_test").elements()) {
     spec.self_tests.push_back(read_self_test(entry, spec));
   }

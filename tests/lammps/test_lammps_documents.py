@@ -68,6 +68,7 @@ LINES: dict[str, Runs | str] = {
     ),
     "eqnn info model.eqnn": of("model.eqnn"),
     "eqnn check model.eqnn": of("model.eqnn"),
+    "eqnn validate model.eqnn": of("model.eqnn"),
     "cmake --preset openmp -DLAMMPS_SOURCE_DIR=/path/to/lammps -DKokkos_ROOT=/path/to/kokkos": (
         "tests/lammps/test_lammps_releases.py::plugin"
     ),

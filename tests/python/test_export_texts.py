@@ -539,8 +539,8 @@ def test_what_the_format_refuses_is_no_damaged_model_file(monkeypatch: pytest.Mo
     text = export_changed(changed("radial_embedding.cutoff_fn", p=POWER), monkeypatch)
     assert text.startswith("is of a kind that `eqnn export mace` cannot express: a model file ")
     assert text.endswith(
-        "cannot hold\nwhat was read (/graph/3/envelope/p: found 1.0, expected a number of at least "
-        "2). Export a network without it."
+        "cannot hold\nwhat was read (/graph/3/envelope/p: found 1, expected at least 2). "
+        "Export a network without it."
     )
 
 
