@@ -57,8 +57,8 @@ const char* eqnn_last_error(void) { return last_error.c_str(); }
 
 int eqnn_validate(const char* bytes, size_t n_bytes, const char* name, int load) {
   return guarded([&] {
-    const eqnn::ModelSpec spec = bytes == nullptr ? eqnn::read_model(name)
-                                                  : eqnn::parse_model({bytes, n_bytes}, name);
+    const eqnn::ModelSpec spec =
+        bytes == nullptr ? eqnn::read_model(name) : eqnn::parse_model({bytes, n_bytes}, name);
     if (load == 0) {
       return;
     }

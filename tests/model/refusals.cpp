@@ -111,7 +111,8 @@ class RefusedModel : public testing::TestWithParam<std::string> {};
 TEST_P(RefusedModel, IsRefusedInTheseWords) {
   std::ifstream file(kTests / "model" / "refusals" / (GetParam() + ".json"));
   const json given = json::parse(file);
-  ModelParts parts = take_apart(read_file((kTests / given.at("model").get<std::string>()).string()));
+  ModelParts parts =
+      take_apart(read_file((kTests / given.at("model").get<std::string>()).string()));
   ASSERT_EQ(refusal(put_together(parts)), "") << "the model is not good before it is changed";
   if (given.contains("document")) {
     parts.document = parts.document.patch(given.at("document"));
@@ -134,8 +135,7 @@ INSTANTIATE_TEST_SUITE_P(All,
 class GoodModel : public testing::TestWithParam<std::string> {};
 
 TEST_P(GoodModel, IsRead) {
-  EXPECT_EQ(
-      refusal(read_file((kTests / "model" / "good" / (GetParam() + ".eqnn")).string())), "");
+  EXPECT_EQ(refusal(read_file((kTests / "model" / "good" / (GetParam() + ".eqnn")).string())), "");
 }
 
 INSTANTIATE_TEST_SUITE_P(All,
