@@ -8,7 +8,6 @@
 #include "base/sha256.hpp"
 #include "model/graph_reader.hpp"
 #include "model/json_reader.hpp"
-#include "model/limits.hpp"
 #include "model/safetensors.hpp"
 
 #include <algorithm>
@@ -221,7 +220,6 @@ ModelSpec interpret_model(const Safetensors& content, const std::string& name) {
   const JsonReader document(json, name, "");
   read_header(document, spec);
   read_graph(document.at("graph"), content.tensors, spec);
-  check_limits(spec);
   for (const auto& entry : document.at("self_test").elements()) {
     spec.self_tests.push_back(read_self_test(entry, spec));
   }
