@@ -4,6 +4,7 @@
 #   make          build libeqnn.so and eqnnplugin.so (sets up what is missing)
 #   make demo     relax and run a molecule in LAMMPS, with a report and a picture
 #   make test     run all tests
+#   make test-quick  those that take a minute together: what a change is tried with first
 #   make test-upstream TDN=/path/to/AIRS/OpenMol/TDN
 #                 run upstream's own code and hold the golden files against it (some GB of torch)
 #   make test-upstream-mace, make test-upstream-convnets
@@ -31,7 +32,7 @@ DATASET_ARGS ?=
 
 BUILD := .eqnn/build/openmp
 VENV := .eqnn/venv/bin
-QCR := .eqnn/venv-qcr/bin/python -m eqnn.datasets.qcr
+QCR := .eqnn/venv-qcr/bin/python -m qcr
 SETUP := JOBS=$(JOBS) $(PYTHON) cmake/setup.py
 export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
 SHELL := /bin/bash
@@ -40,7 +41,7 @@ SHELL := /bin/bash
 CONFIGURE = cmake --preset $(1) --log-level=WARNING $(2) >/dev/null
 BUILD_TREE = cmake --build .eqnn/build/$(1) $(2) -- --no-print-directory | { grep --line-buffered -v 'Built target' || true; }
 
-.PHONY: build setup demo test test-published test-upstream test-upstream-mace test-upstream-convnets dataset test-dataset lammps-table lint format bench cuda debug clean distclean
+.PHONY: build setup demo test test-quick test-published test-upstream test-upstream-mace test-upstream-convnets dataset test-dataset lammps-table lint format bench cuda debug clean distclean
 
 build: setup
 	@$(call CONFIGURE,openmp,-DEQNN_MARCH=$(MARCH))
@@ -57,7 +58,11 @@ demo: setup
 test: build
 	@$(SETUP) venv-lammps-2024 kokkos-old-abi
 	@ctest --test-dir $(BUILD) --output-on-failure $(CTEST_ARGS)
-	@$(VENV)/python -m pytest $(PYTEST_ARGS) tests
+	@$(VENV)/python -m pytest $(PYTEST_ARGS) tests data/qcr/tests
+
+test-quick: build
+	@ctest --test-dir $(BUILD) --output-on-failure -L quick $(CTEST_ARGS)
+	@$(VENV)/python -m pytest $(PYTEST_ARGS) -m "not slow" tests/python
 
 # Upstream's code is GPL-3.0: it is neither here nor fetched, whoever runs this brings a clone.
 test-upstream:
@@ -78,13 +83,13 @@ test-upstream-convnets: build
 
 test-dataset:
 	@$(SETUP) venv-qcr
-	@PYTHONPATH=python OMP_NUM_THREADS=1 .eqnn/venv-qcr/bin/python -m pytest $(PYTEST_ARGS) tests/python/test_qcr_set.py tests/python/test_qcr_tools.py
+	@OMP_NUM_THREADS=1 .eqnn/venv-qcr/bin/python -m pytest $(PYTEST_ARGS) data/qcr/tests
 
 # One thread at low priority. DATASET_ARGS="--limit 10" computes ten relaxations and builds.
 dataset:
 	@$(SETUP) venv-qcr
-	@PYTHONPATH=python OMP_NUM_THREADS=1 nice -n 19 $(QCR) generate $(DATASET_ARGS)
-	@PYTHONPATH=python $(QCR) build && PYTHONPATH=python $(QCR) check
+	@PYTHONPATH=data/qcr OMP_NUM_THREADS=1 nice -n 19 $(QCR) generate $(DATASET_ARGS)
+	@PYTHONPATH=data/qcr $(QCR) build && PYTHONPATH=data/qcr $(QCR) check
 
 test-published: build
 	@test -d "$(PUBLISHED)" || { echo "make test-published: PUBLISHED='$(PUBLISHED)' is no folder; \

@@ -62,6 +62,7 @@ endfunction()
 
 # eqnn_add_test(NAME name SOURCES file... [LIBS lib...] [LABELS label...])
 # One GoogleTest executable, registered whole. Kokkos is started around the tests if Kokkos::kokkos is among LIBS.
+# Those that EQNN_SLOW_TESTS does not name get the label quick.
 function(eqnn_add_test)
     cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME" "SOURCES;LIBS;LABELS")
     set(target test_${arg_NAME})
@@ -81,6 +82,9 @@ function(eqnn_add_test)
     target_link_libraries(${target} PRIVATE eqnn_options eqnn_warnings ${arg_LIBS})
     add_dependencies(${target} eqnn_version_header)
     add_test(NAME ${arg_NAME} COMMAND ${target})
+    if(NOT arg_NAME IN_LIST EQNN_SLOW_TESTS)
+        list(APPEND arg_LABELS quick)
+    endif()
     set_tests_properties(${arg_NAME} PROPERTIES LABELS "${arg_LABELS}")
 endfunction()
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from eqnn.errors import EqnnError, InvalidModelError
+from eqnn.errors import EqnnError
 from eqnn.model_file import (
     FORMAT_VERSION,
     Array,
@@ -200,10 +200,7 @@ class ModelBuilder:
             "provenance": dict(provenance),
         }
         model = Model(document, self._tensors, name)
-        try:
-            validate(model)
-        except EqnnError as error:
-            raise InvalidModelError(str(error), name) from error
+        validate(model)
         return model
 
     def _stored(self, value: Any, path: str) -> Any:

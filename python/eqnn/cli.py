@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The ``eqnn`` command: export, info, check, plugin-path."""
+"""The ``eqnn`` command: export, validate, info, check, plugin-path."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import NoReturn
 from ase.data import atomic_numbers
 
 import eqnn
+from eqnn import library
 from eqnn.check import check_model, exit_status, report
 from eqnn.errors import EqnnError
 from eqnn.export import UPSTREAMS
@@ -20,7 +21,7 @@ from eqnn.export.upstream import NOT_STATED, STATED_KEYS, check_checkpoint, expo
 from eqnn.export.verify import verify
 from eqnn.info import describe
 from eqnn.library import Potential, find_built
-from eqnn.model_file import in_single_precision, read_model, write_model
+from eqnn.model_file import in_single_precision, read_model, validate, write_model
 from eqnn.self_test import add_self_test
 from eqnn.structures import read_structure
 
@@ -71,6 +72,10 @@ def _parser() -> argparse.ArgumentParser:
         _add_export_options(one)
         upstream.add_options(one)
         one.set_defaults(run=_export, upstream=upstream)
+
+    validity = commands.add_parser("validate", help="say whether a model file is valid and runs")
+    validity.add_argument("model", type=Path, metavar="MODEL")
+    validity.set_defaults(run=_validate)
 
     info = commands.add_parser("info", help="say what a model file holds")
     info.add_argument("model", type=Path, metavar="MODEL")
@@ -156,6 +161,7 @@ def _export(options: argparse.Namespace) -> int:
     if options.single:
         model = in_single_precision(model)
     model = add_self_test(model, molecule)
+    validate(model, load=True)
     write_model(options.output, model.document, model.tensors)
     tests = model.document["self_test"]
     print("  Self-test: " + "; ".join(f"{t['name']} ({len(t['numbers'])} atoms)" for t in tests))
@@ -196,6 +202,12 @@ def _on_the_sphere(path: Path) -> list[str]:
             return [part for part in potential.describe().split("; ") if "on the sphere: " in part]
     except EqnnError as error:
         return [f"products on the sphere: not known here ({error})"]
+
+
+def _validate(options: argparse.Namespace) -> int:
+    library.validate(str(options.model), load=True)
+    print(f"{options.model}: valid, and runs in double, mixed and single precision.")
+    return 0
 
 
 def _info(options: argparse.Namespace) -> int:

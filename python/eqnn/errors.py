@@ -1,26 +1,29 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The one exception type of the package."""
 
+from __future__ import annotations
+
+import re
+
 
 class EqnnError(Exception):
     """Says what was found, what was expected, where, and what to do, in at most two lines."""
 
 
 class InvalidModelError(EqnnError):
-    """A model that was built, rather than read, breaks a rule of the format.
+    """A model breaks a rule of the format, or is beyond a limit of the engine.
 
     Attributes
     ----------
     reason : str
-        Where and what, without the model's name and without a cure.
+        Where and what, without the model's name and without the cure of who reads a file.
     """
 
     def __init__(self, text: str, name: str) -> None:
         super().__init__(text)
-        # Who builds a model cannot export it again: that cure is for readers of a file.
-        self.reason = (
-            text.removeprefix(f"{name}: ").removesuffix("Re-export the model.").strip(" .")
-        )
+        # Who builds a model cannot export it again.
+        reason = re.sub(r"\s*Re-export the model[^.]*\.$", "", text.removeprefix(f"{name}: "))
+        self.reason = reason.strip(" .")
 
 
 def one_line(error: BaseException, length: int = 120, *, named: bool = True) -> str:

@@ -13,7 +13,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import ArrayLike
 
-from eqnn.errors import EqnnError
+from eqnn.errors import EqnnError, InvalidModelError
 from eqnn.so3 import FloatArray
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -58,6 +58,9 @@ def _library() -> ctypes.CDLL:
         int_p = ctypes.POINTER(ctypes.c_int)
         library.eqnn_version.restype = ctypes.c_char_p
         library.eqnn_last_error.restype = ctypes.c_char_p
+        library.eqnn_validate.argtypes = [
+            *(ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_int)
+        ]
         library.eqnn_open.restype = ctypes.c_void_p
         library.eqnn_open.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
         library.eqnn_close.restype = None
@@ -76,6 +79,31 @@ def _library() -> ctypes.CDLL:
 def version() -> str:
     """Return the library's version."""
     return str(_library().eqnn_version().decode())
+
+
+def validate(name: str, content: bytes | None = None, *, load: bool = False) -> None:
+    """Hold a model file against all that the library demands of one: it alone decides.
+
+    Parameters
+    ----------
+    name : str
+        The file's path, or what messages call the content.
+    content : bytes, optional
+        The bytes of a file; those of the file ``name`` if left out.
+    load : bool
+        Whether it is also made ready to run, in every precision, which takes seconds.
+
+    Raises
+    ------
+    InvalidModelError
+        At the first fault, with the JSON path and the cure.
+    EqnnError
+        Where the library is not built.
+    """
+    library = _library()
+    size = 0 if content is None else len(content)
+    if library.eqnn_validate(content, size, os.fsencode(name), int(load)) != 0:
+        raise InvalidModelError(library.eqnn_last_error().decode(errors="replace"), name)
 
 
 @dataclass(frozen=True)

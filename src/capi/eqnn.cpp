@@ -55,6 +55,25 @@ const char* eqnn_version(void) { return eqnn::kVersion; }
 
 const char* eqnn_last_error(void) { return last_error.c_str(); }
 
+int eqnn_validate(const char* bytes, size_t n_bytes, const char* name, int load) {
+  return guarded([&] {
+    const eqnn::ModelSpec spec =
+        bytes == nullptr ? eqnn::read_model(name) : eqnn::parse_model({bytes, n_bytes}, name);
+    if (load == 0) {
+      return;
+    }
+    for (const char* precision : {"double", "mixed", "single"}) {
+      eqnn::PotentialOptions options;
+      options.precision = eqnn::precision_from_name(precision);
+      try {
+        const eqnn::Potential potential(spec, options);
+      } catch (const eqnn::Error& error) {
+        eqnn::fail(name, ": in ", precision, " precision: ", error.what());
+      }
+    }
+  });
+}
+
 eqnn_model* eqnn_open(const char* path, const char* evaluator) {
   std::unique_ptr<eqnn_model> model;
   guarded([&] {

@@ -4,6 +4,8 @@
 #ifndef EQNN_CAPI_EQNN_H
 #define EQNN_CAPI_EQNN_H
 
+#include <stddef.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -18,6 +20,10 @@ typedef struct eqnn_model eqnn_model;
 
 EQNN_API const char* eqnn_version(void);
 EQNN_API const char* eqnn_last_error(void);
+
+/* Whether the bytes of a model file are valid: the only place that decides it. bytes: NULL for those of the file `name`, which
+ * stands in messages. With `load`, the model is also made ready to run, in every precision, which takes seconds. */
+EQNN_API int eqnn_validate(const char* bytes, size_t n_bytes, const char* name, int load);
 
 /* evaluator: "reference" (plain loops, double), "double", "mixed" or "single" (Kokkos). NULL on error. */
 EQNN_API eqnn_model* eqnn_open(const char* path, const char* evaluator);

@@ -155,13 +155,14 @@ public:
     return found;
   }
 
-  /// At most 60 characters of a text that a stranger wrote.
+  /// The beginning of a text that a stranger wrote; a hash is whole.
   static std::string printable(const std::string& text) {
+    constexpr std::size_t kLongest = 64;
     std::string clean;
-    for (const char c : text.substr(0, 60)) {
+    for (const char c : text.substr(0, kLongest)) {
       clean += (c >= ' ' && c < 127) ? c : '?';
     }
-    return text.size() > 60 ? clean + "..." : clean;
+    return text.size() > kLongest ? clean + "..." : clean;
   }
 
 private:

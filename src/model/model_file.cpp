@@ -183,8 +183,15 @@ SelfTest read_self_test(const JsonReader& entry, const ModelSpec& spec) {
   }
   test.energy = entry.at("energy").number();
   test.forces = vectors(entry.at("forces"), test.numbers.size());
-  if (!entry.at("virial").is_null()) {
-    test.virial = matrix3(entry.at("virial"));
+  const JsonReader virial = entry.at("virial");
+  if (!virial.is_null()) {
+    test.virial = matrix3(virial);
+  }
+  if (const bool is_direct = spec.forces == ForceKind::Direct;
+      test.virial.has_value() == is_direct) {
+    virial.error(is_direct ? "found a matrix, expected null: direct forces have no virial"
+                           : "found null, expected a matrix of three rows",
+                 ". Re-export the model.");
   }
   return test;
 }

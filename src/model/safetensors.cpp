@@ -168,7 +168,9 @@ std::string read_file(const std::string& path) {
   }
   std::ifstream file(path, std::ios::binary);
   if (!file) {
-    fail(path, ": cannot be opened. Check the name and the permissions.");
+    fail(path,
+         std::filesystem::exists(path, ignored) ? ": cannot be opened. Check its permissions."
+                                                : ": no such file. Check the path.");
   }
   std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   if (file.bad()) {

@@ -245,7 +245,7 @@ double resolving_intervals(const RadialStage& radial, double cutoff) {
 /// The number of intervals is a multiple of this: XPLOR's second derivative jumps where it begins,
 /// which must be the end of an interval.
 std::int32_t interval_multiple(const Envelope& envelope, double cutoff) {
-  constexpr std::int32_t kLargest = 1000;
+  constexpr std::int32_t kLargest = kMostXplorParts;
   if (envelope.kind != EnvelopeKind::Xplor) {
     return 1;
   }

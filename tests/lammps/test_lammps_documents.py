@@ -33,12 +33,14 @@ DOCUMENTS = sorted(
         *ROOT.glob("potentials/*.md"),
         *ROOT.glob("tests/golden/*.md"),
         *ROOT.glob("data/*/*.md"),
+        *ROOT.glob("training/*.md"),
     )
     if path.name != "CHANGELOG.md"
 )
 MARK = re.compile(r"^<!-- not run by tests: .{10,} -->$")
 SHELL = re.compile(
-    r"^(make|eqnn|cmake|ctest|python3?|pip|export|cd|gunzip|mpiexec|lmp|bench_\w+|\.\S*/\S+|tests/\S+)\b"
+    r"^(?:[A-Z_]+=\S+ )*(make|eqnn|cmake|ctest|python3?|pip|export|cd|gunzip|mpiexec|lmp|bench_\w+|"
+    r"\.\S*/\S+|tests/\S+)\b"
 )
 LAMMPS = re.compile(
     r"^(units|atom_style|pair_style|pair_coeff|pair_modify|plugin|fix|compute|run|neigh_modify|"
@@ -66,6 +68,7 @@ LINES: dict[str, Runs | str] = {
     ),
     "eqnn info model.eqnn": of("model.eqnn"),
     "eqnn check model.eqnn": of("model.eqnn"),
+    "eqnn validate model.eqnn": of("model.eqnn"),
     "cmake --preset openmp -DLAMMPS_SOURCE_DIR=/path/to/lammps -DKokkos_ROOT=/path/to/kokkos": (
         "tests/lammps/test_lammps_releases.py::plugin"
     ),
@@ -87,8 +90,9 @@ LINES: dict[str, Runs | str] = {
     'ase.io.read("train.xyz", ":")': (
         "tests/lammps/test_lammps_documents.py::test_the_data_set_is_read_as_shown"
     ),
-    "python -m eqnn.datasets.qcr convert Data06.lmdb qcr.xyz.gz": (
-        "tests/python/test_qcr_tools.py::converted"
+    "PYTHONPATH=data/qcr python -m qcr check": Runs(),
+    "PYTHONPATH=data/qcr python -m qcr convert Data06.lmdb qcr.xyz.gz": (
+        "data/qcr/tests/test_qcr_tools.py::converted"
     ),
 }
 
@@ -279,16 +283,50 @@ def test_the_demo_runs() -> None:
 # ---- commands within sentences, and in marked blocks ----
 
 
-def inline_commands() -> list[tuple[str, str]]:
+COMMAND = re.compile(r"(?:[A-Z_]+=\S+ )*(?:make|eqnn|python3?|\.eqnn/\S+) .")
+
+
+def inline_commands(path: Path) -> list[str]:
+    """Commands in code spans of a document; a span may go on in the next line."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
     found = []
-    for path in DOCUMENTS:
-        text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
-        for said in re.findall(r"`((?:make|eqnn|python3?|\.eqnn/\S+) [^`\n]+)`", text):
-            found.append((str(path.relative_to(ROOT)), said))
+    for paragraph in re.split(r"\n\s*\n|^(?=\|)", text, flags=re.MULTILINE):
+        spans = re.findall(r"(?<!`)`([^`]+)`(?!`)", paragraph)
+        found += [" ".join(span.split()) for span in spans]
+    return [said for said in found if COMMAND.match(said)]
+
+
+def shown_commands() -> list[tuple[str, str]]:
+    """Commands within sentences and in blocks that are not run, with where they stand."""
+    found = [
+        (str(path.relative_to(ROOT)), said) for path in DOCUMENTS for said in inline_commands(path)
+    ]
     for block in BLOCKS:
         if block.kind == "shell" and block.is_marked:
             found += [(block.where, line) for line in block.commands()]
     return found
+
+
+def test_a_command_that_wraps_is_found() -> None:
+    text = (
+        "A `span`, then `eqnn\ninfo m.eqnn` and `eqnn check\n  --no-such m.eqnn`.\n\n"
+        "| `make\n| test` |\n\nLoose ` tick.\n\n* `make bench` or ``make `x` ``\n"
+        "* `PYTHONPATH=python\n  python3 gone.py`\n```\n`make demo`\n```\n"
+    )
+    document = _Text(ROOT / "docs" / "none.md", text)
+    assert inline_commands(document) == [  # type: ignore[arg-type]
+        "eqnn info m.eqnn",
+        "eqnn check --no-such m.eqnn",
+        "make bench",
+        "PYTHONPATH=python python3 gone.py",
+    ]
+    for said, missing in (
+        ("eqnn check --no-such m.eqnn", "no --no-such"),
+        ("PYTHONPATH=python python3 gone.py", "there is no gone.py"),
+        ("make nothing", "make has no nothing"),
+    ):
+        with pytest.raises(AssertionError, match=missing):
+            test_what_commands_name_exists("docs/none.md", said)
 
 
 def test_one_way_to_the_plugin_is_shown() -> None:
@@ -298,7 +336,7 @@ def test_one_way_to_the_plugin_is_shown() -> None:
             assert said == line, path
 
 
-@pytest.mark.parametrize(("where", "said"), sorted(set(inline_commands())))
+@pytest.mark.parametrize(("where", "said"), sorted(set(shown_commands())))
 def test_what_commands_name_exists(where: str, said: str) -> None:
     """Targets of make, subcommands and options of eqnn, scripts."""
     makefile = (ROOT / "Makefile").read_text()

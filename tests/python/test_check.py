@@ -249,6 +249,7 @@ def test_free_atoms(flaws: dict[str, float], is_zero: bool, status: Status) -> N
     assert abs(found.values[1][0] - flaws.get("jump", 0.0)) <= 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(ROOT.glob("potentials/*.eqnn")), ids=lambda p: p.stem)
 def test_info_and_check_say_the_same_of_free_atoms(path: Path) -> None:
     model = read_model(path)
@@ -352,6 +353,7 @@ def shipped() -> Result:
     return check_model(ROOT / "potentials" / "tdn_3bpa.eqnn")
 
 
+@pytest.mark.slow
 def test_the_shipped_model_has_the_limits_that_its_readme_states(shipped: Result) -> None:
     limits = [name for name, status in statuses(shipped).items() if status is Status.LIMIT]
     assert limits == [
@@ -375,6 +377,7 @@ def test_the_shipped_model_has_the_limits_that_its_readme_states(shipped: Result
     )
 
 
+@pytest.mark.slow
 def test_the_exact_model_does_not_depend_on_orientation() -> None:
     result = check_model(ROOT / "potentials" / "tdn_3bpa_exact.eqnn")
     assert statuses(result)["rotation"] is Status.OK
@@ -431,6 +434,7 @@ def test_structures_that_cannot_be_measured(tmp_path: Path) -> None:
 # ---- report ----
 
 
+@pytest.mark.slow
 def test_the_report_is_aligned_and_says_all(shipped: Result) -> None:
     text = report(shipped)
     lines = text.splitlines()

@@ -499,7 +499,7 @@ def test_info_says_how_products_on_the_sphere_are_computed(run: Eqnn, tmp_path: 
 
 def test_info_of_what_is_no_model(run: Eqnn, tmp_path: Path) -> None:
     assert "no such file" in run.fails("info", tmp_path / "none")
-    assert "not a readable safetensors file" in run.fails("info", CONFIG)
+    assert "not a safetensors file, or truncated" in run.fails("info", CONFIG)
     assert 'key "eqnn" is missing: not a model of eqnn' in run.fails("info", WEIGHTS)
 
 
@@ -538,6 +538,34 @@ def test_check_on_a_structure(run: Eqnn, tmp_path: Path) -> None:
 
 def test_check_of_what_is_no_model(run: Eqnn, tmp_path: Path) -> None:
     assert "no such file" in run.fails("check", tmp_path / "none")
+
+
+# ---- validate ----
+
+
+def test_validate_says_that_a_model_runs(run: Eqnn) -> None:
+    ran = run("validate", SHIPPED)
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out == f"{SHIPPED}: valid, and runs in double, mixed and single precision.\n"
+
+
+def test_validate_says_what_is_wrong_and_where(run: Eqnn, tmp_path: Path) -> None:
+    assert "no such file. Check the path." in run.fails("validate", tmp_path / "none")
+    content = SHIPPED.read_bytes()
+    (tmp_path / "m.eqnn").write_bytes(content[:-1])
+    assert "truncated or damaged: copy or export it again" in run.fails(
+        "validate", tmp_path / "m.eqnn"
+    )
+
+
+def test_validate_finds_what_only_loading_tells(run: Eqnn, tmp_path: Path) -> None:
+    model = tiny_cg_model()
+    wild = {**model.tensors, "radial1/basis/frequency": np.full(4, 1e6)}
+    path = tmp_path / "m.eqnn"
+    write_model(path, model.document, wild)
+    text = run.fails("validate", path)
+    assert f"{path}: in double precision: a radial function cannot be tabulated to" in text
+    assert text.endswith("Check its basis functions.\n")
 
 
 # ---- plugin-path ----

@@ -174,6 +174,7 @@ def unchanged(family: str, file: str) -> str:
 PLACES = [(family, *place) for family in FAMILIES for place in places(family)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "file", "path", "name", "said"),
     PLACES,
@@ -222,6 +223,7 @@ def closed(family: str, file: str, path: tuple[str, ...]) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "file", "path"), CLASSES, ids=[f"{f} {'.'.join(p)}" for f, _, p in CLASSES]
 )

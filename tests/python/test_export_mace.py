@@ -105,6 +105,7 @@ def export_pickled(module: Stub, log: list[str] | None = None, **options: Any) -
 # ---- numbers ----
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["3bpa0", "pbc16"])
 @pytest.mark.parametrize("name", RANDOM)
 def test_random_networks_equal_upstream(name: str, kind: str) -> None:
@@ -114,6 +115,7 @@ def test_random_networks_equal_upstream(name: str, kind: str) -> None:
     assert_as_golden(model, MACE / f"{name}.{kind}.safetensors")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["3bpa0", "pbc16"])
 @pytest.mark.parametrize("name", GAUNT)
 def test_random_mace_gaunt_equals_upstream(name: str, kind: str) -> None:
@@ -122,6 +124,7 @@ def test_random_mace_gaunt_equals_upstream(name: str, kind: str) -> None:
     assert_as_golden(model, MACE_GAUNT / f"{name}.{kind}.safetensors")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PICKLED)
 def test_pickled_models_equal_upstream_without_torch(name: str) -> None:
     log: list[str] = []
@@ -133,6 +136,7 @@ def test_pickled_models_equal_upstream_without_torch(name: str) -> None:
         assert_as_golden(model, golden)
 
 
+@pytest.mark.slow
 def test_all_force_components_of_a_pickled_model_equal_upstream() -> None:
     golden = load_file(PRETRAINED / "mace_acac.md300_0.safetensors")
     found = forces(export_pickled(pickled()), golden_atoms(golden))
@@ -149,6 +153,7 @@ def test_a_subset_of_the_elements_has_the_same_energies() -> None:
     assert abs(energy(subset, some) - energy(export(), some)) <= 1e-9
 
 
+@pytest.mark.slow
 def test_wigner_3j_has_the_signs_of_e3nn_0_4() -> None:
     for *place, value in json.loads((MACE / "wigner_3j.json").read_text()):
         l1, l2, l3, i, j, k = map(int, place)
@@ -283,6 +288,7 @@ def test_a_head_must_be_chosen_and_exist() -> None:
     assert text == "--head c: w.safetensors has a, b. Choose one of them."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["pbe", "ccsd"])
 def test_heads_repulsion_and_three_layers_equal_upstream(head: str) -> None:
     """Also another correlation in each layer, and couplings that are made, not stored."""

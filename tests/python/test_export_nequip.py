@@ -77,6 +77,7 @@ def export(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_sevennet_with_parity_equals_upstream(structure: str) -> None:
     model = export()

@@ -39,6 +39,7 @@ def export(upstream: str, path: Path, **more: Any) -> Model:
 TOLD = ("data", "level_of_theory", "licence")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("structure", ["cell", "molecule"])
 @pytest.mark.parametrize("name", EXPORTED)
 def test_the_engine_equals_upstream(name: str, structure: str, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
 from eqnn_models import ROOT
 
 sys.path.insert(0, str(ROOT / "tests" / "fuzz"))
@@ -13,6 +14,7 @@ sys.path.insert(0, str(ROOT / "tests" / "fuzz"))
 import checkpoints
 
 
+@pytest.mark.slow
 def test_damaged_checkpoints_end_in_a_sentence(tmp_path: Path) -> None:
     counts = checkpoints.run(200, None, 7, tmp_path).counts
     assert sum(counts.values()) == 200

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from ase import Atoms
 from eqnn_models import (
     PROVENANCE,
     RANDOM_MODELS,
+    ROOT,
     TDN,
     TRAINED,
     checkpoint,
@@ -27,7 +29,7 @@ import eqnn
 from eqnn import library
 from eqnn.export.tdn import TdnConfig, export_tdn
 from eqnn.library import Potential, find_built
-from eqnn.model_file import read_model, write_model
+from eqnn.model_file import Model, read_model, validate, write_model
 from eqnn.numpy_evaluator import energy as numpy_energy
 
 EVALUATORS = ("reference", "double")
@@ -313,3 +315,40 @@ def test_a_file_that_is_no_library_is_refused(
         library._library.cache_clear()
     assert "cannot be used as eqnn's library" in text
     assert "Run `make` again." in text
+
+
+def test_what_needs_the_library_says_how_to_have_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading, writing and building: nothing is taken for valid without it."""
+    model = tiny_model()
+    monkeypatch.setenv("EQNN_LIBRARY", str(tmp_path / "none.so"))
+    library._library.cache_clear()
+    try:
+        for use in (
+            lambda: read_model(ROOT / "potentials" / "tdn_3bpa.eqnn"),
+            lambda: write_model(tmp_path / "m.eqnn", model.document, model.tensors),
+            tiny_model,
+        ):
+            text = refusal(use)
+            assert "none.so, where there is no file. Set it to the path of libeqnn.so" in text
+    finally:
+        library._library.cache_clear()
+    assert list(tmp_path.iterdir()) == []
+
+
+def readout_of(n_layers: int) -> Model:
+    """Make a small model whose readout has so many layers."""
+    model = tiny_model()
+    document = copy.deepcopy(model.document)
+    readout = next(stage for stage in document["graph"] if stage["op"] == "readout")
+    one = {"weight": "one", "bias": None, "layer_norm": None, "activation": "silu"}
+    readout["layers"] += [one] * (n_layers - len(readout["layers"]))
+    return Model(document, {**model.tensors, "one": np.ones((1, 1))}, "m.eqnn")
+
+
+def test_what_validates_runs_at_the_limit_and_not_beyond() -> None:
+    validate(readout_of(8), load=True)
+    assert refusal(lambda: validate(readout_of(9))).startswith(
+        "m.eqnn: /graph/11/layers: 9 layers of a readout, expected at most 8."
+    )

@@ -222,6 +222,7 @@ def test_complex_steps_are_the_limit_of_differences(name: str) -> None:
     assert errors[1] <= 0.05 * errors[0]  # falls with the square of the step
 
 
+@pytest.mark.slow
 def test_forces_of_a_golden_network_equal_upstream() -> None:
     model = read_model(TDN / "model_l1_h16_b1.eqnn")
     golden = load_file(TDN / "model_l1_h16_b1.pbc16.safetensors")

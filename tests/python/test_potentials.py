@@ -31,6 +31,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "structure"), CASES)
 def test_published_networks_equal_upstream(name: str, structure: str) -> None:
     model = read_model(POTENTIALS / f"{name}.eqnn")
@@ -55,6 +56,7 @@ FILES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("folder", "name"), [(folder, name) for folder, names in FILES.items() for name in names]
 )

@@ -83,7 +83,7 @@ def test_potentials_carry_the_provenance_beside_them(path: Path) -> None:
 
 def test_the_readme_states_the_errors_that_were_measured() -> None:
     """The trained model's rows, from the files that the training left."""
-    text = (POTENTIALS / "README.md").read_text()
+    text = " ".join((POTENTIALS / "README.md").read_text().split())  # sentences wrap
     metrics = json.loads((TRAINED / "metrics.json").read_text())
     physics = json.loads((TRAINED / "physics_checks.json").read_text())
     drift = json.loads((TRAINED / "nve_attribution.json").read_text())

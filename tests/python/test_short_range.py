@@ -148,6 +148,7 @@ def test_high_walls_that_end_are_said_and_no_limit() -> None:
 # ---- which pairs ----
 
 
+@pytest.mark.slow
 def test_pairs_of_few_of_many_and_of_given_elements() -> None:
     assert choose_pairs([8, 1]) == [(1, 1), (1, 8), (8, 8)]
     many = list(range(1, 90))
@@ -245,6 +246,7 @@ def test_a_network_with_zbl_is_fit_and_one_without_is_not() -> None:
     assert counts["nequip_zbl"] == 0 < counts["nequip_parity"]
 
 
+@pytest.mark.slow
 def test_the_check_prints_table_and_lines(tmp_path: Path) -> None:
     path = ROOT / "potentials" / "gaunt_acetylacetone.eqnn"
     molecule = Atoms("OCH", [[0, 0, 0], [1.2, 0, 0], [1.8, 0.9, 0]])

@@ -409,8 +409,7 @@ TEST(ModelFile, AFileThatIsNotThereIsNamed) {
     (void)read_model("no/such/model.eqnn");
     FAIL();
   } catch (const Error& error) {
-    EXPECT_STREQ(error.what(),
-                 "no/such/model.eqnn: cannot be opened. Check the name and the permissions.");
+    EXPECT_STREQ(error.what(), "no/such/model.eqnn: no such file. Check the path.");
   }
 }
 

@@ -4,7 +4,7 @@
     python tests/upstream/make_gaunt_goldens.py CLONE [--write] [--data FOLDER]
 
 Energies, forces and stresses by upstream's code in double precision, at the weights that
-train_gaunt_acetylacetone.py left in tests/golden/pretrained, on the structures of the goldens of
+training/gaunt_acetylacetone.py left in tests/golden/pretrained, on the structures of the goldens of
 mace_acac. Forces and stresses are held against finite differences of energies. Without --write,
 what is computed is compared with what is stored. With the folder of acetylacetone in
 BOTNet-datasets, the errors against DFT over its test sets too (meV a molecule, meV/Angstrom).
@@ -27,8 +27,7 @@ from ase import Atoms
 from ase.neighborlist import neighbor_list
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from train_gaunt_acetylacetone import errors, loaded
-from upstream_gaunt import COMMIT, Upstream, graph, weights
+from upstream_gaunt import COMMIT, Upstream, errors, graph, loaded, weights
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "pretrained"
 NAME = "gaunt_acetylacetone"

@@ -22,6 +22,8 @@ from typing import Any
 import e3nn.o3  # before torch.load is stood in for: e3nn reads tables of its own
 import numpy as np
 import torch
+from ase import Atoms
+from ase.io import iread
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
 from torch import Tensor
@@ -29,6 +31,7 @@ from torch import Tensor
 COMMIT = "7c5630a7f1316a1408c5811d836df864f26c02cb"
 FOLDER = "force-field-modeling-3bpa/MACE"
 CLASS = "EquivariantRealScaleShiftNonLinearBodyOrderedModel"
+ELEMENTS = [1, 6, 8]  # of acetylacetone
 BLOCK = "RealAgnosticResidualInteractionBlock"
 # SHA-256 of the files that matter, there.
 FILES = {
@@ -304,3 +307,65 @@ class _Quadrature:
             result = result + weights[..., degrees] * (power @ self.back[:, :kept])
         blocks = result.split([2 * l + 1 for l in range(self.product.L_out)], -1)  # noqa: E741
         return torch.cat([block.flatten(1) for block in blocks], 1)
+
+
+# ---- structures with energies and forces of DFT, and a network's errors over them ----
+
+
+def frames_of(path: Path) -> list[Atoms]:
+    """Read all structures of an extended XYZ file."""
+    found: list[Atoms] = list(iread(path))
+    return found
+
+
+def loaded(path: Path, cutoff: float, energies: dict[int, float]) -> list[dict[str, Tensor]]:
+    """Read structures with forces: positions, forces, edges, energy without free atoms, in eV."""
+    found = []
+    for atoms in frames_of(path):
+        x = atoms.positions
+        near = np.linalg.norm(x[:, None] - x[None], axis=2) < cutoff
+        np.fill_diagonal(near, False)
+        energy = atoms.get_potential_energy() - sum(energies[z] for z in atoms.numbers)
+        found.append(
+            {
+                "positions": torch.tensor(x, dtype=torch.get_default_dtype()),
+                "forces": torch.tensor(atoms.get_forces(), dtype=torch.get_default_dtype()),
+                "edges": torch.tensor(np.array(near.nonzero())),
+                "energy": torch.tensor(energy, dtype=torch.get_default_dtype()),
+                "one_hot": torch.tensor(
+                    atoms.numbers[:, None] == np.array(ELEMENTS), dtype=torch.get_default_dtype()
+                ),
+            }
+        )
+    return found
+
+
+def collated(frames: Sequence[dict[str, Tensor]]) -> tuple[SimpleNamespace, Tensor, Tensor]:
+    """One batch: upstream's graph, energies [molecule], forces [atom, 3]."""
+    sizes = torch.tensor([len(frame["positions"]) for frame in frames])
+    first = torch.cumsum(sizes, 0) - sizes
+    edges = [frame["edges"] + k for frame, k in zip(frames, first, strict=True)]
+    joined = {k: torch.cat([f[k] for f in frames]) for k in ("positions", "forces", "one_hot")}
+    batch = torch.repeat_interleave(torch.arange(len(frames)), sizes)
+    data = graph(
+        joined["one_hot"], joined["positions"], torch.cat(edges, 1), None, batch, len(frames)
+    )
+    return data, torch.stack([frame["energy"] for frame in frames]), joined["forces"]
+
+
+def errors(network: torch.nn.Module, frames: Sequence[dict[str, Tensor]]) -> dict[str, float]:
+    """Errors of energies (meV a molecule) and forces (meV/Angstrom over components)."""
+    energy_errors, force_errors = [], []
+    for k in range(0, len(frames), 25):
+        data, energy, forces = collated(frames[k : k + 25])
+        found = network(data)
+        energy_errors.append((found["energy"].detach() - energy).numpy())
+        force_errors.append((found["forces"].detach() - forces).numpy().ravel())
+    e, f = (1e3 * np.concatenate(all_errors) for all_errors in (energy_errors, force_errors))
+    return {
+        "n": len(frames),
+        "energy_mae": float(np.abs(e).mean()),
+        "energy_rmse": float(np.sqrt((e**2).mean())),
+        "force_mae": float(np.abs(f).mean()),
+        "force_rmse": float(np.sqrt((f**2).mean())),
+    }

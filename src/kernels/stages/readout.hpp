@@ -5,6 +5,7 @@
 #include "base/error.hpp"
 #include "kernels/context.hpp"
 #include "kernels/math.hpp"
+#include "model/stages/readout.hpp"
 #include "plan/stages/readout.hpp"
 
 namespace eqnn::kernels {
@@ -16,7 +17,7 @@ template <class S> struct DeviceDense {
   Array<S, typename S::Accum> bias;   ///< [n_out]
 };
 
-inline constexpr int kMaxReadoutLayers = 8;
+inline constexpr int kMaxReadoutLayers = kMostReadoutLayers;
 
 template <class S> struct DeviceReadout {
   int n_layers = 0;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "model/graph_reader.hpp"
 
+#include <cmath>
+
 namespace eqnn {
 namespace {
 
@@ -32,6 +34,16 @@ std::int64_t read_basis(const JsonReader& basis, GraphReader& graph, RadialStage
   return n;
 }
 
+bool begins_at_an_interval(double start, double cutoff) {
+  const double ratio = start / cutoff;
+  for (std::int32_t n = 1; n <= kMostXplorParts; ++n) {
+    if (std::abs(ratio * n - std::round(ratio * n)) < 1e-12 * n) {
+      return true;
+    }
+  }
+  return false;
+}
+
 Envelope read_envelope(const JsonReader& entry, double cutoff) {
   Envelope envelope;
   const std::string kind = entry.at("kind").word({"none", "polynomial", "xplor"});
@@ -54,6 +66,14 @@ Envelope read_envelope(const JsonReader& entry, double cutoff) {
                               ", expected less than the cutoff, ",
                               cutoff,
                               ". Re-export the model.");
+    }
+    if (!begins_at_an_interval(envelope.start, cutoff)) {
+      entry.at("start").error(envelope.start,
+                              " of a cutoff of ",
+                              cutoff,
+                              " Angstrom, expected a ratio of whole numbers up to ",
+                              kMostXplorParts,
+                              ". Export the model with a start rounded to 0.01 Angstrom.");
     }
   }
   return envelope;

@@ -20,6 +20,10 @@ struct BesselBasis {
 
 enum class EnvelopeKind { None, Polynomial, Xplor };
 
+/// A limit of the engine: an XPLOR envelope begins where an interval of the radial function's table
+/// does, and so at a ratio of whole numbers up to this of the cutoff.
+inline constexpr std::int32_t kMostXplorParts = 1000;
+
 struct Envelope {
   EnvelopeKind kind = EnvelopeKind::None;
   double p = 0.0;        ///< of the polynomial

@@ -14,6 +14,12 @@ void read(const JsonReader& entry, GraphReader& graph, ReadoutStage& op) {
         .error(irreps_text(irreps), " has no scalars (0e) to read out. Re-export the model.");
   }
   op.layers = graph.layers(entry.at("layers"), irreps.front().channels);
+  if (op.layers.size() > kMostReadoutLayers) {
+    entry.at("layers").error(op.layers.size(),
+                             " layers of a readout, expected at most ",
+                             kMostReadoutLayers,
+                             ". Train with fewer.");
+  }
   GraphReader::expect_equal(entry.at("layers"),
                             "the last layer's number of outputs",
                             op.layers.back().weight.shape[0],

@@ -5,6 +5,9 @@
 
 namespace eqnn {
 
+/// A limit of the engine: kernels keep the layers in an array of this length.
+inline constexpr int kMostReadoutLayers = 8;
+
 struct ReadoutStage {
   StageIndex features = -1;
   std::vector<MlpLayer> layers;
