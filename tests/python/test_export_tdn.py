@@ -26,8 +26,9 @@ from test_torch_file import Danger, Tensor, torch_file
 from eqnn.export.checkpoint import read_checkpoint
 from eqnn.export.tdn import EXTENSIVE_FORMULA, TdnConfig, export_tdn
 from eqnn.model_file import Array, Model
-from eqnn.numpy_evaluator import Edges, edges_of, run
+from eqnn.numpy_evaluator import edges_of, run
 from eqnn.so3 import coupling_tensor
+from eqnn.stage_parts import Edges
 
 SPECIES = [1, 6, 7, 8]
 

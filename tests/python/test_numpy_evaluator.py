@@ -29,17 +29,9 @@ from safetensors.numpy import load_file
 
 from eqnn.library import Potential
 from eqnn.model_file import Model, read_model, write_model
-from eqnn.numpy_evaluator import (
-    Edges,
-    dense,
-    edges_of,
-    energy,
-    forces,
-    free_atoms,
-    run,
-    site_energies,
-)
+from eqnn.numpy_evaluator import edges_of, energy, forces, free_atoms, run, site_energies
 from eqnn.so3 import gaunt, gaunt_curl, random_rotations, sphere_quadrature, spherical_harmonics
+from eqnn.stage_parts import Edges, dense
 
 SETS = [(name, kind) for name in RANDOM_MODELS for kind in ("3bpa0", "3bpa1", "acac2", "pbc16")]
 TRAINED_SETS = ("trace_val0", "trace_hot440", "pbc_hot440")

@@ -33,8 +33,8 @@ from eqnn.export.torch_file import (
 )
 from eqnn.export.upstream import Log, kept_species
 from eqnn.model_file import Array, Model
-from eqnn.numpy_evaluator import COULOMB
 from eqnn.so3 import FloatArray
+from eqnn.stages.zbl import COULOMB
 
 MEMBER = "model/eager_model.pkl"
 IGNORED = (r"\.output_mask$", r"_w3j_", r"\._empty$", r"^edge_norm\.", r"\.atomic_numbers$")

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What stages in plain NumPy share: the structure that they see, layouts of features, functions.
+
+A stage's function is called ``function(context, stage, weights, **inputs)``: the stage as the file
+has it, its tensors and the values that it reads, both by the names that they have there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from eqnn.model_file import Model, degree_of, uniform_irreps
+from eqnn.so3 import FloatArray, spherical_harmonics
+
+Stage = dict[str, Any]
+Weights = dict[str, FloatArray]
+Features = dict[str, FloatArray]
+"""Values [node, 2l+1, C] of each block, as in ``{"0e": ..., "1o": ...}``."""
+StageFunction = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Directed edges of a structure.
+
+    Attributes
+    ----------
+    center, source : ndarray [edge]
+        Atom i and its neighbour j.
+    vector : ndarray [edge, 3]
+        x_j - x_i of the image that is meant, Angstrom.
+    """
+
+    center: np.ndarray
+    source: np.ndarray
+    vector: FloatArray
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage sees besides its inputs and weights.
+
+    Attributes
+    ----------
+    model : Model
+    species : ndarray [atom]
+        Rows of species tables.
+    edges : Edges
+    """
+
+    model: Model
+    species: np.ndarray
+    edges: Edges
+
+    def tensor(self, name: str) -> FloatArray:
+        """Return a tensor of the file in double; integers as they are."""
+        tensor = self.model.tensors[name]
+        return tensor if tensor.dtype == np.int32 else tensor.astype(np.float64)
+
+    def distances(self) -> FloatArray:
+        """Lengths [edge] in Angstrom."""
+        return np.asarray(np.sqrt((self.edges.vector * self.edges.vector).sum(1)))
+
+    def sum_over_edges(self, values: FloatArray) -> FloatArray:
+        """Sum values [edge, ...] over the edges of each centre: [atom, ...]."""
+        out = np.zeros((len(self.species), *values.shape[1:]), dtype=values.dtype)
+        np.add.at(out, self.edges.center, values)
+        return out
+
+
+# ---- features ----
+
+
+def dense(features: Features) -> FloatArray:
+    """Uniform features as one array [node, (l_max+1)^2, C]."""
+    return np.concatenate(list(features.values()), axis=1)
+
+
+def on_arrays(function: Callable[..., FloatArray]) -> StageFunction:
+    """Make a stage of a function that takes and makes uniform features as arrays [node, d, C]."""
+
+    def run(context: Context, stage: Stage, weights: Weights, **inputs: Any) -> Features:
+        arrays = {role: dense(x) if isinstance(x, dict) else x for role, x in inputs.items()}
+        out = function(context, stage, weights, **arrays)
+        l_max, channels = math.isqrt(out.shape[1]) - 1, out.shape[2]
+        blocks = {block for x in inputs.values() if isinstance(x, dict) for block in x}
+        odd = any(block.endswith("o") for block in blocks)
+        # Features of all even blocks with l > 0 stay so; other ones have the harmonics' parities.
+        even = not odd and any(degree_of(block) for block in blocks)
+        even = even or context.model.document["parity"] == "so3"
+        irreps = uniform_irreps(l_max, channels, even)
+        return {b: out[:, degree_of(b) ** 2 : (degree_of(b) + 1) ** 2] for b in irreps}
+
+    return run
+
+
+def each_m(per_degree: FloatArray) -> FloatArray:
+    """Repeat [..., l, C] for each m: [..., l^2 + l + m, C]."""
+    n = per_degree.shape[-2]
+    return np.repeat(per_degree, 2 * np.arange(n) + 1, axis=-2)
+
+
+# ---- functions ----
+
+
+def sigmoid(x: FloatArray) -> FloatArray:
+    """1/(1 + exp(-x)), without overflow."""
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * x)))
+
+
+def silu(x: FloatArray) -> FloatArray:
+    """X sigmoid(x)."""
+    return x * sigmoid(x)
+
+
+def gated(features: FloatArray, gates: FloatArray) -> FloatArray:
+    """Gate features [n, d, C] by gates [n, C]."""
+    out = features * sigmoid(gates)[:, None, :]
+    out[:, 0] = silu(features[:, 0])
+    return out
+
+
+def mlp(context: Context, layers: list[Stage], x: FloatArray) -> FloatArray:
+    """Apply layers of a file to [row, in]: [row, out]."""
+    for layer in layers:
+        x = x @ context.tensor(layer["weight"]).T
+        if layer["bias"] is not None:
+            x = x + context.tensor(layer["bias"])
+        if layer["layer_norm"] is not None:
+            norm = layer["layer_norm"]
+            x = x - x.mean(-1, keepdims=True)
+            x = x / np.sqrt((x * x).mean(-1, keepdims=True) + norm["eps"])
+            x = x * context.tensor(norm["scale"]) + context.tensor(norm["shift"])
+        if layer["activation"] == "silu":
+            x = silu(x)
+    return x
+
+
+def polynomial_envelope(x: FloatArray, p: float) -> FloatArray:
+    """Polynomial envelope of DimeNet with three zeros at x = 1."""
+    tail = (p + 1) * (p + 2) / 2 - p * (p + 2) * x + p * (p + 1) / 2 * x * x
+    return np.asarray(1.0 - x**p * tail)
+
+
+def on_sphere(l_max: int, points: FloatArray) -> FloatArray:
+    """Orthonormal harmonics [point, d]."""
+    return spherical_harmonics(l_max, points) / math.sqrt(4 * math.pi)

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Clebsch-Gordan paths along edges: docs/spec/stages/edge_tensor_product.md."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from eqnn.model_file import block_order, degree_of
+from eqnn.so3 import FloatArray, wigner_3j
+from eqnn.stage_parts import Context, Features, Stage, Weights
+
+
+def edge_tensor_product(
+    context: Context,
+    stage: Stage,
+    weights: Weights,
+    source: Features,
+    harmonics: FloatArray,
+    radial: FloatArray,
+) -> Features:
+    """Features of the paths' output blocks, summed over each node's edges."""
+    parts: dict[str, list[FloatArray]] = {}
+    start = 0
+    for block, l2, target in stage["paths"]:
+        x = source[block][context.edges.source]
+        w = radial[:, None, start : start + x.shape[2]]
+        start += x.shape[2]
+        w3j = wigner_3j(degree_of(block), l2, degree_of(target))
+        turned = np.einsum("ijk,ej->eki", w3j, harmonics[:, l2 * l2 : (l2 + 1) ** 2])
+        parts.setdefault(target, []).append(context.sum_over_edges((turned @ x) * w))
+    order = sorted(parts, key=block_order)
+    return {block: np.concatenate(parts[block], axis=2) for block in order}
+
+
+OPS = {"edge_tensor_product": edge_tensor_product}
