@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Builds a model's graph stage by stage: all that an exporter of a new network needs.
 
-The stages and their formulas are in docs/spec/model_file.md. Example::
+The stages and their formulas are in docs/spec/stages. Example::
 
     build = ModelBuilder(family="mine", species=[1, 8], cutoff=5.0, l_max=1)
     build.stage("spherical_harmonics", "harmonics", l_max=1)

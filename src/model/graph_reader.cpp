@@ -17,7 +17,7 @@ template <class Op> void read_into_graph(const JsonReader& entry, GraphReader& g
   graph.made().op = std::move(op);
 }
 
-/// By the name in the file, which has several for some stages: docs/spec/model_file.md.
+/// By the name in the file, which has several for some stages.
 const std::map<std::string, StageReader>& stage_readers() {
 #define EQNN_READER(Type, name) {#name, &read_into_graph<Type##Stage>},
   static const std::map<std::string, StageReader> kReaders{

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What a model file says, as plain structs. Names and formulas: docs/spec/model_file.md. No
+// What a model file says, as plain structs. Names and formulas: docs/spec/stages. No
 // behaviour here. A stage's fields stand in model/stages/NAME.hpp.
 #pragma once
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Edge attention. What lives on edges (messages, values, their adjoints) exists for one tile only and is
-// made again in the adjoint. Formulas: docs/spec/model_file.md, adjoints: docs/spec/adjoints.md.
+// made again in the adjoint. Formulas: docs/spec/stages/edge_attention.md.
 #pragma once
 
 #include "kernels/context.hpp"
@@ -513,7 +513,7 @@ template <class S> struct AttentionAdjointTile : AttentionTile<S> {
   }
 };
 
-/// Adjoint for a chunk of groups. docs/spec/adjoints.md
+/// Adjoint for a chunk of groups. docs/spec/stages/edge_attention.md
 template <class S> void edge_attention_adjoint(const typename S::Exec& space,
                                                const EdgeSchedule::Chunk& chunk,
                                                const AttentionArrays<S>& arrays,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Edge product: out[b, m3, c] += sum over edges of w_e[c] sum_m1 K_e[m1, m3] source[a, m1, c], path by
-// path, and its adjoint. Formulas: docs/spec/model_file.md, adjoints: docs/spec/adjoints.md.
+// path, and its adjoint. Formulas: docs/spec/stages/edge_product.md.
 //
 // Radial functions and the matrices K exist for one tile and are made again in the adjoint. On the host
 // the sums of a path over the edges of a centre stay in registers.
@@ -236,7 +236,7 @@ void edge_product(const typename S::Exec& space, const ProductArrays<S>& arrays)
       });
 }
 
-/// Adjoint for a chunk of groups. docs/spec/adjoints.md
+/// Adjoint for a chunk of groups. docs/spec/stages/edge_product.md
 template <class S> void edge_product_adjoint(const typename S::Exec& space,
                                              const EdgeSchedule::Chunk& chunk,
                                              const ProductArrays<S>& arrays,

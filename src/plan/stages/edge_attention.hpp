@@ -5,7 +5,7 @@
 
 namespace eqnn::plan {
 
-/// docs/spec/model_file.md, edge_attention
+/// docs/spec/stages/edge_attention.md
 struct EdgeAttention {
   ValueId out = kNoValue;
   Input source, center;
