@@ -48,6 +48,30 @@ public:
   /// A copy: stages move as the graph grows.
   Irreps irreps(StageIndex k) const { return spec_.graph[at(k)].irreps; }
 
+  /// Any stage that makes features.
+  StageIndex features(const Irreps& irreps, decltype(Stage::op) op) {
+    const StageIndex k = add(ValueKind::Features, std::move(op));
+    Stage& stage = spec_.graph.back();
+    stage.irreps = irreps;
+    stage.l_max = irreps.back().l;
+    stage.channels = is_uniform(irreps) ? irreps.front().channels : 0;
+    return k;
+  }
+
+  /// Normal numbers.
+  Tensor tensor(std::vector<std::int64_t> shape, double deviation) {
+    std::int64_t n = 1;
+    for (const std::int64_t extent : shape) {
+      n *= extent;
+    }
+    Tensor out{std::move(shape), std::vector<double>(at(n))};
+    std::normal_distribution<double> normal(0.0, 1.0);
+    for (double& value : out.values) {
+      value = deviation * normal(random_);
+    }
+    return out;
+  }
+
   StageIndex harmonics(std::int32_t l_max) {
     const StageIndex k = add(ValueKind::Harmonics, SphericalHarmonicsStage{l_max});
     spec_.graph.back().l_max = l_max;
@@ -357,28 +381,6 @@ private:
 
   std::int32_t integer(std::int32_t end) {
     return std::uniform_int_distribution<std::int32_t>(0, end - 1)(random_);
-  }
-
-  Tensor tensor(std::vector<std::int64_t> shape, double deviation) {
-    std::int64_t n = 1;
-    for (const std::int64_t extent : shape) {
-      n *= extent;
-    }
-    Tensor out{std::move(shape), std::vector<double>(at(n))};
-    std::normal_distribution<double> normal(0.0, 1.0);
-    for (double& value : out.values) {
-      value = deviation * normal(random_);
-    }
-    return out;
-  }
-
-  StageIndex features(const Irreps& irreps, decltype(Stage::op) op) {
-    const StageIndex k = add(ValueKind::Features, std::move(op));
-    Stage& stage = spec_.graph.back();
-    stage.irreps = irreps;
-    stage.l_max = irreps.back().l;
-    stage.channels = is_uniform(irreps) ? irreps.front().channels : 0;
-    return k;
   }
 
   StageIndex add(ValueKind kind, decltype(Stage::op) op) {
