@@ -20,9 +20,11 @@ MAY_INCLUDE = {
     # The reference evaluator is the oracle: had it the plan, it would share the plan's errors.
     "reference": {"reference", "model", "so3", "base"},
     "kernels": {"kernels", "plan", "model", "base"},
-    "self_test": {"self_test", "kernels", "reference", "model", "base"},
-    "capi": {"capi", "self_test", "kernels", "reference", "model", "base"},
-    "pair_style": {"pair_style", "self_test", "kernels", "model", "base"},
+    "engine": {"engine", "kernels", "plan", "model", "base"},
+    "neighbors": {"neighbors", "base"},
+    "self_test": {"self_test", "engine", "model", "base"},
+    "capi": {"capi", "self_test", "engine", "reference", "model", "base"},
+    "pair_style": {"pair_style", "self_test", "engine", "model", "base"},
 }
 # Headers that a folder may not have, though it may include their folder.
 FORBIDDEN_HEADERS = {
@@ -42,7 +44,7 @@ LIBRARIES = {
     ),
 }
 # The engine runs graphs: which published network a graph came from is the exporter's business.
-GENERIC_FOLDERS = {"kernels", "plan", "pair_style"}
+GENERIC_FOLDERS = {"engine", "kernels", "plan", "pair_style"}
 ARCHITECTURES = re.compile(
     r"\b(tdn|mace|nequip|allegro|equiformer|sevennet|painn|schnet)\b", re.IGNORECASE
 )

@@ -1,22 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The one exception type. A message says what was found, what was expected, where, and what to do,
-// in at most two lines.
+// How the library throws its Error. A message says what was found, what was expected, where, and what
+// to do, in at most two lines.
 #pragma once
+
+#include "eqnn/error.hpp"
 
 #include <array>
 #include <charconv>
 #include <sstream>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
 
 namespace eqnn {
-
-class Error : public std::runtime_error {
-public:
-  using std::runtime_error::runtime_error;
-};
 
 /// Writes a part of a message; numbers with as few digits as tell them apart: 1e-06, not
 /// 9.9999999999999995e-07.

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "capi/eqnn.h"
+#include "eqnn/eqnn.h"
 
 #include "base/error.hpp"
 #include "base/version.hpp"
-#include "kernels/potential.hpp"
+#include "engine/potential.hpp"
+#include "eqnn/neighbors.hpp"
 #include "model/model_file.hpp"
 #include "reference/evaluate.hpp"
-#include "reference/structure.hpp"
 #include "self_test/self_test.hpp"
 
 #include <algorithm>
@@ -96,12 +96,11 @@ int eqnn_evaluate(eqnn_model* model,
     if (cell != nullptr) {
       std::copy(cell, cell + 9, lattice.emplace().begin());
     }
-    const eqnn::EdgeList edges =
-        eqnn::reference::edges_of({atomic_numbers, atomic_numbers + n_atoms},
-                                  x,
-                                  lattice,
-                                  model->spec.species,
-                                  model->spec.cutoff);
+    const eqnn::EdgeList edges = eqnn::edges_of({atomic_numbers, atomic_numbers + n_atoms},
+                                                x,
+                                                lattice,
+                                                model->spec.species,
+                                                model->spec.cutoff);
     const eqnn::Properties properties =
         eqnn::properties_of(model->spec, edges, model->evaluate(edges));
     if (energy != nullptr) {

@@ -3,7 +3,9 @@
 // on all of them.
 #pragma once
 
-#include "kernels/potential.hpp"
+#include "base/edge_list.hpp"
+#include "eqnn/halo.hpp"
+#include "eqnn/precision.hpp"
 #include "plan/plan.hpp"
 
 #include <memory>

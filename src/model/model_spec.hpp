@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/irreps.hpp"
+#include "eqnn/model.hpp"
 
 #include <array>
 #include <cstdint>
@@ -240,8 +241,6 @@ struct Stage {
 };
 
 enum class Parity { So3, O3 };
-enum class EnergySemantics { Extensive, MeanPerAtom };
-enum class ForceKind { Gradient, Direct };
 
 struct EnergyScale {
   EnergySemantics semantics = EnergySemantics::Extensive;
@@ -249,16 +248,6 @@ struct EnergyScale {
   double shift = 0.0;                   ///< eV
   std::vector<double> reference;        ///< [n_species] eV
   bool isolated_atoms_are_zero = false; ///< e_i = 0 for an atom without neighbours
-};
-
-struct SelfTest {
-  std::string name;
-  std::vector<std::int32_t> numbers;
-  std::vector<std::array<double, 3>> positions; ///< Angstrom
-  std::optional<std::array<double, 9>> cell;    ///< rows are lattice vectors
-  double energy = 0.0;                          ///< eV
-  std::vector<std::array<double, 3>> forces;    ///< eV/Angstrom
-  std::optional<std::array<double, 9>> virial;  ///< eV
 };
 
 struct ModelSpec {

@@ -5,7 +5,7 @@
 #ifndef LMP_EQNN_LAMMPS_HALO_H
 #define LMP_EQNN_LAMMPS_HALO_H
 
-#include "kernels/potential.hpp"
+#include "eqnn/halo.hpp"
 
 #include <mpi.h>
 

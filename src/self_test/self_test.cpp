@@ -2,8 +2,9 @@
 #include "self_test/self_test.hpp"
 
 #include "base/error.hpp"
+#include "engine/fold_edges.hpp"
+#include "eqnn/neighbors.hpp"
 #include "model/energy_semantics.hpp"
-#include "reference/structure.hpp"
 
 #include <array>
 #include <cmath>
@@ -13,18 +14,6 @@
 
 namespace eqnn {
 namespace {
-
-/// Periodic images are edges here, not ghosts: there is nothing to exchange.
-class NoHalo : public HaloExchange {
-public:
-  void forward(NodeRows<double> /*rows*/) override {}
-
-  void forward(NodeRows<float> /*rows*/) override {}
-
-  void reverse(NodeRows<double> /*rows*/) override {}
-
-  void reverse(NodeRows<float> /*rows*/) override {}
-};
 
 /// Keeps the larger deviation, and a NaN once there is one.
 void take_worst(double& worst, double deviation) {
@@ -63,7 +52,7 @@ SelfTestResult run_self_tests(const ModelSpec& model,
   SelfTestResult result;
   for (const SelfTest& test : model.self_tests) {
     const EdgeList edges =
-        reference::edges_of(test.numbers, test.positions, test.cell, model.species, model.cutoff);
+        edges_of(test.numbers, test.positions, test.cell, model.species, model.cutoff);
     const Properties found = properties_of(model, edges, evaluate(edges));
     const auto n_atoms = static_cast<double>(test.numbers.size());
     take_worst(result.energy_error, (found.energy - test.energy) / n_atoms);

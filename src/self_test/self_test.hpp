@@ -4,7 +4,7 @@
 #pragma once
 
 #include "base/edge_list.hpp"
-#include "kernels/potential.hpp"
+#include "engine/potential.hpp"
 #include "model/model_spec.hpp"
 
 #include <array>

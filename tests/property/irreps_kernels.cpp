@@ -2,7 +2,7 @@
 // Stages with Clebsch-Gordan paths and Gaunt products: the Kokkos evaluator against the reference
 // evaluator on every execution space at every precision, and the reference against differences of
 // energies, rotations, inversion and permutations.
-#include "kernels/fold_edges.hpp"
+#include "engine/fold_edges.hpp"
 #include "reference/evaluate.hpp"
 #include "support/compare.hpp"
 #include "support/evaluators.hpp"

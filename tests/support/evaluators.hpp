@@ -2,6 +2,7 @@
 // The same model on every execution space of this build, at every precision.
 #pragma once
 
+#include "engine/fold_edges.hpp"
 #include "kernels/any_evaluator.hpp"
 #include "kernels/plan_options.hpp"
 #include "model/model_spec.hpp"

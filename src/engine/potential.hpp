@@ -4,8 +4,9 @@
 #pragma once
 
 #include "base/edge_list.hpp"
-#include "base/error.hpp"
-#include "kernels/fold_edges.hpp"
+#include "eqnn/edges.hpp"
+#include "eqnn/halo.hpp"
+#include "eqnn/precision.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -17,49 +18,6 @@
 namespace eqnn {
 
 struct ModelSpec;
-
-/// Geometry, energies and virials are double at every precision.
-enum class Precision {
-  Double, ///< everything in double
-  /// features and weights in float; norms, softmax, readout and edge gradients accumulate in double
-  Mixed,
-  Single ///< features, weights and accumulators in float
-};
-
-/// "double", "mixed", "single"; throws Error for anything else.
-Precision precision_from_name(std::string_view name);
-std::string_view name_of(Precision precision);
-
-/// Rows of node features, `width` numbers each, for all n_nodes nodes.
-template <class Scalar> struct NodeRows {
-  Scalar* data;
-  std::int32_t width;
-};
-
-/// How features cross the borders between ranks and periodic images. The caller implements it
-/// (LAMMPS's Comm; a fake in tests).
-class HaloExchange {
-public:
-  virtual ~HaloExchange() = default;
-  /// Copies the rows of owned atoms onto their ghosts.
-  virtual void forward(NodeRows<double> rows) = 0;
-  virtual void forward(NodeRows<float> rows) = 0;
-  /// Adds the rows of ghosts to the atoms that own them. Ghost rows are undefined afterwards.
-  virtual void reverse(NodeRows<double> rows) = 0;
-  virtual void reverse(NodeRows<float> rows) = 0;
-
-  /// How messages call the atom of a node.
-  virtual std::string name_of(std::int32_t node) const { return "atom " + std::to_string(node); }
-
-  /// All ranks call it together, each with what failed on it or an empty string, before the first
-  /// exchange of an evaluation and after the last: throws Error on all ranks where one failed, so that
-  /// none waits for it.
-  virtual void agree(const std::string& failure) {
-    if (!failure.empty()) {
-      fail(failure);
-    }
-  }
-};
 
 struct PotentialOptions {
   Precision precision = Precision::Double;
