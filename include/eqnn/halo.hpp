@@ -45,7 +45,7 @@ public:
 };
 
 /// Of edges without ghosts, where periodic images are edges: nothing is exchanged.
-class EQNN_API NoHalo final : public HaloExchange {
+class EQNN_API NoHalo : public HaloExchange {
 public:
   void forward(NodeRows<double> /*rows*/) override {}
 

@@ -8,11 +8,12 @@
 
 namespace eqnn {
 
-/// What an evaluator makes of the edges of a step.
+/// From the reference evaluator and from the engine, energies and gradients are what the model means
+/// by them: scale, shift, reference energies and, of mean-per-atom, the factor N are in. A
+/// kernels::AnyEvaluator gives the network's own energies: src/engine/energies.hpp turns them into
+/// these.
 struct Outputs {
-  /// [n_centers] eV; scale, shift and reference energies included (of mean-per-atom: without the
-  /// factor N)
-  std::vector<double> energy;
+  std::vector<double> energy; ///< [n_centers] eV
   /// [n_edges, 3] dE/d(edge vector), eV/Angstrom; empty for direct forces
   std::vector<double> edge_gradient;
   std::vector<double> direct_forces; ///< [n_centers, 3] eV/Angstrom; empty for gradient forces

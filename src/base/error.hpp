@@ -7,6 +7,8 @@
 
 #include <array>
 #include <charconv>
+#include <exception>
+#include <new>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -31,6 +33,20 @@ template <class... Parts> [[noreturn]] void fail(const Parts&... parts) {
   std::ostringstream message;
   (write_part(message, parts), ...);
   throw Error(message.str());
+}
+
+/// Runs body; what it threw, as a sentence, or an empty string. no_memory() is the sentence for want of
+/// memory.
+template <class NoMemory, class Body>
+std::string failure_of(const NoMemory& no_memory, const Body& body) {
+  try {
+    body();
+  } catch (const std::bad_alloc&) {
+    return no_memory();
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+  return "";
 }
 
 } // namespace eqnn

@@ -2,26 +2,31 @@
 #include "eqnn/eqnn.h"
 
 #include "base/error.hpp"
-#include "base/version.hpp"
-#include "engine/potential.hpp"
-#include "eqnn/neighbors.hpp"
-#include "model/model_file.hpp"
+#include "engine/observe.hpp"
+#include "eqnn/eqnn.hpp"
 #include "reference/evaluate.hpp"
 #include "self_test/self_test.hpp"
 
 #include <algorithm>
+#include <array>
 #include <memory>
-#include <new>
+#include <optional>
 #include <string>
+#include <vector>
 
 struct eqnn_model {
-  eqnn::ModelSpec spec;
+  eqnn::Model model;
   std::unique_ptr<eqnn::Potential> potential; ///< none: the reference evaluator
   std::string description;
+  eqnn::Observables of_reference;
 
-  eqnn::Outputs evaluate(const eqnn::EdgeList& edges) {
-    return potential ? eqnn::evaluate_alone(*potential, edges)
-                     : eqnn::reference::evaluate(spec, edges).outputs;
+  const eqnn::Observables& evaluate(const eqnn::EdgeList& edges, eqnn::Wanted wanted) {
+    if (potential) {
+      return potential->evaluate(edges, wanted);
+    }
+    const eqnn::Outputs outputs = eqnn::reference::evaluate(model.spec(), edges).outputs;
+    eqnn::engine::observe(edges, outputs, model.forces(), wanted, of_reference);
+    return of_reference;
   }
 };
 
@@ -31,19 +36,11 @@ thread_local std::string last_error;
 
 /// Runs body; 0, or 1 with the message kept.
 template <class Body> int guarded(const Body& body) {
-  try {
-    last_error.clear();
-    body();
-    return 0;
-  } catch (const std::bad_alloc&) {
-    last_error = "not enough memory.";
-  } catch (const std::exception& error) {
-    last_error = error.what();
-  }
-  return 1;
+  last_error = eqnn::failure_of([] { return "not enough memory."; }, body);
+  return last_error.empty() ? 0 : 1;
 }
 
-void copy(const std::vector<double>& from, double* to) {
+template <class Numbers> void copy(const Numbers& from, double* to) {
   if (to != nullptr) {
     std::copy(from.begin(), from.end(), to);
   }
@@ -51,19 +48,18 @@ void copy(const std::vector<double>& from, double* to) {
 
 } // namespace
 
-const char* eqnn_version(void) { return eqnn::kVersion; }
+const char* eqnn_version(void) { return eqnn::version(); }
 
 const char* eqnn_last_error(void) { return last_error.c_str(); }
 
 eqnn_model* eqnn_open(const char* path, const char* evaluator) {
   std::unique_ptr<eqnn_model> model;
   guarded([&] {
-    model = std::make_unique<eqnn_model>();
-    model->spec = eqnn::read_model(path);
+    model.reset(new eqnn_model{eqnn::Model::open(path), nullptr, "", {}});
     if (const std::string name = evaluator; name != "reference") {
       eqnn::PotentialOptions options;
       options.precision = eqnn::precision_from_name(name);
-      model->potential = std::make_unique<eqnn::Potential>(model->spec, options);
+      model->potential = std::make_unique<eqnn::Potential>(model->model, options);
       model->description = model->potential->description();
     } else {
       model->description = "reference evaluator: plain loops in double precision";
@@ -84,8 +80,8 @@ int eqnn_evaluate(eqnn_model* model,
                   double* forces,
                   double* virial) {
   return guarded([&] {
-    if (virial != nullptr && model->spec.forces == eqnn::ForceKind::Direct) {
-      eqnn::fail(model->spec.file,
+    if (virial != nullptr && model->model.forces() == eqnn::ForceKind::Direct) {
+      eqnn::fail(model->model.file(),
                  ": forces are direct, so there is no virial. Ask for energy and forces only.");
     }
     std::vector<std::array<double, 3>> x(static_cast<std::size_t>(n_atoms));
@@ -99,16 +95,16 @@ int eqnn_evaluate(eqnn_model* model,
     const eqnn::EdgeList edges = eqnn::edges_of({atomic_numbers, atomic_numbers + n_atoms},
                                                 x,
                                                 lattice,
-                                                model->spec.species,
-                                                model->spec.cutoff);
-    const eqnn::Properties properties =
-        eqnn::properties_of(model->spec, edges, model->evaluate(edges));
+                                                model->model.species(),
+                                                model->model.cutoff());
+    const eqnn::Observables& found =
+        model->evaluate(edges, {forces != nullptr, virial != nullptr, false});
     if (energy != nullptr) {
-      *energy = properties.energy;
+      *energy = found.energy;
     }
-    copy(properties.atom_energy, atom_energy);
-    copy(properties.forces, forces);
-    copy({properties.virial.begin(), properties.virial.end()}, virial);
+    copy(found.atom_energy, atom_energy);
+    copy(found.forces, forces);
+    copy(found.virial, virial);
   });
 }
 
@@ -118,8 +114,10 @@ int eqnn_self_test(eqnn_model* model,
                    double* virial_error,
                    int* n_structures) {
   return guarded([&] {
-    const eqnn::SelfTestResult result = eqnn::run_self_tests(
-        model->spec, [&](const eqnn::EdgeList& edges) { return model->evaluate(edges); });
+    const eqnn::SelfTestResult result =
+        eqnn::run_self_tests(model->model, [&](const eqnn::EdgeList& edges) {
+          return model->evaluate(edges, {true, true, false});
+        });
     *energy_error = result.energy_error;
     *force_error = result.force_error;
     *virial_error = result.virial_error;

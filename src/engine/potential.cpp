@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "engine/potential.hpp"
+#include "eqnn/potential.hpp"
 
 #include "base/error.hpp"
+#include "engine/engine.hpp"
 #include "kernels/any_evaluator.hpp"
 #include "kernels/plan_options.hpp"
 #include "model/model_spec.hpp"
@@ -23,14 +24,23 @@ std::string convolutions_from_name(std::string_view name) {
 struct Potential::Impl {
   plan::Plan plan; ///< without its tables
   Precision precision = Precision::Double;
+  EnergyZero energy_zero = EnergyZero::Model;
   kernels::Space space = kernels::Space::Serial;
-  std::unique_ptr<kernels::AnyEvaluator> evaluator;
+  std::unique_ptr<engine::Engine> engine;
 };
 
-Potential::Potential(const ModelSpec& spec, const PotentialOptions& options)
+Potential::Potential(const Model& model, const PotentialOptions& options)
     : impl_(std::make_unique<Impl>()) {
+  if (options.energy_zero == EnergyZero::FreeAtoms &&
+      model.energy_semantics() == EnergySemantics::MeanPerAtom) {
+    fail(
+        model.file(),
+        " predicts the mean energy per atom, so that no part of it is that of free atoms.\nAsk for "
+        "EnergyZero::Model.");
+  }
   kernels::start_kokkos(options.n_threads);
   impl_->precision = options.precision;
+  impl_->energy_zero = options.energy_zero;
   impl_->space = kernels::available_spaces().front();
   plan::Options plan_options = kernels::plan_options(options.precision);
   if (!options.products.empty()) {
@@ -39,22 +49,41 @@ Potential::Potential(const ModelSpec& spec, const PotentialOptions& options)
   if (!options.convolutions.empty()) {
     plan_options.convolutions = plan::convolution_lowering_from_name(options.convolutions);
   }
-  impl_->plan = plan::compile(spec, plan_options);
-  impl_->evaluator = kernels::make_evaluator(impl_->plan, options.precision, impl_->space);
+  impl_->plan = plan::compile(model.spec(), plan_options);
+  impl_->engine = std::make_unique<engine::Engine>(
+      model.spec(), kernels::make_evaluator(impl_->plan, options.precision, impl_->space));
   for (auto& radial : impl_->plan.radials) {
     radial.coefficients = {};
   }
   impl_->plan.stages = {};
+  if (options.energy_zero == EnergyZero::FreeAtoms) {
+    impl_->engine->leave_out_free_atoms();
+  }
 }
 
 Potential::~Potential() = default;
+Potential::Potential(Potential&&) noexcept = default;
+Potential& Potential::operator=(Potential&&) noexcept = default;
 
-void Potential::evaluate(const EdgeList& edges,
-                         HaloExchange& halo,
-                         Outputs& outputs,
-                         bool energy_only) {
-  impl_->evaluator->evaluate(edges, halo, outputs, energy_only);
+const Observables& Potential::evaluate(const EdgeList& edges, HaloExchange& halo, Wanted wanted) {
+  return impl_->engine->evaluate(edges, halo, wanted);
 }
+
+const Observables& Potential::evaluate(const EdgeList& edges, Wanted wanted) {
+  if (edges.n_nodes != edges.n_centers) {
+    fail(
+        "the edges have ",
+        edges.n_nodes - edges.n_centers,
+        " ghosts and no HaloExchange, expected none.\nGive periodic images as edges, as edges_of() "
+        "does, or an exchange.");
+  }
+  NoHalo halo;
+  return impl_->engine->evaluate(edges, halo, wanted);
+}
+
+std::vector<double> Potential::free_atom_energies() { return impl_->engine->free_atom_energies(); }
+
+EnergyZero Potential::energy_zero() const { return impl_->energy_zero; }
 
 std::int32_t Potential::max_row_width() const {
   const std::int32_t multiple = kernels::plan_options(impl_->precision).channel_multiple;
@@ -71,9 +100,9 @@ bool Potential::has_products() const { return !impl_->plan.products.empty(); }
 
 bool Potential::has_convolutions() const { return !impl_->plan.convolutions.empty(); }
 
-int Potential::n_threads() const { return impl_->evaluator->concurrency(); }
+int Potential::n_threads() const { return impl_->engine->concurrency(); }
 
-std::size_t Potential::bytes_used() const { return impl_->evaluator->bytes_used(); }
+std::size_t Potential::bytes_used() const { return impl_->engine->bytes_used(); }
 
 std::string Potential::description() const {
   std::ostringstream text;

@@ -4,15 +4,15 @@
 // in docs/spec/.
 #pragma once
 
-#include "base/error.hpp"
 #include "kernels/any_evaluator.hpp"
 #include "kernels/device_plan.hpp"
 #include "kernels/workspace.hpp"
 
-#include <cmath>
-#include <exception>
-#include <new>
-#include <string>
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
 
 namespace eqnn::kernels {
 
@@ -25,16 +25,13 @@ public:
       : plan_(plan)
       , gather_(!S::kOnHost || space_.concurrency() > 1) {}
 
-  void
-  evaluate(const EdgeList& edges, HaloExchange& halo, Outputs& outputs, bool energy_only) override {
+  void take(const EdgeList& edges) override {
+    bring_edges(edges);
+    check_distances(edges);
+  }
+
+  void forward(HaloExchange& halo, Outputs& outputs) override {
     halo_ = &halo;
-    // What a rank cannot do it says before the others wait for it. All memory is taken here.
-    halo_->agree(failure_of(edges, [&] {
-      bring_edges(edges);
-      outputs.energy.reserve(static_cast<std::size_t>(edges.n_centers));
-      outputs.edge_gradient.reserve(energy_only ? 0 : 3 * edges.source.size());
-      check_distances(edges);
-    }));
     for (std::size_t k = 0; k < plan_.couplings.size(); ++k) {
       edge_matrices(space_,
                     edges_,
@@ -51,38 +48,13 @@ public:
     for (const auto& stage : plan_.stages) {
       std::visit([&](const auto& s) { forward(s, outputs); }, stage);
     }
-    collect_energies(edges, outputs);
-    outputs.edge_gradient.clear();
-    if (!energy_only && !plan_.plan.direct_forces) {
-      differentiate();
-      collect_gradient(edges, outputs);
-    }
-    // Only now: the others wait for this rank's exchanges, whatever it found.
-    halo_->agree(failure_of(edges, [&] { require_finite(edges, outputs); }));
+    collect(energy_, edges_.n_centers, outputs.energy);
   }
 
-  std::size_t bytes_used() const override {
-    std::size_t total = plan_.bytes + bytes_of(distance_) + bytes_of(energy_) + bytes_of(seed_) +
-                        bytes_of(adj_distance_) + bytes_of(gradient_) + bytes_of(messages_) +
-                        bytes_of(harmonics_) + bytes_of(adj_harmonics_) + begin_.bytes() +
-                        source_.bytes() + center_.bytes() + species_.bytes() + vector_.bytes() +
-                        group_.bytes() + segment_begin_.bytes() + segment_edge_.bytes();
-    for (const auto* arrays : {&buffers_, &matrices_, &adj_matrices_}) {
-      for (const auto& array : *arrays) {
-        total += bytes_of(array);
-      }
-    }
-    for (const auto& array : attention_) {
-      total += bytes_of(array);
-    }
-    return total;
-  }
-
-  int concurrency() const override { return space_.concurrency(); }
-
-private:
-  /// The gradient of each edge, from what the stages of a forward evaluation left.
-  void differentiate() {
+  void reverse(HaloExchange& halo, const std::vector<double>& seed, Outputs& outputs) override {
+    halo_ = &halo;
+    const HostView<const double> host(seed.data(), seed.size());
+    Kokkos::deep_copy(Kokkos::subview(seed_, std::make_pair(std::size_t{0}, seed.size())), host);
     clear_edge_adjoints();
     for (auto stage = plan_.stages.rbegin(); stage != plan_.stages.rend(); ++stage) {
       std::visit([&](const auto& s) { adjoint(s); }, *stage);
@@ -106,7 +78,31 @@ private:
                              adj_harmonics_,
                              gradient_);
     }
+    collect(gradient_, 3 * edges_.n_edges, outputs.edge_gradient);
   }
+
+  std::size_t bytes_used() const override {
+    std::size_t total = plan_.bytes + bytes_of(distance_) + bytes_of(energy_) + bytes_of(seed_) +
+                        bytes_of(adj_distance_) + bytes_of(gradient_) + bytes_of(messages_) +
+                        bytes_of(harmonics_) + bytes_of(adj_harmonics_) + begin_.bytes() +
+                        source_.bytes() + center_.bytes() + species_.bytes() + vector_.bytes() +
+                        group_.bytes() + segment_begin_.bytes() + segment_edge_.bytes();
+    for (const auto* arrays : {&buffers_, &matrices_, &adj_matrices_}) {
+      for (const auto& array : *arrays) {
+        total += bytes_of(array);
+      }
+    }
+    for (const auto& array : attention_) {
+      total += bytes_of(array);
+    }
+    return total;
+  }
+
+  int concurrency() const override { return space_.concurrency(); }
+
+private:
+  template <class T> using HostView =
+      Kokkos::View<T*, Kokkos::HostSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
 
   // ---- each stage, forward and adjoint ----
 
@@ -517,20 +513,6 @@ private:
 
   void adjoint(const DirectForcesStage<S>&) {}
 
-  /// What body throws, as a sentence; empty if it throws nothing.
-  template <class Body> static std::string failure_of(const EdgeList& edges, const Body& body) {
-    try {
-      body();
-    } catch (const std::bad_alloc&) {
-      return "not enough memory for " + std::to_string(edges.n_nodes) + " atoms and " +
-             std::to_string(edges.n_edges()) +
-             " edges on this rank: use more ranks on more machines, or single precision";
-    } catch (const std::exception& error) {
-      return error.what();
-    }
-    return "";
-  }
-
   // ---- where things are ----
 
   const Array<S, Scalar>& matrix(std::int32_t k) const {
@@ -660,55 +642,11 @@ private:
     }
   }
 
-  /// Energies of atoms, and their derivative by what the readouts gave.
-  void collect_energies(const EdgeList& edges, Outputs& outputs) {
-    const auto energy = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), energy_);
-    const auto seed = Kokkos::create_mirror_view(seed_);
-    outputs.energy.resize(static_cast<std::size_t>(edges.n_centers));
-    for (std::int32_t i = 0; i < edges.n_centers; ++i) {
-      const auto at = static_cast<std::size_t>(i);
-      const bool zeroed =
-          plan_.plan.isolated_atoms_are_zero && edges.begin[at] == edges.begin[at + 1];
-      const auto species = static_cast<std::size_t>(edges.species[at]);
-      seed(at) = zeroed ? 0.0 : plan_.plan.energy_scale[species];
-      outputs.energy[at] = (zeroed ? 0.0 : plan_.plan.energy_scale[species] * energy(at)) +
-                           plan_.plan.atom_energy[species];
-    }
-    Kokkos::deep_copy(seed_, seed);
-  }
-
-  /// Throws Error for the first result that is not finite.
-  void require_finite(const EdgeList& edges, const Outputs& outputs) const {
-    const auto require = [](double number, const auto&... what) {
-      if (!std::isfinite(number)) {
-        fail(what...,
-             " is ",
-             number,
-             ", expected a finite number.\nThe structure is far outside the training data, or the "
-             "precision too low: try precision double.");
-      }
-    };
-    for (std::size_t i = 0; i < outputs.energy.size(); ++i) {
-      require(outputs.energy[i], "the energy of ", halo_->name_of(static_cast<std::int32_t>(i)));
-    }
-    for (std::size_t k = 0; k < outputs.direct_forces.size(); ++k) {
-      require(outputs.direct_forces[k],
-              "the direct force on ",
-              halo_->name_of(static_cast<std::int32_t>(k / 3)));
-    }
-    for (std::size_t k = 0; k < outputs.edge_gradient.size(); ++k) {
-      require(outputs.edge_gradient[k],
-              "the energy gradient of an edge to ",
-              halo_->name_of(edges.source[k / 3]));
-    }
-  }
-
-  void collect_gradient(const EdgeList& edges, Outputs& outputs) {
-    const auto gradient = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), gradient_);
-    outputs.edge_gradient.resize(static_cast<std::size_t>(3 * edges.n_edges()));
-    for (std::size_t k = 0; k < outputs.edge_gradient.size(); ++k) {
-      outputs.edge_gradient[k] = gradient(k);
-    }
+  /// The first n numbers, on the host.
+  static void collect(const Array<S, double>& from, std::int64_t n, std::vector<double>& to) {
+    to.resize(static_cast<std::size_t>(n));
+    Kokkos::deep_copy(HostView<double>(to.data(), to.size()),
+                      Kokkos::subview(from, std::make_pair(std::size_t{0}, to.size())));
   }
 
   /// Rows l = 1 of a single channel are (x, y, z) in e3nn's axes.
@@ -718,13 +656,11 @@ private:
         forces.data,
         static_cast<std::size_t>(edges_.n_centers) * static_cast<std::size_t>(forces.width()));
     const auto host = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), device);
-    const auto begin = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), edges_.begin);
     for (std::size_t i = 0; i < static_cast<std::size_t>(edges_.n_centers); ++i) {
-      const bool zeroed = plan_.plan.isolated_atoms_are_zero && begin(i) == begin(i + 1);
       for (std::size_t a = 0; a < 3; ++a) {
         const std::size_t at = i * static_cast<std::size_t>(forces.width()) +
                                (1 + a) * static_cast<std::size_t>(forces.stride);
-        outputs.direct_forces[3 * i + a] = zeroed ? 0.0 : static_cast<double>(host(at));
+        outputs.direct_forces[3 * i + a] = static_cast<double>(host(at));
       }
     }
   }

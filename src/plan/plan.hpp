@@ -338,10 +338,7 @@ struct Buffer {
 struct Plan {
   double cutoff = 0.0; ///< Angstrom
   std::int32_t l_max = 0;
-  std::int32_t harmonics = 0;       ///< components of Y that stages read directly; 0: none
-  std::vector<double> energy_scale; ///< [n_species]
-  std::vector<double> atom_energy;  ///< [n_species] shift + reference energy, eV
-  bool isolated_atoms_are_zero = false;
+  std::int32_t harmonics = 0; ///< components of Y that stages read directly; 0: none
   bool direct_forces = false;
   std::vector<Lowering> products;     ///< of each product or polynomial of functions on the sphere
   std::vector<Lowering> convolutions; ///< of each convolution of such functions

@@ -363,7 +363,8 @@ private:
         total.at(i, 0, 0) += zeroed(i) ? 0.0 : value(term).at(i, 0, 0);
       }
       const auto species = static_cast<std::size_t>(edges_.species[static_cast<std::size_t>(i)]);
-      result.outputs.energy.push_back(model_.energy.scale[species] * total.at(i, 0, 0) +
+      result.outputs.energy.push_back(n_counted() * model_.energy.scale[species] *
+                                          total.at(i, 0, 0) +
                                       model_.energy.shift + model_.energy.reference[species]);
     }
     return total;
@@ -373,9 +374,14 @@ private:
     for (const StageIndex term : op.terms) {
       for (std::int64_t i = 0; i < edges_.n_centers; ++i) {
         const auto species = static_cast<std::size_t>(edges_.species[static_cast<std::size_t>(i)]);
-        adjoint(term).at(i, 0, 0) += zeroed(i) ? 0.0 : model_.energy.scale[species];
+        adjoint(term).at(i, 0, 0) += zeroed(i) ? 0.0 : n_counted() * model_.energy.scale[species];
       }
     }
+  }
+
+  /// By what the network's energies are multiplied: of a mean per atom, the number of atoms.
+  double n_counted() const {
+    return model_.energy.semantics == EnergySemantics::MeanPerAtom ? edges_.n_centers : 1.0;
   }
 
   /// Atoms without neighbours, where the model gives them no energy of the network.
