@@ -17,7 +17,8 @@ template <class Scalar> struct NodeRows {
 };
 
 /// How features cross the borders between ranks and periodic images. The caller implements it
-/// (LAMMPS's Comm; a fake in tests); without ghosts, NoHalo does.
+/// (LAMMPS's Comm; a fake in tests); without ghosts, NoHalo does. What has a body here is right for one
+/// rank: on several, sum() and agree() must be overridden too.
 class EQNN_API HaloExchange {
 public:
   virtual ~HaloExchange() = default;

@@ -58,6 +58,8 @@ public:
   EnergySemantics energy_semantics() const;
   ForceKind forces() const;
   bool exactly_equivariant() const;
+  /// By how much its coupling tensors change under rotations at most, relative: docs/spec/model_file.md
+  double equivariance_defect() const;
   std::int64_t n_parameters() const;
   const std::vector<SelfTest>& self_tests() const;
   const std::string& provenance() const; ///< JSON text, for people

@@ -32,6 +32,8 @@ ForceKind Model::forces() const { return spec_->forces; }
 
 bool Model::exactly_equivariant() const { return spec_->exactly_equivariant; }
 
+double Model::equivariance_defect() const { return spec_->equivariance_defect; }
+
 std::int64_t Model::n_parameters() const { return spec_->n_parameters; }
 
 const std::vector<SelfTest>& Model::self_tests() const { return spec_->self_tests; }

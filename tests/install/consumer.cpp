@@ -76,7 +76,7 @@ int main(int /*argc*/, char** argv) {
   EXPECT(model.forces() == eqnn::ForceKind::Gradient);
   EXPECT(model.cutoff() > 0.0 && model.n_parameters() > 0 && !model.species().empty());
   EXPECT(model.provenance().front() == '{');
-  (void)model.exactly_equivariant();
+  EXPECT(model.exactly_equivariant() && model.equivariance_defect() < 1e-6);
 
   eqnn::PotentialOptions options;
   options.energy_zero = eqnn::EnergyZero::FreeAtoms;
