@@ -44,28 +44,25 @@ struct Flops {
 private:
   template <class Stage> void count(const Stage&) {}
 
-  void count(const eqnn::plan::Attention& s) {
+  void count(const eqnn::plan::EdgeAttention& s) {
     const double d = value(s.out).components;
     const double c = value(s.out).channels;
     const double mix = 2.0 * (d + 2.0) * c * c; // values on all components; logits and gates on one
     const double apply = 2.0 * d * d * c;       // an edge matrix
-    of["eqnn::attention"] += neighbors_ * (mix + 2.0 * apply);
-    of["eqnn::attention_adjoint"] += neighbors_ * (2.0 * mix + 5.0 * apply);
+    of["eqnn::edge_attention"] += neighbors_ * (mix + 2.0 * apply);
+    of["eqnn::edge_attention_adjoint"] += neighbors_ * (2.0 * mix + 5.0 * apply);
   }
 
   void count(const eqnn::plan::Linear& s) {
-    const double flops =
-        2.0 * value(s.out).components * value(s.in.value).channels * value(s.out).channels;
-    of["eqnn::linear"] += flops;
-    of["eqnn::linear_adjoint"] += flops;
-  }
-
-  void count(const eqnn::plan::BlockLinear& s) {
     const char* const name = s.per_species ? "eqnn::species_linear" : "eqnn::linear";
-    for (const auto& map : s.blocks) {
+    for (const auto& map : s.maps) {
       const auto& in = value(s.in.value).blocks[static_cast<std::size_t>(map.in)];
       const auto& out = value(s.out).blocks[static_cast<std::size_t>(map.out)];
-      const double flops = 2.0 * out.components * in.channels * out.channels;
+      double components = 0.0;
+      for (std::int32_t k = 0; k < map.n_blocks; ++k) {
+        components += value(s.out).blocks[static_cast<std::size_t>(map.out + k)].components;
+      }
+      const double flops = 2.0 * components * in.channels * out.channels;
       of[name] += flops;
       of[std::string(name) + "_adjoint"] += flops;
     }
@@ -256,12 +253,12 @@ int main(int argc, char** argv) {
       eqnn::test::RandomModelOptions options;
       options.l_max = l_max;
       options.channels = arguments.channels;
-      options.blocks = arguments.blocks;
+      options.maps = arguments.maps;
       options.cutoff = 4.5;
       const eqnn::ModelSpec model = eqnn::test::random_model(options);
       const std::string what = "l_max " + std::to_string(l_max) + ", " +
                                std::to_string(options.channels) + " channels, " +
-                               std::to_string(options.blocks) + " blocks";
+                               std::to_string(options.maps) + " blocks";
       for (const double n : neighbors) {
         run_case(arguments, model, what, n, peak_gflops);
       }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Functions on the sphere: CPU time of each lowering, forward and adjoint, on one thread.
+// Functions on the sphere: CPU time of each method, forward and adjoint, on one thread.
 //   bench_products [products|powers|convolutions] [single|double] [NODES]
 // Products of two functions, and sums of a function's powers 1 to 3, per node; convolutions of
 // neighbours' functions with filters along the edges, per edge. Factors, filters and products have
 // degrees up to l_max; the sum of powers is projected on degrees up to 1.
 // One line a case, for plot_products.py:
-//   l_max channels lowering forward_us adjoint_us forward_mflop adjoint_mflop peak_gflops
+//   l_max channels method forward_us adjoint_us forward_mflop adjoint_mflop peak_gflops
 // A multiply-add counts two FLOPs; the best of twenty.
 #include "bench/peak.hpp"
-#include "plan/zonal.hpp"
+#include "plan/plan.hpp"
 #include "support/evaluators.hpp"
 #include "support/random_irreps_model.hpp"
 #include "support/random_model.hpp"
@@ -19,7 +19,7 @@
 namespace {
 
 using eqnn::Precision;
-using eqnn::plan::Lowering;
+using eqnn::plan::SphereMethod;
 
 enum class Kind { Products, Powers, Convolutions };
 
@@ -56,14 +56,14 @@ struct Work {
   double forward = 0.0, adjoint = 0.0;
 };
 
-Work work_of(const eqnn::plan::SphereProduct& p, double channels) {
-  if (p.lowering == Lowering::Sparse) {
+Work work_of(const eqnn::plan::GauntProduct& p, double channels) {
+  if (p.method == SphereMethod::Sparse) {
     const double flops = 2.0 * static_cast<double>(p.gaunt.size()) * channels;
-    return {"eqnn::sphere_product", flops, flops};
+    return {"eqnn::gaunt_product", flops, flops};
   }
   const double values = transform_flops(p.of_a, channels) + transform_flops(p.of_b, channels);
   const double projection = transform_flops(p.of_out, channels);
-  return {"eqnn::sphere_product", values + projection, 2.0 * values + projection};
+  return {"eqnn::gaunt_product", values + projection, 2.0 * values + projection};
 }
 
 Work work_of(const eqnn::plan::SpherePower& p, double channels) {
@@ -119,14 +119,14 @@ Times measure(eqnn::engine::Engine& engine,
   return best;
 }
 
-std::vector<Lowering> lowerings(Kind kind, int l_max) {
+std::vector<SphereMethod> methods(Kind kind, int l_max) {
   if (kind == Kind::Convolutions) {
-    return {Lowering::Sparse, Lowering::Aligned};
+    return {SphereMethod::Sparse, SphereMethod::Aligned};
   }
   if (kind == Kind::Powers && l_max > 5) { // tens of thousands of monomials
-    return {Lowering::Grid, Lowering::Fourier};
+    return {SphereMethod::Grid, SphereMethod::Fourier};
   }
-  return {Lowering::Sparse, Lowering::Grid, Lowering::Fourier};
+  return {SphereMethod::Sparse, SphereMethod::Grid, SphereMethod::Fourier};
 }
 
 /// A network's feature comes of an edge product: what it takes, as it is in every case.
@@ -138,7 +138,7 @@ Times of_the_feature(Kind kind,
     return {0.0, 0.0};
   }
   auto options = eqnn::kernels::plan_options(precision);
-  options.convolutions = Lowering::Aligned;
+  options.convolutions = SphereMethod::Aligned;
   const auto engine = eqnn::test::make_engine(
       model, eqnn::plan::compile(model, options), {eqnn::kernels::Space::Serial, precision});
   return measure(*engine, edges, "eqnn::edge_product");
@@ -164,9 +164,9 @@ int main(int argc, char** argv) {
       const auto edges = eqnn::test::edges_of(
           model, eqnn::test::random_structure(n_nodes, model.species, 0.02, 1.0, 3));
       const Times feature = of_the_feature(kind, model, precision, edges);
-      for (const auto lowering : lowerings(kind, l_max)) {
+      for (const auto method : methods(kind, l_max)) {
         auto options = eqnn::kernels::plan_options(precision);
-        (kind == Kind::Convolutions ? options.convolutions : options.products) = lowering;
+        (kind == Kind::Convolutions ? options.convolutions : options.products) = method;
         const auto plan = eqnn::plan::compile(model, options);
         const Work work = measured_work(plan, channels);
         const auto engine =
@@ -181,7 +181,7 @@ int main(int argc, char** argv) {
         std::printf("%d %d %s %.4f %.4f %.4f %.4f %.1f\n",
                     l_max,
                     channels,
-                    eqnn::plan::name_of(lowering).c_str(),
+                    eqnn::plan::name_of(method).c_str(),
                     1e6 * times.forward / n,
                     1e6 * times.adjoint / n,
                     1e-6 * work.forward,

@@ -49,6 +49,15 @@ std::int32_t component_count(const Irreps& irreps);
 /// Component at which block b begins.
 std::int32_t first_component(const Irreps& irreps, std::int32_t b);
 
+/// Degree of component l^2 + l + m of functions on the sphere.
+constexpr std::int32_t degree_of(std::int32_t component) {
+  std::int32_t l = 0;
+  while ((l + 1) * (l + 1) <= component) {
+    ++l;
+  }
+  return l;
+}
+
 /// `channels` of each degree 0..l_max; parity of the harmonics where o3, else all even.
 Irreps uniform_irreps(std::int32_t l_max, std::int32_t channels, bool o3);
 

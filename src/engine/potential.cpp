@@ -14,11 +14,11 @@
 namespace eqnn {
 
 std::string products_from_name(std::string_view name) {
-  return plan::name_of(plan::product_lowering_from_name(name));
+  return plan::name_of(plan::product_method_from_name(name));
 }
 
 std::string convolutions_from_name(std::string_view name) {
-  return plan::name_of(plan::convolution_lowering_from_name(name));
+  return plan::name_of(plan::convolution_method_from_name(name));
 }
 
 struct Potential::Impl {
@@ -44,10 +44,10 @@ Potential::Potential(const Model& model, const PotentialOptions& options)
   impl_->space = kernels::available_spaces().front();
   plan::Options plan_options = kernels::plan_options(options.precision);
   if (!options.products.empty()) {
-    plan_options.products = plan::product_lowering_from_name(options.products);
+    plan_options.products = plan::product_method_from_name(options.products);
   }
   if (!options.convolutions.empty()) {
-    plan_options.convolutions = plan::convolution_lowering_from_name(options.convolutions);
+    plan_options.convolutions = plan::convolution_method_from_name(options.convolutions);
   }
   impl_->plan = plan::compile(model.spec(), plan_options);
   impl_->engine = std::make_unique<engine::Engine>(
@@ -120,9 +120,9 @@ std::string Potential::description() const {
     text << " (up to " << n_intervals << " intervals of degree "
          << impl_->plan.radials.front().degree << ", relative error " << error << ")";
   }
-  const auto list = [&](const char* what, const std::vector<plan::Lowering>& lowerings) {
-    for (std::size_t k = 0; k < lowerings.size(); ++k) {
-      text << (k == 0 ? what : ", ") << plan::name_of(lowerings[k]);
+  const auto list = [&](const char* what, const std::vector<plan::SphereMethod>& methods) {
+    for (std::size_t k = 0; k < methods.size(); ++k) {
+      text << (k == 0 ? what : ", ") << plan::name_of(methods[k]);
     }
   };
   list("; convolutions on the sphere: ", impl_->plan.convolutions);

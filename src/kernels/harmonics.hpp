@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/edge_list.hpp"
+#include "base/irreps.hpp"
 #include "kernels/tile_multiply.hpp"
 
 #include <array>
@@ -128,14 +129,21 @@ KOKKOS_INLINE_FUNCTION void add_harmonics_gradient(const HarmonicsTable& table,
   }
 }
 
+/// Rows of harmonics of each edge: degrees up to l_max, then zeros up to the stride.
+struct HarmonicsLayout {
+  int l_max = 0;
+  int stride = 0;
+};
+
 /// harmonics[e, lm] = Y_lm(e), [n_edges, stride], zeros behind the components.
 template <class S> void edge_harmonics(const typename S::Exec& space,
                                        const DeviceEdges<S>& edges,
                                        const HarmonicsTable& table,
-                                       int l_max,
-                                       int stride,
+                                       const HarmonicsLayout& layout,
                                        const Array<S, typename S::Scalar>& harmonics) {
   using Scalar = typename S::Scalar;
+  const int l_max = layout.l_max;
+  const int stride = layout.stride;
   Kokkos::parallel_for(
       "eqnn::geometry::harmonics",
       typename S::Range(space, 0, edges.n_edges),
@@ -161,10 +169,11 @@ template <class S> void edge_harmonics(const typename S::Exec& space,
 template <class S> void edge_harmonics_adjoint(const typename S::Exec& space,
                                                const DeviceEdges<S>& edges,
                                                const HarmonicsTable& table,
-                                               int l_max,
-                                               int stride,
+                                               const HarmonicsLayout& layout,
                                                const Array<S, typename S::Scalar>& adj_harmonics,
                                                const Array<S, double>& gradient) {
+  const int l_max = layout.l_max;
+  const int stride = layout.stride;
   Kokkos::parallel_for(
       "eqnn::geometry::harmonics_adjoint",
       typename S::Range(space, 0, edges.n_edges),
@@ -189,11 +198,11 @@ template <class S> struct DeviceCoupling {
 template <class S> void edge_matrices(const typename S::Exec& space,
                                       const DeviceEdges<S>& edges,
                                       const HarmonicsTable& table,
-                                      int l_max,
                                       const DeviceCoupling<S>& coupling,
                                       const Array<S, typename S::Scalar>& matrix) {
   using Scalar = typename S::Scalar;
   const int d = coupling.components;
+  const int l_max = degree_of(d - 1);
   const int entries = d * d;
   const int padded_entries = (entries + kLanes<Scalar> - 1) / kLanes<Scalar> * kLanes<Scalar>;
   const std::size_t scratch_bytes =
@@ -244,12 +253,12 @@ template <class S> void edge_matrices(const typename S::Exec& space,
 template <class S> void edge_matrices_adjoint(const typename S::Exec& space,
                                               const DeviceEdges<S>& edges,
                                               const HarmonicsTable& table,
-                                              int l_max,
                                               const DeviceCoupling<S>& coupling,
                                               const Array<S, typename S::Scalar>& adj_matrix,
                                               const Array<S, double>& gradient) {
   using Scalar = typename S::Scalar;
   const int d = coupling.components;
+  const int l_max = degree_of(d - 1);
   const int padded_d = (d + kLanes<Scalar> - 1) / kLanes<Scalar> * kLanes<Scalar>;
   Kokkos::parallel_for(
       "eqnn::geometry::edge_matrices_adjoint",

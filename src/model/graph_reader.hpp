@@ -1,20 +1,123 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The graph of a model file: stages, their inputs and weights. Private to src/model.
+// The graph of a model file: where the reader of each stage finds its inputs and weights, and says
+// what it makes. Private to src/model.
 #pragma once
 
 #include "model/json_reader.hpp"
 #include "model/model_spec.hpp"
-#include "model/safetensors.hpp"
+#include "model/stored_weights.hpp"
 
 #include <map>
+#include <set>
 #include <string>
+#include <vector>
 
 namespace eqnn {
+
+inline constexpr std::int32_t kMaxDegree = 10;
+inline constexpr std::int32_t kMaxChannels = 1 << 16;
 
 /// Fills spec.graph and spec.n_parameters; the header of spec is there. Throws Error for whatever is
 /// wrong, and for tensors that no stage uses.
 void read_graph(const JsonReader& graph,
                 const std::map<std::string, StoredTensor>& tensors,
                 ModelSpec& spec);
+
+/// Number of components of degrees 0..l_max.
+inline std::int64_t component_count(std::int32_t l_max) {
+  return std::int64_t{l_max + 1} * (l_max + 1);
+}
+
+/// Reads the graph stage by stage; knows the values made so far. Every check throws Error.
+class GraphReader {
+public:
+  GraphReader(ModelSpec& spec, StoredWeights& weights)
+      : spec_(spec)
+      , weights_(weights)
+      , is_o3_(spec.parity == Parity::O3) {}
+
+  void read(const JsonReader& graph);
+
+  const ModelSpec& spec() const { return spec_; }
+
+  std::int64_t n_species() const { return static_cast<std::int64_t>(spec_.species.size()); }
+
+  bool is_o3() const { return is_o3_; }
+
+  StoredWeights& weights() { return weights_; }
+
+  const Stage& stage_at(StageIndex index) const {
+    return spec_.graph[static_cast<std::size_t>(index)];
+  }
+
+  // ---- the entry's parts ----
+
+  static void allow_attributes(const JsonReader& entry, std::set<std::string> attributes);
+  static JsonReader inputs_of(const JsonReader& entry, const std::set<std::string>& keys);
+  static JsonReader weights_of(const JsonReader& entry, const std::set<std::string>& keys);
+
+  // ---- inputs ----
+
+  StageIndex input(const JsonReader& name, ValueKind kind, const char* kind_name);
+  StageIndex features(const JsonReader& inputs, const char* key);
+  /// Features with the same number of channels for each degree 0..l_max.
+  StageIndex uniform(const JsonReader& inputs, const char* key);
+  StageIndex harmonics_input(const JsonReader& inputs);
+  StageIndex radial_input(const JsonReader& inputs);
+  StageIndex edge_matrix_input(const JsonReader& inputs);
+
+  /// Of degree and parity of the harmonics, or all even: how its components behave under inversion.
+  bool has_parity_of_harmonics(StageIndex index) const;
+
+  // ---- what the stage makes ----
+
+  Stage& made() { return *made_; }
+
+  /// `channels` for each degree up to l_max.
+  void make_features(std::int32_t l_max, std::int64_t channels);
+  void make_irreps(Irreps irreps);
+
+  // ---- checks and parts that several stages have ----
+
+  static void expect_equal(const JsonReader& where,
+                           const char* what,
+                           std::int64_t found,
+                           std::int64_t expected);
+  static std::int64_t
+  checked_channels(const JsonReader& where, const Tensor& weight, std::size_t axis);
+  void check_block(const JsonReader& where, const IrrepsBlock& block) const;
+
+  /// The attribute `irreps`: what the output is made of.
+  Irreps irreps_attribute(const JsonReader& entry) const;
+  /// "1o" -> position in irreps
+  static std::int32_t block_of(const JsonReader& name, const Irreps& irreps);
+
+  static Activation activation(const JsonReader& entry, const std::set<std::string>& allowed);
+  std::vector<MlpLayer> layers(const JsonReader& list, std::int64_t n_in);
+  /// Of an envelope that is a polynomial.
+  static double polynomial_order(const JsonReader& entry);
+
+private:
+  void read_stage(const JsonReader& entry);
+  void check_ends(const JsonReader& graph) const;
+
+  ModelSpec& spec_;
+  StoredWeights& weights_;
+  bool is_o3_;
+  Stage* made_ = nullptr;
+  std::set<std::string> names_in_file_;
+  std::map<std::string, StageIndex> index_of_;
+  std::vector<std::int64_t> n_uses_;
+};
+
+/// By degree, even before odd: the order of Irreps.
+void sort_blocks(Irreps& irreps);
+
+/// Fills `op` from a stage of the file and says by make_*() what it makes; every one is defined in
+/// model/stages/NAME.cpp.
+#define EQNN_READ(Type, name)                                                                      \
+  void read(const JsonReader& entry, GraphReader& graph, Type##Stage& op);
+EQNN_MODEL_STAGES(EQNN_READ)
+#undef EQNN_READ
 
 } // namespace eqnn

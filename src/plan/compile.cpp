@@ -8,45 +8,7 @@ namespace {
 
 /// In the order in which the stage's adjoint writes them.
 std::vector<Input*> inputs_of(Stage& stage) {
-  struct Lister {
-    std::vector<Input*> operator()(Embedding&) const { return {}; }
-
-    std::vector<Input*> operator()(NeighborSum&) const { return {}; }
-
-    std::vector<Input*> operator()(Linear& s) const { return {&s.in, &s.residual}; }
-
-    std::vector<Input*> operator()(Add& s) const { return {&s.a, &s.b}; }
-
-    std::vector<Input*> operator()(Norm& s) const { return {&s.in}; }
-
-    std::vector<Input*> operator()(Gate& s) const { return {&s.features, &s.gates}; }
-
-    std::vector<Input*> operator()(Attention& s) const { return {&s.source, &s.center}; }
-
-    std::vector<Input*> operator()(BlockLinear& s) const { return {&s.in, &s.residual}; }
-
-    std::vector<Input*> operator()(EdgeProduct& s) const { return {&s.source}; }
-
-    std::vector<Input*> operator()(ZonalProduct& s) const { return {&s.source}; }
-
-    std::vector<Input*> operator()(BlockGate& s) const { return {&s.in}; }
-
-    std::vector<Input*> operator()(RmsNorm& s) const { return {&s.in}; }
-
-    std::vector<Input*> operator()(Polynomial& s) const { return {&s.in}; }
-
-    std::vector<Input*> operator()(SphereProduct& s) const { return {&s.a, &s.b}; }
-
-    std::vector<Input*> operator()(SpherePower& s) const { return {&s.in}; }
-
-    std::vector<Input*> operator()(Repulsion&) const { return {}; }
-
-    std::vector<Input*> operator()(Readout& s) const { return {&s.in}; }
-
-    std::vector<Input*> operator()(DirectForces& s) const { return {&s.in}; }
-  };
-
-  auto inputs = std::visit(Lister{}, stage);
+  auto inputs = std::visit([](auto& s) { return s.inputs(); }, stage);
   inputs.erase(std::remove_if(inputs.begin(),
                               inputs.end(),
                               [](const Input* in) { return in->value == kNoValue; }),
@@ -55,74 +17,21 @@ std::vector<Input*> inputs_of(Stage& stage) {
 }
 
 ValueId output_of(const Stage& stage) {
-  return std::visit(
-      [](const auto& s) -> ValueId {
-        using Op = std::decay_t<decltype(s)>;
-        if constexpr (std::is_same_v<Op, Readout> || std::is_same_v<Op, DirectForces> ||
-                      std::is_same_v<Op, Repulsion>) {
-          return kNoValue;
-        } else {
-          return s.out;
-        }
-      },
-      stage);
+  return std::visit([](const auto& s) { return s.output(); }, stage);
 }
 
-/// Where a linear map can take a term to add, or null.
+/// Where a stage can take a term to add, or null.
 Input* residual_of(Stage& stage) {
-  if (auto* linear = std::get_if<Linear>(&stage)) {
-    return &linear->residual;
-  }
-  if (auto* linear = std::get_if<BlockLinear>(&stage)) {
-    return &linear->residual;
-  }
-  return nullptr;
+  return std::visit([](auto& s) { return s.residual(); }, stage);
 }
 
 void set_output(Stage& stage, ValueId out) {
-  if (auto* linear = std::get_if<Linear>(&stage)) {
-    linear->out = out;
-  } else {
-    std::get<BlockLinear>(stage).out = out;
-  }
+  std::visit([out](auto& s) { s.make(out); }, stage);
 }
 
 /// Values that the stage's adjoint reads again.
 std::vector<ValueId> needed_by_adjoint(const Stage& stage) {
-  if (const auto* norm = std::get_if<Norm>(&stage)) {
-    return {norm->in.value};
-  }
-  if (const auto* gate = std::get_if<Gate>(&stage)) {
-    return {gate->features.value, gate->gates.value};
-  }
-  if (const auto* attention = std::get_if<Attention>(&stage)) {
-    return {attention->source.value, attention->center.value, attention->out};
-  }
-  if (const auto* product = std::get_if<EdgeProduct>(&stage)) {
-    return {product->source.value};
-  }
-  if (const auto* product = std::get_if<ZonalProduct>(&stage)) {
-    return {product->source.value};
-  }
-  if (const auto* gate = std::get_if<BlockGate>(&stage)) {
-    return {gate->in.value};
-  }
-  if (const auto* norm = std::get_if<RmsNorm>(&stage)) {
-    return {norm->in.value};
-  }
-  if (const auto* polynomial = std::get_if<Polynomial>(&stage)) {
-    return {polynomial->in.value};
-  }
-  if (const auto* product = std::get_if<SphereProduct>(&stage)) {
-    return {product->a.value, product->b.value};
-  }
-  if (const auto* power = std::get_if<SpherePower>(&stage)) {
-    return {power->in.value};
-  }
-  if (const auto* readout = std::get_if<Readout>(&stage)) {
-    return {readout->in.value};
-  }
-  return {};
+  return std::visit([](const auto& s) { return s.saved_for_adjoint(); }, stage);
 }
 
 /// The time for which something must stay in memory. Stage k runs forward at time k and in reverse
@@ -206,6 +115,11 @@ void fuse_residuals(Plan& plan) {
 
 void schedule(Plan& plan, std::int32_t channel_multiple) {
   const auto n = static_cast<std::int64_t>(plan.stages.size());
+  for (const Stage& stage : plan.stages) {
+    for (const ValueId v : std::visit([](const auto& s) { return s.read_on_ghosts(); }, stage)) {
+      plan.values[static_cast<std::size_t>(v)].on_ghosts = true;
+    }
+  }
   std::vector<Lifetime> values(plan.values.size());
   std::vector<Lifetime> adjoints(plan.values.size());
   for (std::size_t v = 0; v < plan.values.size(); ++v) {

@@ -17,9 +17,9 @@ struct Options {
   /// accordingly.
   std::int32_t channel_multiple = 1;
   /// How products of functions on the sphere are computed; nothing: what is measured to be fastest.
-  std::optional<Lowering> products;
+  std::optional<SphereMethod> products;
   /// The same for their convolutions along edges.
-  std::optional<Lowering> convolutions;
+  std::optional<SphereMethod> convolutions;
   /// Fraction of the machine's peak that the table of a product of two functions is taken to reach.
   double table_rate = 0.20;
 };
@@ -34,7 +34,7 @@ Plan lower(const ModelSpec& model, const Options& options);
 /// a + W b becomes one stage, where W b is used by nothing else.
 void fuse_residuals(Plan& plan);
 
-/// Decides who overwrites and who adds adjoints, and gives values and adjoints buffers so that
+/// Decides what has rows on ghosts, who overwrites and who adds adjoints, and gives values and adjoints buffers so that
 /// those alive together never share one.
 void schedule(Plan& plan, std::int32_t channel_multiple);
 

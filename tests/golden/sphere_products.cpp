@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Gaunt products and powers on the sphere of the published code, op by op: the reference evaluator, and
-// every lowering of the kernels.
+// every method of the kernels.
 #include "kernels/device_plan.hpp"
-#include "plan/sphere.hpp"
-#include "reference/irreps_stages.hpp"
+#include "plan/stages/sphere_polynomial.hpp"
+#include "reference/network.hpp"
+#include "reference/stages/gaunt_product.hpp"
+#include "reference/stages/sphere_polynomial.hpp"
 #include "so3/coupling.hpp"
 #include "support/compare.hpp"
 #include "support/golden.hpp"
@@ -100,8 +102,8 @@ private:
   kernels::Array<Kernels, double> data_;
 };
 
-constexpr std::array<plan::Lowering, 3> kLowerings{
-    plan::Lowering::Sparse, plan::Lowering::Grid, plan::Lowering::Fourier};
+constexpr std::array<plan::SphereMethod, 3> kMethods{
+    plan::SphereMethod::Sparse, plan::SphereMethod::Grid, plan::SphereMethod::Fourier};
 
 /// The device's tables of a stage between features like these.
 kernels::DeviceStage<Kernels> on_device(const std::vector<const Tensor*>& features,
@@ -118,18 +120,17 @@ kernels::DeviceStage<Kernels> on_device(const std::vector<const Tensor*>& featur
   return kernels::DevicePlan<Kernels>(host).stages.at(0);
 }
 
-kernels::DeviceSphereProduct<Kernels> product_on_device(const ProductGolden& of,
-                                                        plan::Lowering lowering) {
-  plan::SphereProduct product = plan::sphere_product(GauntProductStage{},
-                                                     degree_of(of.a),
-                                                     degree_of(of.b),
-                                                     degree_of(of.out),
-                                                     lowering,
-                                                     plan::Options{}.table_rate);
+kernels::DeviceGauntProduct<Kernels> product_on_device(const ProductGolden& of,
+                                                       plan::SphereMethod method) {
+  plan::GauntProduct product =
+      plan::gaunt_product(GauntProductStage{},
+                          {degree_of(of.a), degree_of(of.b), degree_of(of.out)},
+                          method,
+                          plan::Options{}.table_rate);
   product.a.value = 0;
   product.b.value = 1;
   product.out = 2;
-  return std::get<kernels::SphereProductStage<Kernels>>(
+  return std::get<kernels::GauntProductStage<Kernels>>(
              on_device({&of.a, &of.b, &of.out}, std::move(product)))
       .product;
 }
@@ -148,32 +149,27 @@ TEST_P(GauntOps, ReferenceEqualsUpstreams) {
             kTolerance);
   reference::Value adj_a(a.rows, a.components, 1);
   reference::Value adj_b(b.rows, b.components, 1);
-  reference::gaunt_product_adjoint(stage, l_out, a, b, value_of(golden_.g), adj_a, adj_b);
+  reference::gaunt_product_adjoint(stage, l_out, {a, b}, value_of(golden_.g), {adj_a, adj_b});
   EXPECT_LE(relative_error(adj_a.data, golden_.grad_a.values), kTolerance);
   EXPECT_LE(relative_error(adj_b.data, golden_.grad_b.values), kTolerance);
 }
 
-TEST_P(GauntOps, EveryLoweringOfTheKernelsEqualsUpstreams) {
+TEST_P(GauntOps, EveryMethodOfTheKernelsEqualsUpstreams) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const Feature a(golden_.a), b(golden_.b), g(golden_.g);
-  for (const auto lowering : kLowerings) {
-    SCOPED_TRACE(plan::name_of(lowering));
-    const auto product = product_on_device(golden_, lowering);
-    EXPECT_EQ(product.is_sparse, lowering == plan::Lowering::Sparse);
-    EXPECT_EQ(product.of_a.n_rings > 0, lowering == plan::Lowering::Fourier);
+  for (const auto method : kMethods) {
+    SCOPED_TRACE(plan::name_of(method));
+    const auto product = product_on_device(golden_, method);
+    EXPECT_EQ(product.is_sparse, method == plan::SphereMethod::Sparse);
+    EXPECT_EQ(product.of_a.n_rings > 0, method == plan::SphereMethod::Fourier);
     const Feature out(golden_.out, nan), adj_a(golden_.grad_a, nan), adj_b(golden_.grad_b, 0.25);
-    kernels::sphere_product<Kernels>({}, 1, product, a.rows, b.rows, out.rows);
+    kernels::gaunt_product<Kernels>({}, 1, product, a.rows, b.rows, out.rows);
     EXPECT_LE(relative_error(out.like(golden_.out), golden_.out.values), kTolerance);
-    kernels::sphere_product_adjoint<Kernels>({},
-                                             1,
-                                             product,
-                                             a.rows,
-                                             b.rows,
-                                             g.rows,
-                                             adj_a.rows,
-                                             plan::Write::Overwrite,
-                                             adj_b.rows,
-                                             plan::Write::Add);
+    kernels::gaunt_product_adjoint<Kernels>({},
+                                            1,
+                                            product,
+                                            {a.rows, g.rows, adj_a.rows, plan::Write::Overwrite},
+                                            {b.rows, g.rows, adj_b.rows, plan::Write::Add});
     EXPECT_LE(relative_error(adj_a.like(golden_.grad_a), golden_.grad_a.values), kTolerance);
     std::vector<double> added = golden_.grad_b.values;
     for (double& value : added) {
@@ -188,7 +184,7 @@ INSTANTIATE_TEST_SUITE_P(
       return "l" + std::to_string(std::get<0>(of.param)) + (std::get<1>(of.param) ? "_cut" : "");
     });
 
-/// The table of the sparse lowering, entry by entry, is upstream's tensor.
+/// The table of the sparse method, entry by entry, is upstream's tensor.
 TEST(GauntTables, CouplingsEqualUpstreams) {
   for (const int l_max : {1, 2, 3}) {
     const Golden golden("mace_gaunt/op_gaunt_l" + std::to_string(l_max) + ".safetensors");
@@ -273,14 +269,14 @@ TEST_P(ManyBodyOps, ReferenceEqualsUpstreams) {
   }
 }
 
-TEST_P(ManyBodyOps, EveryLoweringOfTheKernelsEqualsUpstreams) {
+TEST_P(ManyBodyOps, EveryMethodOfTheKernelsEqualsUpstreams) {
   const Feature in(x);
   kernels::DeviceEdges<Kernels> node;
   node.n_centers = node.n_nodes = 1;
   node.species = kernels::Array<Kernels, std::int32_t>("species", 1); // zeros
   for (int nu = 1; nu <= n_orders; ++nu) {
-    for (const auto lowering : kLowerings) {
-      auto stage = plan::sphere_polynomial(power(nu, in.rows.channels), l_max, l_max, 1, lowering);
+    for (const auto method : kMethods) {
+      auto stage = plan::sphere_polynomial(power(nu, in.rows.channels), l_max, l_max, 1, method);
       const auto device = std::visit(
           [&](auto& op) {
             op.in.value = 0;
@@ -289,16 +285,16 @@ TEST_P(ManyBodyOps, EveryLoweringOfTheKernelsEqualsUpstreams) {
           },
           stage);
       const Feature out(x, std::numeric_limits<double>::quiet_NaN());
-      if (lowering == plan::Lowering::Sparse) {
+      if (method == plan::SphereMethod::Sparse) {
         const auto& of = std::get<kernels::PolynomialStage<Kernels>>(device);
         kernels::polynomial<Kernels>({}, node, of.polynomial, in.rows, out.rows);
       } else {
         const auto& of = std::get<kernels::SpherePowerStage<Kernels>>(device);
-        EXPECT_EQ(of.power.of_in.n_rings > 0, lowering == plan::Lowering::Fourier);
+        EXPECT_EQ(of.power.of_in.n_rings > 0, method == plan::SphereMethod::Fourier);
         kernels::sphere_power<Kernels>({}, node, of.power, in.rows, out.rows);
       }
       EXPECT_LE(relative_error(out.like(x), expected(nu)), kTolerance)
-          << plan::name_of(lowering) << " " << nu;
+          << plan::name_of(method) << " " << nu;
     }
   }
 }

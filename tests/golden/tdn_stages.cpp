@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Every stage of the reference evaluator, forward and adjoint, against upstream's modules (double
 // precision, random weights).
-#include "reference/stages.hpp"
+#include "reference/mlp.hpp"
+#include "reference/stages/degree_embedding.hpp"
+#include "reference/stages/edge_attention.hpp"
+#include "reference/stages/edge_matrix.hpp"
+#include "reference/stages/equivariant_norm.hpp"
+#include "reference/stages/gate.hpp"
+#include "reference/stages/linear.hpp"
+#include "reference/stages/radial.hpp"
 #include "so3/spherical_harmonics.hpp"
 #include "support/compare.hpp"
 #include "support/golden.hpp"
@@ -179,7 +186,7 @@ struct AttentionModule {
     m = reference::edge_matrix(matrix, y);
     w = radial_values(layers, scalars);
     return reference::linear(projection,
-                             reference::edge_attention(attention, edges, source, center, m, w));
+                             reference::edge_attention(attention, edges, {source, center, m, w}));
   }
 
   void adjoint(const EdgeList& edges,
@@ -196,15 +203,9 @@ struct AttentionModule {
     Value adj_w(w.rows, 1, w.channels);
     reference::edge_attention_adjoint(attention,
                                       edges,
-                                      source,
-                                      center,
-                                      m,
-                                      w,
+                                      {source, center, m, w},
                                       adj_attention,
-                                      adj_source,
-                                      adj_center,
-                                      adj_m,
-                                      adj_w);
+                                      {adj_source, adj_center, adj_m, adj_w});
     reference::linear_adjoint(to_source, adj_source, adj_x);
     reference::linear_adjoint(to_center, adj_center, adj_x);
     reference::edge_matrix_adjoint(matrix, adj_m, adj_y);

@@ -178,19 +178,19 @@ std::vector<Network> equivariant_networks() {
   return list;
 }
 
-struct Lowerings {
-  std::optional<plan::Lowering> products, convolutions;
+struct Methods {
+  std::optional<plan::SphereMethod> products, convolutions;
 };
 
 void expect_equal(const ModelSpec& model,
                   const EdgeList& edges,
                   const std::string& what,
-                  const Lowerings& lowerings = {}) {
+                  const Methods& methods = {}) {
   const Outputs expected = reference::evaluate(model, edges).outputs;
   for (const Target& target : all_targets()) {
     plan::Options options = kernels::plan_options(target.precision);
-    options.products = lowerings.products;
-    options.convolutions = lowerings.convolutions;
+    options.products = methods.products;
+    options.convolutions = methods.convolutions;
     const auto evaluator = make_engine(model, plan::compile(model, options), target);
     for (int time = 0; time < 2; ++time) { // a second time with used buffers
       const Outputs found = run(*evaluator, edges);
@@ -355,10 +355,10 @@ INSTANTIATE_TEST_SUITE_P(All, IrrepsKernels, testing::ValuesIn(networks()), [](c
   return of.param.name;
 });
 
-constexpr std::array<plan::Lowering, 3> kLowerings{
-    plan::Lowering::Sparse, plan::Lowering::Grid, plan::Lowering::Fourier};
+constexpr std::array<plan::SphereMethod, 3> kMethods{
+    plan::SphereMethod::Sparse, plan::SphereMethod::Grid, plan::SphereMethod::Fourier};
 
-TEST(SphereProducts, EveryLoweringEqualsTheReference) {
+TEST(SphereProducts, EveryMethodEqualsTheReference) {
   for (const auto parity : {Parity::O3, Parity::So3}) {
     for (const auto& [l_in, l_out] : std::vector<std::pair<int, int>>{{2, 2}, {1, 0}, {3, 1}}) {
       const ModelSpec model = two_layers(
@@ -368,14 +368,14 @@ TEST(SphereProducts, EveryLoweringEqualsTheReference) {
             return build.gaunt_product(a, b, o, true, parity == Parity::So3);
           });
       const EdgeList edges = edges_of(model, random_structure(6, kSpecies, 0.08, 0.9, 3));
-      for (const auto lowering : kLowerings) {
-        expect_equal(model, edges, plan::name_of(lowering), {lowering, std::nullopt});
+      for (const auto method : kMethods) {
+        expect_equal(model, edges, plan::name_of(method), {method, std::nullopt});
       }
     }
   }
 }
 
-TEST(SpherePolynomials, EveryLoweringEqualsTheReference) {
+TEST(SpherePolynomials, EveryMethodEqualsTheReference) {
   for (const auto& [l_in, l_out, orders] :
        std::vector<std::array<int, 3>>{{2, 2, 3}, {3, 0, 2}, {1, 3, 4}, {0, 0, 2}}) {
     const ModelSpec model = two_layers(
@@ -383,13 +383,13 @@ TEST(SpherePolynomials, EveryLoweringEqualsTheReference) {
           return build.polynomial(build.linear(x, full(l, 6, Parity::O3)), o, n);
         });
     const EdgeList edges = edges_of(model, random_structure(6, kSpecies, 0.08, 0.9, 3));
-    for (const auto lowering : kLowerings) {
-      expect_equal(model, edges, plan::name_of(lowering), {lowering, std::nullopt});
+    for (const auto method : kMethods) {
+      expect_equal(model, edges, plan::name_of(method), {method, std::nullopt});
     }
   }
 }
 
-TEST(SphereProducts, ThePlanTakesTheFasterLoweringOfThePrecision) {
+TEST(SphereProducts, ThePlanTakesTheFasterMethodOfThePrecision) {
   const ModelSpec model = two_layers(Parity::O3, 5, 4, [](GraphBuilder& build, StageIndex x) {
     const StageIndex z = build.linear(x, full(5, 4, Parity::O3), true);
     return build.gaunt_product(x, z, 5, false, false);
@@ -397,12 +397,12 @@ TEST(SphereProducts, ThePlanTakesTheFasterLoweringOfThePrecision) {
   const auto taken = [&](Precision precision) {
     return plan::compile(model, kernels::plan_options(precision)).products;
   };
-  EXPECT_EQ(taken(Precision::Single), std::vector(2, plan::Lowering::Sparse));
-  EXPECT_EQ(taken(Precision::Double), std::vector(2, plan::Lowering::Fourier));
+  EXPECT_EQ(taken(Precision::Single), std::vector(2, plan::SphereMethod::Sparse));
+  EXPECT_EQ(taken(Precision::Double), std::vector(2, plan::SphereMethod::Fourier));
 }
 
-/// Degrees too high for the reference's loops: the lowerings against each other.
-TEST(SphereProducts, LoweringsAgreeAtHighDegrees) {
+/// Degrees too high for the reference's loops: the methods against each other.
+TEST(SphereProducts, MethodsAgreeAtHighDegrees) {
   for (const int l : {6, 10}) {
     for (const bool curl : {false, true}) {
       GraphBuilder build(kSpecies, 4.0, l, curl ? Parity::So3 : Parity::O3, 17);
@@ -413,9 +413,9 @@ TEST(SphereProducts, LoweringsAgreeAtHighDegrees) {
           build.finish({build.readout(build.gaunt_product(message, z, l, false, curl))});
       const EdgeList edges = edges_of(model, random_structure(4, kSpecies, 0.08, 0.9, 3));
       std::vector<Outputs> found;
-      for (const auto lowering : kLowerings) {
+      for (const auto method : kMethods) {
         plan::Options options = kernels::plan_options(Precision::Double);
-        options.products = lowering;
+        options.products = method;
         found.push_back(
             run(*make_engine(model, plan::compile(model, options), kDoubleSerial), edges));
       }
@@ -429,8 +429,8 @@ TEST(SphereProducts, LoweringsAgreeAtHighDegrees) {
 
 // ---- convolutions ----
 
-constexpr std::array<plan::Lowering, 2> kConvolutionLowerings{plan::Lowering::Sparse,
-                                                              plan::Lowering::Aligned};
+constexpr std::array<plan::SphereMethod, 2> kConvolutionMethods{plan::SphereMethod::Sparse,
+                                                                plan::SphereMethod::Aligned};
 
 /// Two convolutions, of scalars and of what they give.
 ModelSpec
@@ -442,7 +442,7 @@ convolutions(int l_source, int l_filter, int l_out, int channels, Parity parity 
   return build.finish({build.readout(build.gaunt_convolution(x, y, l_out))});
 }
 
-TEST(GauntConvolutions, EveryLoweringEqualsTheReference) {
+TEST(GauntConvolutions, EveryMethodEqualsTheReference) {
   const Structure along_axes{{6, 8, 6, 1},
                              {{0.0, 0.0, 0.0}, {0.0, 1.2, 0.0}, {1.1, 0.0, 0.0}, {0.0, 0.0, -1.3}},
                              std::nullopt};
@@ -450,27 +450,27 @@ TEST(GauntConvolutions, EveryLoweringEqualsTheReference) {
        std::vector<std::array<int, 4>>{{2, 3, 2, 5}, {3, 2, 1, 33}, {1, 3, 4, 16}, {2, 2, 0, 1}}) {
     const ModelSpec model = convolutions(l_source, l_filter, l_out, channels);
     const EdgeList edges = edges_of(model, random_structure(6, kSpecies, 0.08, 0.9, 3));
-    for (const auto lowering : kConvolutionLowerings) {
-      const std::string what = plan::name_of(lowering);
-      expect_equal(model, edges, what, {std::nullopt, lowering});
+    for (const auto method : kConvolutionMethods) {
+      const std::string what = plan::name_of(method);
+      expect_equal(model, edges, what, {std::nullopt, method});
       expect_equal(
-          model, edges_of(model, along_axes), what + " along axes", {std::nullopt, lowering});
+          model, edges_of(model, along_axes), what + " along axes", {std::nullopt, method});
     }
   }
 }
 
-TEST(GauntConvolutions, ThePlanTakesTheFasterLowering) {
+TEST(GauntConvolutions, ThePlanTakesTheFasterMethod) {
   for (const auto& [l, expected] :
-       std::vector<std::pair<int, plan::Lowering>>{{0, plan::Lowering::Sparse},
-                                                   {1, plan::Lowering::Sparse},
-                                                   {4, plan::Lowering::Aligned}}) {
+       std::vector<std::pair<int, plan::SphereMethod>>{{0, plan::SphereMethod::Sparse},
+                                                       {1, plan::SphereMethod::Sparse},
+                                                       {4, plan::SphereMethod::Aligned}}) {
     const plan::Plan plan = plan::compile(convolutions(l, l, l, 4), {});
     EXPECT_EQ(plan.convolutions.back(), expected) << l;
   }
 }
 
-/// Edges about the pole of the frame, and upon it: both lowerings give the same gradients.
-TEST(GauntConvolutions, LoweringsAgreeNearThePoleAndAtHighDegrees) {
+/// Edges about the pole of the frame, and upon it: both methods give the same gradients.
+TEST(GauntConvolutions, MethodsAgreeNearThePoleAndAtHighDegrees) {
   for (const int l : {2, 6, 10}) {
     const ModelSpec model = convolutions(l, l, l, 3);
     for (const double off : {0.3, 1e-4, 1e-9, 1e-160, 0.0}) {
@@ -478,11 +478,11 @@ TEST(GauntConvolutions, LoweringsAgreeNearThePoleAndAtHighDegrees) {
         const EdgeList edges = edges_of(
             model, {{6, 8, 1}, {{0, 0, 0}, {off, up, -0.5 * off}, {0.7, 0.3, 0.9}}, std::nullopt});
         std::vector<Outputs> found;
-        for (const auto lowering : kConvolutionLowerings) {
+        for (const auto method : kConvolutionMethods) {
           plan::Options options = kernels::plan_options(Precision::Double);
-          options.convolutions = lowering;
+          options.convolutions = method;
           const plan::Plan plan = plan::compile(model, options);
-          EXPECT_EQ(plan.convolutions.back(), lowering);
+          EXPECT_EQ(plan.convolutions.back(), method);
           found.push_back(run(*make_engine(model, plan, kDoubleSerial), edges));
         }
         EXPECT_LE(relative_error(found[1].energy, found[0].energy), 1e-12) << l << " " << off;

@@ -2,7 +2,7 @@
 // The passes of the plan compiler, one by one.
 #include "base/error.hpp"
 #include "plan/compile.hpp"
-#include "reference/stages.hpp"
+#include "reference/stages/radial.hpp"
 #include "support/compare.hpp"
 #include "support/random_model.hpp"
 
@@ -52,11 +52,11 @@ TEST(Lower, StoresEqualCouplingsAndRadialFunctionsOnce) {
   EXPECT_EQ(plan.couplings.size(), 1U);
 }
 
-TEST(Lower, MarksWhatNeighborsRead) {
-  const Plan plan = plan::lower(small_model(), {});
+TEST(Schedule, MarksWhatNeighborsRead) {
+  const Plan plan = plan::compile(small_model(), {});
   std::set<ValueId> sources;
   for (const auto& stage : plan.stages) {
-    if (const auto* attention = std::get_if<plan::Attention>(&stage)) {
+    if (const auto* attention = std::get_if<plan::EdgeAttention>(&stage)) {
       sources.insert(attention->source.value);
     }
   }
@@ -129,25 +129,23 @@ struct Use {
 
 Use use_of(const plan::Stage& stage) {
   struct Visitor {
-    Use operator()(const plan::Embedding& s) const { return {s.out, {}, {}}; }
+    Use operator()(const plan::SpeciesEmbedding& s) const { return {s.out, {}, {}}; }
 
     Use operator()(const plan::NeighborSum& s) const { return {s.out, {}, {}}; }
 
-    Use operator()(const plan::Linear& s) const { return {s.out, {s.in, s.residual}, {}}; }
+    Use operator()(const plan::Linear& s) const { return {s.out, {s.in, s.term}, {}}; }
 
     Use operator()(const plan::Add& s) const { return {s.out, {s.a, s.b}, {}}; }
 
-    Use operator()(const plan::Norm& s) const { return {s.out, {s.in}, {s.in.value}}; }
+    Use operator()(const plan::EquivariantNorm& s) const { return {s.out, {s.in}, {s.in.value}}; }
 
     Use operator()(const plan::Gate& s) const {
       return {s.out, {s.features, s.gates}, {s.features.value, s.gates.value}};
     }
 
-    Use operator()(const plan::Attention& s) const {
+    Use operator()(const plan::EdgeAttention& s) const {
       return {s.out, {s.source, s.center}, {s.source.value, s.center.value, s.out}};
     }
-
-    Use operator()(const plan::BlockLinear& s) const { return {s.out, {s.in, s.residual}, {}}; }
 
     Use operator()(const plan::EdgeProduct& s) const {
       return {s.out, {s.source}, {s.source.value}};
@@ -163,13 +161,13 @@ Use use_of(const plan::Stage& stage) {
 
     Use operator()(const plan::Polynomial& s) const { return {s.out, {s.in}, {s.in.value}}; }
 
-    Use operator()(const plan::SphereProduct& s) const {
+    Use operator()(const plan::GauntProduct& s) const {
       return {s.out, {s.a, s.b}, {s.a.value, s.b.value}};
     }
 
     Use operator()(const plan::SpherePower& s) const { return {s.out, {s.in}, {s.in.value}}; }
 
-    Use operator()(const plan::Repulsion&) const { return {kNoValue, {}, {}}; }
+    Use operator()(const plan::Zbl&) const { return {kNoValue, {}, {}}; }
 
     Use operator()(const plan::Readout& s) const { return {kNoValue, {s.in}, {s.in.value}}; }
 

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// One path of an edge product: the inner loops of stages/edge_product.hpp.
+#pragma once
+
+#include "kernels/edge_tiles.hpp"
+
+#include <type_traits>
+
+namespace eqnn::kernels {
+
+/// Where a path reads and writes, in scalars.
+struct DevicePath {
+  std::int32_t source = 0, source_stride = 0, d1 = 0; ///< first component and channel, rows
+  std::int32_t out = 0, out_stride = 0, d3 = 0;
+  std::int32_t channels = 0; ///< padded
+  std::int32_t radial = 0;   ///< first channel
+  std::int32_t entry = 0;    ///< of K, [d1, d3]
+};
+
+template <class S> struct DeviceEdgeProduct {
+  std::int32_t n_paths = 0;
+  std::int32_t harmonics = 0, harmonics_stride = 0;
+  std::int32_t entries = 0, entries_stride = 0;
+  Array<S, const DevicePath> paths;
+  Array<S, typename S::Scalar> coupling; ///< [harmonics; entries], packed
+  Array<S, typename S::Scalar> adjoint;  ///< [entries; harmonics], packed
+  std::int32_t tile_edges = 0;
+};
+
+/// What one edge contributes to, and takes part with, in all paths. Pointers into the tile's buffers and
+/// into rows.
+template <class Scalar> struct EdgeOperands {
+  const Scalar *k, *w, *slope; ///< matrices, radial function and its derivative
+  const Scalar *x, *adj_y;     ///< row of the source, of the centre's adjoint
+  Scalar *adj_x, *adj_k;
+};
+
+namespace host {
+
+#ifdef EQNN_VECTOR_TYPES
+
+template <class Scalar> using Vec = typename VectorOf<Scalar>::Type;
+
+template <class Scalar> inline Vec<Scalar> load(const Scalar* p) {
+  return *reinterpret_cast<const Vec<Scalar>*>(p);
+}
+
+/// Calls body(std::integral_constant<int, N>, first) for chunks of at most 9 of n: exact sizes of
+/// degrees up to 4.
+template <class Body> inline void for_chunks(int n, const Body& body) {
+  int first = 0;
+  while (n - first > 9) {
+    body(std::integral_constant<int, 8>{}, first);
+    first += 8;
+  }
+  switch (n - first) {
+  case 1:
+    return body(std::integral_constant<int, 1>{}, first);
+  case 2:
+    return body(std::integral_constant<int, 2>{}, first);
+  case 3:
+    return body(std::integral_constant<int, 3>{}, first);
+  case 4:
+    return body(std::integral_constant<int, 4>{}, first);
+  case 5:
+    return body(std::integral_constant<int, 5>{}, first);
+  case 6:
+    return body(std::integral_constant<int, 6>{}, first);
+  case 7:
+    return body(std::integral_constant<int, 7>{}, first);
+  case 8:
+    return body(std::integral_constant<int, 8>{}, first);
+  default:
+    return body(std::integral_constant<int, 9>{}, first);
+  }
+}
+
+/// Some columns of a path: n edges, where their matrices and weights lie, and where the sum goes.
+template <class Scalar> struct PathColumns {
+  int n;
+  const Scalar* k;
+  int k_pitch;
+  const Scalar* w;
+  int w_pitch;
+  Scalar* out;
+};
+
+/// out[k, v] += sum over n edges of w x[i, v] K[i, k], NV registers of channels from v on.
+template <int D3, int NV, class Scalar, class SourceOf>
+inline void path_forward(const DevicePath& path,
+                         const PathColumns<Scalar>& columns,
+                         const SourceOf& source_of) {
+  const auto [n, k, k_pitch, w, w_pitch, out] = columns;
+  Vec<Scalar> sum[D3][NV] = {};
+  for (int e = 0; e < n; ++e) {
+    const Scalar* const x = source_of(e);
+    const Scalar* entry = k + e * k_pitch;
+    Vec<Scalar> weight[NV];
+    for (int v = 0; v < NV; ++v) {
+      weight[v] = load(w + e * w_pitch + v * kLanes<Scalar>);
+    }
+    for (int i = 0; i < path.d1; ++i, entry += path.d3) {
+      for (int v = 0; v < NV; ++v) {
+        const Vec<Scalar> scaled =
+            weight[v] * load(x + i * path.source_stride + v * kLanes<Scalar>);
+#pragma GCC unroll 9
+        for (int m = 0; m < D3; ++m) {
+          sum[m][v] += entry[m] * scaled;
+        }
+      }
+    }
+  }
+#pragma GCC unroll 9
+  for (int m = 0; m < D3; ++m) {
+    for (int v = 0; v < NV; ++v) {
+      *reinterpret_cast<Vec<Scalar>*>(out + m * path.out_stride + v * kLanes<Scalar>) += sum[m][v];
+    }
+  }
+}
+
+/// Rows of one edge that path_adjoint takes at a time: as many sums as there are registers.
+template <int D3> inline constexpr int kEntryRows =
+    D3 * 4 <= (kVectorBytes == 64 ? 28 : 12) ? 3
+                                             : (D3 * 3 <= (kVectorBytes == 64 ? 28 : 12) ? 2 : 1);
+
+/// MI rows i of one edge, with t_i = sum_m K[i, m] adj_out[m]: adj_x_i += w t_i, adj_entry[i, m] +=
+/// sum over channels of w x_i adj_out[m], and slope times x_i t_i is returned, lane by lane.
+template <int D3, int MI, class Scalar>
+inline Vec<Scalar> path_adjoint(const DevicePath& path, const EdgeOperands<Scalar>& at) {
+  const auto [entry, w, slope, x, adj_out, adj_x, adj_entry] = at;
+  Vec<Scalar> sum[MI][D3] = {};
+  Vec<Scalar> total{};
+  for (int c = 0; c < path.channels; c += kLanes<Scalar>) {
+    Vec<Scalar> y[D3];
+#pragma GCC unroll 9
+    for (int m = 0; m < D3; ++m) {
+      y[m] = load(adj_out + m * path.out_stride + c);
+    }
+    const Vec<Scalar> weight = load(w + c);
+    Vec<Scalar> adj_w{};
+#pragma GCC unroll 3
+    for (int i = 0; i < MI; ++i) {
+      const Scalar* const k = entry + i * path.d3;
+      const Vec<Scalar> left = load(x + i * path.source_stride + c);
+      const Vec<Scalar> scaled = left * weight;
+      Vec<Scalar> t = k[0] * y[0];
+      sum[i][0] += scaled * y[0];
+#pragma GCC unroll 9
+      for (int m = 1; m < D3; ++m) {
+        t += k[m] * y[m];
+        sum[i][m] += scaled * y[m];
+      }
+      adj_w += t * left;
+      *reinterpret_cast<Vec<Scalar>*>(adj_x + i * path.source_stride + c) += weight * t;
+    }
+    total += adj_w * load(slope + c);
+  }
+#pragma GCC unroll 3
+  for (int i = 0; i < MI; ++i) {
+#pragma GCC unroll 3
+    for (int m = 0; m < D3; m += 4) {
+      fold_lanes<Scalar>(&sum[i][m], D3 - m < 4 ? D3 - m : 4, adj_entry + i * path.d3 + m);
+    }
+  }
+  return total;
+}
+
+#endif
+
+} // namespace host
+
+template <class S> KOKKOS_INLINE_FUNCTION typename S::Accum
+edge_adjoint_plainly(const typename S::Team& team,
+                     const DeviceEdgeProduct<S>& p,
+                     const EdgeOperands<typename S::Scalar>& at) {
+  using Scalar = typename S::Scalar;
+  using Accum = typename S::Accum;
+  const auto [k, w, slope, x, adj_y, adj_x, adj_k] = at;
+  Accum total = 0;
+  for (int q = 0; q < p.n_paths; ++q) {
+    const DevicePath path = p.paths(q);
+    const Scalar* const weight = w + path.radial;
+    const Scalar* const of_slope = slope + path.radial;
+    for (int i = 0; i < path.d1; ++i) {
+      const Scalar* const row = x + path.source + i * path.source_stride;
+      Scalar* const adj_row = adj_x + path.source + i * path.source_stride;
+      const Scalar* const entry = k + path.entry + i * path.d3;
+      total += sum_channels<Accum>(team, 0, path.channels, [&](int c) {
+        Scalar t = 0;
+        for (int m = 0; m < path.d3; ++m) {
+          t += entry[m] * adj_y[path.out + m * path.out_stride + c];
+        }
+        adj_row[c] += weight[c] * t;
+        return static_cast<Accum>(row[c] * t * of_slope[c]);
+      });
+      for (int m = 0; m < path.d3; ++m) {
+        const Scalar* const adj_out = adj_y + path.out + m * path.out_stride;
+        const Scalar sum = sum_channels<Scalar>(
+            team, 0, path.channels, [&](int c) { return weight[c] * row[c] * adj_out[c]; });
+        once(team, [&]() { adj_k[path.entry + i * path.d3 + m] += sum; });
+      }
+    }
+  }
+  return total;
+}
+
+#ifdef EQNN_VECTOR_TYPES
+template <class S>
+typename S::Accum edge_adjoint_on_host(const typename S::Team&,
+                                       const DeviceEdgeProduct<S>& p,
+                                       const EdgeOperands<typename S::Scalar>& at) {
+  using Scalar = typename S::Scalar;
+  using Accum = typename S::Accum;
+  host::Vec<Scalar> total{};
+  for (int q = 0; q < p.n_paths; ++q) {
+    const DevicePath& path = p.paths(q);
+    host::for_chunks(path.d3, [&](auto size, int m) {
+      constexpr int kSize = decltype(size)::value;
+      const Scalar* const of_y = at.adj_y + path.out + m * path.out_stride;
+      int i = 0;
+      const auto run = [&](auto rows) {
+        const int first = i * path.source_stride;
+        const int entry = path.entry + i * path.d3 + m;
+        const EdgeOperands<Scalar> rows_at{at.k + entry,
+                                           at.w + path.radial,
+                                           at.slope + path.radial,
+                                           at.x + path.source + first,
+                                           of_y,
+                                           at.adj_x + path.source + first,
+                                           at.adj_k + entry};
+        total += host::path_adjoint<kSize, decltype(rows)::value>(path, rows_at);
+        i += decltype(rows)::value;
+      };
+      constexpr int kRows = host::kEntryRows<kSize>;
+      while (i + kRows <= path.d1) {
+        run(std::integral_constant<int, kRows>{});
+      }
+      while (i < path.d1) {
+        run(std::integral_constant<int, 1>{});
+      }
+    });
+  }
+  Accum sum = 0;
+  for (int lane = 0; lane < kLanes<Scalar>; ++lane) {
+    sum += static_cast<Accum>(total[lane]);
+  }
+  return sum;
+}
+#endif
+
+/// All paths of one edge; returns the adjoint of its distance.
+template <class S> KOKKOS_FORCEINLINE_FUNCTION typename S::Accum
+edge_adjoint(const typename S::Team& team,
+             const DeviceEdgeProduct<S>& p,
+             const EdgeOperands<typename S::Scalar>& at) {
+#ifdef EQNN_VECTOR_TYPES
+  KOKKOS_IF_ON_HOST((return edge_adjoint_on_host<S>(team, p, at);))
+#else
+  KOKKOS_IF_ON_HOST((return edge_adjoint_plainly<S>(team, p, at);))
+#endif
+  KOKKOS_IF_ON_DEVICE((return edge_adjoint_plainly<S>(team, p, at);))
+}
+
+} // namespace eqnn::kernels

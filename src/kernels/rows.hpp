@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Rows of nodes: teams that work on tiles of them, and what several stages do to them. Only owned atoms
+// are computed; ghosts get their rows from the HaloExchange.
+#pragma once
+
+#include "kernels/tile_multiply.hpp"
+#include "plan/values.hpp"
+
+namespace eqnn::kernels {
+
+/// Teams of kTileNodes nodes: calls body(team, first node, number of nodes).
+template <class S, class Body> void for_node_tiles(const typename S::Exec& space,
+                                                   const char* label,
+                                                   std::int64_t n_nodes,
+                                                   std::size_t scratch_bytes,
+                                                   const Body& body) {
+  Kokkos::parallel_for(
+      label,
+      team_policy<S>(space, (n_nodes + kTileNodes - 1) / kTileNodes, scratch_bytes),
+      KOKKOS_LAMBDA(const typename S::Team& team) {
+        const std::int64_t first = std::int64_t{team.league_rank()} * kTileNodes;
+        body(team,
+             first,
+             static_cast<int>(first + kTileNodes <= n_nodes ? kTileNodes : n_nodes - first));
+      });
+}
+
+/// Zeros in rows begin .. end-1.
+template <class S> void clear(const typename S::Exec& space,
+                              const Rows<typename S::Scalar>& x,
+                              std::int64_t begin,
+                              std::int64_t end) {
+  typename S::Scalar* const data = x.row(begin);
+  Kokkos::parallel_for(
+      "eqnn::clear",
+      typename S::Range(space, 0, (end - begin) * x.width()),
+      KOKKOS_LAMBDA(std::int64_t k) { data[k] = 0; });
+}
+
+/// The rows of one block of a value.
+template <class Scalar> KOKKOS_INLINE_FUNCTION Rows<Scalar> block_rows(const Rows<Scalar>& value,
+                                                                       std::int32_t first,
+                                                                       std::int32_t components,
+                                                                       std::int32_t channels,
+                                                                       std::int32_t stride) {
+  return {value.data + first, components, channels, stride, value.pitch};
+}
+
+/// Zeros in a block.
+template <class S> void clear_block(const typename S::Exec& space,
+                                    std::int64_t n_nodes,
+                                    const Rows<typename S::Scalar>& x) {
+  for_node_tiles<S>(
+      space,
+      "eqnn::clear_block",
+      n_nodes,
+      0,
+      KOKKOS_LAMBDA(const typename S::Team& team, std::int64_t first, int n) {
+        for_rows(team, n, [&](std::int64_t r) {
+          auto* const row = x.row(first + r);
+          for_channels(team, x.extent(), [&](int c) { row[c] = 0; });
+        });
+      });
+}
+
+/// out = or += in: rows of a block.
+template <class S> void add_block(const typename S::Exec& space,
+                                  std::int64_t n_nodes,
+                                  const Rows<typename S::Scalar>& in,
+                                  const Rows<typename S::Scalar>& out,
+                                  plan::Write write) {
+  const bool keep = write == plan::Write::Add;
+  for_node_tiles<S>(
+      space,
+      "eqnn::add_block",
+      n_nodes,
+      0,
+      KOKKOS_LAMBDA(const typename S::Team& team, std::int64_t first, int n) {
+        for_rows(team, n, [&](std::int64_t r) {
+          for (int k = 0; k < out.components; ++k) {
+            const auto* const x = in.row(first + r) + k * in.stride;
+            auto* const y = out.row(first + r) + k * out.stride;
+            const int both = in.stride < out.stride ? in.stride : out.stride;
+            for_channels(team, both, [&](int c) { y[c] = keep ? y[c] + x[c] : x[c]; });
+            if (!keep) {
+              for_channels(team, out.stride - both, [&](int c) { y[both + c] = 0; });
+            }
+          }
+        });
+      });
+}
+
+/// adj_in = or += adj_out: the adjoint of one term of a sum
+template <class S> void add_adjoint(const typename S::Exec& space,
+                                    std::int64_t n_nodes,
+                                    const Rows<typename S::Scalar>& adj_out,
+                                    const Rows<typename S::Scalar>& adj_in,
+                                    plan::Write write) {
+  const auto keep = static_cast<typename S::Scalar>(write == plan::Write::Add ? 1 : 0);
+  for_node_tiles<S>(
+      space,
+      "eqnn::add_adjoint",
+      n_nodes,
+      0,
+      KOKKOS_LAMBDA(const typename S::Team& team, std::int64_t first, int n) {
+        for_rows(team, n, [&](std::int64_t r) {
+          auto* const x = adj_in.row(first + r);
+          const auto* const y = adj_out.row(first + r);
+          if (keep == 0) { // a buffer that was never written may hold NaN: 0 times it is not 0
+            for_channels(team, adj_in.width(), [&](int c) { x[c] = y[c]; });
+          } else {
+            for_channels(team, adj_in.width(), [&](int c) { x[c] += y[c]; });
+          }
+        });
+      });
+}
+
+/// What the adjoint of a stage with one input works on: the input, dE/d(output), and dE/d(input),
+/// which it overwrites or adds to.
+template <class Scalar> struct AdjointRows {
+  Rows<Scalar> in, adj_out, adj_in;
+  plan::Write write = plan::Write::Add;
+
+  KOKKOS_INLINE_FUNCTION bool keep() const { return write == plan::Write::Add; }
+};
+
+} // namespace eqnn::kernels

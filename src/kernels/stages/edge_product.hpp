@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Edge product: out[b, m3, c] += sum over edges of w_e[c] sum_m1 K_e[m1, m3] source[a, m1, c], path by
+// path, and its adjoint. Formulas: docs/spec/model_file.md, adjoints: docs/spec/adjoints.md.
+//
+// Radial functions and the matrices K exist for one tile and are made again in the adjoint. On the host
+// the sums of a path over the edges of a centre stay in registers.
+#pragma once
+
+#include "kernels/context.hpp"
+#include "kernels/path_kernels.hpp"
+#include "plan/stages/edge_product.hpp"
+
+#include <type_traits>
+
+namespace eqnn::kernels {
+
+/// What a stage works on, forward and in reverse.
+template <class S> struct ProductArrays {
+  DeviceEdges<S> edges;
+  DeviceEdgeProduct<S> product;
+  DeviceRadial<S> radial;
+  Array<S, typename S::Scalar> harmonics; ///< [n_edges, harmonics_stride]
+  Rows<typename S::Scalar> source, out;   ///< out: of the adjoint, in reverse
+};
+
+/// Where the adjoint goes.
+template <class S> struct ProductAdjoints {
+  MessageAdjoints<S> messages;                ///< of the sources
+  Array<S, typename S::Scalar> adj_harmonics; ///< [n_edges, harmonics_stride], added to
+  Array<S, typename S::Accum> adj_distance;   ///< [n_edges], added to
+};
+
+/// Buffers of one tile, and the steps of the forward pass and of its adjoint.
+template <class S> struct EdgeProductTile {
+  using Scalar = typename S::Scalar;
+  using Accum = typename S::Accum;
+  using Team = typename S::Team;
+
+  const Team& team;
+  const ProductArrays<S>& on;
+  const DeviceEdgeProduct<S>& p;
+  Scalar *w, *slope; ///< [tile, radial.stride]
+  Scalar *k, *adj_k; ///< [tile, entries_stride]
+
+  static std::size_t scratch_bytes(const ProductArrays<S>& on) {
+    return Scratch<Team>::template bytes<Scalar>(
+        std::int64_t{on.product.tile_edges} *
+        (2 * on.radial.stride + 2 * on.product.entries_stride));
+  }
+
+  KOKKOS_INLINE_FUNCTION EdgeProductTile(const Team& team_, const ProductArrays<S>& arrays)
+      : team(team_)
+      , on(arrays)
+      , p(arrays.product) {
+    const std::int64_t n = p.tile_edges;
+    const std::int64_t n_radial = n * on.radial.stride;
+    w = Scratch<Team>(team_).template take<Scalar>(2 * n_radial + 2 * n * p.entries_stride);
+    slope = w + n_radial;
+    k = slope + n_radial;
+    adj_k = k + n * p.entries_stride;
+  }
+
+  KOKKOS_FORCEINLINE_FUNCTION void radial(const EdgeTile<S>& tile) const {
+    radial_rows<false>(team, on.radial, &on.edges.distance(tile.first), tile.n, w, w);
+  }
+
+  KOKKOS_FORCEINLINE_FUNCTION void radial_with_slopes(const EdgeTile<S>& tile) const {
+    radial_rows<true>(team, on.radial, &on.edges.distance(tile.first), tile.n, w, slope);
+  }
+
+  /// K = Y coupling
+  KOKKOS_FORCEINLINE_FUNCTION void matrices(const EdgeTile<S>& tile) const {
+    const Scalar* const y = on.harmonics.data() + tile.first * p.harmonics_stride;
+    multiply<false>(team,
+                    static_cast<int>(tile.n),
+                    p.entries_stride,
+                    p.harmonics,
+                    Left<Scalar>{y, p.harmonics_stride, 1},
+                    packed(p.coupling.data(), p.harmonics),
+                    k,
+                    p.entries_stride);
+  }
+
+  /// out += all paths of the tile's edges
+  KOKKOS_FORCEINLINE_FUNCTION void sum_paths(const EdgeTile<S>& tile) const {
+    for_centers_of_tile(on.edges, tile, [&](std::int32_t i, std::int64_t first, std::int64_t n) {
+      for (int q = 0; q < p.n_paths; ++q) {
+        const DevicePath path = p.paths(q);
+        sum_path(path, tile.first + first, first, n, on.out.row(i) + path.out);
+      }
+    });
+  }
+
+  /// y += the sum of one path over n edges of a centre: `edge` is the first of all, `first` of the tile.
+  KOKKOS_FORCEINLINE_FUNCTION void sum_path(const DevicePath& path,
+                                            std::int64_t edge,
+                                            std::int64_t first,
+                                            std::int64_t n,
+                                            Scalar* y) const {
+    const Scalar* const of_k = k + first * p.entries_stride + path.entry;
+    const Scalar* const of_w = w + first * on.radial.stride + path.radial;
+#ifdef EQNN_VECTOR_TYPES
+    KOKKOS_IF_ON_HOST((sum_path_on_host(path, edge, n, of_k, of_w, y);))
+#else
+    KOKKOS_IF_ON_HOST((sum_path_plainly(path, edge, n, of_k, of_w, y);))
+#endif
+    KOKKOS_IF_ON_DEVICE((sum_path_plainly(path, edge, n, of_k, of_w, y);))
+  }
+
+  KOKKOS_FORCEINLINE_FUNCTION void sum_path_plainly(const DevicePath& path,
+                                                    std::int64_t edge,
+                                                    std::int64_t n,
+                                                    const Scalar* of_k,
+                                                    const Scalar* of_w,
+                                                    Scalar* y) const {
+    for_rows(team, path.d3, [&](std::int64_t m) {
+      for_channels(team, path.channels, [&](int c) {
+        Scalar sum = 0;
+        for (std::int64_t e = 0; e < n; ++e) {
+          const Scalar* const x = on.source.row(on.edges.source(edge + e)) + path.source + c;
+          Scalar product = 0;
+          for (int i = 0; i < path.d1; ++i) {
+            product += of_k[e * p.entries_stride + i * path.d3 + m] * x[i * path.source_stride];
+          }
+          sum += product * of_w[e * on.radial.stride + c];
+        }
+        y[m * path.out_stride + c] += sum;
+      });
+    });
+    barrier(team);
+  }
+
+#ifdef EQNN_VECTOR_TYPES
+  void sum_path_on_host(const DevicePath& path,
+                        std::int64_t edge,
+                        std::int64_t n,
+                        const Scalar* of_k,
+                        const Scalar* of_w,
+                        Scalar* y) const {
+    host::for_chunks(path.d3, [&](auto size, int m) {
+      constexpr int kSize = decltype(size)::value;
+      // Enough independent sums to hide the latency of an addition.
+      constexpr int kWide = kSize == 1 ? 4 : (kSize <= 3 ? 2 : 1);
+      int c = 0;
+      const auto source_of = [&](int e) {
+        return on.source.row(on.edges.source(edge + e)) + path.source + c;
+      };
+      const auto run = [&](auto registers) {
+        constexpr int kRegisters = decltype(registers)::value;
+        const host::PathColumns<Scalar> columns{static_cast<int>(n),
+                                                of_k + m,
+                                                p.entries_stride,
+                                                of_w + c,
+                                                on.radial.stride,
+                                                y + m * path.out_stride + c};
+        host::path_forward<kSize, kRegisters>(path, columns, source_of);
+        c += kRegisters * kLanes<Scalar>;
+      };
+      while (c + kWide * kLanes<Scalar> <= path.channels) {
+        run(std::integral_constant<int, kWide>{});
+      }
+      while (c < path.channels) {
+        run(std::integral_constant<int, 1>{});
+      }
+    });
+  }
+#endif
+
+  KOKKOS_FORCEINLINE_FUNCTION void clear_adj_matrices(const EdgeTile<S>& tile) const {
+    for_rows(team, tile.n, [&](std::int64_t e) {
+      Scalar* const row = adj_k + e * p.entries_stride;
+      for_channels(team, p.entries_stride, [&](int c) { row[c] = 0; });
+    });
+    barrier(team);
+  }
+
+  /// Adjoints of all paths, edge by edge. message: a row of scratch.
+  KOKKOS_FORCEINLINE_FUNCTION void
+  paths_adjoint(const EdgeTile<S>& tile, const ProductAdjoints<S>& to, Scalar* message) const {
+    const int width = on.source.width();
+    const MessageAdjoints<S>& messages = to.messages;
+    for_rows(team, tile.n, [&](std::int64_t e) {
+      const std::int64_t edge = tile.first + e;
+      // The sum over paths first, then over edges: the same order as with several threads.
+      Scalar* const adj_x = messages.messages != nullptr
+                                ? messages.messages + (edge - messages.first_edge) * width
+                                : message;
+      for_channels(team, width, [&](int c) { adj_x[c] = 0; });
+      const EdgeOperands<Scalar> at{k + e * p.entries_stride,
+                                    w + e * on.radial.stride,
+                                    slope + e * on.radial.stride,
+                                    on.source.row(on.edges.source(edge)),
+                                    on.out.row(on.edges.center(edge)),
+                                    adj_x,
+                                    adj_k + e * p.entries_stride};
+      const Accum total = edge_adjoint<S>(team, p, at);
+      once(team, [&]() { to.adj_distance(edge) += total; });
+      if (messages.messages == nullptr) {
+        Scalar* const row = messages.source.row(on.edges.source(edge));
+        for_channels(team, width, [&](int c) { row[c] += message[c]; });
+      }
+    });
+    barrier(team);
+  }
+
+  /// adj_harmonics += adj_K coupling^T
+  KOKKOS_FORCEINLINE_FUNCTION void matrices_adjoint(const EdgeTile<S>& tile,
+                                                    const ProductAdjoints<S>& to) const {
+    multiply<true>(team,
+                   static_cast<int>(tile.n),
+                   p.harmonics_stride,
+                   p.entries,
+                   Left<Scalar>{adj_k, p.entries_stride, 1},
+                   packed(p.adjoint.data(), p.entries),
+                   to.adj_harmonics.data() + tile.first * p.harmonics_stride,
+                   p.harmonics_stride);
+  }
+};
+
+template <class S>
+void edge_product(const typename S::Exec& space, const ProductArrays<S>& arrays) {
+  using Team = typename S::Team;
+  Kokkos::parallel_for(
+      "eqnn::edge_product",
+      team_policy<S>(space, arrays.edges.n_groups, EdgeProductTile<S>::scratch_bytes(arrays)),
+      KOKKOS_LAMBDA(const Team& team) {
+        const std::int32_t g = static_cast<std::int32_t>(team.league_rank());
+        const DeviceEdges<S>& edges = arrays.edges;
+        const EdgeProductTile<S> at(team, arrays);
+        clear_rows<S>(team, arrays.out, edges.group(g), edges.group(g + 1));
+        for_tiles_of_group(team, edges, g, arrays.product.tile_edges, [&](const EdgeTile<S>& tile) {
+          at.radial(tile);
+          at.matrices(tile);
+          at.sum_paths(tile);
+        });
+      });
+}
+
+/// Adjoint for a chunk of groups. docs/spec/adjoints.md
+template <class S> void edge_product_adjoint(const typename S::Exec& space,
+                                             const EdgeSchedule::Chunk& chunk,
+                                             const ProductArrays<S>& arrays,
+                                             const ProductAdjoints<S>& adjoints) {
+  using Scalar = typename S::Scalar;
+  using Team = typename S::Team;
+  const std::int32_t first_group = chunk.first_group;
+  Kokkos::parallel_for(
+      "eqnn::edge_product_adjoint",
+      team_policy<S>(space,
+                     chunk.n_groups,
+                     EdgeProductTile<S>::scratch_bytes(arrays) +
+                         Scratch<Team>::template bytes<Scalar>(arrays.source.width())),
+      KOKKOS_LAMBDA(const Team& team) {
+        const std::int32_t g = first_group + static_cast<std::int32_t>(team.league_rank());
+        const EdgeProductTile<S> at(team, arrays);
+        Scalar* const message = Scratch<Team>(team).template take<Scalar>(arrays.source.width());
+        for_tiles_of_group(
+            team, arrays.edges, g, arrays.product.tile_edges, [&](const EdgeTile<S>& tile) {
+              at.radial_with_slopes(tile);
+              at.clear_adj_matrices(tile);
+              at.matrices(tile);
+              at.paths_adjoint(tile, adjoints, message);
+              at.matrices_adjoint(tile, adjoints);
+            });
+      });
+}
+
+template <class S> struct EdgeProductStage {
+  using Scalar = typename S::Scalar;
+
+  plan::EdgeProduct op;
+  DeviceEdgeProduct<S> product;
+
+  EdgeProductStage(plan::EdgeProduct host, DeviceTables<S>& tables)
+      : op(std::move(host)) {
+    DeviceEdgeProduct<S>& p = product;
+    std::vector<DevicePath> paths;
+    for (const plan::Path& path : op.paths) {
+      const plan::Block& source = tables.block(op.source.value, path.source);
+      const plan::Block& out = tables.block(op.out, path.out);
+      paths.push_back({tables.first_of(op.source.value, path.source),
+                       DeviceTables<S>::stride_of(source),
+                       source.components,
+                       tables.first_of(op.out, path.out) + path.channel,
+                       DeviceTables<S>::stride_of(out),
+                       out.components,
+                       padded_channels<Scalar>(path.channels),
+                       path.radial,
+                       path.entry});
+    }
+    p.n_paths = static_cast<std::int32_t>(paths.size());
+    p.paths = tables.template array<DevicePath>("eqnn::paths", paths);
+    p.harmonics = op.harmonics;
+    p.harmonics_stride = tables.harmonics_stride();
+    p.entries = op.entries;
+    p.entries_stride = padded_channels<Scalar>(op.entries);
+    p.coupling = tables.template array<Scalar>(
+        "eqnn::path_coupling",
+        pack<Scalar>(op.coupling, op.harmonics, op.entries, op.harmonics, p.entries_stride));
+    p.adjoint = tables.template array<Scalar>(
+        "eqnn::path_coupling_adjoint",
+        pack<Scalar>(plan::transposed(op.coupling, op.harmonics, op.entries),
+                     op.entries,
+                     op.harmonics,
+                     op.entries,
+                     p.harmonics_stride));
+    p.tile_edges = tile_edges<Scalar>(2 * (tables.radial_stride(op.radial) + p.entries_stride));
+    op.coupling.clear();
+  }
+
+  /// Scalars of a message that waits for its source; 0: none does.
+  std::int32_t message_width([[maybe_unused]] const DeviceTables<S>& tables) const {
+    return tables.pitch_of(op.source.value);
+  }
+
+  void forward(const Context<S>& at) const {
+    edge_product(at.space(), arrays(at, at.value(op.out)));
+  }
+
+  void adjoint(const Context<S>& at) const {
+    const ProductArrays<S> reverse = arrays(at, at.adjoint(op.out));
+    at.adjoint_along_edges(
+        op.source, {}, [&](const EdgeSchedule::Chunk& chunk, const MessageAdjoints<S>& messages) {
+          edge_product_adjoint(at.space(),
+                               chunk,
+                               reverse,
+                               ProductAdjoints<S>{messages, at.adj_harmonics(), at.adj_distance()});
+        });
+  }
+
+private:
+  ProductArrays<S> arrays(const Context<S>& at, const Rows<Scalar>& out) const {
+    return {at.edges(), product, at.radial(op.radial), at.harmonics(), at.value(op.source), out};
+  }
+};
+
+} // namespace eqnn::kernels

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "model/graph_reader.hpp"
+
+namespace eqnn {
+namespace {
+
+/// Number of functions.
+std::int64_t read_basis(const JsonReader& basis, GraphReader& graph, RadialStage& op) {
+  if (basis.at("kind").word({"gaussian", "bessel"}) == "bessel") {
+    basis.allow_only({"kind", "frequency", "amplitude"});
+    BesselBasis bessel;
+    bessel.frequency = graph.weights().take(basis.at("frequency"), {-1});
+    const std::int64_t n =
+        GraphReader::checked_channels(basis.at("frequency"), bessel.frequency, 0);
+    bessel.amplitude = graph.weights().take(basis.at("amplitude"), {n});
+    op.basis = std::move(bessel);
+    return n;
+  }
+  basis.allow_only({"kind", "center", "width", "amplitude"});
+  GaussianBasis gaussian;
+  gaussian.center = graph.weights().take(basis.at("center"), {-1});
+  const std::int64_t n = GraphReader::checked_channels(basis.at("center"), gaussian.center, 0);
+  gaussian.width = graph.weights().take(basis.at("width"), {n});
+  gaussian.amplitude = graph.weights().take(basis.at("amplitude"), {n});
+  for (const double width : gaussian.width.values) {
+    if (!(width > 0.0)) {
+      basis.at("width").error(
+          "a width of ", width, " Angstrom, expected a positive one. Re-export the model.");
+    }
+  }
+  op.basis = std::move(gaussian);
+  return n;
+}
+
+Envelope read_envelope(const JsonReader& entry, double cutoff) {
+  Envelope envelope;
+  const std::string kind = entry.at("kind").word({"none", "polynomial", "xplor"});
+  if (kind == "none") {
+    entry.allow_only({"kind"});
+    return envelope;
+  }
+  envelope.on_basis = entry.at("on").word({"basis", "output"}) == "basis";
+  if (kind == "polynomial") {
+    entry.allow_only({"kind", "p", "on"});
+    envelope.kind = EnvelopeKind::Polynomial;
+    envelope.p = GraphReader::polynomial_order(entry.at("p"));
+  } else {
+    entry.allow_only({"kind", "start", "on"});
+    envelope.kind = EnvelopeKind::Xplor;
+    envelope.start = entry.at("start").positive();
+    if (!(envelope.start < cutoff)) {
+      entry.at("start").error("found ",
+                              envelope.start,
+                              ", expected less than the cutoff, ",
+                              cutoff,
+                              ". Re-export the model.");
+    }
+  }
+  return envelope;
+}
+
+} // namespace
+
+void read(const JsonReader& entry, GraphReader& graph, RadialStage& op) {
+  GraphReader::allow_attributes(entry, {"basis", "envelope", "layers"});
+  GraphReader::inputs_of(entry, {});
+  GraphReader::weights_of(entry, {});
+  const std::int64_t n = read_basis(entry.at("basis"), graph, op);
+  op.envelope = read_envelope(entry.at("envelope"), graph.spec().cutoff);
+  op.layers = graph.layers(entry.at("layers"), n);
+  graph.made().kind = ValueKind::Radial;
+  graph.made().channels = static_cast<std::int32_t>(op.layers.back().weight.shape[0]);
+}
+
+} // namespace eqnn

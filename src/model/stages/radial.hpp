@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "model/weights.hpp"
+
+#include <variant>
+
+namespace eqnn {
+
+/// g_k(r) = amplitude_k exp(-((r - center_k) / width_k)^2 / 2); r, center, width in Angstrom
+struct GaussianBasis {
+  Tensor center, width, amplitude; ///< [n]
+};
+
+/// g_k(r) = amplitude_k sin(frequency_k r) / r
+struct BesselBasis {
+  Tensor frequency; ///< [n] 1/Angstrom
+  Tensor amplitude; ///< [n]
+};
+
+enum class EnvelopeKind { None, Polynomial, Xplor };
+
+struct Envelope {
+  EnvelopeKind kind = EnvelopeKind::None;
+  double p = 0.0;        ///< of the polynomial
+  double start = 0.0;    ///< of XPLOR, Angstrom
+  bool on_basis = false; ///< multiplies the functions g_k, else the output
+};
+
+struct RadialStage {
+  std::variant<GaussianBasis, BesselBasis> basis;
+  Envelope envelope;
+  std::vector<MlpLayer> layers;
+};
+
+} // namespace eqnn

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What stages of a model file are made of.
+#pragma once
+
+#include "base/irreps.hpp"
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace eqnn {
+
+/// A weight tensor, row-major, in double whatever the file's type.
+struct Tensor {
+  std::vector<std::int64_t> shape;
+  std::vector<double> values;
+
+  std::int64_t size() const { return static_cast<std::int64_t>(values.size()); }
+};
+
+enum class Activation { None, Silu, Tanh, Sigmoid };
+
+struct LayerNorm {
+  Tensor scale; ///< [out]
+  Tensor shift; ///< [out]
+  double eps = 0.0;
+};
+
+/// y = activation(layer_norm(W x + b))
+struct MlpLayer {
+  Tensor weight;              ///< [out, in]
+  std::optional<Tensor> bias; ///< [out]
+  std::optional<LayerNorm> layer_norm;
+  Activation activation = Activation::None;
+};
+
+/// Index of a stage in ModelSpec::graph whose output is used.
+using StageIndex = std::int32_t;
+
+} // namespace eqnn

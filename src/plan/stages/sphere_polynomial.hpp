@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "model/model_spec.hpp"
+#include "plan/stages/polynomial.hpp"
+#include "plan/stages/sphere_power.hpp"
+
+#include <optional>
+#include <variant>
+
+namespace eqnn::plan {
+
+/// The projections of f, f^2, ... on the harmonics: as a polynomial of the components (sparse), or by
+/// the function's values at points. Wiring is left to the caller. Without a method: the one that is
+/// fastest by measured rates.
+std::variant<Polynomial, SpherePower> sphere_polynomial(const SpherePolynomialStage& stage,
+                                                        std::int32_t l_in,
+                                                        std::int32_t l_out,
+                                                        std::size_t n_species,
+                                                        std::optional<SphereMethod> method);
+
+} // namespace eqnn::plan
