@@ -253,12 +253,12 @@ int main(int argc, char** argv) {
       eqnn::test::RandomModelOptions options;
       options.l_max = l_max;
       options.channels = arguments.channels;
-      options.maps = arguments.maps;
+      options.blocks = arguments.blocks;
       options.cutoff = 4.5;
       const eqnn::ModelSpec model = eqnn::test::random_model(options);
       const std::string what = "l_max " + std::to_string(l_max) + ", " +
                                std::to_string(options.channels) + " channels, " +
-                               std::to_string(options.maps) + " blocks";
+                               std::to_string(options.blocks) + " blocks";
       for (const double n : neighbors) {
         run_case(arguments, model, what, n, peak_gflops);
       }
