@@ -7,8 +7,8 @@
 // neighbours (all of 18 and 40, l_max 1, 2 and 3, where not given), or on that of an extended XYZ
 // file. Energy and forces; edge list given. Best of R evaluations.
 #include "base/error.hpp"
-#include "base/version.hpp"
 #include "bench/peak.hpp"
+#include "eqnn/version.hpp"
 #include "model/model_file.hpp"
 #include "model/safetensors.hpp"
 #include "support/evaluators.hpp"
@@ -173,17 +173,16 @@ void run_case(const Arguments& arguments,
                                                               : eqnn::kernels::Space::OpenMP,
                                   eqnn::precision_from_name(arguments.precision)};
   const auto plan = eqnn::plan::compile(model, eqnn::kernels::plan_options(target.precision));
-  const auto evaluator = eqnn::kernels::make_evaluator(plan, target.precision, target.space);
+  const auto engine = eqnn::test::make_engine(model, plan, target);
   const double setup_seconds = seconds_since(setup);
-  eqnn::test::NoExchange halo;
-  eqnn::Outputs outputs;
-  evaluator->evaluate(edges, halo, outputs, false); // allocates
+  eqnn::NoHalo halo;
+  engine->evaluate(edges, halo, {}); // allocates
   double best = 1e300;
   std::map<std::string, double> best_kernels;
   for (int repeat = 0; repeat < arguments.repeat; ++repeat) {
     kernel_seconds.clear();
     const auto start = Clock::now();
-    evaluator->evaluate(edges, halo, outputs, false);
+    engine->evaluate(edges, halo, {});
     const double seconds = seconds_since(start);
     if (seconds < best) {
       best = seconds;
@@ -198,18 +197,19 @@ void run_case(const Arguments& arguments,
     total += count;
   }
   const double per_atom = 1e6 * best / atoms;
-  std::printf("\n%s, %.1f neighbours, %d atoms, %s: %.1f us/atom, "
-              "%.1f MFLOP/atom, %.0f %% of peak, %.1f kB/atom, set up in %.2f s, energy %.9g eV\n",
-              what.c_str(),
-              neighbors,
-              edges.n_centers,
-              arguments.precision.c_str(),
-              per_atom,
-              1e-6 * total,
-              100e-3 * total / per_atom / peak_gflops,
-              1e-3 * static_cast<double>(evaluator->bytes_used()) / atoms,
-              setup_seconds,
-              std::accumulate(outputs.energy.begin(), outputs.energy.end(), 0.0));
+  std::printf(
+      "\n%s, %.1f neighbours, %d atoms, %s: %.1f us/atom, "
+      "%.1f MFLOP/atom, %.0f %% of peak, %.1f kB/atom, set up in %.2f s, energy %.9g eV\n",
+      what.c_str(),
+      neighbors,
+      edges.n_centers,
+      arguments.precision.c_str(),
+      per_atom,
+      1e-6 * total,
+      100e-3 * total / per_atom / peak_gflops,
+      1e-3 * static_cast<double>(engine->bytes_used()) / atoms,
+      setup_seconds,
+      std::accumulate(engine->outputs().energy.begin(), engine->outputs().energy.end(), 0.0));
   for (const auto& [name, seconds] : best_kernels) {
     const double us = 1e6 * seconds / atoms;
     const auto found = flops.of.find(name);
@@ -232,8 +232,8 @@ int main(int argc, char** argv) {
     const Arguments arguments = parse(argc, argv);
     const double peak_gflops = arguments.precision == "double" ? peak<double>() : peak<float>();
     std::printf("eqnn %s (%s), %s, SIMD registers of %zu bytes, matrix-product peak %.1f GFLOP/s\n",
-                eqnn::kVersion,
-                eqnn::kCommit,
+                eqnn::version(),
+                eqnn::commit(),
                 arguments.space.c_str(),
                 eqnn::kernels::kVectorBytes,
                 peak_gflops);
@@ -253,12 +253,12 @@ int main(int argc, char** argv) {
       eqnn::test::RandomModelOptions options;
       options.l_max = l_max;
       options.channels = arguments.channels;
-      options.maps = arguments.maps;
+      options.blocks = arguments.blocks;
       options.cutoff = 4.5;
       const eqnn::ModelSpec model = eqnn::test::random_model(options);
       const std::string what = "l_max " + std::to_string(l_max) + ", " +
                                std::to_string(options.channels) + " channels, " +
-                               std::to_string(options.maps) + " blocks";
+                               std::to_string(options.blocks) + " blocks";
       for (const double n : neighbors) {
         run_case(arguments, model, what, n, peak_gflops);
       }

@@ -106,13 +106,13 @@ struct Times {
 };
 
 /// Best of five, seconds.
-Times measure(eqnn::kernels::AnyEvaluator& evaluator,
+Times measure(eqnn::engine::Engine& engine,
               const eqnn::EdgeList& edges,
               const std::string& kernel) {
   Times best;
   for (int time = 0; time < 20; ++time) {
     eqnn::bench::kernel_seconds.clear();
-    (void)eqnn::test::run(evaluator, edges);
+    (void)eqnn::test::run(engine, edges);
     best.forward = std::min(best.forward, eqnn::bench::kernel_seconds[kernel]);
     best.adjoint = std::min(best.adjoint, eqnn::bench::kernel_seconds[kernel + "_adjoint"]);
   }
@@ -139,9 +139,9 @@ Times of_the_feature(Kind kind,
   }
   auto options = eqnn::kernels::plan_options(precision);
   options.convolutions = SphereMethod::Aligned;
-  const auto evaluator = eqnn::kernels::make_evaluator(
-      eqnn::plan::compile(model, options), precision, eqnn::kernels::Space::Serial);
-  return measure(*evaluator, edges, "eqnn::edge_product");
+  const auto engine = eqnn::test::make_engine(
+      model, eqnn::plan::compile(model, options), {eqnn::kernels::Space::Serial, precision});
+  return measure(*engine, edges, "eqnn::edge_product");
 }
 
 } // namespace
@@ -169,9 +169,9 @@ int main(int argc, char** argv) {
         (kind == Kind::Convolutions ? options.convolutions : options.products) = method;
         const auto plan = eqnn::plan::compile(model, options);
         const Work work = measured_work(plan, channels);
-        const auto evaluator =
-            eqnn::kernels::make_evaluator(plan, precision, eqnn::kernels::Space::Serial);
-        Times times = measure(*evaluator, edges, work.kernel);
+        const auto engine =
+            eqnn::test::make_engine(model, plan, {eqnn::kernels::Space::Serial, precision});
+        Times times = measure(*engine, edges, work.kernel);
         if (work.kernel == "eqnn::edge_product") {
           times.forward -= feature.forward;
           times.adjoint -= feature.adjoint;

@@ -5,7 +5,7 @@ include(CMakePackageConfigHelpers)
 
 if(TARGET eqnn)
     install(TARGETS eqnn EXPORT eqnn-targets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-    install(FILES src/capi/eqnn.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/eqnn)
+    install(DIRECTORY include/eqnn DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
     set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/eqnn)
     install(EXPORT eqnn-targets NAMESPACE eqnn:: DESTINATION ${package_dir})
     configure_package_config_file(

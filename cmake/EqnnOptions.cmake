@@ -46,7 +46,10 @@ target_compile_options(
 add_library(eqnn_options INTERFACE)
 target_include_directories(
     eqnn_options
-    INTERFACE "${PROJECT_SOURCE_DIR}/src" "${PROJECT_BINARY_DIR}/generated"
+    INTERFACE
+        "${PROJECT_SOURCE_DIR}/include"
+        "${PROJECT_SOURCE_DIR}/src"
+        "${PROJECT_BINARY_DIR}/generated"
 )
 eqnn_compile_options(eqnn_options -fno-math-errno -fno-trapping-math -ffp-contract=fast)
 check_cxx_compiler_flag(-fopenmp-simd EQNN_HAS_OPENMP_SIMD)

@@ -11,7 +11,8 @@ import re
 import sys
 from pathlib import Path
 
-# Our own folders that a folder under src/ may include.
+# Our own folders that a folder under src/ may include. All may include include/eqnn, which includes
+# itself and the standard library alone.
 MAY_INCLUDE = {
     "base": {"base"},
     "so3": {"so3", "base"},
@@ -20,9 +21,12 @@ MAY_INCLUDE = {
     # The reference evaluator is the oracle: had it the plan, it would share the plan's errors.
     "reference": {"reference", "model", "so3", "base"},
     "kernels": {"kernels", "plan", "model", "base"},
-    "self_test": {"self_test", "kernels", "reference", "model", "base"},
-    "capi": {"capi", "self_test", "kernels", "reference", "model", "base"},
-    "pair_style": {"pair_style", "self_test", "kernels", "model", "base"},
+    "engine": {"engine", "kernels", "plan", "model", "base"},
+    "neighbors": {"neighbors", "base"},
+    "self_test": {"self_test", "engine", "model", "base"},
+    "capi": {"capi", "self_test", "engine", "reference", "model", "base"},
+    # Edges in, observables out: LAMMPS's side has what every program has.
+    "pair_style": {"pair_style", "base"},
 }
 # Headers that a folder may not have, though it may include their folder.
 FORBIDDEN_HEADERS = {
@@ -42,10 +46,12 @@ LIBRARIES = {
     ),
 }
 # The engine runs graphs: which published network a graph came from is the exporter's business.
-GENERIC_FOLDERS = {"kernels", "plan", "pair_style"}
+GENERIC_FOLDERS = {"engine", "kernels", "plan", "pair_style"}
 ARCHITECTURES = re.compile(
     r"\b(tdn|mace|nequip|allegro|equiformer|sevennet|painn|schnet)\b", re.IGNORECASE
 )
+
+PUBLIC_MAY_INCLUDE = re.compile(r"eqnn/\w+\.hp{0,2}$|[a-z_0-9]+$")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
 SUFFIXES = {".hpp", ".cpp", ".h", ".c", ".cu", ".in"}
@@ -83,16 +89,33 @@ def problems_of(path: Path, source: Path) -> list[str]:
     return found
 
 
+def problems_of_public(path: Path) -> list[str]:
+    """All breaches in a header that C++ programs see: they have nothing but it and the library."""
+    found = []
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        match = INCLUDE.match(line)
+        if match and not PUBLIC_MAY_INCLUDE.match(match.group(1)):
+            found.append(
+                f"{path}:{number}: '{match.group(1)}'; include/eqnn may include itself and the "
+                "standard library"
+            )
+    return found
+
+
 def main() -> int:
-    """Check every C++ file under src/; print each breach; fail if there is one."""
+    """Check every C++ file under src/ and include/; print each breach; fail if there is one."""
     root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent
     source = root / "src"
+    public = root / "include" / "eqnn"
     files = sorted(p for p in source.rglob("*") if p.suffix in SUFFIXES)
-    if not files:
-        print(f"check_boundaries.py: no C++ files under {source}", file=sys.stderr)
-        return 2
+    headers = sorted(p for p in public.rglob("*") if p.suffix in SUFFIXES)
+    for folder, inside in ((source, files), (public, headers)):
+        if not inside:
+            print(f"check_boundaries.py: no C++ files under {folder}", file=sys.stderr)
+            return 2
     found = [problem for path in files for problem in problems_of(path, source)]
-    print("\n".join(found) or f"include boundaries hold in {len(files)} files")
+    found += [problem for path in headers for problem in problems_of_public(path)]
+    print("\n".join(found) or f"include boundaries hold in {len(files) + len(headers)} files")
     return 1 if found else 0
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The C++ library libeqnn.so through its C interface (src/capi/eqnn.h)."""
+"""The C++ library libeqnn.so through its C interface (include/eqnn/eqnn.h)."""
 
 from __future__ import annotations
 

@@ -1,42 +1,22 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The directed edges of one step: what every evaluator takes as its input.
+// The edges of a step, and what evaluators make of them.
 #pragma once
 
-#include <cstdint>
+#include "eqnn/edges.hpp"
+
 #include <vector>
 
 namespace eqnn {
 
-/// Nodes are the owned atoms (0 .. n_centers-1), then the ghosts. Every edge of an owned centre
-/// within the cutoff is listed, no other. Several periodic images of one neighbour are several
-/// edges.
-struct EdgeList {
-  std::int32_t n_centers = 0;        ///< owned atoms
-  std::int32_t n_nodes = 0;          ///< owned atoms and ghosts
-  std::vector<std::int32_t> species; ///< [n_nodes] row of the model's species tables
-  /// [n_centers + 1] the edges of centre i are begin[i] .. begin[i+1]-1
-  std::vector<std::int64_t> begin;
-  std::vector<std::int32_t> source; ///< [n_edges] node index of the neighbour
-  std::vector<double> vector;       ///< [n_edges, 3] x_source - x_center, Angstrom
-
-  std::int64_t n_edges() const { return static_cast<std::int64_t>(source.size()); }
-};
-
-/// What an evaluator makes of them.
+/// From the reference evaluator and from the engine, energies and gradients are what the model means
+/// by them: scale, shift, reference energies and, of mean-per-atom, the factor N are in. A
+/// kernels::AnyEvaluator gives the network's own energies: src/engine/energies.hpp turns them into
+/// these.
 struct Outputs {
-  /// [n_centers] eV; scale, shift and reference energies included (of mean-per-atom: without the
-  /// factor N)
-  std::vector<double> energy;
+  std::vector<double> energy; ///< [n_centers] eV
   /// [n_edges, 3] dE/d(edge vector), eV/Angstrom; empty for direct forces
   std::vector<double> edge_gradient;
   std::vector<double> direct_forces; ///< [n_centers, 3] eV/Angstrom; empty for gradient forces
 };
-
-/// Shorter edges are refused: a direction is not defined there, and no model has seen such a pair.
-/// Angstrom.
-inline constexpr double kShortestEdge = 1e-6;
-
-/// Throws Error at the first edge that is shorter, or whose vector is not finite.
-void require_sound_edges(const EdgeList& edges);
 
 } // namespace eqnn

@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The one exception type. A message says what was found, what was expected, where, and what to do,
-// in at most two lines.
+// How the library throws its Error. A message says what was found, what was expected, where, and what
+// to do, in at most two lines.
 #pragma once
+
+#include "eqnn/error.hpp"
 
 #include <array>
 #include <charconv>
+#include <exception>
+#include <new>
 #include <sstream>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
 
 namespace eqnn {
-
-class Error : public std::runtime_error {
-public:
-  using std::runtime_error::runtime_error;
-};
 
 /// Writes a part of a message; numbers with as few digits as tell them apart: 1e-06, not
 /// 9.9999999999999995e-07.
@@ -35,6 +33,20 @@ template <class... Parts> [[noreturn]] void fail(const Parts&... parts) {
   std::ostringstream message;
   (write_part(message, parts), ...);
   throw Error(message.str());
+}
+
+/// Runs body; what it threw, as a sentence, or an empty string. no_memory() is the sentence for want of
+/// memory.
+template <class NoMemory, class Body>
+std::string failure_of(const NoMemory& no_memory, const Body& body) {
+  try {
+    body();
+  } catch (const std::bad_alloc&) {
+    return no_memory();
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+  return "";
 }
 
 } // namespace eqnn

@@ -1,27 +1,32 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "capi/eqnn.h"
+#include "eqnn/eqnn.h"
 
 #include "base/error.hpp"
-#include "base/version.hpp"
-#include "kernels/potential.hpp"
-#include "model/model_file.hpp"
+#include "engine/observe.hpp"
+#include "eqnn/eqnn.hpp"
 #include "reference/evaluate.hpp"
-#include "reference/structure.hpp"
 #include "self_test/self_test.hpp"
 
 #include <algorithm>
+#include <array>
 #include <memory>
-#include <new>
+#include <optional>
 #include <string>
+#include <vector>
 
 struct eqnn_model {
-  eqnn::ModelSpec spec;
+  eqnn::Model model;
   std::unique_ptr<eqnn::Potential> potential; ///< none: the reference evaluator
   std::string description;
+  eqnn::Observables of_reference;
 
-  eqnn::Outputs evaluate(const eqnn::EdgeList& edges) {
-    return potential ? eqnn::evaluate_alone(*potential, edges)
-                     : eqnn::reference::evaluate(spec, edges).outputs;
+  const eqnn::Observables& evaluate(const eqnn::EdgeList& edges, eqnn::Wanted wanted) {
+    if (potential) {
+      return potential->evaluate(edges, wanted);
+    }
+    const eqnn::Outputs outputs = eqnn::reference::evaluate(model.spec(), edges).outputs;
+    eqnn::engine::observe(edges, outputs, model.forces(), wanted, of_reference);
+    return of_reference;
   }
 };
 
@@ -31,19 +36,11 @@ thread_local std::string last_error;
 
 /// Runs body; 0, or 1 with the message kept.
 template <class Body> int guarded(const Body& body) {
-  try {
-    last_error.clear();
-    body();
-    return 0;
-  } catch (const std::bad_alloc&) {
-    last_error = "not enough memory.";
-  } catch (const std::exception& error) {
-    last_error = error.what();
-  }
-  return 1;
+  last_error = eqnn::failure_of([] { return "not enough memory."; }, body);
+  return last_error.empty() ? 0 : 1;
 }
 
-void copy(const std::vector<double>& from, double* to) {
+template <class Numbers> void copy(const Numbers& from, double* to) {
   if (to != nullptr) {
     std::copy(from.begin(), from.end(), to);
   }
@@ -51,14 +48,14 @@ void copy(const std::vector<double>& from, double* to) {
 
 } // namespace
 
-const char* eqnn_version(void) { return eqnn::kVersion; }
+const char* eqnn_version(void) { return eqnn::version(); }
 
 const char* eqnn_last_error(void) { return last_error.c_str(); }
 
 int eqnn_validate(const char* bytes, size_t n_bytes, const char* name, int load) {
   return guarded([&] {
-    const eqnn::ModelSpec spec =
-        bytes == nullptr ? eqnn::read_model(name) : eqnn::parse_model({bytes, n_bytes}, name);
+    const eqnn::Model model =
+        bytes == nullptr ? eqnn::Model::open(name) : eqnn::Model::parse({bytes, n_bytes}, name);
     if (load == 0) {
       return;
     }
@@ -66,7 +63,7 @@ int eqnn_validate(const char* bytes, size_t n_bytes, const char* name, int load)
       eqnn::PotentialOptions options;
       options.precision = eqnn::precision_from_name(precision);
       try {
-        const eqnn::Potential potential(spec, options);
+        const eqnn::Potential potential(model, options);
       } catch (const eqnn::Error& error) {
         eqnn::fail(name, ": in ", precision, " precision: ", error.what());
       }
@@ -77,12 +74,11 @@ int eqnn_validate(const char* bytes, size_t n_bytes, const char* name, int load)
 eqnn_model* eqnn_open(const char* path, const char* evaluator) {
   std::unique_ptr<eqnn_model> model;
   guarded([&] {
-    model = std::make_unique<eqnn_model>();
-    model->spec = eqnn::read_model(path);
+    model.reset(new eqnn_model{eqnn::Model::open(path), nullptr, "", {}});
     if (const std::string name = evaluator; name != "reference") {
       eqnn::PotentialOptions options;
       options.precision = eqnn::precision_from_name(name);
-      model->potential = std::make_unique<eqnn::Potential>(model->spec, options);
+      model->potential = std::make_unique<eqnn::Potential>(model->model, options);
       model->description = model->potential->description();
     } else {
       model->description = "reference evaluator: plain loops in double precision";
@@ -103,8 +99,8 @@ int eqnn_evaluate(eqnn_model* model,
                   double* forces,
                   double* virial) {
   return guarded([&] {
-    if (virial != nullptr && model->spec.forces == eqnn::ForceKind::Direct) {
-      eqnn::fail(model->spec.file,
+    if (virial != nullptr && model->model.forces() == eqnn::ForceKind::Direct) {
+      eqnn::fail(model->model.file(),
                  ": forces are direct, so there is no virial. Ask for energy and forces only.");
     }
     std::vector<std::array<double, 3>> x(static_cast<std::size_t>(n_atoms));
@@ -115,20 +111,19 @@ int eqnn_evaluate(eqnn_model* model,
     if (cell != nullptr) {
       std::copy(cell, cell + 9, lattice.emplace().begin());
     }
-    const eqnn::EdgeList edges =
-        eqnn::reference::edges_of({atomic_numbers, atomic_numbers + n_atoms},
-                                  x,
-                                  lattice,
-                                  model->spec.species,
-                                  model->spec.cutoff);
-    const eqnn::Properties properties =
-        eqnn::properties_of(model->spec, edges, model->evaluate(edges));
+    const eqnn::EdgeList edges = eqnn::edges_of({atomic_numbers, atomic_numbers + n_atoms},
+                                                x,
+                                                lattice,
+                                                model->model.species(),
+                                                model->model.cutoff());
+    const eqnn::Observables& found =
+        model->evaluate(edges, {forces != nullptr, virial != nullptr, false});
     if (energy != nullptr) {
-      *energy = properties.energy;
+      *energy = found.energy;
     }
-    copy(properties.atom_energy, atom_energy);
-    copy(properties.forces, forces);
-    copy({properties.virial.begin(), properties.virial.end()}, virial);
+    copy(found.atom_energy, atom_energy);
+    copy(found.forces, forces);
+    copy(found.virial, virial);
   });
 }
 
@@ -138,8 +133,10 @@ int eqnn_self_test(eqnn_model* model,
                    double* virial_error,
                    int* n_structures) {
   return guarded([&] {
-    const eqnn::SelfTestResult result = eqnn::run_self_tests(
-        model->spec, [&](const eqnn::EdgeList& edges) { return model->evaluate(edges); });
+    const eqnn::SelfTestResult result =
+        eqnn::run_self_tests(model->model, [&](const eqnn::EdgeList& edges) {
+          return model->evaluate(edges, {true, true, false});
+        });
     *energy_error = result.energy_error;
     *force_error = result.force_error;
     *virial_error = result.virial_error;

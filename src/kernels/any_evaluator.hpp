@@ -3,7 +3,9 @@
 // on all of them.
 #pragma once
 
-#include "kernels/potential.hpp"
+#include "base/edge_list.hpp"
+#include "eqnn/halo.hpp"
+#include "eqnn/precision.hpp"
 #include "plan/plan.hpp"
 
 #include <memory>
@@ -18,11 +20,18 @@ enum class Space { Serial, OpenMP, Cuda };
 std::vector<Space> available_spaces();
 std::string_view name_of(Space space);
 
+/// A network, for one step after another: take(), forward() and, where gradients are wanted, reverse().
+/// All ranks call each of them together.
 class AnyEvaluator {
 public:
   virtual ~AnyEvaluator() = default;
-  virtual void
-  evaluate(const EdgeList& edges, HaloExchange& halo, Outputs& outputs, bool energy_only) = 0;
+  /// Brings the edges of a step, and all memory that it needs. The edges stay where they are until the
+  /// step is done. Throws Error as require_sound_edges(), std::bad_alloc for want of memory.
+  virtual void take(const EdgeList& edges) = 0;
+  /// Writes the network's own energies e_i and direct forces.
+  virtual void forward(HaloExchange& halo, Outputs& outputs) = 0;
+  /// Writes the edge gradients. seed: [n_centers] dE/de_i
+  virtual void reverse(HaloExchange& halo, const std::vector<double>& seed, Outputs& outputs) = 0;
   virtual std::size_t bytes_used() const = 0;
   virtual int concurrency() const = 0;
 };

@@ -3,6 +3,7 @@
 // only.
 #pragma once
 
+#include "base/error.hpp"
 #include "kernels/evaluator.hpp"
 #include "kernels/make_evaluator.hpp"
 #include "kernels/probe.hpp"

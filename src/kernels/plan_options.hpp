@@ -2,7 +2,7 @@
 // How a plan must be compiled for the kernels of a precision.
 #pragma once
 
-#include "kernels/potential.hpp"
+#include "eqnn/precision.hpp"
 #include "kernels/tuning.hpp"
 #include "plan/compile.hpp"
 

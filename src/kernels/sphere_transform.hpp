@@ -116,40 +116,41 @@ KOKKOS_INLINE_FUNCTION void from_points(const typename S::Team& team,
   }
 }
 
-/// y[k, c] = x[order[k], c] times the scales of that component, where there are any.
-template <class S>
-KOKKOS_INLINE_FUNCTION void gather_scaled(const typename S::Team& team,
-                                          const Array<S, const std::int32_t>& order,
-                                          const Array<S, typename S::Scalar>& scale,
-                                          int n_components,
-                                          int stride,
-                                          const typename S::Scalar* x,
-                                          typename S::Scalar* y) {
-  const bool has_scale = scale.extent(0) > 0;
-  for_rows(team, n_components, [&](std::int64_t k) {
-    const std::int64_t from = std::int64_t{order(k)} * stride;
-    for_channels(team, stride, [&](int c) {
-      y[k * stride + c] = has_scale ? x[from + c] * scale(from + c) : x[from + c];
+/// Components in the order of a transform, with their scales where there are any.
+template <class S> struct ScaledOrder {
+  Array<S, const std::int32_t> order; ///< [n_components]
+  Array<S, typename S::Scalar> scale; ///< [n_components, stride] or empty
+  std::int32_t n_components = 0;
+  std::int32_t stride = 0;
+};
+
+/// y[k, c] = x[order[k], c] times the scales of that component.
+template <class S> KOKKOS_INLINE_FUNCTION void gather_scaled(const typename S::Team& team,
+                                                             const ScaledOrder<S>& by,
+                                                             const typename S::Scalar* x,
+                                                             typename S::Scalar* y) {
+  const bool has_scale = by.scale.extent(0) > 0;
+  for_rows(team, by.n_components, [&](std::int64_t k) {
+    const std::int64_t from = std::int64_t{by.order(k)} * by.stride;
+    for_channels(team, by.stride, [&](int c) {
+      y[k * by.stride + c] = has_scale ? x[from + c] * by.scale(from + c) : x[from + c];
     });
   });
   barrier(team);
 }
 
 /// y[order[k], c] = or += x[k, c] times the scales of that component.
-template <class S>
-KOKKOS_INLINE_FUNCTION void scatter_scaled(const typename S::Team& team,
-                                           const Array<S, const std::int32_t>& order,
-                                           const Array<S, typename S::Scalar>& scale,
-                                           int n_components,
-                                           int stride,
-                                           const typename S::Scalar* x,
-                                           typename S::Scalar* y,
-                                           bool keep) {
-  const bool has_scale = scale.extent(0) > 0;
-  for_rows(team, n_components, [&](std::int64_t k) {
-    const std::int64_t to = std::int64_t{order(k)} * stride;
-    for_channels(team, stride, [&](int c) {
-      const auto scaled = has_scale ? x[k * stride + c] * scale(to + c) : x[k * stride + c];
+template <class S> KOKKOS_INLINE_FUNCTION void scatter_scaled(const typename S::Team& team,
+                                                              const ScaledOrder<S>& by,
+                                                              const typename S::Scalar* x,
+                                                              typename S::Scalar* y,
+                                                              bool keep) {
+  const bool has_scale = by.scale.extent(0) > 0;
+  for_rows(team, by.n_components, [&](std::int64_t k) {
+    const std::int64_t to = std::int64_t{by.order(k)} * by.stride;
+    for_channels(team, by.stride, [&](int c) {
+      const auto value = x[k * by.stride + c];
+      const auto scaled = has_scale ? value * by.scale(to + c) : value;
       y[to + c] = keep ? y[to + c] + scaled : scaled;
     });
   });

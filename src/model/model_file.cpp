@@ -35,6 +35,51 @@ std::vector<double> number_of_each_species(const JsonReader& list, const ModelSp
   return values;
 }
 
+void read_conventions(const JsonReader& document, ModelSpec& spec) {
+  const JsonReader units = document.at("units");
+  units.allow_only({"length", "energy"});
+  expect_word(units, "length", "Angstrom");
+  expect_word(units, "energy", "eV");
+
+  const JsonReader harmonics = document.at("spherical_harmonics");
+  harmonics.allow_only({"l_max", "normalization", "axes", "edge_vector"});
+  spec.l_max = harmonics.at("l_max").integer(0, kMaxL);
+  expect_word(harmonics, "normalization", "component");
+  expect_word(harmonics, "axes", "e3nn");
+  expect_word(harmonics, "edge_vector", "source_minus_center");
+
+  spec.parity = document.at("parity").word({"so3", "o3"}) == "o3" ? Parity::O3 : Parity::So3;
+
+  const JsonReader equivariance = document.at("equivariance");
+  equivariance.allow_only({"exact", "defect"});
+  spec.exactly_equivariant = equivariance.at("exact").boolean();
+  spec.equivariance_defect = equivariance.at("defect").number();
+  if (!(spec.equivariance_defect >= 0.0)) {
+    equivariance.at("defect").error(
+        "found ", spec.equivariance_defect, ", expected 0 or more. Re-export the model.");
+  }
+}
+
+void read_energy(const JsonReader& document, ModelSpec& spec) {
+  const JsonReader energy = document.at("energy");
+  energy.allow_only({"semantics", "scale", "shift", "reference", "isolated_atoms"});
+  spec.energy.semantics = energy.at("semantics").word({"extensive", "mean-per-atom"}) == "extensive"
+                              ? EnergySemantics::Extensive
+                              : EnergySemantics::MeanPerAtom;
+  if (const JsonReader scale = energy.at("scale"); scale.value().is_array()) {
+    spec.energy.scale = number_of_each_species(scale, spec);
+  } else {
+    spec.energy.scale.assign(spec.species.size(), scale.number());
+  }
+  spec.energy.shift = energy.at("shift").number();
+  spec.energy.reference = number_of_each_species(energy.at("reference"), spec);
+  spec.energy.isolated_atoms_are_zero =
+      energy.at("isolated_atoms").word({"zero", "network"}) == "zero";
+  spec.forces = document.at("forces").word({"gradient", "direct"}) == "direct"
+                    ? ForceKind::Direct
+                    : ForceKind::Gradient;
+}
+
 void read_header(const JsonReader& document, ModelSpec& spec) {
   // The version first: a later format may have other keys.
   const JsonReader version = document.at("format_version");
@@ -74,47 +119,8 @@ void read_header(const JsonReader& document, ModelSpec& spec) {
   }
   spec.cutoff = document.at("cutoff").positive();
 
-  const JsonReader units = document.at("units");
-  units.allow_only({"length", "energy"});
-  expect_word(units, "length", "Angstrom");
-  expect_word(units, "energy", "eV");
-
-  const JsonReader harmonics = document.at("spherical_harmonics");
-  harmonics.allow_only({"l_max", "normalization", "axes", "edge_vector"});
-  spec.l_max = harmonics.at("l_max").integer(0, kMaxL);
-  expect_word(harmonics, "normalization", "component");
-  expect_word(harmonics, "axes", "e3nn");
-  expect_word(harmonics, "edge_vector", "source_minus_center");
-
-  spec.parity = document.at("parity").word({"so3", "o3"}) == "o3" ? Parity::O3 : Parity::So3;
-
-  const JsonReader equivariance = document.at("equivariance");
-  equivariance.allow_only({"exact", "defect"});
-  spec.exactly_equivariant = equivariance.at("exact").boolean();
-  spec.equivariance_defect = equivariance.at("defect").number();
-  if (!(spec.equivariance_defect >= 0.0)) {
-    equivariance.at("defect").error(
-        "found ", spec.equivariance_defect, ", expected 0 or more. Re-export the model.");
-  }
-
-  const JsonReader energy = document.at("energy");
-  energy.allow_only({"semantics", "scale", "shift", "reference", "isolated_atoms"});
-  spec.energy.semantics = energy.at("semantics").word({"extensive", "mean-per-atom"}) == "extensive"
-                              ? EnergySemantics::Extensive
-                              : EnergySemantics::MeanPerAtom;
-  if (const JsonReader scale = energy.at("scale"); scale.value().is_array()) {
-    spec.energy.scale = number_of_each_species(scale, spec);
-  } else {
-    spec.energy.scale.assign(spec.species.size(), scale.number());
-  }
-  spec.energy.shift = energy.at("shift").number();
-  spec.energy.reference = number_of_each_species(energy.at("reference"), spec);
-  spec.energy.isolated_atoms_are_zero =
-      energy.at("isolated_atoms").word({"zero", "network"}) == "zero";
-  spec.forces = document.at("forces").word({"gradient", "direct"}) == "direct"
-                    ? ForceKind::Direct
-                    : ForceKind::Gradient;
-
+  read_conventions(document, spec);
+  read_energy(document, spec);
   const JsonReader provenance = document.at("provenance");
   for (const char* key : {"upstream", "exporter", "data", "level_of_theory", "licence"}) {
     (void)provenance.at(key).string();

@@ -5,6 +5,7 @@
 
 #include "base/stages.hpp"
 #include "base/variant_of.hpp"
+#include "eqnn/model.hpp"
 #include "model/all_stages.hpp"
 
 namespace eqnn {
@@ -25,8 +26,6 @@ struct Stage {
 };
 
 enum class Parity { So3, O3 };
-enum class EnergySemantics { Extensive, MeanPerAtom };
-enum class ForceKind { Gradient, Direct };
 
 struct EnergyScale {
   EnergySemantics semantics = EnergySemantics::Extensive;
@@ -34,16 +33,6 @@ struct EnergyScale {
   double shift = 0.0;                   ///< eV
   std::vector<double> reference;        ///< [n_species] eV
   bool isolated_atoms_are_zero = false; ///< e_i = 0 for an atom without neighbours
-};
-
-struct SelfTest {
-  std::string name;
-  std::vector<std::int32_t> numbers;
-  std::vector<std::array<double, 3>> positions; ///< Angstrom
-  std::optional<std::array<double, 9>> cell;    ///< rows are lattice vectors
-  double energy = 0.0;                          ///< eV
-  std::vector<std::array<double, 3>> forces;    ///< eV/Angstrom
-  std::optional<std::array<double, 9>> virial;  ///< eV
 };
 
 struct ModelSpec {

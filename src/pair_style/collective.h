@@ -9,10 +9,7 @@
 
 #include <mpi.h>
 
-#include <exception>
-#include <new>
 #include <string>
-#include <string_view>
 
 namespace LAMMPS_NS {
 
@@ -20,25 +17,12 @@ namespace LAMMPS_NS {
 // the sentence of the first rank that failed, with its number unless all failed; empty if none did.
 std::string first_failure(MPI_Comm world, const std::string &mine);
 
-// Runs body; what it threw, as a sentence, or an empty string. no_memory is the sentence for want of
-// memory.
-template <class Body> std::string failure_of(std::string_view no_memory, const Body &body)
-{
-  try {
-    body();
-  } catch (const std::bad_alloc &) {
-    return std::string(no_memory);
-  } catch (const std::exception &failure) {
-    return failure.what();
-  }
-  return "";
-}
-
 // Runs body on all ranks, which call it together. Where it throws on some, eqnn::Error on all.
 // Nothing in body may communicate.
 template <class Body> void together(MPI_Comm world, const std::string &no_memory, const Body &body)
 {
-  const std::string failure = first_failure(world, failure_of(no_memory, body));
+  const std::string failure =
+      first_failure(world, eqnn::failure_of([&] { return no_memory; }, body));
   if (!failure.empty()) throw eqnn::Error(failure);
 }
 

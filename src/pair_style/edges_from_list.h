@@ -4,7 +4,7 @@
 #ifndef LMP_EQNN_EDGES_FROM_LIST_H
 #define LMP_EQNN_EDGES_FROM_LIST_H
 
-#include "base/edge_list.hpp"
+#include "eqnn/edges.hpp"
 
 #include <vector>
 

@@ -117,6 +117,13 @@ std::string LammpsHalo::name_of(std::int32_t node) const
   return "atom " + std::to_string(atom_->tag[edges_.atom_of_node()[node]]);
 }
 
+double LammpsHalo::sum(double term)
+{
+  double total = term;
+  MPI_Allreduce(&term, &total, 1, MPI_DOUBLE, MPI_SUM, world_);
+  return total;
+}
+
 void LammpsHalo::agree(const std::string &failure)
 {
   const std::string found = first_failure(world_, failure_.empty() ? failure : failure_);

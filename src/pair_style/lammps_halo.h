@@ -5,7 +5,7 @@
 #ifndef LMP_EQNN_LAMMPS_HALO_H
 #define LMP_EQNN_LAMMPS_HALO_H
 
-#include "kernels/potential.hpp"
+#include "eqnn/halo.hpp"
 
 #include <mpi.h>
 
@@ -43,6 +43,7 @@ class LammpsHalo : public eqnn::HaloExchange {
   void reverse(eqnn::NodeRows<float> rows) override;
   void agree(const std::string &failure) override;
   std::string name_of(std::int32_t node) const override;
+  double sum(double term) override;
 
   int pack_forward(int n, const int *atoms, double *buf) const;
   void unpack_forward(int n, int first, const double *buf) const;

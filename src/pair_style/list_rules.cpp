@@ -2,8 +2,8 @@
 
 #include "list_rules.h"
 
-#include "base/edge_list.hpp"
 #include "base/error.hpp"
+#include "eqnn/edges.hpp"
 
 #include "atom.h"
 #include "comm.h"

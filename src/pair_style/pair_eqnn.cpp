@@ -13,16 +13,16 @@
 #include "edges_from_list.h"
 #include "lammps_halo.h"
 #include "list_rules.h"
+#include "read_on_one_rank.h"
 #include "run_warnings.h"
+#include "style_settings.h"
 #include "type_map.h"
 
 #include "base/elements.hpp"
 #include "base/error.hpp"
-#include "base/version.hpp"
-#include "kernels/potential.hpp"
-#include "model/energy_semantics.hpp"
-#include "model/model_file.hpp"
-#include "self_test/self_test.hpp"
+#include "eqnn/potential.hpp"
+#include "eqnn/self_test.hpp"
+#include "eqnn/version.hpp"
 
 #include "atom.h"
 #include "comm.h"
@@ -36,46 +36,32 @@
 
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <limits>
 #include <memory>
 #include <optional>
-#include <system_error>
 
 using namespace LAMMPS_NS;
 
 namespace {
 
-// pair_style eqnn
-
-struct Settings {
-  eqnn::PotentialOptions options;
-  bool allow_mean_per_atom = false;
-  bool allow_direct_forces = false;
-  bool self_test = true;
-  bool energies_of_free_atoms = true;
-  bool check_edges = false;
-};
-
 // pair_coeff
 
-struct Model {
-  eqnn::ModelSpec spec;
+struct Loaded {
+  eqnn::Model model;
   std::unique_ptr<eqnn::Potential> potential;
   std::vector<int> species_of_type;          // [ntypes + 1], -1 for NULL
   std::vector<double> free_atom_energies;    // [n_species] eV, of an atom without neighbors
   std::optional<eqnn::SelfTestResult> tested;
-
-  bool has_direct_forces() const { return spec.forces == eqnn::ForceKind::Direct; }
-  bool is_mean_per_atom() const
-  {
-    return spec.energy.semantics == eqnn::EnergySemantics::MeanPerAtom;
-  }
 };
 
-const std::vector<std::string> KEYWORDS = {"precision",   "allow",       "products", "convolutions",
-                                           "energy_zero", "check_edges", "self_test"};
+bool is_mean_per_atom(const eqnn::Model &model)
+{
+  return model.energy_semantics() == eqnn::EnergySemantics::MeanPerAtom;
+}
+
+bool has_direct_forces(const eqnn::Model &model)
+{
+  return model.forces() == eqnn::ForceKind::Direct;
+}
 
 }    // namespace
 
@@ -84,8 +70,8 @@ const std::vector<std::string> KEYWORDS = {"precision",   "allow",       "produc
 struct PairEQNN::Impl {
   Impl(Pair *pair, LAMMPS *lmp, MPI_Comm world) : rules(lmp), halo(pair, world, edges) {}
 
-  Settings settings;
-  std::optional<Model> model;
+  StyleSettings settings;
+  std::optional<Loaded> loaded;
   double energy_unit = 1.0;    // 1 eV in LAMMPS's unit; both unit styles have Angstrom
 
   // said once: for each model, for each run
@@ -103,9 +89,6 @@ struct PairEQNN::Impl {
   ListRules rules;
   EdgesFromList edges;
   LammpsHalo halo;
-  eqnn::Outputs outputs;
-  std::vector<double> node_forces;    // [n_nodes, 3] eV/Angstrom
-  double virial[9] = {};              // eV
 };
 
 /* ---------------------------------------------------------------------- */
@@ -155,49 +138,13 @@ void PairEQNN::set_coeffs(const std::vector<int> &species_of_type)
 }
 
 /* ----------------------------------------------------------------------
-   pair_style eqnn [precision double|mixed|single] [allow mean-per-atom|direct-forces]
-                   [products sparse|grid|fourier] [convolutions sparse|aligned]
-                   [energy_zero model|free_atoms] [check_edges yes|no] [self_test yes|no]
    Given again it asks for pair_coeff again: a model that is loaded knows another precision.
 ------------------------------------------------------------------------- */
 
 void PairEQNN::settings(int narg, char **arg)
 {
-  Settings said;
-  for (int iarg = 0; iarg < narg; iarg += 2) {
-    const std::string keyword = arg[iarg];
-    if (std::find(KEYWORDS.begin(), KEYWORDS.end(), keyword) == KEYWORDS.end())
-      error->all(FLERR, "Pair style eqnn: keyword '{}' is not known, expected one of {}", keyword,
-                 utils::join_words(KEYWORDS, ", "));
-    if (iarg + 1 == narg)
-      error->all(FLERR, "Pair style eqnn: '{}' is the last word, expected a value after it",
-                 keyword);
-    const std::string value = arg[iarg + 1];
-    const auto is = [&](const char *word, const char *other) {
-      if (value != word && value != other)
-        error->all(FLERR, "Pair style eqnn: '{} {}' is not known, expected '{} {}' or '{} {}'",
-                   keyword, value, keyword, word, keyword, other);
-      return value == word;
-    };
-    try {
-      if (keyword == "precision") said.options.precision = eqnn::precision_from_name(value);
-      else if (keyword == "products") said.options.products = eqnn::products_from_name(value);
-      else if (keyword == "convolutions")
-        said.options.convolutions = eqnn::convolutions_from_name(value);
-    } catch (const eqnn::Error &failure) {
-      error->all(FLERR, "Pair style eqnn: {}", failure.what());
-    }
-    if (keyword == "allow") {
-      if (is("mean-per-atom", "direct-forces")) said.allow_mean_per_atom = true;
-      else said.allow_direct_forces = true;
-    } else if (keyword == "energy_zero") said.energies_of_free_atoms = is("model", "free_atoms");
-    else if (keyword == "check_edges")
-      said.check_edges = utils::logical(FLERR, value, false, lmp) == 1;
-    else if (keyword == "self_test") said.self_test = utils::logical(FLERR, value, false, lmp) == 1;
-  }
-
-  impl->settings = said;
-  impl->model.reset();
+  impl->settings = read_settings(lmp, narg, arg);
+  impl->loaded.reset();
   if (allocated) set_coeffs({});
 }
 
@@ -225,106 +172,47 @@ void PairEQNN::coeff(int narg, char **arg)
           "style, but there is none: name its element, or use pair_style hybrid/overlay",
           type);
 
-  Model model;
+  std::optional<Loaded> loaded;
   try {
-    const std::string bytes = read_file(arg[2]);
+    const std::string bytes = read_on_one_rank(lmp, arg[2]);
     together(world, fmt::format("not enough memory for the model '{}'", arg[2]), [&] {
-      model.spec = eqnn::parse_model(bytes, arg[2]);
-      model.species_of_type = species_of_type(model.spec, element_of_type);
-      require_allowed(model.spec);
-      model.potential = std::make_unique<eqnn::Potential>(model.spec, impl->settings.options);
+      const eqnn::Model model = eqnn::Model::parse(bytes, arg[2]);
+      loaded = Loaded{model, nullptr, species_of_type(model, element_of_type), {}, {}};
+      require_allowed(model);
+      loaded->potential = std::make_unique<eqnn::Potential>(model, impl->settings.options);
       if (impl->settings.self_test) {
-        model.tested = eqnn::run_self_tests(model.spec, *model.potential);
-        eqnn::require_passed(*model.tested, model.spec, impl->settings.options.precision);
+        loaded->tested = eqnn::run_self_tests(model, *loaded->potential);
+        eqnn::require_passed(*loaded->tested, model, impl->settings.options.precision);
       }
-      model.free_atom_energies = eqnn::free_atom_energies(model.spec, *model.potential);
+      loaded->free_atom_energies = loaded->potential->free_atom_energies();
     });
   } catch (const eqnn::Error &failure) {
     error->all(FLERR, "Pair style eqnn: {}", failure.what());
   }
 
-  impl->model = std::move(model);
+  impl->loaded = std::move(loaded);
   impl->memory_reported = impl->threads_checked = false;
   // one rank exchanges nothing: LAMMPS need not keep buffers for all of its ghosts
-  comm_forward = comm_reverse = comm->nprocs == 1 ? 0 : impl->model->potential->max_row_width();
-  set_coeffs(impl->model->species_of_type);
+  comm_forward = comm_reverse = comm->nprocs == 1 ? 0 : impl->loaded->potential->max_row_width();
+  set_coeffs(impl->loaded->species_of_type);
   report_model();
-}
-
-/* ----------------------------------------------------------------------
-   read a file on one rank for all
-------------------------------------------------------------------------- */
-
-std::string PairEQNN::read_file(const char *name)
-{
-  std::string bytes;
-  bigint size = -1;
-  int is_folder = 0;
-  if (comm->me == 0) {
-    const std::string path = utils::get_potential_file_path(name);
-    std::error_code ignored;    // what cannot be looked at cannot be opened either
-    is_folder = std::filesystem::is_directory(path.empty() ? name : path, ignored);
-    std::ifstream file(path, std::ios::binary | std::ios::ate);
-    if (!path.empty() && !is_folder && file) size = file.tellg();
-    if (size >= 0 && size <= MAXSMALLINT) {
-      bytes.resize(size);
-      file.seekg(0);
-      if (!file.read(bytes.data(), size)) size = -1;
-    }
-  }
-  MPI_Bcast(&size, 1, MPI_LMP_BIGINT, 0, world);
-  MPI_Bcast(&is_folder, 1, MPI_INT, 0, world);
-  if (is_folder)
-    error->all(FLERR,
-               "Pair style eqnn: '{}' is a folder, expected a model file: name the file in it, "
-               "as in '{}/MODEL.eqnn'",
-               name, name);
-
-  // LAMMPS has taken them out, the first byte of each: nothing of that name is there
-
-  std::string shown = name;
-  const auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 128; };
-  if (size < 0 && !std::all_of(shown.begin(), shown.end(), is_ascii)) {
-    std::replace_if(shown.begin(), shown.end(), [&](char c) { return !is_ascii(c); }, '?');
-    error->all(
-        FLERR,
-        "Pair style eqnn: LAMMPS changes characters that are not ASCII, as in the model file "
-        "'{}': give it a name without, in a folder that the environment variable "
-        "LAMMPS_POTENTIALS names if the folder's path has some",
-        shown);
-  }
-  if (size < 0)
-    error->all(FLERR,
-               "Pair style eqnn: cannot read the model file '{}': give its path, or put it "
-               "into a folder named in the environment variable LAMMPS_POTENTIALS",
-               name);
-  if (size > MAXSMALLINT)
-    error->all(FLERR,
-               "Pair style eqnn: the model file '{}' has {} bytes, expected at most {}: this is "
-               "not a model",
-               name, size, MAXSMALLINT);
-  together(world, fmt::format("not enough memory for the model '{}'", name),
-           [&] { bytes.resize(size); });
-  MPI_Bcast(bytes.data(), static_cast<int>(size), MPI_CHAR, 0, world);
-  return bytes;
 }
 
 /* ---------------------------------------------------------------------- */
 
-void PairEQNN::require_allowed(const eqnn::ModelSpec &model) const
+void PairEQNN::require_allowed(const eqnn::Model &model) const
 {
-  const bool is_mean = model.energy.semantics == eqnn::EnergySemantics::MeanPerAtom;
-  if (is_mean && !impl->settings.allow_mean_per_atom)
-    eqnn::fail(model.file,
+  if (is_mean_per_atom(model) && !impl->settings.allow_mean_per_atom)
+    eqnn::fail(model.file(),
                " predicts the mean energy per atom, which is meaningless for other numbers of "
                "atoms than it was trained on: use a model with extensive energies, or force it by "
                "'pair_style eqnn allow mean-per-atom'");
-  if (is_mean && !impl->settings.energies_of_free_atoms)
-    eqnn::fail(model.file,
+  if (is_mean_per_atom(model) && impl->settings.leaves_out_free_atoms())
+    eqnn::fail(model.file(),
                " predicts the mean energy per atom, so that no part of it is that of free atoms: "
                "remove 'energy_zero free_atoms'");
-  if (model.forces == eqnn::ForceKind::Direct && !impl->settings.allow_direct_forces)
-    eqnn::fail(model.file,
+  if (has_direct_forces(model) && !impl->settings.allow_direct_forces)
+    eqnn::fail(model.file(),
                " predicts forces that are not the derivative of its energy, so that energy is not "
                "conserved and there is no virial: use a model with gradient forces, or force it by "
                "'pair_style eqnn allow direct-forces'");
@@ -336,12 +224,12 @@ std::string PairEQNN::free_atoms() const
 {
   std::string text;
   std::vector<int> said;
-  for (const int species : impl->model->species_of_type) {
+  for (const int species : impl->loaded->species_of_type) {
     if (species < 0 || std::find(said.begin(), said.end(), species) != said.end()) continue;
     said.push_back(species);
     text += fmt::format("{}{} {:.6g}", text.empty() ? "" : ", ",
-                        eqnn::element_symbol(impl->model->spec.species[species]),
-                        impl->model->free_atom_energies[species]);
+                        eqnn::element_symbol(impl->loaded->model.species()[species]),
+                        impl->loaded->free_atom_energies[species]);
   }
   return text + " eV";
 }
@@ -351,35 +239,36 @@ std::string PairEQNN::free_atoms() const
 void PairEQNN::report_model()
 {
   if (comm->me != 0) return;
-  const Model &model = *impl->model;
-  utils::logmesg(
-      lmp, "eqnn {} ({}) for LAMMPS {}: {} precision\n  model {} ({}), sha256 {}\n  {}\n",
-      eqnn::kVersion, eqnn::kCommit, EQNN_LAMMPS_VERSION,
-      std::string(eqnn::name_of(impl->settings.options.precision)), model.spec.file,
-      model.spec.family, model.spec.sha256.substr(0, 12), model.potential->description());
-  if (model.tested)
+  const Loaded &loaded = *impl->loaded;
+  const eqnn::Model &model = loaded.model;
+  utils::logmesg(lmp,
+                 "eqnn {} ({}) for LAMMPS {}: {} precision\n  model {} ({}), sha256 {}\n  {}\n",
+                 eqnn::version(), eqnn::commit(), EQNN_LAMMPS_VERSION,
+                 std::string(eqnn::name_of(impl->settings.options.precision)), model.file(),
+                 model.family(), model.sha256().substr(0, 12), loaded.potential->description());
+  if (loaded.tested)
     utils::logmesg(
         lmp, "  self-test: {} structures, errors up to {:.1e} eV/atom, {:.1e} eV/Angstrom\n",
-        model.tested->n_structures, model.tested->energy_error, model.tested->force_error);
-  if (!impl->settings.energies_of_free_atoms)
+        loaded.tested->n_structures, loaded.tested->energy_error, loaded.tested->force_error);
+  if (impl->settings.leaves_out_free_atoms())
     utils::logmesg(lmp, "  energies are relative to free atoms: {} are left out\n", free_atoms());
 
   const auto warn_needless = [&](const std::string &keyword, const std::string &value, bool has) {
     if (!value.empty() && !has)
       error->warning(
           FLERR, "Pair style eqnn: '{} {}' has no effect: {} has no {} of functions on the sphere",
-          keyword, value, model.spec.file, keyword);
+          keyword, value, model.file(), keyword);
   };
-  warn_needless("products", impl->settings.options.products, model.potential->has_products());
+  warn_needless("products", impl->settings.options.products, loaded.potential->has_products());
   warn_needless("convolutions", impl->settings.options.convolutions,
-                model.potential->has_convolutions());
+                loaded.potential->has_convolutions());
 }
 
 /* ---------------------------------------------------------------------- */
 
 void PairEQNN::init_style()
 {
-  if (!impl->model) error->all(FLERR, "All pair coeffs are not set");
+  if (!impl->loaded) error->all(FLERR, "All pair coeffs are not set");
 
   const std::string units = update->unit_style;
   if (units == "metal") impl->energy_unit = 1.0;
@@ -398,20 +287,20 @@ void PairEQNN::init_style()
   // the neighbor list is judged at the first step, when all of LAMMPS is initialized
 
   impl->list_checked = false;
-  impl->rules.start_run(impl->model->species_of_type);
+  impl->rules.start_run(impl->loaded->species_of_type);
 
-  warn_of_masses(lmp, impl->model->species_of_type, impl->model->spec.species);
-  if (impl->settings.energies_of_free_atoms && !impl->model->is_mean_per_atom())
+  warn_of_masses(lmp, impl->loaded->species_of_type, impl->loaded->model.species());
+  if (!impl->settings.leaves_out_free_atoms() && !is_mean_per_atom(impl->loaded->model))
     warn_of_chemical_potentials(lmp, free_atoms());
   if (!impl->threads_checked) {
     impl->threads_checked = true;
-    warn_of_threads(lmp, impl->model->potential->n_threads());
+    warn_of_threads(lmp, impl->loaded->potential->n_threads());
   }
-  if (impl->model->has_direct_forces() && comm->me == 0)
+  if (has_direct_forces(impl->loaded->model) && comm->me == 0)
     error->warning(FLERR,
                    "Pair style eqnn: {} has direct forces and so no virial: pressures and stresses "
                    "are NaN",
-                   impl->model->spec.file);
+                   impl->loaded->model.file());
 
   neighbor->add_request(this, NeighConst::REQ_FULL);
 
@@ -426,7 +315,7 @@ void PairEQNN::init_style()
 double PairEQNN::init_one(int i, int j)
 {
   impl->rules.take_pair(i, j);
-  return impl->model->spec.cutoff;
+  return impl->loaded->model.cutoff();
 }
 
 /* ---------------------------------------------------------------------- */
@@ -434,12 +323,9 @@ double PairEQNN::init_one(int i, int j)
 void PairEQNN::compute(int eflag, int vflag)
 {
   ev_init(eflag, vflag);
-  evaluate();
+  const eqnn::Observables &found = evaluate();
   if (!impl->memory_reported) report_memory();
-  tally_energy();
-  tally_forces();
-  if (impl->model->has_direct_forces()) refuse_virial();
-  else if (vflag_atom) tally_peratom_virial();
+  tally(found);
 }
 
 /* ----------------------------------------------------------------------
@@ -460,9 +346,9 @@ void PairEQNN::report_memory()
 
 /* ---------------------------------------------------------------------- */
 
-void PairEQNN::evaluate()
+const eqnn::Observables &PairEQNN::evaluate()
 {
-  const Model &model = *impl->model;
+  const Loaded &loaded = *impl->loaded;
   const bool is_first_step = !impl->list_checked;
   if (is_first_step) impl->rules.require_complete_list();
   impl->list_checked = true;
@@ -479,130 +365,58 @@ void PairEQNN::evaluate()
     impl->edges.find_owners(*atom, impl->rules.excluded());
   }
 
-  const double cutoff = model.spec.cutoff;
-  const std::string failure = failure_of("not enough memory for the edges on this rank", [&] {
-    impl->edges.build(*list, *atom, model.species_of_type, cutoff);
+  const double cutoff = loaded.model.cutoff();
+  const auto no_memory = [] { return "not enough memory for the edges on this rank"; };
+  const std::string failure = eqnn::failure_of(no_memory, [&] {
+    impl->edges.build(*list, *atom, loaded.species_of_type, cutoff);
     if (impl->settings.check_edges)
       impl->rules.count_edges(impl->edges.edges(), impl->edges.atom_of_node(), cutoff);
   });
   if (!failure.empty()) impl->edges.clear();
   impl->halo.set_failure(failure);
   impl->edges.add_nodes(*atom, impl->halo.find_wanted(comm, *atom, is_new_list),
-                        model.species_of_type);
+                        loaded.species_of_type);
+
+  eqnn::Wanted wanted;
+  wanted.virial = vflag_global != 0;
+  wanted.atom_virial = vflag_atom != 0;
   try {
-    model.potential->evaluate(impl->edges.edges(), impl->halo, impl->outputs);
+    return loaded.potential->evaluate(impl->edges.edges(), impl->halo, wanted);
   } catch (const eqnn::Error &failure_of_all) {
     error->all(FLERR, "Pair style eqnn, step {}: {}", update->ntimestep, failure_of_all.what());
   }
-
-  const eqnn::EdgeList &edges = impl->edges.edges();
-  if (!impl->settings.energies_of_free_atoms)
-    for (int i = 0; i < edges.n_centers; i++)
-      impl->outputs.energy[i] -= model.free_atom_energies[edges.species[i]];
-  if (!model.is_mean_per_atom()) return;
-
-  // E = N s sum_i e_i + sum_i (b + E0_i)
-
-  const bigint n_owned = edges.n_centers;
-  bigint n_atoms = 0;
-  MPI_Allreduce(&n_owned, &n_atoms, 1, MPI_LMP_BIGINT, MPI_SUM, world);
-  const double n = static_cast<double>(n_atoms);
-  for (int i = 0; i < edges.n_centers; i++)
-    impl->outputs.energy[i] = eqnn::share_of_mean_per_atom(model.spec.energy, edges.species[i],
-                                                           impl->outputs.energy[i], n);
-  for (double &gradient : impl->outputs.edge_gradient) gradient *= n;
 }
 
-/* ---------------------------------------------------------------------- */
+/* ----------------------------------------------------------------------
+   LAMMPS has room for the symmetric part of a virial only. That of direct forces is NaN: LAMMPS asks
+   for it in every set-up, so it is no error that it does.
+------------------------------------------------------------------------- */
 
-void PairEQNN::tally_energy()
+void PairEQNN::tally(const eqnn::Observables &found)
 {
-  if (!eflag_either) return;
-  const int n_centers = impl->edges.edges().n_centers;
-  for (int node = 0; node < n_centers; node++) {
-    const double energy = impl->energy_unit * impl->outputs.energy[node];
-    if (eflag_global) eng_vdwl += energy;
-    if (eflag_atom) eatom[impl->edges.atom_of_node()[node]] += energy;
-  }
-}
-
-/* ---------------------------------------------------------------------- */
-
-void PairEQNN::tally_forces()
-{
-  const eqnn::EdgeList &edges = impl->edges.edges();
+  const std::vector<int> &atom_of_node = impl->edges.atom_of_node();
   const double unit = impl->energy_unit;
 
-  if (impl->model->has_direct_forces()) {
-    impl->node_forces = impl->outputs.direct_forces;
-  } else {
-    impl->node_forces.assign(3 * static_cast<std::size_t>(edges.n_nodes), 0.0);
-    std::fill(std::begin(impl->virial), std::end(impl->virial), 0.0);
-    eqnn::fold_edges(edges, impl->outputs.edge_gradient, impl->node_forces.data(),
-                     vflag_global ? impl->virial : nullptr);
-  }
-
-  double *const *f = atom->f;
-  const std::size_t n_rows = impl->node_forces.size() / 3;
-  for (std::size_t node = 0; node < n_rows; node++) {
-    const int i = impl->edges.atom_of_node()[node];
-    for (int d = 0; d < 3; d++) f[i][d] += unit * impl->node_forces[3 * node + d];
-  }
-
-  // LAMMPS has room for the symmetric part only
-
-  if (vflag_global) {
-    const double *v = impl->virial;
-    virial[0] += unit * v[0];
-    virial[1] += unit * v[4];
-    virial[2] += unit * v[8];
-    virial[3] += unit * 0.5 * (v[1] + v[3]);
-    virial[4] += unit * 0.5 * (v[2] + v[6]);
-    virial[5] += unit * 0.5 * (v[5] + v[7]);
-  }
-}
-
-/* ----------------------------------------------------------------------
-   LAMMPS asks for the virial in every set-up, so it is no error that it does: what is derived from it
-   must not pass for a number
-------------------------------------------------------------------------- */
-
-void PairEQNN::refuse_virial()
-{
-  const double nan = std::numeric_limits<double>::quiet_NaN();
-  if (vflag_global) std::fill(virial, virial + 6, nan);
-  if (vflag_atom)
-    for (int i = 0; i < atom->nlocal; i++) std::fill(vatom[i], vatom[i] + 6, nan);
-}
-
-/* ----------------------------------------------------------------------
-   half of an edge's virial -r (x) dE/dr to each of its two atoms
-------------------------------------------------------------------------- */
-
-void PairEQNN::tally_peratom_virial()
-{
-  const eqnn::EdgeList &edges = impl->edges.edges();
-  const std::vector<int> &atom_of_node = impl->edges.atom_of_node();
-  const double half = 0.5 * impl->energy_unit;
-
-  for (int center = 0; center < edges.n_centers; center++) {
-    double *vi = vatom[atom_of_node[center]];
-    for (std::int64_t e = edges.begin[center]; e < edges.begin[center + 1]; e++) {
-      double *vj = vatom[atom_of_node[edges.source[e]]];
-      const double *r = &edges.vector[3 * e];
-      const double *g = &impl->outputs.edge_gradient[3 * e];
-      const double v[6] = {-half * r[0] * g[0],
-                           -half * r[1] * g[1],
-                           -half * r[2] * g[2],
-                           -half * 0.5 * (r[0] * g[1] + r[1] * g[0]),
-                           -half * 0.5 * (r[0] * g[2] + r[2] * g[0]),
-                           -half * 0.5 * (r[1] * g[2] + r[2] * g[1])};
-      for (int k = 0; k < 6; k++) {
-        vi[k] += v[k];
-        vj[k] += v[k];
-      }
+  if (eflag_either)
+    for (std::size_t node = 0; node < found.atom_energy.size(); node++) {
+      const double energy = unit * found.atom_energy[node];
+      if (eflag_global) eng_vdwl += energy;
+      if (eflag_atom) eatom[atom_of_node[node]] += energy;
     }
+
+  for (std::size_t node = 0; node < found.forces.size() / 3; node++) {
+    double *f = atom->f[atom_of_node[node]];
+    for (int d = 0; d < 3; d++) f[d] += unit * found.forces[3 * node + d];
   }
+
+  const auto add_virial = [unit](double *to, const double *v) {
+    const double symmetric[6] = {
+        v[0], v[4], v[8], 0.5 * (v[1] + v[3]), 0.5 * (v[2] + v[6]), 0.5 * (v[5] + v[7])};
+    for (int k = 0; k < 6; k++) to[k] += unit * symmetric[k];
+  };
+  if (vflag_global) add_virial(virial, found.virial.data());
+  for (std::size_t node = 0; node < found.atom_virial.size() / 9; node++)
+    add_virial(vatom[atom_of_node[node]], &found.atom_virial[9 * node]);
 }
 
 /* ---------------------------------------------------------------------- */
@@ -632,10 +446,6 @@ void PairEQNN::unpack_reverse_comm(int n, int *atoms, double *buf)
 double PairEQNN::memory_usage()
 {
   double bytes = Pair::memory_usage() + impl->edges.memory_usage();
-  if (impl->model) bytes += static_cast<double>(impl->model->potential->bytes_used());
-  const eqnn::Outputs &outputs = impl->outputs;
-  const std::size_t n_doubles = outputs.energy.capacity() + outputs.edge_gradient.capacity() +
-                                outputs.direct_forces.capacity() + impl->node_forces.capacity();
-  bytes += static_cast<double>(n_doubles * sizeof(double));
+  if (impl->loaded) bytes += static_cast<double>(impl->loaded->potential->bytes_used());
   return bytes;
 }

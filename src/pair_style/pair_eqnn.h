@@ -22,8 +22,9 @@ PairStyle(eqnn,PairEQNN);
 #include <vector>
 
 namespace eqnn {
-struct ModelSpec;
-}
+class Model;
+struct Observables;
+}    // namespace eqnn
 
 namespace LAMMPS_NS {
 
@@ -52,16 +53,12 @@ class PairEQNN : public Pair {
 
   void allocate();
   void set_coeffs(const std::vector<int> &);
-  std::string read_file(const char *);
-  void require_allowed(const eqnn::ModelSpec &) const;
+  void require_allowed(const eqnn::Model &) const;
   std::string free_atoms() const;
   void report_model();
-  void evaluate();
+  const eqnn::Observables &evaluate();
   void report_memory();
-  void tally_energy();
-  void tally_forces();
-  void tally_peratom_virial();
-  void refuse_virial();
+  void tally(const eqnn::Observables &);
 };
 
 }    // namespace LAMMPS_NS

@@ -2,7 +2,7 @@
 
 #include "plugin_fit.h"
 
-#include "base/version.hpp"
+#include "eqnn/version.hpp"
 
 std::string LAMMPS_NS::eqnn_mpi_family(const std::string &library_version)
 {
@@ -20,7 +20,7 @@ std::string LAMMPS_NS::eqnn_mpi_family(const std::string &library_version)
 std::string LAMMPS_NS::eqnn_misfit(const LammpsKind &compiled_for, const LammpsKind &running,
                                    const std::string &missing_cpu_features)
 {
-  const std::string name = std::string("eqnnplugin.so ") + eqnn::kVersion + " was compiled for ";
+  const std::string name = std::string("eqnnplugin.so ") + eqnn::version() + " was compiled for ";
   if (running.release != compiled_for.release)
     return name + "LAMMPS " + std::to_string(compiled_for.release) + ", but this is LAMMPS " +
            std::to_string(running.release) +

@@ -8,14 +8,14 @@
 #include <vector>
 
 namespace eqnn {
-struct ModelSpec;
+class Model;
 }
 
 namespace LAMMPS_NS {
 
 // element_of_type: [ntypes + 1] chemical symbols, empty for NULL; entry 0 is not used.
 // Returns [ntypes + 1] rows, -1 for NULL. Throws eqnn::Error for an element that the model lacks.
-std::vector<int> species_of_type(const eqnn::ModelSpec &model,
+std::vector<int> species_of_type(const eqnn::Model &model,
                                  const std::vector<std::string> &element_of_type);
 
 }    // namespace LAMMPS_NS

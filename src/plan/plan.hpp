@@ -30,10 +30,7 @@ using Stage = VariantOf<void EQNN_PLAN_STAGES(EQNN_STAGE_TYPE)>;
 struct Plan {
   double cutoff = 0.0; ///< Angstrom
   std::int32_t l_max = 0;
-  std::int32_t harmonics = 0;       ///< components of Y that stages read directly; 0: none
-  std::vector<double> energy_scale; ///< [n_species]
-  std::vector<double> atom_energy;  ///< [n_species] shift + reference energy, eV
-  bool isolated_atoms_are_zero = false;
+  std::int32_t harmonics = 0; ///< components of Y that stages read directly; 0: none
   bool direct_forces = false;
   std::vector<SphereMethod> products;     ///< of each product or polynomial on the sphere
   std::vector<SphereMethod> convolutions; ///< of each convolution of functions on the sphere

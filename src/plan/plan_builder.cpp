@@ -27,11 +27,6 @@ PlanBuilder::PlanBuilder(const ModelSpec& model, const Options& options)
 Plan PlanBuilder::run() {
   plan_.cutoff = model_.cutoff;
   plan_.l_max = model_.l_max;
-  plan_.energy_scale = model_.energy.scale;
-  for (const double reference : model_.energy.reference) {
-    plan_.atom_energy.push_back(model_.energy.shift + reference);
-  }
-  plan_.isolated_atoms_are_zero = model_.energy.isolated_atoms_are_zero;
   plan_.direct_forces = model_.forces == ForceKind::Direct;
   for (current_ = 0; current_ < static_cast<StageIndex>(model_.graph.size()); ++current_) {
     std::visit([&](const auto& op) { lower(op, *this); }, current().op);

@@ -59,6 +59,11 @@ public:
                edges_.begin[static_cast<std::size_t>(i) + 1];
   }
 
+  /// By what the network's energies are multiplied: of a mean per atom, the number of atoms.
+  double n_counted() const {
+    return model_.energy.semantics == EnergySemantics::MeanPerAtom ? edges_.n_centers : 1.0;
+  }
+
 private:
   /// Makes values of edges alone: harmonics, matrices, radial functions.
   static bool is_of_edges(const Stage& stage) {

@@ -2,29 +2,14 @@
 #include "self_test/self_test.hpp"
 
 #include "base/error.hpp"
-#include "model/energy_semantics.hpp"
-#include "reference/structure.hpp"
+#include "eqnn/neighbors.hpp"
 
-#include <array>
 #include <cmath>
-#include <numeric>
-#include <utility>
+#include <cstddef>
 #include <vector>
 
 namespace eqnn {
 namespace {
-
-/// Periodic images are edges here, not ghosts: there is nothing to exchange.
-class NoHalo : public HaloExchange {
-public:
-  void forward(NodeRows<double> /*rows*/) override {}
-
-  void forward(NodeRows<float> /*rows*/) override {}
-
-  void reverse(NodeRows<double> /*rows*/) override {}
-
-  void reverse(NodeRows<float> /*rows*/) override {}
-};
 
 /// Keeps the larger deviation, and a NaN once there is one.
 void take_worst(double& worst, double deviation) {
@@ -35,36 +20,13 @@ void take_worst(double& worst, double deviation) {
 
 } // namespace
 
-Properties properties_of(const ModelSpec& model, const EdgeList& edges, Outputs outputs) {
-  Properties out;
-  const auto n_atoms = static_cast<double>(edges.n_centers);
-  if (model.energy.semantics == EnergySemantics::MeanPerAtom) {
-    for (std::size_t i = 0; i < outputs.energy.size(); ++i) {
-      outputs.energy[i] =
-          share_of_mean_per_atom(model.energy, edges.species[i], outputs.energy[i], n_atoms);
-    }
-    for (double& gradient : outputs.edge_gradient) {
-      gradient *= n_atoms;
-    }
-  }
-  out.energy = std::accumulate(outputs.energy.begin(), outputs.energy.end(), 0.0);
-  out.atom_energy = std::move(outputs.energy);
-  if (model.forces == ForceKind::Direct) {
-    out.forces = std::move(outputs.direct_forces);
-  } else {
-    out.forces.assign(3 * static_cast<std::size_t>(edges.n_centers), 0.0);
-    fold_edges(edges, outputs.edge_gradient, out.forces.data(), out.virial.data());
-  }
-  return out;
-}
-
-SelfTestResult run_self_tests(const ModelSpec& model,
-                              const std::function<Outputs(const EdgeList&)>& evaluate) {
+SelfTestResult run_self_tests(const Model& model,
+                              const std::function<Observables(const EdgeList&)>& evaluate) {
   SelfTestResult result;
-  for (const SelfTest& test : model.self_tests) {
+  for (const SelfTest& test : model.self_tests()) {
     const EdgeList edges =
-        reference::edges_of(test.numbers, test.positions, test.cell, model.species, model.cutoff);
-    const Properties found = properties_of(model, edges, evaluate(edges));
+        edges_of(test.numbers, test.positions, test.cell, model.species(), model.cutoff());
+    const Observables found = evaluate(edges);
     const auto n_atoms = static_cast<double>(test.numbers.size());
     take_worst(result.energy_error, (found.energy - test.energy) / n_atoms);
     for (std::size_t i = 0; i < test.forces.size(); ++i) {
@@ -82,28 +44,21 @@ SelfTestResult run_self_tests(const ModelSpec& model,
   return result;
 }
 
-SelfTestResult run_self_tests(const ModelSpec& model, Potential& potential) {
-  return run_self_tests(model,
-                        [&](const EdgeList& edges) { return evaluate_alone(potential, edges); });
+SelfTestResult run_self_tests(const Model& model, Potential& potential) {
+  std::vector<double> zero(model.species().size(), 0.0);
+  if (potential.energy_zero() == EnergyZero::FreeAtoms) {
+    zero = potential.free_atom_energies();
+  }
+  return run_self_tests(model, [&](const EdgeList& edges) {
+    Observables found = potential.evaluate(edges, {true, true, false});
+    for (const std::int32_t species : edges.species) {
+      found.energy += zero[static_cast<std::size_t>(species)];
+    }
+    return found;
+  });
 }
 
-std::vector<double> free_atom_energies(const ModelSpec& model, Potential& potential) {
-  EdgeList edges;
-  edges.n_centers = edges.n_nodes = static_cast<std::int32_t>(model.species.size());
-  edges.species.resize(model.species.size());
-  std::iota(edges.species.begin(), edges.species.end(), 0);
-  edges.begin.assign(model.species.size() + 1, 0);
-  return evaluate_alone(potential, edges).energy;
-}
-
-Outputs evaluate_alone(Potential& potential, const EdgeList& edges) {
-  NoHalo halo;
-  Outputs outputs;
-  potential.evaluate(edges, halo, outputs);
-  return outputs;
-}
-
-void require_passed(const SelfTestResult& result, const ModelSpec& model, Precision precision) {
+void require_passed(const SelfTestResult& result, const Model& model, Precision precision) {
   // Rounding and radial tables stay a hundredfold below these; a wrong sign, axis or unit does not.
   const double tolerance = precision == Precision::Double ? 1e-7 : 1e-2;
   if (result.energy_error <= tolerance && result.force_error <= tolerance &&
@@ -111,7 +66,7 @@ void require_passed(const SelfTestResult& result, const ModelSpec& model, Precis
     return;
   }
   fail(
-      model.file,
+      model.file(),
       ": the self-test fails in ",
       name_of(precision),
       " precision: errors of ",

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Whole models against upstream: energies, edge gradients, forces, strain derivatives, by the
 // reference evaluator and by the Kokkos evaluator on every execution space at every precision.
+#include "eqnn/neighbors.hpp"
 #include "model/model_file.hpp"
 #include "reference/evaluate.hpp"
-#include "reference/structure.hpp"
 #include "support/compare.hpp"
 #include "support/evaluators.hpp"
 #include "support/golden.hpp"
@@ -182,7 +182,7 @@ TEST(TdnModel, TrainedModelReproducesTheTwentyGoldenFrames) {
         }
       }
       const EdgeList edges =
-          reference::edges_of(numbers, positions, std::nullopt, model.species, model.cutoff);
+          edges_of(numbers, positions, std::nullopt, model.species, model.cutoff);
       const auto properties = properties_of(model, edges, run(*evaluator, edges));
       const double expected = golden["E_total"].values[frame];
       // 1e-10 relative of 1.6e4 eV is 1.6e-6 eV; ask for more. eV, eV/Angstrom.

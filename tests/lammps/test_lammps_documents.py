@@ -40,7 +40,7 @@ DOCUMENTS = sorted(
 MARK = re.compile(r"^<!-- not run by tests: .{10,} -->$")
 SHELL = re.compile(
     r"^(?:[A-Z_]+=\S+ )*(make|eqnn|cmake|ctest|python3?|pip|export|cd|gunzip|mpiexec|lmp|bench_\w+|"
-    r"\.\S*/\S+|tests/\S+)\b"
+    r"\.\S*/\S+|tests/\S+|relax/\S+)(\s|$)"
 )
 LAMMPS = re.compile(
     r"^(units|atom_style|pair_style|pair_coeff|pair_modify|plugin|fix|compute|run|neigh_modify|"
@@ -77,6 +77,17 @@ LINES: dict[str, Runs | str] = {
     ),
     "export LAMMPS_PLUGIN_PATH=$(eqnn plugin-path)": (
         "tests/lammps/test_lammps_documents.py::test_what_lammps_prints_where_it_has_no_plugin"
+    ),
+    "make": ".ci/run::make test",
+    "cmake --install .eqnn/build/openmp --prefix $HOME/eqnn": (
+        "tests/install/test_install.py::prefix"
+    ),
+    "cmake -S examples/cpp -B relax -DCMAKE_PREFIX_PATH=$HOME/eqnn": (
+        "tests/install/test_install.py::test_the_example_relaxes_a_molecule"
+    ),
+    "cmake --build relax": "tests/install/test_install.py::test_the_example_relaxes_a_molecule",
+    "relax/relax potentials/gaunt_acetylacetone.eqnn > relaxed.xyz": (
+        "tests/install/test_install.py::test_the_example_relaxes_a_molecule"
     ),
     "eqnn export tdn --checkpoint tests/golden/tdn_3bpa/tdn_3bpa.weights.safetensors "
     "--config tests/golden/tdn_3bpa/tdn_3bpa.config.json "
@@ -162,7 +173,7 @@ def test_documents_have_blocks_of_every_kind() -> None:
 def test_what_a_block_is() -> None:
     text = (
         "# T\n\n```\nmake x   # why\n```\n<!-- not run by tests: it takes hours -->\n\n"
-        "    eqnn a \\\n        b\n\nAnd\n\n    c = d\n"
+        "    eqnn a \\\n        b\n\nAnd\n\n    c = d\n\nOr\n\n    eqnn::Potential p(model);\n"
     )
     path = ROOT / "docs" / "none.md"
     found = [
@@ -173,6 +184,7 @@ def test_what_a_block_is() -> None:
         ("shell", False, ["make x"]),
         ("shell", True, ["eqnn a b"]),
         ("other", False, ["c = d"]),
+        ("other", False, ["eqnn::Potential p(model);"]),
     ]
 
 

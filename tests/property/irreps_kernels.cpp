@@ -2,7 +2,7 @@
 // Stages with Clebsch-Gordan paths and Gaunt products: the Kokkos evaluator against the reference
 // evaluator on every execution space at every precision, and the reference against differences of
 // energies, rotations, inversion and permutations.
-#include "kernels/fold_edges.hpp"
+#include "engine/fold_edges.hpp"
 #include "reference/evaluate.hpp"
 #include "support/compare.hpp"
 #include "support/evaluators.hpp"
@@ -18,6 +18,7 @@ namespace eqnn::test {
 namespace {
 
 const std::vector<std::int32_t> kSpecies{1, 6, 8};
+constexpr Target kDoubleSerial{kernels::Space::Serial, Precision::Double};
 
 /// 0e .. l_max with these channels each.
 Irreps full(std::int32_t l_max, std::int32_t channels, Parity parity) {
@@ -190,8 +191,7 @@ void expect_equal(const ModelSpec& model,
     plan::Options options = kernels::plan_options(target.precision);
     options.products = methods.products;
     options.convolutions = methods.convolutions;
-    const auto evaluator =
-        kernels::make_evaluator(plan::compile(model, options), target.precision, target.space);
+    const auto evaluator = make_engine(model, plan::compile(model, options), target);
     for (int time = 0; time < 2; ++time) { // a second time with used buffers
       const Outputs found = run(*evaluator, edges);
       const double tol = tolerance(target.precision);
@@ -416,10 +416,8 @@ TEST(SphereProducts, MethodsAgreeAtHighDegrees) {
       for (const auto method : kMethods) {
         plan::Options options = kernels::plan_options(Precision::Double);
         options.products = method;
-        found.push_back(run(*kernels::make_evaluator(plan::compile(model, options),
-                                                     Precision::Double,
-                                                     kernels::Space::Serial),
-                            edges));
+        found.push_back(
+            run(*make_engine(model, plan::compile(model, options), kDoubleSerial), edges));
       }
       for (const std::size_t k : {std::size_t{1}, std::size_t{2}}) {
         EXPECT_LE(relative_error(found[k].energy, found[0].energy), 1e-12) << l;
@@ -485,8 +483,7 @@ TEST(GauntConvolutions, MethodsAgreeNearThePoleAndAtHighDegrees) {
           options.convolutions = method;
           const plan::Plan plan = plan::compile(model, options);
           EXPECT_EQ(plan.convolutions.back(), method);
-          found.push_back(run(
-              *kernels::make_evaluator(plan, Precision::Double, kernels::Space::Serial), edges));
+          found.push_back(run(*make_engine(model, plan, kDoubleSerial), edges));
         }
         EXPECT_LE(relative_error(found[1].energy, found[0].energy), 1e-12) << l << " " << off;
         EXPECT_LE(relative_error(found[1].edge_gradient, found[0].edge_gradient), 1e-12)

@@ -220,7 +220,7 @@ TEST(Kernels, GhostsReproduceThePeriodicEvaluation) {
     ImageExchange halo(edges.n_centers, owner);
     Outputs found;
     for (int time = 0; time < 2; ++time) { // a second time with ghost rows full of NaN
-      evaluator->evaluate(with_ghosts, halo, found, false);
+      found = run(*evaluator, with_ghosts, halo);
     }
     EXPECT_LE(max_error(found.energy, expected.energy), 0.01 * tolerance(target.precision))
         << target.name();
@@ -263,10 +263,8 @@ TEST(Kernels, ARankWithoutAtomsTakesPartInEveryExchange) {
     const auto evaluator = evaluators.make(target);
     Counter none;
     Counter some;
-    Outputs outputs;
-    evaluator->evaluate(edges_of(spec, Structure{}), none, outputs, false);
-    evaluator->evaluate(
-        edges_of(spec, random_structure(5, spec.species, 0.1, 1.0, 2)), some, outputs, false);
+    (void)run(*evaluator, edges_of(spec, Structure{}), none);
+    (void)run(*evaluator, edges_of(spec, random_structure(5, spec.species, 0.1, 1.0, 2)), some);
     EXPECT_EQ(none.n_forward, 2);
     EXPECT_EQ(none.n_reverse, 2);
     EXPECT_EQ(some.n_forward, 2);
@@ -475,7 +473,7 @@ TEST(Symmetry, ASupercellHasTwiceTheEnergy) {
 
 // ---- what must be refused ----
 
-std::string refusal(kernels::AnyEvaluator& evaluator, const EdgeList& edges) {
+std::string refusal(engine::Engine& evaluator, const EdgeList& edges) {
   try {
     (void)run(evaluator, edges);
     return "";

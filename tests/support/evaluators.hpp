@@ -2,11 +2,13 @@
 // The same model on every execution space of this build, at every precision.
 #pragma once
 
+#include "engine/engine.hpp"
+#include "engine/fold_edges.hpp"
+#include "engine/observe.hpp"
 #include "kernels/any_evaluator.hpp"
 #include "kernels/plan_options.hpp"
 #include "model/model_spec.hpp"
 #include "plan/compile.hpp"
-#include "self_test/self_test.hpp"
 
 #include <algorithm>
 #include <memory>
@@ -15,18 +17,6 @@
 #include <vector>
 
 namespace eqnn::test {
-
-/// For structures without ghosts: periodic images are edges.
-class NoExchange final : public HaloExchange {
-public:
-  void forward(NodeRows<double>) override {}
-
-  void forward(NodeRows<float>) override {}
-
-  void reverse(NodeRows<double>) override {}
-
-  void reverse(NodeRows<float>) override {}
-};
 
 struct Target {
   kernels::Space space;
@@ -47,18 +37,24 @@ inline std::vector<Target> all_targets() {
   return targets;
 }
 
-/// The evaluators of one model. A plan is compiled once for double and once for float: the tables take most of a test's time.
+inline std::unique_ptr<engine::Engine>
+make_engine(const ModelSpec& model, const plan::Plan& plan, const Target& target) {
+  return std::make_unique<engine::Engine>(
+      model, kernels::make_evaluator(plan, target.precision, target.space));
+}
+
+/// The engines of one model. A plan is compiled once for double and once for float: the tables take most of a test's time.
 class Evaluators {
 public:
   explicit Evaluators(const ModelSpec& model)
       : model_(model) {}
 
-  std::unique_ptr<kernels::AnyEvaluator> make(const Target& target) {
+  std::unique_ptr<engine::Engine> make(const Target& target) {
     auto& plan = target.precision == Precision::Double ? for_double_ : for_float_;
     if (!plan) {
       plan = plan::compile(model_, kernels::plan_options(target.precision));
     }
-    return kernels::make_evaluator(*plan, target.precision, target.space);
+    return make_engine(model_, *plan, target);
   }
 
 private:
@@ -66,11 +62,22 @@ private:
   std::optional<plan::Plan> for_double_, for_float_;
 };
 
-inline Outputs run(kernels::AnyEvaluator& evaluator, const EdgeList& edges) {
-  NoExchange halo;
-  Outputs outputs;
-  evaluator.evaluate(edges, halo, outputs, false);
-  return outputs;
+/// Energies and edge gradients.
+inline Outputs run(engine::Engine& engine, const EdgeList& edges, HaloExchange& halo) {
+  engine.evaluate(edges, halo, {});
+  return engine.outputs();
+}
+
+inline Outputs run(engine::Engine& engine, const EdgeList& edges) {
+  NoHalo halo;
+  return run(engine, edges, halo);
+}
+
+inline Observables
+properties_of(const ModelSpec& model, const EdgeList& edges, const Outputs& outputs) {
+  Observables observables;
+  engine::observe(edges, outputs, model.forces, {true, true, true}, observables);
+  return observables;
 }
 
 } // namespace eqnn::test

@@ -3,10 +3,9 @@
 // reference, and for benchmarks.
 #pragma once
 
-#include "base/edge_list.hpp"
+#include "eqnn/neighbors.hpp"
 #include "model/model_spec.hpp"
 #include "model/uniform_stages.hpp"
-#include "reference/structure.hpp"
 
 #include <cmath>
 #include <random>
@@ -233,7 +232,7 @@ inline Structure random_structure(int n,
 }
 
 inline EdgeList edges_of(const ModelSpec& model, const Structure& s) {
-  return reference::edges_of(s.numbers, s.positions, s.cell, model.species, model.cutoff);
+  return eqnn::edges_of(s.numbers, s.positions, s.cell, model.species, model.cutoff);
 }
 
 } // namespace eqnn::test

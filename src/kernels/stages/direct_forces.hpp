@@ -12,8 +12,8 @@ template <class S> struct DirectForcesStage {
 
   plan::DirectForces op;
 
-  DirectForcesStage(plan::DirectForces host, DeviceTables<S>& tables)
-      : op(std::move(host)) {
+  DirectForcesStage(const plan::DirectForces& host, DeviceTables<S>& tables)
+      : op(host) {
     static_cast<void>(tables);
   }
 

@@ -31,9 +31,58 @@ template <class S> struct DeviceGauntProduct {
   KOKKOS_INLINE_FUNCTION bool has_curl() const { return scale_curl.extent(0) > 0; }
 };
 
-/// The arrays that a product needs in scratch, forward and in reverse.
-template <class S> struct ProductScratch {
+/// A table of triples, and what it multiplies: rows [d, stride].
+template <class S> struct TripleSum {
+  Array<S, const DeviceTriple<typename S::Scalar>> triples;
+  std::int32_t n = 0;
+  std::int32_t stride = 0;
+  const typename S::Scalar *a = nullptr, *b = nullptr;
+};
+
+/// y[k] += sum of value a[i] b[j] over the triples, for the channels of a lane.
+template <class L, class S> KOKKOS_FORCEINLINE_FUNCTION void
+sum_triples(const TripleSum<S>& sum, int c, typename S::Scalar* y) {
+  typename L::Type product{};
+  int i = -1;
+  int j = -1;
+  for (int t = 0; t < sum.n; ++t) {
+    const auto triple = sum.triples(t);
+    if (triple.i != i || triple.j != j) {
+      i = triple.i;
+      j = triple.j;
+      product = L::load(sum.a + i * sum.stride + c) * L::load(sum.b + j * sum.stride + c);
+    }
+    L::add(y + triple.k * sum.stride + c, triple.value * product);
+  }
+}
+
+/// adj_a[i] += value b[j] adj_y[k], adj_b[j] += value a[i] adj_y[k].
+template <class L, class S>
+KOKKOS_FORCEINLINE_FUNCTION void sum_triples_adjoint(const TripleSum<S>& of,
+                                                     int c,
+                                                     const typename S::Scalar* adj_y,
+                                                     typename S::Scalar* adj_a,
+                                                     typename S::Scalar* adj_b) {
+  for (int t = 0; t < of.n;) {
+    const auto first = of.triples(t);
+    typename L::Type sum{};
+    for (; t < of.n && of.triples(t).i == first.i && of.triples(t).j == first.j; ++t) {
+      sum += of.triples(t).value * L::load(adj_y + of.triples(t).k * of.stride + c);
+    }
+    L::add(adj_a + first.i * of.stride + c, sum * L::load(of.b + first.j * of.stride + c));
+    L::add(adj_b + first.j * of.stride + c, sum * L::load(of.a + first.i * of.stride + c));
+  }
+}
+
+/// One node's product: its arrays in scratch, and the steps of the forward pass and of the adjoint.
+template <class S> struct ProductNode {
   using Scalar = typename S::Scalar;
+  using Team = typename S::Team;
+
+  const Team& team;
+  const DeviceGauntProduct<S>& p;
+  int s;                 ///< stride
+  std::int64_t points;   ///< scalars of a function at the points
   Scalar *a, *b;         ///< scaled inputs [d, stride]
   Scalar *even, *odd;    ///< product and curl, or their adjoints [d_out, stride]
   Scalar *adj_a, *adj_b; ///< [d, stride]
@@ -41,15 +90,18 @@ template <class S> struct ProductScratch {
   Scalar *g_a, *g_b;     ///< [2, points, stride]
   Scalar* series;
 
-  static std::int64_t size(const DeviceGauntProduct<S>& p) {
+  static std::int64_t scratch(const DeviceGauntProduct<S>& p) {
     return p.stride * (std::int64_t{2} * (p.d_a + p.d_b + p.d_out) +
                        (p.has_curl() ? 7 : 3) * std::int64_t{p.of_out.n_points} +
                        std::max({p.of_a.series(), p.of_b.series(), p.of_out.series()}));
   }
 
-  KOKKOS_INLINE_FUNCTION ProductScratch(const DeviceGauntProduct<S>& p, Scalar* data) {
-    const std::int64_t s = p.stride;
-    const std::int64_t points = s * p.of_out.n_points;
+  KOKKOS_INLINE_FUNCTION
+  ProductNode(const Team& team_, const DeviceGauntProduct<S>& product, Scalar* data)
+      : team(team_)
+      , p(product)
+      , s(product.stride)
+      , points(std::int64_t{product.stride} * product.of_out.n_points) {
     a = data;
     b = a + s * p.d_a;
     even = b + s * p.d_b;
@@ -63,31 +115,117 @@ template <class S> struct ProductScratch {
     g_b = g_a + (p.has_curl() ? 2 * points : 0);
     series = g_b + (p.has_curl() ? 2 * points : 0);
   }
-};
 
-/// y[k] += sum of value a[i] b[j] over the triples.
-template <class S, class L, class Triples>
-KOKKOS_FORCEINLINE_FUNCTION void sum_triples(const Triples& triples,
-                                             int n,
-                                             int stride,
-                                             int c,
-                                             const L&,
-                                             const typename S::Scalar* a,
-                                             const typename S::Scalar* b,
-                                             typename S::Scalar* y) {
-  typename L::Type product{};
-  int i = -1;
-  int j = -1;
-  for (int t = 0; t < n; ++t) {
-    const auto triple = triples(t);
-    if (triple.i != i || triple.j != j) {
-      i = triple.i;
-      j = triple.j;
-      product = L::load(a + i * stride + c) * L::load(b + j * stride + c);
-    }
-    L::add(y + triple.k * stride + c, triple.value * product);
+  KOKKOS_FORCEINLINE_FUNCTION ScaledOrder<S> order_a() const {
+    return {p.of_a.order, p.scale_a, p.d_a, s};
   }
-}
+
+  KOKKOS_FORCEINLINE_FUNCTION ScaledOrder<S> order_b() const {
+    return {p.of_b.order, p.scale_b, p.d_b, s};
+  }
+
+  KOKKOS_FORCEINLINE_FUNCTION ScaledOrder<S> order_out(const Array<S, Scalar>& scale) const {
+    return {p.of_out.order, scale, p.d_out, s};
+  }
+
+  KOKKOS_FORCEINLINE_FUNCTION void take_factors(const Scalar* in_a, const Scalar* in_b) const {
+    gather_scaled<S>(team, order_a(), in_a, a);
+    gather_scaled<S>(team, order_b(), in_b, b);
+  }
+
+  // ---- by tables ----
+
+  KOKKOS_FORCEINLINE_FUNCTION void multiply_by_tables() const {
+    for_rows(team, 1, [&](std::int64_t) {
+      for_channels(team, 2 * p.d_out * s, [&](int c) { even[c] = 0; });
+      for_lanes<Scalar>(team, s, [&](int c, auto lane) {
+        using L = decltype(lane);
+        sum_triples<L, S>({p.gaunt, p.n_gaunt, s, a, b}, c, even);
+        sum_triples<L, S>({p.curl, p.n_curl, s, a, b}, c, odd);
+      });
+    });
+    barrier(team);
+  }
+
+  KOKKOS_FORCEINLINE_FUNCTION void tables_adjoint() const {
+    for_rows(team, 1, [&](std::int64_t) {
+      for_channels(team, (p.d_a + p.d_b) * s, [&](int c) { adj_a[c] = 0; });
+      for_lanes<Scalar>(team, s, [&](int c, auto lane) {
+        using L = decltype(lane);
+        sum_triples_adjoint<L, S>({p.gaunt, p.n_gaunt, s, a, b}, c, even, adj_a, adj_b);
+        sum_triples_adjoint<L, S>({p.curl, p.n_curl, s, a, b}, c, odd, adj_a, adj_b);
+      });
+    });
+    barrier(team);
+  }
+
+  // ---- by values at points ----
+
+  KOKKOS_FORCEINLINE_FUNCTION void values_at_points() const {
+    to_points<S>(team, p.of_a, s, a, series, f_a);
+    to_points<S>(team, p.of_b, s, b, series, f_b);
+  }
+
+  KOKKOS_FORCEINLINE_FUNCTION void slopes_at_points() const {
+    for (int tangent = 0; tangent < 2; ++tangent) {
+      to_points<S>(team, p.gradient_a[tangent], s, a, series, g_a + tangent * points);
+      to_points<S>(team, p.gradient_b[tangent], s, b, series, g_b + tangent * points);
+    }
+  }
+
+  /// Calls body(k) for each scalar of a function at the points.
+  template <class Body> KOKKOS_FORCEINLINE_FUNCTION void at_points(const Body& body) const {
+    for_rows(team, p.of_out.n_points, [&](std::int64_t q) {
+      for_channels(team, s, [&](int c) { body(q * s + c); });
+    });
+    barrier(team);
+  }
+
+  KOKKOS_FORCEINLINE_FUNCTION void multiply_at_points() const {
+    values_at_points();
+    at_points([&](std::int64_t k) { f[k] = f_a[k] * f_b[k]; });
+    from_points<false, S>(team, p.of_out, s, f, series, even);
+    if (p.has_curl()) {
+      slopes_at_points();
+      at_points(
+          [&](std::int64_t k) { f[k] = g_a[k] * g_b[points + k] - g_a[points + k] * g_b[k]; });
+      from_points<false, S>(team, p.of_out, s, f, series, odd);
+    }
+  }
+
+  KOKKOS_FORCEINLINE_FUNCTION void points_adjoint() const {
+    values_at_points();
+    to_points<S>(team, p.of_out, s, even, series, f);
+    at_points([&](std::int64_t k) {
+      const Scalar value_a = f_a[k];
+      f_a[k] = f[k] * f_b[k];
+      f_b[k] = f[k] * value_a;
+    });
+    from_points<false, S>(team, p.of_a, s, f_a, series, adj_a);
+    from_points<false, S>(team, p.of_b, s, f_b, series, adj_b);
+    if (p.has_curl()) {
+      curl_adjoint();
+    }
+  }
+
+  KOKKOS_FORCEINLINE_FUNCTION void curl_adjoint() const {
+    slopes_at_points();
+    to_points<S>(team, p.of_out, s, odd, series, f);
+    at_points([&](std::int64_t k) {
+      const Scalar adjoint = f[k];
+      const Scalar a1 = g_a[k];
+      const Scalar a2 = g_a[points + k];
+      g_a[k] = adjoint * g_b[points + k];
+      g_a[points + k] = -adjoint * g_b[k];
+      g_b[points + k] = adjoint * a1;
+      g_b[k] = -adjoint * a2;
+    });
+    for (int tangent = 0; tangent < 2; ++tangent) {
+      from_points<true, S>(team, p.gradient_a[tangent], s, g_a + tangent * points, series, adj_a);
+      from_points<true, S>(team, p.gradient_b[tangent], s, g_b + tangent * points, series, adj_b);
+    }
+  }
+};
 
 template <class S> void gaunt_product(const typename S::Exec& space,
                                       std::int64_t n_nodes,
@@ -97,83 +235,24 @@ template <class S> void gaunt_product(const typename S::Exec& space,
                                       const Rows<typename S::Scalar>& out) {
   using Scalar = typename S::Scalar;
   using Team = typename S::Team;
-  const std::int64_t size = ProductScratch<S>::size(p);
+  const std::int64_t size = ProductNode<S>::scratch(p);
   Kokkos::parallel_for(
       "eqnn::gaunt_product",
       team_policy<S>(space, n_nodes, Scratch<Team>::template bytes<Scalar>(size)),
       KOKKOS_LAMBDA(const Team& team) {
         const std::int64_t node = team.league_rank();
-        const ProductScratch<S> at(p, Scratch<Team>(team).template take<Scalar>(size));
-        const int s = p.stride;
-        gather_scaled<S>(team, p.of_a.order, p.scale_a, p.d_a, s, in_a.row(node), at.a);
-        gather_scaled<S>(team, p.of_b.order, p.scale_b, p.d_b, s, in_b.row(node), at.b);
+        const ProductNode<S> at(team, p, Scratch<Team>(team).template take<Scalar>(size));
+        at.take_factors(in_a.row(node), in_b.row(node));
         if (p.is_sparse) {
-          for_rows(team, 1, [&](std::int64_t) {
-            for_channels(team, 2 * p.d_out * s, [&](int c) { at.even[c] = 0; });
-            for_lanes<Scalar>(team, s, [&](int c, auto lane) {
-              sum_triples<S>(p.gaunt, p.n_gaunt, s, c, lane, at.a, at.b, at.even);
-              sum_triples<S>(p.curl, p.n_curl, s, c, lane, at.a, at.b, at.odd);
-            });
-          });
-          barrier(team);
+          at.multiply_by_tables();
         } else {
-          const int n = p.of_out.n_points;
-          to_points<S>(team, p.of_a, s, at.a, at.series, at.f_a);
-          to_points<S>(team, p.of_b, s, at.b, at.series, at.f_b);
-          for_rows(team, n, [&](std::int64_t q) {
-            for_channels(
-                team, s, [&](int c) { at.f[q * s + c] = at.f_a[q * s + c] * at.f_b[q * s + c]; });
-          });
-          barrier(team);
-          from_points<false, S>(team, p.of_out, s, at.f, at.series, at.even);
-          if (p.has_curl()) {
-            const std::int64_t points = std::int64_t{n} * s;
-            for (int tangent = 0; tangent < 2; ++tangent) {
-              Scalar* const g_a = at.g_a + tangent * points;
-              Scalar* const g_b = at.g_b + tangent * points;
-              to_points<S>(team, p.gradient_a[tangent], s, at.a, at.series, g_a);
-              to_points<S>(team, p.gradient_b[tangent], s, at.b, at.series, g_b);
-            }
-            for_rows(team, n, [&](std::int64_t q) {
-              for_channels(team, s, [&](int c) {
-                const std::int64_t k = q * s + c;
-                at.f[k] = at.g_a[k] * at.g_b[points + k] - at.g_a[points + k] * at.g_b[k];
-              });
-            });
-            barrier(team);
-            from_points<false, S>(team, p.of_out, s, at.f, at.series, at.odd);
-          }
+          at.multiply_at_points();
         }
-        scatter_scaled<S>(
-            team, p.of_out.order, p.scale_out, p.d_out, s, at.even, out.row(node), false);
+        scatter_scaled<S>(team, at.order_out(p.scale_out), at.even, out.row(node), false);
         if (p.has_curl()) {
-          scatter_scaled<S>(
-              team, p.of_out.order, p.scale_curl, p.d_out, s, at.odd, out.row(node), true);
+          scatter_scaled<S>(team, at.order_out(p.scale_curl), at.odd, out.row(node), true);
         }
       });
-}
-
-/// Of the triples: adj_a[i] += value b[j] adj_y[k], adj_b[j] += value a[i] adj_y[k].
-template <class S, class L, class Triples>
-KOKKOS_FORCEINLINE_FUNCTION void sum_triples_adjoint(const Triples& triples,
-                                                     int n,
-                                                     int stride,
-                                                     int c,
-                                                     const L&,
-                                                     const typename S::Scalar* a,
-                                                     const typename S::Scalar* b,
-                                                     const typename S::Scalar* adj_y,
-                                                     typename S::Scalar* adj_a,
-                                                     typename S::Scalar* adj_b) {
-  for (int t = 0; t < n;) {
-    const auto first = triples(t);
-    typename L::Type sum{};
-    for (; t < n && triples(t).i == first.i && triples(t).j == first.j; ++t) {
-      sum += triples(t).value * L::load(adj_y + triples(t).k * stride + c);
-    }
-    L::add(adj_a + first.i * stride + c, sum * L::load(b + first.j * stride + c));
-    L::add(adj_b + first.j * stride + c, sum * L::load(a + first.i * stride + c));
-  }
 }
 
 template <class S> void gaunt_product_adjoint(const typename S::Exec& space,
@@ -183,82 +262,26 @@ template <class S> void gaunt_product_adjoint(const typename S::Exec& space,
                                               const AdjointRows<typename S::Scalar>& of_b) {
   using Scalar = typename S::Scalar;
   using Team = typename S::Team;
-  const std::int64_t size = ProductScratch<S>::size(p);
+  const std::int64_t size = ProductNode<S>::scratch(p);
   Kokkos::parallel_for(
       "eqnn::gaunt_product_adjoint",
       team_policy<S>(space, n_nodes, Scratch<Team>::template bytes<Scalar>(size)),
       KOKKOS_LAMBDA(const Team& team) {
         const std::int64_t node = team.league_rank();
-        const ProductScratch<S> at(p, Scratch<Team>(team).template take<Scalar>(size));
-        const int s = p.stride;
+        const ProductNode<S> at(team, p, Scratch<Team>(team).template take<Scalar>(size));
         const Scalar* const adj_y = of_a.adj_out.row(node);
-        gather_scaled<S>(team, p.of_a.order, p.scale_a, p.d_a, s, of_a.in.row(node), at.a);
-        gather_scaled<S>(team, p.of_b.order, p.scale_b, p.d_b, s, of_b.in.row(node), at.b);
-        gather_scaled<S>(team, p.of_out.order, p.scale_out, p.d_out, s, adj_y, at.even);
+        at.take_factors(of_a.in.row(node), of_b.in.row(node));
+        gather_scaled<S>(team, at.order_out(p.scale_out), adj_y, at.even);
         if (p.has_curl()) {
-          gather_scaled<S>(team, p.of_out.order, p.scale_curl, p.d_out, s, adj_y, at.odd);
+          gather_scaled<S>(team, at.order_out(p.scale_curl), adj_y, at.odd);
         }
         if (p.is_sparse) {
-          for_rows(team, 1, [&](std::int64_t) {
-            for_channels(team, (p.d_a + p.d_b) * s, [&](int c) { at.adj_a[c] = 0; });
-            for_lanes<Scalar>(team, s, [&](int c, auto lane) {
-              sum_triples_adjoint<S>(
-                  p.gaunt, p.n_gaunt, s, c, lane, at.a, at.b, at.even, at.adj_a, at.adj_b);
-              sum_triples_adjoint<S>(
-                  p.curl, p.n_curl, s, c, lane, at.a, at.b, at.odd, at.adj_a, at.adj_b);
-            });
-          });
-          barrier(team);
+          at.tables_adjoint();
         } else {
-          const int n = p.of_out.n_points;
-          to_points<S>(team, p.of_a, s, at.a, at.series, at.f_a);
-          to_points<S>(team, p.of_b, s, at.b, at.series, at.f_b);
-          to_points<S>(team, p.of_out, s, at.even, at.series, at.f);
-          for_rows(team, n, [&](std::int64_t q) {
-            for_channels(team, s, [&](int c) {
-              const std::int64_t k = q * s + c;
-              const Scalar value_a = at.f_a[k];
-              at.f_a[k] = at.f[k] * at.f_b[k];
-              at.f_b[k] = at.f[k] * value_a;
-            });
-          });
-          barrier(team);
-          from_points<false, S>(team, p.of_a, s, at.f_a, at.series, at.adj_a);
-          from_points<false, S>(team, p.of_b, s, at.f_b, at.series, at.adj_b);
-          if (p.has_curl()) {
-            const std::int64_t points = std::int64_t{n} * s;
-            for (int tangent = 0; tangent < 2; ++tangent) {
-              Scalar* const g_a = at.g_a + tangent * points;
-              Scalar* const g_b = at.g_b + tangent * points;
-              to_points<S>(team, p.gradient_a[tangent], s, at.a, at.series, g_a);
-              to_points<S>(team, p.gradient_b[tangent], s, at.b, at.series, g_b);
-            }
-            to_points<S>(team, p.of_out, s, at.odd, at.series, at.f);
-            for_rows(team, n, [&](std::int64_t q) {
-              for_channels(team, s, [&](int c) {
-                const std::int64_t k = q * s + c;
-                const Scalar adjoint = at.f[k];
-                const Scalar a1 = at.g_a[k];
-                const Scalar a2 = at.g_a[points + k];
-                at.g_a[k] = adjoint * at.g_b[points + k];
-                at.g_a[points + k] = -adjoint * at.g_b[k];
-                at.g_b[points + k] = adjoint * a1;
-                at.g_b[k] = -adjoint * a2;
-              });
-            });
-            barrier(team);
-            for (int tangent = 0; tangent < 2; ++tangent) {
-              const Scalar* const g_a = at.g_a + tangent * points;
-              const Scalar* const g_b = at.g_b + tangent * points;
-              from_points<true, S>(team, p.gradient_a[tangent], s, g_a, at.series, at.adj_a);
-              from_points<true, S>(team, p.gradient_b[tangent], s, g_b, at.series, at.adj_b);
-            }
-          }
+          at.points_adjoint();
         }
-        scatter_scaled<S>(
-            team, p.of_a.order, p.scale_a, p.d_a, s, at.adj_a, of_a.adj_in.row(node), of_a.keep());
-        scatter_scaled<S>(
-            team, p.of_b.order, p.scale_b, p.d_b, s, at.adj_b, of_b.adj_in.row(node), of_b.keep());
+        scatter_scaled<S>(team, at.order_a(), at.adj_a, of_a.adj_in.row(node), of_a.keep());
+        scatter_scaled<S>(team, at.order_b(), at.adj_b, of_b.adj_in.row(node), of_b.keep());
       });
 }
 

@@ -12,7 +12,7 @@ template <class S> void neighbor_sum(const typename S::Exec& space,
                                      const Array<S, typename S::Scalar>& matrix,
                                      const DeviceRadial<S>& radial,
                                      const Rows<typename S::Scalar>& out) {
-  constexpr std::int32_t tile_edges = kMostTileEdges;
+  constexpr std::int32_t kEdges = kMostTileEdges;
   using Scalar = typename S::Scalar;
   using Team = typename S::Team;
   Kokkos::parallel_for(
@@ -20,14 +20,14 @@ template <class S> void neighbor_sum(const typename S::Exec& space,
       team_policy<S>(
           space,
           edges.n_groups,
-          Scratch<Team>::template bytes<Scalar>(std::int64_t{tile_edges} * radial.stride)),
+          Scratch<Team>::template bytes<Scalar>(std::int64_t{kEdges} * radial.stride)),
       KOKKOS_LAMBDA(const Team& team) {
         const std::int32_t g = static_cast<std::int32_t>(team.league_rank());
         const int d = out.components;
         const Scratch<Team> scratch(team);
-        Scalar* const w = scratch.template take<Scalar>(std::int64_t{tile_edges} * radial.stride);
+        Scalar* const w = scratch.template take<Scalar>(std::int64_t{kEdges} * radial.stride);
         clear_rows<S>(team, out, edges.group(g), edges.group(g + 1));
-        for_tiles_of_group(team, edges, g, tile_edges, [&](const EdgeTile<S>& tile) {
+        for_tiles_of_group(team, edges, g, kEdges, [&](const EdgeTile<S>& tile) {
           radial_rows<false>(team, radial, &edges.distance(tile.first), tile.n, w, w);
           for_centers_of_tile(edges, tile, [&](std::int32_t i, std::int64_t first, std::int64_t n) {
             multiply<true>(team,
@@ -56,10 +56,9 @@ template <class S> void neighbor_sum_adjoint(const typename S::Exec& space,
                                              const DeviceRadial<S>& radial,
                                              const Rows<typename S::Scalar>& adj_out,
                                              const NeighborSumEdges<S>& of_edges) {
-  const auto& [matrix_, adj_matrix_, adj_distance_] = of_edges;
-  const auto matrix = matrix_;
-  const auto adj_matrix = adj_matrix_;
-  const auto adj_distance = adj_distance_;
+  const auto matrix = of_edges.matrix;
+  const auto adj_matrix = of_edges.adj_matrix;
+  const auto adj_distance = of_edges.adj_distance;
   using Scalar = typename S::Scalar;
   using Accum = typename S::Accum;
   using Team = typename S::Team;
@@ -104,8 +103,8 @@ template <class S> struct NeighborSumStage {
 
   plan::NeighborSum op;
 
-  NeighborSumStage(plan::NeighborSum host, DeviceTables<S>& tables)
-      : op(std::move(host)) {
+  NeighborSumStage(const plan::NeighborSum& host, DeviceTables<S>& tables)
+      : op(host) {
     static_cast<void>(tables);
   }
 

@@ -44,7 +44,7 @@ template <class S> void sphere_power(const typename S::Exec& space,
         Scalar* const power = f + std::int64_t{n} * s;
         Scalar* const series = power + 2 * std::int64_t{n} * s;
         Scalar* const result = out.row(node);
-        gather_scaled<S>(team, p.of_in.order, {}, p.d_in, s, in.row(node), x);
+        gather_scaled<S>(team, {p.of_in.order, {}, p.d_in, s}, in.row(node), x);
         to_points<S>(team, p.of_in, s, x, series, f);
         for (int nu = 0; nu < p.n_orders; ++nu) {
           for_rows(team, n, [&](std::int64_t q) {
@@ -96,7 +96,7 @@ template <class S> void sphere_power_adjoint(const typename S::Exec& space,
         Scalar* const adj_f = h + std::int64_t{n} * s;
         Scalar* const series = adj_f + std::int64_t{n} * s;
         const Scalar* const adj_y = adj_out.row(node);
-        gather_scaled<S>(team, p.of_in.order, {}, p.d_in, s, in.row(node), x);
+        gather_scaled<S>(team, {p.of_in.order, {}, p.d_in, s}, in.row(node), x);
         to_points<S>(team, p.of_in, s, x, series, f);
         // Horner's rule in f, from the highest order down
         for (int nu = p.n_orders - 1; nu >= 0; --nu) {
@@ -120,7 +120,7 @@ template <class S> void sphere_power_adjoint(const typename S::Exec& space,
           barrier(team);
         }
         from_points<false, S>(team, p.of_in, s, adj_f, series, x);
-        scatter_scaled<S>(team, p.of_in.order, {}, p.d_in, s, x, adj_in.row(node), keep);
+        scatter_scaled<S>(team, {p.of_in.order, {}, p.d_in, s}, x, adj_in.row(node), keep);
       });
 }
 

@@ -11,9 +11,9 @@ Value forward(const EnergyStage& op, Network& network) {
     }
     const auto species =
         static_cast<std::size_t>(network.edges().species[static_cast<std::size_t>(i)]);
-    network.outputs().energy.push_back(network.model().energy.scale[species] * total.at(i, 0, 0) +
-                                       network.model().energy.shift +
-                                       network.model().energy.reference[species]);
+    network.outputs().energy.push_back(
+        network.n_counted() * network.model().energy.scale[species] * total.at(i, 0, 0) +
+        network.model().energy.shift + network.model().energy.reference[species]);
   }
   return total;
 }
@@ -24,7 +24,7 @@ void adjoint(const EnergyStage& op, Network& network) {
       const auto species =
           static_cast<std::size_t>(network.edges().species[static_cast<std::size_t>(i)]);
       network.adjoint(term).at(i, 0, 0) +=
-          network.zeroed(i) ? 0.0 : network.model().energy.scale[species];
+          network.zeroed(i) ? 0.0 : network.n_counted() * network.model().energy.scale[species];
     }
   }
 }

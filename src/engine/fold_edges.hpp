@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Forces and virial from edge gradients: the only place with the sign convention. No Kokkos in this
-// header.
+// Forces and virial from edge gradients: the only place with the sign convention.
 #pragma once
 
-#include "base/edge_list.hpp"
+#include "eqnn/edges.hpp"
 
 #include <vector>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "kernels/fold_edges.hpp"
+#include "engine/fold_edges.hpp"
 
 #include <cstddef>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Edges of small structures: what they are does not depend on how the structure is written.
-#include "reference/structure.hpp"
+#include "eqnn/neighbors.hpp"
 
 #include "base/error.hpp"
 
@@ -13,7 +13,7 @@
 #include <string>
 #include <utility>
 
-namespace eqnn::reference {
+namespace eqnn {
 namespace {
 
 using Position = std::array<double, 3>;
@@ -180,4 +180,4 @@ TEST(Structure, CellsThatAreFlatOrTooSkewedAreRefused) {
 }
 
 } // namespace
-} // namespace eqnn::reference
+} // namespace eqnn

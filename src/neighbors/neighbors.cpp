@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "reference/structure.hpp"
+#include "eqnn/neighbors.hpp"
 
 #include "base/elements.hpp"
 #include "base/error.hpp"
@@ -8,7 +8,7 @@
 #include <cmath>
 #include <limits>
 
-namespace eqnn::reference {
+namespace eqnn {
 namespace {
 
 using Vector = std::array<double, 3>;
@@ -184,4 +184,4 @@ EdgeList edges_of(const std::vector<std::int32_t>& numbers,
   return edges;
 }
 
-} // namespace eqnn::reference
+} // namespace eqnn

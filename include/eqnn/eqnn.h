@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * C interface of libeqnn, for Python (ctypes) and other languages. Angstrom, eV. Functions return 0 on success,
  * otherwise eqnn_last_error() holds the message (of this thread). */
-#ifndef EQNN_CAPI_EQNN_H
-#define EQNN_CAPI_EQNN_H
+#ifndef EQNN_EQNN_H
+#define EQNN_EQNN_H
+
+#include "eqnn/export.h"
 
 #include <stddef.h>
 
 #ifdef __cplusplus
 extern "C" {
-#endif
-
-#ifdef EQNN_CAPI_BUILD
-#define EQNN_API __attribute__((visibility("default")))
-#else
-#define EQNN_API
 #endif
 
 typedef struct eqnn_model eqnn_model;

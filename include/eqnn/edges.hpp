@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The directed edges of one step: what every evaluation takes as its input.
+#pragma once
+
+#include "eqnn/export.h"
+
+#include <cstdint>
+#include <vector>
+
+namespace eqnn {
+
+/// Nodes are the owned atoms (0 .. n_centers-1), then the ghosts. Every edge of an owned centre
+/// within the cutoff is listed, no other. Several periodic images of one neighbour are several
+/// edges.
+struct EdgeList {
+  std::int32_t n_centers = 0;        ///< owned atoms
+  std::int32_t n_nodes = 0;          ///< owned atoms and ghosts
+  std::vector<std::int32_t> species; ///< [n_nodes] row of the model's species tables
+  /// [n_centers + 1] the edges of centre i are begin[i] .. begin[i+1]-1
+  std::vector<std::int64_t> begin;
+  std::vector<std::int32_t> source; ///< [n_edges] node index of the neighbour
+  std::vector<double> vector;       ///< [n_edges, 3] x_source - x_center, Angstrom
+
+  std::int64_t n_edges() const { return static_cast<std::int64_t>(source.size()); }
+};
+
+/// Shorter edges are refused: a direction is not defined there, and no model has seen such a pair.
+/// Angstrom.
+inline constexpr double kShortestEdge = 1e-6;
+
+/// Throws Error at the first edge that is shorter, or whose vector is not finite.
+EQNN_API void require_sound_edges(const EdgeList& edges);
+
+} // namespace eqnn

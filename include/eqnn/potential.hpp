@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A model at one precision, ready to be evaluated: edges in, observables out.
+#pragma once
+
+#include "eqnn/edges.hpp"
+#include "eqnn/export.h"
+#include "eqnn/halo.hpp"
+#include "eqnn/model.hpp"
+#include "eqnn/observables.hpp"
+#include "eqnn/precision.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace eqnn {
+
+/// What has the energy zero.
+enum class EnergyZero {
+  Model,    ///< what the model was trained on says
+  FreeAtoms ///< atoms without neighbours
+};
+
+struct PotentialOptions {
+  Precision precision = Precision::Double;
+  int n_threads = 0; ///< 0: what OMP_NUM_THREADS says, or one
+  EnergyZero energy_zero = EnergyZero::Model;
+  /// How products of functions on the sphere are computed: "sparse", "grid", "fourier", or empty: what
+  /// was measured to be fastest.
+  std::string products;
+  /// How their convolutions along edges are: "sparse", "aligned", or empty.
+  std::string convolutions;
+};
+
+/// Throws Error for a name that PotentialOptions::products does not know.
+EQNN_API std::string products_from_name(std::string_view name);
+
+/// Throws Error for a name that PotentialOptions::convolutions does not know.
+EQNN_API std::string convolutions_from_name(std::string_view name);
+
+/// A compiled model. Construction takes the time (tables); a warm evaluate() allocates nothing. Not
+/// for several threads at once: an evaluation uses them all by itself.
+class EQNN_API Potential {
+public:
+  /// Throws Error for energies of free atoms of a model whose energy is a mean per atom.
+  explicit Potential(const Model& model, const PotentialOptions& options = {});
+  ~Potential();
+  Potential(Potential&&) noexcept;
+  Potential& operator=(Potential&&) noexcept;
+  Potential(const Potential&) = delete;
+  Potential& operator=(const Potential&) = delete;
+
+  /// All ranks call it together: halo is used the same number of times on each, also by ranks without
+  /// atoms. Throws Error, on all ranks, where an edge of one is shorter than 1e-6 Angstrom, a result is
+  /// not finite or memory does not suffice. The result is valid until the next call.
+  const Observables& evaluate(const EdgeList& edges, HaloExchange& halo, Wanted wanted = {});
+
+  /// The same for edges without ghosts, as edges_of() makes them. Throws Error for ghosts.
+  const Observables& evaluate(const EdgeList& edges, Wanted wanted = {});
+
+  /// [n_species] eV: the energy of an atom of each species without neighbours, references included. An
+  /// evaluation, as far as results of others are concerned.
+  std::vector<double> free_atom_energies();
+
+  EnergyZero energy_zero() const;
+  /// Largest number of scalars in a row that halo will be handed.
+  std::int32_t max_row_width() const;
+  /// Whether PotentialOptions::products and convolutions have something to choose for this model.
+  bool has_products() const;
+  bool has_convolutions() const;
+  /// Threads that work on one evaluation.
+  int n_threads() const;
+  /// Memory of buffers, tables and results now held.
+  std::size_t bytes_used() const;
+  /// One paragraph for a log: execution space, threads, precision, tables and their error.
+  std::string description() const;
+
+private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+} // namespace eqnn

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The structures that travel in a model file, evaluated here and now, and compared with what the
+// file says.
+#pragma once
+
+#include "eqnn/export.h"
+#include "eqnn/model.hpp"
+#include "eqnn/potential.hpp"
+#include "eqnn/precision.hpp"
+
+namespace eqnn {
+
+/// Largest deviations from the file over all of its self-test structures. NaN stays NaN.
+struct SelfTestResult {
+  int n_structures = 0;
+  double energy_error = 0.0; ///< eV per atom
+  double force_error = 0.0;  ///< eV/Angstrom, of one component
+  double virial_error = 0.0; ///< eV per atom, of one component; 0 for direct forces
+};
+
+/// Whatever the potential's EnergyZero is. @pre the potential is that of the model
+EQNN_API SelfTestResult run_self_tests(const Model& model, Potential& potential);
+
+/// Throws Error if a deviation is larger than `precision` explains.
+EQNN_API void require_passed(const SelfTestResult& result, const Model& model, Precision precision);
+
+} // namespace eqnn

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "engine/energies.hpp"
+
+#include <algorithm>
+
+namespace eqnn::engine {
+
+Energies::Energies(const EnergyScale& scale)
+    : are_means_(scale.semantics == EnergySemantics::MeanPerAtom)
+    , isolated_atoms_are_zero_(scale.isolated_atoms_are_zero)
+    , scale_(scale.scale) {
+  for (const double reference : scale.reference) {
+    offset_.push_back(scale.shift + reference);
+  }
+}
+
+void Energies::apply(const EdgeList& edges,
+                     double factor,
+                     Outputs& outputs,
+                     std::vector<double>& seed) const {
+  seed.resize(static_cast<std::size_t>(edges.n_centers));
+  for (std::size_t i = 0; i < seed.size(); ++i) {
+    const bool zeroed = isolated_atoms_are_zero_ && edges.begin[i] == edges.begin[i + 1];
+    const auto species = static_cast<std::size_t>(edges.species[i]);
+    seed[i] = zeroed ? 0.0 : factor * scale_[species];
+    outputs.energy[i] = (zeroed ? 0.0 : seed[i] * outputs.energy[i]) + offset_[species];
+    if (zeroed && !outputs.direct_forces.empty()) {
+      std::fill_n(outputs.direct_forces.begin() + static_cast<std::ptrdiff_t>(3 * i), 3, 0.0);
+    }
+  }
+  if (!zero_.empty()) {
+    for (std::size_t i = 0; i < seed.size(); ++i) {
+      outputs.energy[i] -= zero_[static_cast<std::size_t>(edges.species[i])];
+    }
+  }
+}
+
+} // namespace eqnn::engine

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What the numbers that a network gives each atom mean as energies: the only place that knows, but
+// for the oracle, which has it again in plain loops.
+#pragma once
+
+#include "base/edge_list.hpp"
+#include "model/model_spec.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace eqnn::engine {
+
+/// E = f sum_i s e_i + sum_i (b + E0_i): scale s and reference energy E0 of atom i's species, shift b;
+/// f is the number of atoms of all ranks where the energy is a mean per atom, else 1. e_i is zero for
+/// an atom without neighbours, where the model says so.
+class Energies {
+public:
+  explicit Energies(const EnergyScale& scale);
+
+  /// Whether f is the number of atoms.
+  bool are_means() const { return are_means_; }
+
+  /// Makes of the network's energies in `outputs` those of the atoms, and direct forces zero where e_i
+  /// is. factor: f. seed: [n_centers] becomes dE/de_i.
+  void
+  apply(const EdgeList& edges, double factor, Outputs& outputs, std::vector<double>& seed) const;
+
+  /// From now on energies are relative to these: [n_species] eV, or empty.
+  void set_zero(std::vector<double> zero) { zero_ = std::move(zero); }
+
+  const std::vector<double>& zero() const { return zero_; }
+
+private:
+  bool are_means_, isolated_atoms_are_zero_;
+  std::vector<double> scale_;  ///< [n_species] s
+  std::vector<double> offset_; ///< [n_species] b + E0, eV
+  std::vector<double> zero_;
+};
+
+} // namespace eqnn::engine

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "engine/engine.hpp"
+
+#include "base/error.hpp"
+#include "engine/observe.hpp"
+#include "engine/require_finite.hpp"
+
+#include <numeric>
+#include <string>
+#include <utility>
+
+namespace eqnn::engine {
+namespace {
+
+/// Atoms that know nothing of each other: each is the only one.
+class EachAlone final : public NoHalo {
+public:
+  double sum(double /*term*/) override { return 1.0; }
+};
+
+std::string no_memory_for(const EdgeList& edges) {
+  return "not enough memory for " + std::to_string(edges.n_nodes) + " atoms and " +
+         std::to_string(edges.n_edges()) +
+         " edges on this rank: use more ranks on more machines, or single precision";
+}
+
+} // namespace
+
+Engine::Engine(const ModelSpec& model, std::unique_ptr<kernels::AnyEvaluator> evaluator)
+    : forces_(model.forces)
+    , n_species_(model.species.size())
+    , energies_(model.energy)
+    , evaluator_(std::move(evaluator)) {}
+
+const Observables& Engine::evaluate(const EdgeList& edges, HaloExchange& halo, Wanted wanted) {
+  const bool with_gradient =
+      forces_ == ForceKind::Gradient && (wanted.forces || wanted.virial || wanted.atom_virial);
+  const auto agree = [&](const auto& body) {
+    halo.agree(failure_of([&] { return no_memory_for(edges); }, body));
+  };
+  // What a rank cannot do it says before the others wait for it. All memory is taken here.
+  agree([&] {
+    evaluator_->take(edges);
+    reserve(edges, wanted, with_gradient);
+  });
+  const double factor = energies_.are_means() ? halo.sum(edges.n_centers) : 1.0;
+  evaluator_->forward(halo, outputs_);
+  energies_.apply(edges, factor, outputs_, seed_);
+  outputs_.edge_gradient.clear();
+  if (with_gradient) {
+    evaluator_->reverse(halo, seed_, outputs_);
+  }
+  // Only now: the others wait for this rank's exchanges, whatever it found.
+  agree([&] { require_finite(edges, outputs_, halo); });
+  observe(edges, outputs_, forces_, wanted, observables_);
+  return observables_;
+}
+
+void Engine::reserve(const EdgeList& edges, Wanted wanted, bool with_gradient) {
+  const auto n_centers = static_cast<std::size_t>(edges.n_centers);
+  outputs_.energy.reserve(n_centers);
+  outputs_.edge_gradient.reserve(with_gradient ? 3 * edges.source.size() : 0);
+  outputs_.direct_forces.reserve(forces_ == ForceKind::Direct ? 3 * n_centers : 0);
+  seed_.reserve(n_centers);
+  engine::reserve(edges, wanted, observables_);
+}
+
+std::vector<double> Engine::free_atom_energies() {
+  if (!energies_.zero().empty()) {
+    return energies_.zero();
+  }
+  EdgeList edges;
+  edges.n_centers = edges.n_nodes = static_cast<std::int32_t>(n_species_);
+  edges.species.resize(n_species_);
+  std::iota(edges.species.begin(), edges.species.end(), 0);
+  edges.begin.assign(n_species_ + 1, 0);
+  EachAlone halo;
+  return evaluate(edges, halo, {false, false, false}).atom_energy;
+}
+
+std::size_t Engine::bytes_used() const {
+  std::size_t n_doubles = 0;
+  for (const auto* numbers : {&outputs_.energy,
+                              &outputs_.edge_gradient,
+                              &outputs_.direct_forces,
+                              &seed_,
+                              &observables_.atom_energy,
+                              &observables_.forces,
+                              &observables_.atom_virial}) {
+    n_doubles += numbers->capacity();
+  }
+  return evaluator_->bytes_used() + n_doubles * sizeof(double);
+}
+
+} // namespace eqnn::engine

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// One evaluation from edges to observables: the network forward, energies, the network in reverse,
+// forces and virials.
+#pragma once
+
+#include "base/edge_list.hpp"
+#include "engine/energies.hpp"
+#include "eqnn/halo.hpp"
+#include "eqnn/observables.hpp"
+#include "kernels/any_evaluator.hpp"
+#include "model/model_spec.hpp"
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+namespace eqnn::engine {
+
+class Engine {
+public:
+  /// evaluator: of the model's network
+  Engine(const ModelSpec& model, std::unique_ptr<kernels::AnyEvaluator> evaluator);
+
+  /// As Potential::evaluate.
+  const Observables& evaluate(const EdgeList& edges, HaloExchange& halo, Wanted wanted);
+
+  /// Of the last evaluation: what its observables were made of.
+  const Outputs& outputs() const { return outputs_; }
+
+  /// [n_species] eV, as Potential::free_atom_energies.
+  std::vector<double> free_atom_energies();
+
+  /// From now on energies are relative to free atoms.
+  void leave_out_free_atoms() { energies_.set_zero(free_atom_energies()); }
+
+  int concurrency() const { return evaluator_->concurrency(); }
+
+  /// Of the evaluator, and of the results here.
+  std::size_t bytes_used() const;
+
+private:
+  void reserve(const EdgeList& edges, Wanted wanted, bool with_gradient);
+
+  ForceKind forces_;
+  std::size_t n_species_;
+  Energies energies_;
+  std::unique_ptr<kernels::AnyEvaluator> evaluator_;
+  Outputs outputs_;
+  std::vector<double> seed_; ///< [n_centers] dE/d(network's energy of an atom)
+  Observables observables_;
+};
+
+} // namespace eqnn::engine

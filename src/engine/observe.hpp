@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// From energies of atoms and gradients of edges to what is asked for.
+#pragma once
+
+#include "base/edge_list.hpp"
+#include "eqnn/model.hpp"
+#include "eqnn/observables.hpp"
+
+namespace eqnn::engine {
+
+/// Memory for what is wanted of these edges, so that observe() takes none.
+void reserve(const EdgeList& edges, Wanted wanted, Observables& observables);
+
+/// Writes all of `observables`. outputs: as the model means them, not the network's own.
+void observe(const EdgeList& edges,
+             const Outputs& outputs,
+             ForceKind forces,
+             Wanted wanted,
+             Observables& observables);
+
+} // namespace eqnn::engine

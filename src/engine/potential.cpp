@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "eqnn/potential.hpp"
+
+#include "base/error.hpp"
+#include "engine/engine.hpp"
+#include "kernels/any_evaluator.hpp"
+#include "kernels/plan_options.hpp"
+#include "model/model_spec.hpp"
+#include "plan/compile.hpp"
+
+#include <algorithm>
+#include <sstream>
+
+namespace eqnn {
+
+std::string products_from_name(std::string_view name) {
+  return plan::name_of(plan::product_method_from_name(name));
+}
+
+std::string convolutions_from_name(std::string_view name) {
+  return plan::name_of(plan::convolution_method_from_name(name));
+}
+
+struct Potential::Impl {
+  plan::Plan plan; ///< without its tables
+  Precision precision = Precision::Double;
+  EnergyZero energy_zero = EnergyZero::Model;
+  kernels::Space space = kernels::Space::Serial;
+  std::unique_ptr<engine::Engine> engine;
+};
+
+Potential::Potential(const Model& model, const PotentialOptions& options)
+    : impl_(std::make_unique<Impl>()) {
+  if (options.energy_zero == EnergyZero::FreeAtoms &&
+      model.energy_semantics() == EnergySemantics::MeanPerAtom) {
+    fail(
+        model.file(),
+        " predicts the mean energy per atom, so that no part of it is that of free atoms.\nAsk for "
+        "EnergyZero::Model.");
+  }
+  kernels::start_kokkos(options.n_threads);
+  impl_->precision = options.precision;
+  impl_->energy_zero = options.energy_zero;
+  impl_->space = kernels::available_spaces().front();
+  plan::Options plan_options = kernels::plan_options(options.precision);
+  if (!options.products.empty()) {
+    plan_options.products = plan::product_method_from_name(options.products);
+  }
+  if (!options.convolutions.empty()) {
+    plan_options.convolutions = plan::convolution_method_from_name(options.convolutions);
+  }
+  impl_->plan = plan::compile(model.spec(), plan_options);
+  impl_->engine = std::make_unique<engine::Engine>(
+      model.spec(), kernels::make_evaluator(impl_->plan, options.precision, impl_->space));
+  for (auto& radial : impl_->plan.radials) {
+    radial.coefficients = {};
+  }
+  impl_->plan.stages = {};
+  if (options.energy_zero == EnergyZero::FreeAtoms) {
+    impl_->engine->leave_out_free_atoms();
+  }
+}
+
+Potential::~Potential() = default;
+Potential::Potential(Potential&&) noexcept = default;
+Potential& Potential::operator=(Potential&&) noexcept = default;
+
+const Observables& Potential::evaluate(const EdgeList& edges, HaloExchange& halo, Wanted wanted) {
+  return impl_->engine->evaluate(edges, halo, wanted);
+}
+
+const Observables& Potential::evaluate(const EdgeList& edges, Wanted wanted) {
+  if (edges.n_nodes != edges.n_centers) {
+    fail(
+        "the edges have ",
+        edges.n_nodes - edges.n_centers,
+        " ghosts and no HaloExchange, expected none.\nGive periodic images as edges, as edges_of() "
+        "does, or an exchange.");
+  }
+  NoHalo halo;
+  return impl_->engine->evaluate(edges, halo, wanted);
+}
+
+std::vector<double> Potential::free_atom_energies() { return impl_->engine->free_atom_energies(); }
+
+EnergyZero Potential::energy_zero() const { return impl_->energy_zero; }
+
+std::int32_t Potential::max_row_width() const {
+  const std::int32_t multiple = kernels::plan_options(impl_->precision).channel_multiple;
+  std::int32_t width = 0;
+  for (const auto& value : impl_->plan.values) {
+    if (value.on_ghosts) {
+      width = std::max(width, static_cast<std::int32_t>(plan::width_of(value, multiple)));
+    }
+  }
+  return width;
+}
+
+bool Potential::has_products() const { return !impl_->plan.products.empty(); }
+
+bool Potential::has_convolutions() const { return !impl_->plan.convolutions.empty(); }
+
+int Potential::n_threads() const { return impl_->engine->concurrency(); }
+
+std::size_t Potential::bytes_used() const { return impl_->engine->bytes_used(); }
+
+std::string Potential::description() const {
+  std::ostringstream text;
+  const int n_threads = this->n_threads();
+  text << name_of(impl_->precision) << " precision on " << kernels::name_of(impl_->space)
+       << " with " << n_threads << (n_threads == 1 ? " thread; " : " threads; ")
+       << impl_->plan.radials.size() << " radial tables";
+  double error = 0.0;
+  std::int32_t n_intervals = 0;
+  for (const auto& radial : impl_->plan.radials) {
+    error = std::max(error, radial.error);
+    n_intervals = std::max(n_intervals, radial.n_intervals);
+  }
+  if (!impl_->plan.radials.empty()) {
+    text << " (up to " << n_intervals << " intervals of degree "
+         << impl_->plan.radials.front().degree << ", relative error " << error << ")";
+  }
+  const auto list = [&](const char* what, const std::vector<plan::SphereMethod>& methods) {
+    for (std::size_t k = 0; k < methods.size(); ++k) {
+      text << (k == 0 ? what : ", ") << plan::name_of(methods[k]);
+    }
+  };
+  list("; convolutions on the sphere: ", impl_->plan.convolutions);
+  list("; products on the sphere: ", impl_->plan.products);
+  return text.str();
+}
+
+} // namespace eqnn

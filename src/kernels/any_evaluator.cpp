@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "kernels/any_evaluator.hpp"
+
+#include "base/error.hpp"
+#include "kernels/make_evaluator.hpp"
+#include "kernels/plan_options.hpp"
+
+#include <Kokkos_Core.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+
+namespace eqnn::kernels {
+
+std::vector<Space> available_spaces() {
+  std::vector<Space> spaces;
+#ifdef KOKKOS_ENABLE_CUDA
+  spaces.push_back(Space::Cuda);
+#endif
+#ifdef KOKKOS_ENABLE_OPENMP
+  spaces.push_back(Space::OpenMP);
+#endif
+#ifdef KOKKOS_ENABLE_SERIAL
+  spaces.push_back(Space::Serial);
+#endif
+  return spaces;
+}
+
+std::string_view name_of(Space space) {
+  constexpr std::array<std::string_view, 3> kNames{"Serial", "OpenMP", "Cuda"};
+  return kNames[static_cast<std::size_t>(space)];
+}
+
+plan::Options plan_options(Precision precision) {
+  plan::Options options;
+  if (precision == Precision::Double) {
+    options.channel_multiple = kLanes<double>;
+    options.table_rate = 0.12; // docs/performance.md
+  } else {
+    options.channel_multiple = kLanes<float>;
+    options.radial_tolerance = 6e-8;
+    options.radial_degree = 5;
+  }
+  return options;
+}
+
+std::unique_ptr<AnyEvaluator>
+make_evaluator(const plan::Plan& plan, Precision precision, Space space) {
+  switch (precision) {
+  case Precision::Double:
+    return make_double_evaluator(plan, space);
+  case Precision::Mixed:
+    return make_mixed_evaluator(plan, space);
+  case Precision::Single:
+    return make_single_evaluator(plan, space);
+  }
+  fail("unknown precision");
+}
+
+std::unique_ptr<Probe> make_probe(const plan::Plan& plan, Precision precision, Space space) {
+  switch (precision) {
+  case Precision::Double:
+    return make_double_probe(plan, space);
+  case Precision::Mixed:
+    return make_mixed_probe(plan, space);
+  case Precision::Single:
+    return make_single_probe(plan, space);
+  }
+  fail("unknown precision");
+}
+
+void start_kokkos(int n_threads) {
+  if (Kokkos::is_initialized()) {
+    return;
+  }
+  if (n_threads <= 0) {
+    const char* const variable = std::getenv("OMP_NUM_THREADS");
+    n_threads = variable == nullptr ? 1 : std::max(1, std::atoi(variable));
+  }
+  Kokkos::initialize(
+      Kokkos::InitializationSettings().set_num_threads(n_threads).set_disable_warnings(true));
+}
+
+} // namespace eqnn::kernels

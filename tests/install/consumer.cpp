@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Each function of the C++ interface once, by a program that has the installed headers and the library, and nothing
+// else of eqnn. Fails with the number of the line where something is not as it should be.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <eqnn/eqnn.hpp>
+#include <utility>
+
+#define EXPECT(condition)                                                                          \
+  if (!(condition)) {                                                                              \
+    std::fprintf(stderr, "consumer.cpp:%d: not so: %s\n", __LINE__, #condition);                   \
+    return 1;                                                                                      \
+  }
+
+namespace {
+
+/// One periodic image of each atom, as LAMMPS would have them.
+class Images final : public eqnn::HaloExchange {
+public:
+  explicit Images(std::int32_t n_owned)
+      : n_owned_(n_owned) {}
+
+  void forward(eqnn::NodeRows<double> rows) override { copy(rows); }
+
+  void forward(eqnn::NodeRows<float> rows) override { copy(rows); }
+
+  void reverse(eqnn::NodeRows<double> rows) override { add(rows); }
+
+  void reverse(eqnn::NodeRows<float> rows) override { add(rows); }
+
+  std::string name_of(std::int32_t node) const override {
+    return "the node " + std::to_string(node);
+  }
+
+private:
+  template <class T> void copy(eqnn::NodeRows<T> rows) {
+    std::copy_n(rows.data, n_owned_ * rows.width, rows.data + n_owned_ * rows.width);
+  }
+
+  template <class T> void add(eqnn::NodeRows<T> rows) {
+    for (std::int32_t k = 0; k < n_owned_ * rows.width; ++k) {
+      rows.data[k] += rows.data[n_owned_ * rows.width + k];
+    }
+  }
+
+  std::int32_t n_owned_;
+};
+
+template <class Body> std::string refusal(const Body& body) {
+  try {
+    body();
+  } catch (const eqnn::Error& error) { // the library's exception has the program's type
+    return error.what();
+  }
+  return "";
+}
+
+} // namespace
+
+int main(int /*argc*/, char** argv) {
+  EXPECT(std::strlen(eqnn::version()) > 0 && std::strlen(eqnn::commit()) > 0);
+  EXPECT(eqnn::precision_from_name("mixed") == eqnn::Precision::Mixed);
+  EXPECT(eqnn::name_of(eqnn::Precision::Single) == "single");
+  EXPECT(eqnn::products_from_name("grid") == "grid");
+  EXPECT(eqnn::convolutions_from_name("aligned") == "aligned");
+  EXPECT(refusal([] { (void)eqnn::precision_from_name("half"); }) ==
+         "precision \"half\", expected double, mixed or single.");
+  EXPECT(refusal([] { (void)eqnn::Model::open("nowhere.eqnn"); }).find("nowhere.eqnn") == 0);
+  EXPECT(refusal([] { (void)eqnn::Model::parse("no model", "a name"); }).find("a name") == 0);
+
+  const eqnn::Model model = eqnn::Model::open(argv[1]);
+  EXPECT(model.file() == argv[1] && model.sha256().size() == 64 && !model.family().empty());
+  EXPECT(model.energy_semantics() == eqnn::EnergySemantics::Extensive);
+  EXPECT(model.forces() == eqnn::ForceKind::Gradient);
+  EXPECT(model.cutoff() > 0.0 && model.n_parameters() > 0 && !model.species().empty());
+  EXPECT(model.provenance().front() == '{');
+  EXPECT(model.exactly_equivariant() && model.equivariance_defect() < 1e-6);
+
+  eqnn::PotentialOptions options;
+  options.energy_zero = eqnn::EnergyZero::FreeAtoms;
+  eqnn::Potential relative(model, options);
+  eqnn::Potential made(model);
+  eqnn::Potential potential(std::move(made));
+  made = std::move(potential);
+  potential = std::move(made);
+  EXPECT(relative.energy_zero() == eqnn::EnergyZero::FreeAtoms);
+  EXPECT(potential.free_atom_energies().size() == model.species().size());
+  EXPECT(potential.max_row_width() > 0 && potential.n_threads() > 0);
+  EXPECT(potential.bytes_used() > 0 && !potential.description().empty());
+  (void)potential.has_products();
+  (void)potential.has_convolutions();
+  const eqnn::SelfTestResult tested = eqnn::run_self_tests(model, potential);
+  EXPECT(tested.n_structures == static_cast<int>(model.self_tests().size()));
+  eqnn::require_passed(tested, model, eqnn::Precision::Double);
+
+  const eqnn::SelfTest& molecule = model.self_tests().front();
+  const eqnn::EdgeList edges = eqnn::edges_of(
+      molecule.numbers, molecule.positions, molecule.cell, model.species(), model.cutoff());
+  eqnn::require_sound_edges(edges);
+  const eqnn::Observables found = potential.evaluate(edges, {true, true, true});
+  EXPECT(std::abs(found.energy - molecule.energy) < 1e-6);
+
+  // The same with a ghost for each atom, which has all of its edges.
+  eqnn::EdgeList ghosts = edges;
+  ghosts.n_nodes *= 2;
+  ghosts.species.insert(ghosts.species.end(), edges.species.begin(), edges.species.end());
+  for (std::int32_t& source : ghosts.source) {
+    source += edges.n_centers;
+  }
+  Images halo(edges.n_centers);
+  const eqnn::Observables& other = potential.evaluate(ghosts, halo, {true, false, false});
+  EXPECT(std::abs(other.energy - found.energy) < 1e-9);
+  for (std::size_t k = 0; k < found.forces.size(); ++k) {
+    EXPECT(std::abs(other.forces[k] + other.forces[found.forces.size() + k] - found.forces[k]) <
+           1e-9);
+  }
+  EXPECT(refusal([&] { (void)potential.evaluate(ghosts); }).find("ghosts") != std::string::npos);
+  return 0;
+}
