@@ -51,7 +51,8 @@ ARCHITECTURES = re.compile(
     r"\b(tdn|mace|nequip|allegro|equiformer|sevennet|painn|schnet)\b", re.IGNORECASE
 )
 
-PUBLIC_MAY_INCLUDE = re.compile(r"eqnn/\w+\.hp{0,2}$|[a-z_0-9]+$")
+# C headers of the standard library too: one of the headers is for C.
+PUBLIC_MAY_INCLUDE = re.compile(r"eqnn/\w+\.hp{0,2}$|[a-z_0-9]+$|std\w+\.h$")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
 SUFFIXES = {".hpp", ".cpp", ".h", ".c", ".cu", ".in"}

@@ -43,6 +43,7 @@ def test_what_may_not_be_included_is_named(
 ) -> None:
     for allowed, include in (
         ("include/eqnn/edges.hpp", "#include <vector>\n"),
+        ("include/eqnn/eqnn.h", "#include <stddef.h>\n"),
         ("src/base/error.hpp", '#include "eqnn/error.hpp"\n'),
     ):
         (tmp_path / allowed).parent.mkdir(parents=True, exist_ok=True)
