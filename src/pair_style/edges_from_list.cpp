@@ -62,6 +62,26 @@ void EdgesFromList::clear()
 
 /* ---------------------------------------------------------------------- */
 
+void EdgesFromList::require_usable(const Atom &atom, int i) const
+{
+  const double *const x = atom.x[i];
+
+  // comparisons with NaN are false: such an atom would lose its neighbors in silence
+
+  if (!std::isfinite(x[0]) || !std::isfinite(x[1]) || !std::isfinite(x[2]))
+    eqnn::fail("atom ", atom.tag[i], " is at (", x[0], ", ", x[1], ", ", x[2],
+               "), expected finite coordinates: the run has blown up; try a smaller timestep, or "
+               "minimize first.");
+
+  if (row_of_atom_[i] < 0)
+    eqnn::fail("atom ", atom.tag[i],
+               " has no row in the neighbor list, but the model needs all "
+               "of its atoms: types were changed after a run without a new set-up ('pre no'), or a "
+               "command that is not known here takes it out.");
+}
+
+/* ---------------------------------------------------------------------- */
+
 void EdgesFromList::build(const NeighList &list, const Atom &atom,
                           const std::vector<int> &species_of_type, double cutoff)
 {
@@ -93,19 +113,7 @@ void EdgesFromList::build(const NeighList &list, const Atom &atom,
     edges_.begin.push_back(edges_.n_edges());
     const int i = atom_of_node_[center];
 
-    // comparisons with NaN are false: such an atom would lose its neighbors in silence
-
-    if (!std::isfinite(x[i][0]) || !std::isfinite(x[i][1]) || !std::isfinite(x[i][2]))
-      eqnn::fail("atom ", atom.tag[i], " is at (", x[i][0], ", ", x[i][1], ", ", x[i][2],
-                 "), expected finite coordinates: the run has blown up; try a smaller timestep, or "
-                 "minimize first.");
-
-    if (row_of_atom_[i] < 0)
-      eqnn::fail(
-          "atom ", atom.tag[i],
-          " has no row in the neighbor list, but the model needs all "
-          "of its atoms: types were changed after a run without a new set-up ('pre no'), or a "
-          "command that is not known here takes it out.");
+    require_usable(atom, i);
     const int *neighbors = list.firstneigh[i];
     const int n_neighbors = list.numneigh[i];
     for (int n = 0; n < n_neighbors; n++) {

@@ -47,6 +47,8 @@ class EdgesFromList {
 
  private:
   void add_node(int atom, int species);
+  // Throws eqnn::Error for an atom that no edges can be made for.
+  void require_usable(const Atom &atom, int i) const;
   bool counts(int atom) const { return excluded_.empty() || !excluded_[atom]; }
 
   eqnn::EdgeList edges_;

@@ -60,6 +60,44 @@ PolarPart polar_part(std::int32_t l, std::int32_t m, double theta) {
 /// Integral of cos(n theta) sin(theta) from 0 to pi.
 double cosine_moment(std::int32_t n) { return n % 2 == 0 ? 2.0 / (1.0 - 1.0 * n * n) : 0.0; }
 
+/// Integrals of the polar part of (l, m) with the harmonics u = 0 .. band of theta, which are cosines for
+/// even m and sines for odd.
+std::vector<double> polar_moments(std::int32_t l, std::int32_t m, std::int32_t band) {
+  const bool is_even = m % 2 == 0;
+  std::vector<double> series(static_cast<std::size_t>(l) + 1, 0.0); // of the polar part
+  for (std::int32_t k = 0; k <= l; ++k) {
+    for (std::int32_t j = 0; j <= l; ++j) { // l + 1 rings hold degree l
+      const double angle = std::acos(-1.0) * (j + 0.5) / (l + 1);
+      series[static_cast<std::size_t>(k)] += (k == 0 ? 1.0 : 2.0) / (l + 1) *
+                                             polar_part(l, m, angle).value *
+                                             (is_even ? std::cos(k * angle) : std::sin(k * angle));
+    }
+  }
+  std::vector<double> moments;
+  for (std::int32_t u = 0; u <= band; ++u) {
+    double sum = 0.0;
+    for (std::int32_t k = 0; k <= l; ++k) {
+      sum += 0.5 * series[static_cast<std::size_t>(k)] *
+             (is_even ? cosine_moment(u - k) + cosine_moment(u + k)
+                      : cosine_moment(u - k) - cosine_moment(u + k));
+    }
+    moments.push_back(sum);
+  }
+  return moments;
+}
+
+/// What the values on the ring at theta contribute to a projection: the Fourier coefficients of a function
+/// by its values, times the moments.
+double ring_weight(const std::vector<double>& moments, std::int32_t m, double theta) {
+  const auto n = static_cast<std::int32_t>(moments.size());
+  double weight = 0.0;
+  for (std::int32_t u = 0; u < n; ++u) {
+    weight += (u == 0 ? 1.0 : 2.0) / n * moments[static_cast<std::size_t>(u)] *
+              (m % 2 == 0 ? std::cos(u * theta) : std::sin(u * theta));
+  }
+  return weight;
+}
+
 /// Functions of degree up to `band` in both angles on a grid of the torus, of which half the rings are
 /// needed: theta_j = pi (j + 1/2) / (band + 1). Projections are exact: the polar integral of each
 /// harmonic of theta is known in closed form.
@@ -73,45 +111,18 @@ SphereTransform torus_transform(
   transform.n_points = transform.n_rings * n_azimuth;
   const auto theta = [&](std::int32_t j) { return pi * (j + 0.5) / (band + 1); };
   for (std::int32_t m = -l_max; m <= l_max; ++m) {
-    const bool is_even = m % 2 == 0;
     for (std::int32_t l = std::abs(m); l <= l_max; ++l) {
       transform.order.push_back(l * l + l + m);
     }
-    // Projection: weight[l][j] = sum over u of (Fourier coefficient u of a function by its values)
-    // times (integral of harmonic u with the polar part).
-    std::vector<std::vector<double>> moments; // [l][u]
+    std::vector<std::vector<double>> moments; // of degrees from |m| on
     for (std::int32_t l = std::abs(m); weighted && l <= l_max; ++l) {
-      std::vector<double> series(static_cast<std::size_t>(l) + 1, 0.0); // of the polar part
-      for (std::int32_t k = 0; k <= l; ++k) {
-        for (std::int32_t j = 0; j <= l; ++j) { // l + 1 rings hold degree l
-          const double angle = pi * (j + 0.5) / (l + 1);
-          series[static_cast<std::size_t>(k)] +=
-              (k == 0 ? 1.0 : 2.0) / (l + 1) * polar_part(l, m, angle).value *
-              (is_even ? std::cos(k * angle) : std::sin(k * angle));
-        }
-      }
-      std::vector<double> moment;
-      for (std::int32_t u = 0; u <= band; ++u) {
-        double sum = 0.0;
-        for (std::int32_t k = 0; k <= l; ++k) {
-          sum += 0.5 * series[static_cast<std::size_t>(k)] *
-                 (is_even ? cosine_moment(u - k) + cosine_moment(u + k)
-                          : cosine_moment(u - k) - cosine_moment(u + k));
-        }
-        moment.push_back(sum);
-      }
-      moments.push_back(std::move(moment));
+      moments.push_back(polar_moments(l, m, band));
     }
     for (std::int32_t j = 0; j < transform.n_rings; ++j) {
       for (std::int32_t l = std::abs(m); l <= l_max; ++l) {
         if (weighted) {
-          double weight = 0.0;
           const auto& moment = moments[static_cast<std::size_t>(l - std::abs(m))];
-          for (std::int32_t u = 0; u <= band; ++u) {
-            weight += (u == 0 ? 1.0 : 2.0) / (band + 1) * moment[static_cast<std::size_t>(u)] *
-                      (is_even ? std::cos(u * theta(j)) : std::sin(u * theta(j)));
-          }
-          transform.polar.push_back(weight * 2.0 * pi / n_azimuth);
+          transform.polar.push_back(ring_weight(moment, m, theta(j)) * 2.0 * pi / n_azimuth);
         } else {
           const PolarPart part = polar_part(l, m, theta(j));
           transform.polar.push_back(quantity == Quantity::Value ? part.value

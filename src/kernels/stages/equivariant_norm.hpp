@@ -61,6 +61,49 @@ template <class S> void equivariant_norm(const typename S::Exec& space,
       });
 }
 
+/// Sums of one node and degree for the adjoint, with f = x - mean and q = adj_out scale.
+template <class Accum> struct NormSums {
+  Accum mean = 0, inverse = 0, along = 0, shift = 0;
+};
+
+template <class S> KOKKOS_FORCEINLINE_FUNCTION NormSums<typename S::Accum>
+norm_sums(const typename S::Team& team,
+          const DeviceEquivariantNorm<S>& weights,
+          const Rows<typename S::Scalar>& in,
+          int l,
+          const typename S::Scalar* x,
+          const typename S::Scalar* adj_y) {
+  using Accum = typename S::Accum;
+  const auto* const scale = weights.scale.data() + l * in.stride;
+  const auto count = static_cast<Accum>((2 * l + 1) * in.channels);
+  NormSums<Accum> sums;
+  const Accum mean = l > 0 ? Accum(0) : sum_channels<Accum>(team, 0, in.channels, [&](int c) {
+                                          return static_cast<Accum>(x[c]);
+                                        }) / count;
+  Accum square = 0;
+  Accum projection = 0; // sum q f
+  Accum total = 0;      // sum q
+  for (int m = 0; m < 2 * l + 1; ++m) {
+    square += sum_channels<Accum>(team, 0, in.channels, [&](int c) {
+      const Accum f = static_cast<Accum>(x[m * in.stride + c]) - mean;
+      return f * f;
+    });
+    projection += sum_channels<Accum>(team, 0, in.channels, [&](int c) {
+      return static_cast<Accum>(adj_y[m * in.stride + c] * scale[c]) *
+             (static_cast<Accum>(x[m * in.stride + c]) - mean);
+    });
+  }
+  if (l == 0) { // f sums to 0, so the mean of adj_f is that of n q
+    total = sum_channels<Accum>(
+        team, 0, in.channels, [&](int c) { return static_cast<Accum>(adj_y[c] * scale[c]); });
+  }
+  sums.mean = mean;
+  sums.inverse = Accum(1) / Kokkos::sqrt(square / count + static_cast<Accum>(weights.eps));
+  sums.along = sums.inverse * sums.inverse * projection / count;
+  sums.shift = l > 0 ? Accum(0) : total / count;
+  return sums;
+}
+
 /// With q = adj_out scale and n = 1/sqrt(mean f^2 + eps): adj_f = n (q - f n^2 mean(q f)); for l =
 /// 0 less its mean.
 template <class S> void equivariant_norm_adjoint(const typename S::Exec& space,
@@ -86,39 +129,13 @@ template <class S> void equivariant_norm_adjoint(const typename S::Exec& space,
             const Scalar* const adj_y = adj_out.data + offset;
             Scalar* const adj_x = adj_in.data + offset;
             const Scalar* const scale = weights.scale.data() + l * in.stride;
-            const auto count = static_cast<Accum>((2 * l + 1) * in.channels);
-            const Accum mean =
-                l > 0 ? Accum(0) : sum_channels<Accum>(team, 0, in.channels, [&](int c) {
-                                     return static_cast<Accum>(x[c]);
-                                   }) / count;
-            Accum square = 0;
-            Accum projection = 0; // sum q f
-            Accum total = 0;      // sum q
-            for (int m = 0; m < 2 * l + 1; ++m) {
-              square += sum_channels<Accum>(team, 0, in.channels, [&](int c) {
-                const Accum f = static_cast<Accum>(x[m * in.stride + c]) - mean;
-                return f * f;
-              });
-              projection += sum_channels<Accum>(team, 0, in.channels, [&](int c) {
-                return static_cast<Accum>(adj_y[m * in.stride + c] * scale[c]) *
-                       (static_cast<Accum>(x[m * in.stride + c]) - mean);
-              });
-            }
-            const Accum inverse =
-                Accum(1) / Kokkos::sqrt(square / count + static_cast<Accum>(weights.eps));
-            if (l == 0) { // f sums to 0, so the mean of adj_f is that of n q
-              total = sum_channels<Accum>(team, 0, in.channels, [&](int c) {
-                return static_cast<Accum>(adj_y[c] * scale[c]);
-              });
-            }
-            const Accum along = inverse * inverse * projection / count;
-            const Accum shift = l > 0 ? Accum(0) : total / count;
+            const NormSums<Accum> at = norm_sums<S>(team, weights, in, l, x, adj_y);
             for (int m = 0; m < 2 * l + 1; ++m) {
               for_channels(team, in.stride, [&](int c) {
                 const int k = m * in.stride + c;
-                const Accum f = static_cast<Accum>(x[k]) - mean;
-                const Accum adjoint =
-                    inverse * (static_cast<Accum>(adj_y[k] * scale[c]) - f * along - shift);
+                const Accum f = static_cast<Accum>(x[k]) - at.mean;
+                const Accum q = static_cast<Accum>(adj_y[k] * scale[c]);
+                const Accum adjoint = at.inverse * (q - f * at.along - at.shift);
                 adj_x[k] = (keep ? adj_x[k] : Scalar(0)) +
                            (c < in.channels ? static_cast<Scalar>(adjoint) : Scalar(0));
               });

@@ -17,10 +17,9 @@ template <class S> void neighbor_sum(const typename S::Exec& space,
   using Team = typename S::Team;
   Kokkos::parallel_for(
       "eqnn::neighbor_sum",
-      team_policy<S>(
-          space,
-          edges.n_groups,
-          Scratch<Team>::template bytes<Scalar>(std::int64_t{kEdges} * radial.stride)),
+      team_policy<S>(space,
+                     edges.n_groups,
+                     Scratch<Team>::template bytes<Scalar>(std::int64_t{kEdges} * radial.stride)),
       KOKKOS_LAMBDA(const Team& team) {
         const std::int32_t g = static_cast<std::int32_t>(team.league_rank());
         const int d = out.components;

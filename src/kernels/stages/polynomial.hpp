@@ -63,6 +63,27 @@ template <class S> void polynomial(const typename S::Exec& space,
       });
 }
 
+/// Products that children use, made again, and zeros for their sums.
+template <class L, class S>
+KOKKOS_FORCEINLINE_FUNCTION void products_again(const DevicePolynomial<S>& p,
+                                                int c,
+                                                const typename S::Scalar* x,
+                                                typename S::Scalar* products,
+                                                typename S::Scalar* sums) {
+  using V = typename L::Type;
+  for (int n = 0; n < p.n_monomials; ++n) {
+    const DeviceMonomial monomial = p.monomials(n);
+    if (monomial.own >= 0) {
+      V product = L::load(x + monomial.component * p.stride + c);
+      if (monomial.parent >= 0) {
+        product *= L::load(products + L::slot(monomial.parent, c, p.stride));
+      }
+      L::store(products + L::slot(monomial.own, c, p.stride), product);
+      L::store(sums + L::slot(monomial.own, c, p.stride), V{});
+    }
+  }
+}
+
 /// In reverse order, with G = (sum of coefficients times adj_out) + (sum over children of G times the
 /// child's component): adj_x[component] += parent's product times G.
 template <class S> void polynomial_adjoint(const typename S::Exec& space,
@@ -95,17 +116,7 @@ template <class S> void polynomial_adjoint(const typename S::Exec& space,
           for_lanes<Scalar>(team, p.stride, [&](int c, auto lane) {
             using L = decltype(lane);
             using V = typename L::Type;
-            for (int n = 0; n < p.n_monomials; ++n) {
-              const DeviceMonomial monomial = p.monomials(n);
-              if (monomial.own >= 0) {
-                V product = L::load(x + monomial.component * in.stride + c);
-                if (monomial.parent >= 0) {
-                  product *= L::load(products + L::slot(monomial.parent, c, p.stride));
-                }
-                L::store(products + L::slot(monomial.own, c, p.stride), product);
-                L::store(sums + L::slot(monomial.own, c, p.stride), V{});
-              }
-            }
+            products_again<L>(p, c, x, products, sums);
             for (int n = p.n_monomials - 1; n >= 0; --n) {
               const DeviceMonomial monomial = p.monomials(n);
               V g{};

@@ -169,6 +169,69 @@ AttentionEdges attention_edges(const EdgeAttentionStage& stage,
   return at;
 }
 
+/// dE/d(logits before slrelu), from dE/d(attention) [n_edges, H].
+Value softmax_adjoint(const EdgeAttentionStage& stage,
+                      const AttentionEdges& at,
+                      const std::vector<double>& adj_attention) {
+  const std::int64_t n = at.m.rows;
+  const std::int32_t channels = at.m.channels;
+  const std::int32_t head_size = channels / stage.heads;
+  Value adj_q(n, 1, channels);
+  for (std::int32_t h = 0; h < stage.heads; ++h) {
+    double mean = 0.0;
+    for (std::int64_t e = 0; e < n; ++e) {
+      mean += at.attention[static_cast<std::size_t>(e * stage.heads + h)] *
+              adj_attention[static_cast<std::size_t>(e * stage.heads + h)];
+    }
+    for (std::int64_t e = 0; e < n; ++e) {
+      const auto eh = static_cast<std::size_t>(e * stage.heads + h);
+      const double adj_z = at.attention[eh] * (adj_attention[eh] - mean);
+      for (std::int32_t c = h * head_size; c < (h + 1) * head_size; ++c) {
+        adj_q.at(e, 0, c) = adj_z * stage.logit_vector.values[static_cast<std::size_t>(c)] *
+                            slrelu_derivative(stage.negative_slope, at.q.at(e, 0, c));
+      }
+    }
+  }
+  return adj_q;
+}
+
+/// m = source + center
+void give_messages(const EdgeList& edges,
+                   std::int32_t center,
+                   const Value& adj_m,
+                   const AttentionInputs<Value>& adjoints) {
+  const std::int64_t begin = edges.begin[static_cast<std::size_t>(center)];
+  for (std::int64_t e = 0; e < adj_m.rows; ++e) {
+    const std::int32_t source = edges.source[static_cast<std::size_t>(begin + e)];
+    for (std::int32_t k = 0; k < adj_m.components; ++k) {
+      for (std::int32_t c = 0; c < adj_m.channels; ++c) {
+        adjoints.source.at(source, k, c) += adj_m.at(e, k, c);
+        adjoints.center.at(center, k, c) += adj_m.at(e, k, c);
+      }
+    }
+  }
+}
+
+/// u = M m w, of which u's adjoint is at hand and becomes that of M m; adjoints of w and M.
+void message_products_adjoint(const AttentionEdges& at,
+                              std::int64_t begin,
+                              const AttentionInputs<const Value>& in,
+                              Value& adj_u,
+                              const AttentionInputs<Value>& adjoints) {
+  const Value mm = apply_matrix(in.matrix, begin, at.m, false);
+  for (std::int64_t e = 0; e < adj_u.rows; ++e) {
+    for (std::int32_t k = 0; k < adj_u.components; ++k) {
+      for (std::int32_t c = 0; c < adj_u.channels; ++c) {
+        adjoints.radial.at(begin + e, 0, c) += adj_u.at(e, k, c) * mm.at(e, k, c);
+        adj_u.at(e, k, c) *= in.radial.at(begin + e, 0, c);
+        for (std::int32_t j = 0; j < adj_u.components; ++j) {
+          adjoints.matrix.at(begin + e, k, j) += adj_u.at(e, k, c) * at.m.at(e, j, c);
+        }
+      }
+    }
+  }
+}
+
 } // namespace
 
 Value edge_attention(const EdgeAttentionStage& stage,
@@ -198,10 +261,9 @@ void edge_attention_adjoint(const EdgeAttentionStage& stage,
                             const AttentionInputs<const Value>& in,
                             const Value& adj_out,
                             const AttentionInputs<Value>& adjoints) {
-  const auto& [source, center, matrix, radial] = in;
-  const auto& [adj_source, adj_center, adj_matrix, adj_radial] = adjoints;
-  const std::int32_t d = source.components;
-  const std::int32_t channels = source.channels;
+  const Value& radial = in.radial;
+  const std::int32_t d = in.source.components;
+  const std::int32_t channels = in.source.channels;
   const std::int32_t head_size = channels / stage.heads;
   for (std::int32_t i = 0; i < edges.n_centers; ++i) {
     const std::int64_t begin = edges.begin[static_cast<std::size_t>(i)];
@@ -210,13 +272,6 @@ void edge_attention_adjoint(const EdgeAttentionStage& stage,
     const auto attention = [&](std::int64_t e, std::int32_t c) {
       return at.attention[static_cast<std::size_t>(e * stage.heads + c / head_size)];
     };
-    const auto outer =
-        [&](std::int64_t e, std::int32_t k, std::int32_t c, const Value& x, double adj) {
-          for (std::int32_t j = 0; j < d; ++j) { // y[k] += M[k,j] x[j]
-            adj_matrix.at(begin + e, k, j) += adj * x.at(e, j, c);
-          }
-        };
-
     // message t = M p w, output = sum of attention t
     std::vector<double> adj_attention(static_cast<std::size_t>(n * stage.heads), 0.0);
     Value adj_mp(n, d, channels);
@@ -227,60 +282,27 @@ void edge_attention_adjoint(const EdgeAttentionStage& stage,
           const double adj_t = adj_out.at(i, k, c) * attention(e, c);
           adj_attention[static_cast<std::size_t>(e * stage.heads + c / head_size)] +=
               adj_out.at(i, k, c) * at.mp.at(e, k, c) * w;
-          adj_radial.at(begin + e, 0, c) += adj_t * at.mp.at(e, k, c);
+          adjoints.radial.at(begin + e, 0, c) += adj_t * at.mp.at(e, k, c);
           adj_mp.at(e, k, c) = adj_t * w;
-          outer(e, k, c, at.p, adj_mp.at(e, k, c));
+          for (std::int32_t j = 0; j < d; ++j) { // (M p)[k] = sum_j M[k,j] p[j]
+            adjoints.matrix.at(begin + e, k, j) += adj_mp.at(e, k, c) * at.p.at(e, j, c);
+          }
         }
       }
     }
     // p = gate(value, gate)
-    const Value adj_p = apply_matrix(matrix, begin, adj_mp, true);
+    const Value adj_p = apply_matrix(in.matrix, begin, adj_mp, true);
     Value adj_v(n, d, channels);
     Value adj_g(n, 1, channels);
     gated_adjoint(at.v, at.g, adj_p, adj_v, adj_g);
-    // softmax and logits
-    Value adj_q(n, 1, channels);
-    for (std::int32_t h = 0; h < stage.heads; ++h) {
-      double mean = 0.0;
-      for (std::int64_t e = 0; e < n; ++e) {
-        mean += at.attention[static_cast<std::size_t>(e * stage.heads + h)] *
-                adj_attention[static_cast<std::size_t>(e * stage.heads + h)];
-      }
-      for (std::int64_t e = 0; e < n; ++e) {
-        const auto eh = static_cast<std::size_t>(e * stage.heads + h);
-        const double adj_z = at.attention[eh] * (adj_attention[eh] - mean);
-        for (std::int32_t c = h * head_size; c < (h + 1) * head_size; ++c) {
-          adj_q.at(e, 0, c) = adj_z * stage.logit_vector.values[static_cast<std::size_t>(c)] *
-                              slrelu_derivative(stage.negative_slope, at.q.at(e, 0, c));
-        }
-      }
-    }
+    const Value adj_q = softmax_adjoint(stage, at, adj_attention);
     // u = M m w
     Value adj_u(n, d, channels);
     dense_adjoint({stage.value_weight, stage.value_bias, degree_of(d - 1)}, adj_v, adj_u);
     dense_adjoint({stage.gate_weight, stage.gate_bias, 0}, adj_g, adj_u);
     dense_adjoint({stage.logit_weight, stage.logit_bias, 0}, adj_q, adj_u);
-    const Value mm = apply_matrix(matrix, begin, at.m, false);
-    for (std::int64_t e = 0; e < n; ++e) {
-      for (std::int32_t k = 0; k < d; ++k) {
-        for (std::int32_t c = 0; c < channels; ++c) {
-          adj_radial.at(begin + e, 0, c) += adj_u.at(e, k, c) * mm.at(e, k, c);
-          adj_u.at(e, k, c) *= radial.at(begin + e, 0, c);
-          outer(e, k, c, at.m, adj_u.at(e, k, c));
-        }
-      }
-    }
-    // m = source + center
-    const Value adj_m = apply_matrix(matrix, begin, adj_u, true);
-    for (std::int64_t e = 0; e < n; ++e) {
-      for (std::int32_t k = 0; k < d; ++k) {
-        for (std::int32_t c = 0; c < channels; ++c) {
-          adj_source.at(edges.source[static_cast<std::size_t>(begin + e)], k, c) +=
-              adj_m.at(e, k, c);
-          adj_center.at(i, k, c) += adj_m.at(e, k, c);
-        }
-      }
-    }
+    message_products_adjoint(at, begin, in, adj_u, adjoints);
+    give_messages(edges, i, apply_matrix(in.matrix, begin, adj_u, true), adjoints);
   }
 }
 

@@ -163,10 +163,10 @@ const std::vector<Network>& networks() {
 
 double tolerance(Precision precision) { return precision == Precision::Double ? 2e-12 : 2e-4; }
 
-class IrrepsKernels : public testing::TestWithParam<Network> {};
+class NetworkTest : public testing::TestWithParam<Network> {};
 
 /// Of those networks the ones that are equivariant: random couplings of a contraction are not.
-class EquivariantKernels : public testing::TestWithParam<Network> {};
+class EquivariantNetworkTest : public testing::TestWithParam<Network> {};
 
 std::vector<Network> equivariant_networks() {
   std::vector<Network> list;
@@ -205,7 +205,7 @@ void expect_equal(const ModelSpec& model,
   }
 }
 
-TEST_P(IrrepsKernels, EqualReference) {
+TEST_P(NetworkTest, EqualReference) {
   const ModelSpec model = GetParam().make();
   expect_equal(model, edges_of(model, random_structure(9, kSpecies, 0.08, 0.9, 3)), "9 atoms");
   expect_equal(model, edges_of(model, Structure{}), "no atom");
@@ -215,7 +215,7 @@ TEST_P(IrrepsKernels, EqualReference) {
                "two atoms along the polar axis");
 }
 
-TEST_P(IrrepsKernels, GradientIsTheDifferenceOfEnergies) {
+TEST_P(NetworkTest, GradientIsTheDifferenceOfEnergies) {
   const ModelSpec model = GetParam().make();
   const EdgeList edges = edges_of(model, random_structure(5, kSpecies, 0.08, 0.9, 4));
   std::mt19937 random(5);
@@ -252,7 +252,7 @@ TEST_P(IrrepsKernels, GradientIsTheDifferenceOfEnergies) {
   EXPECT_GE(errors.back(), best);        // rounding small ones
 }
 
-TEST_P(EquivariantKernels, EnergiesDoNotChangeUnderRotationInversionAndPermutation) {
+TEST_P(EquivariantNetworkTest, EnergiesDoNotChangeUnderRotationInversionAndPermutation) {
   const ModelSpec model = GetParam().make();
   const Structure structure = random_structure(7, kSpecies, 0.08, 0.9, 6);
   const auto evaluator = Evaluators(model).make({kernels::Space::Serial, Precision::Double});
@@ -288,7 +288,7 @@ TEST_P(EquivariantKernels, EnergiesDoNotChangeUnderRotationInversionAndPermutati
 
 /// Every site of a perfect crystal is an inversion centre: features of l = 1 vanish there, and norms
 /// divide by what is left.
-TEST_P(EquivariantKernels, ForcesVanishInPerfectCrystals) {
+TEST_P(EquivariantNetworkTest, ForcesVanishInPerfectCrystals) {
   const ModelSpec model = GetParam().make();
   const double a = 3.6;
   const std::array<double, 9> cube{a, 0.0, 0.0, 0.0, a, 0.0, 0.0, 0.0, a};
@@ -312,7 +312,7 @@ TEST_P(EquivariantKernels, ForcesVanishInPerfectCrystals) {
   }
 }
 
-TEST_P(IrrepsKernels, ResultsDoNotDependOnTheNumberOfThreads) {
+TEST_P(NetworkTest, ResultsDoNotDependOnTheNumberOfThreads) {
   const ModelSpec model = GetParam().make();
   const EdgeList edges = edges_of(model, random_structure(60, kSpecies, 0.06, 0.9, 10));
   for (const auto precision : {Precision::Double, Precision::Single}) {
@@ -328,7 +328,7 @@ TEST_P(IrrepsKernels, ResultsDoNotDependOnTheNumberOfThreads) {
   }
 }
 
-TEST_P(IrrepsKernels, AWarmStepAllocatesNothing) {
+TEST_P(NetworkTest, AWarmStepAllocatesNothing) {
   static int n_allocations = 0;
   const ModelSpec model = GetParam().make();
   const EdgeList edges = edges_of(model, random_structure(20, kSpecies, 0.08, 0.9, 2));
@@ -347,11 +347,11 @@ TEST_P(IrrepsKernels, AWarmStepAllocatesNothing) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All,
-                         EquivariantKernels,
+                         EquivariantNetworkTest,
                          testing::ValuesIn(equivariant_networks()),
                          [](const auto& of) { return of.param.name; });
 
-INSTANTIATE_TEST_SUITE_P(All, IrrepsKernels, testing::ValuesIn(networks()), [](const auto& of) {
+INSTANTIATE_TEST_SUITE_P(All, NetworkTest, testing::ValuesIn(networks()), [](const auto& of) {
   return of.param.name;
 });
 
