@@ -98,13 +98,10 @@ template <class S> struct AttentionTile {
     barrier(team);
     for (std::int64_t e = 0; e < tile.n; ++e) {
       multiply<false>(team,
-                      n_components,
-                      stride,
-                      d,
+                      Extents{n_components, stride, d},
                       Left<Scalar>{matrix_of(tile.first + e), 1, d},
                       row_major(m + e * width, stride),
-                      u + e * width,
-                      stride);
+                      Target<Scalar>{u + e * width, stride});
     }
     for_rows(team, tile.n, [&](std::int64_t e) {
       for (int k = 0; k < n_components; ++k) {
@@ -118,13 +115,10 @@ template <class S> struct AttentionTile {
   /// scalars = (logit, gate) weights times u_0, with their biases
   KOKKOS_FORCEINLINE_FUNCTION void logits_and_gates(const EdgeTile<S>& tile) const {
     multiply<false>(team,
-                    static_cast<int>(tile.n),
-                    2 * stride,
-                    stride,
+                    Extents{static_cast<int>(tile.n), 2 * stride, stride},
                     Left<Scalar>{u, width, 1},
                     packed(a.scalar_weight.data(), stride),
-                    scalars,
-                    2 * stride);
+                    Target<Scalar>{scalars, 2 * stride});
     for_rows(team, tile.n, [&](std::int64_t e) {
       for_channels(
           team, 2 * stride, [&](int c) { scalars[e * 2 * stride + c] += a.scalar_bias(c); });
@@ -179,13 +173,10 @@ template <class S> struct AttentionTile {
   /// v = value weights times u, with the bias on l = 0
   KOKKOS_FORCEINLINE_FUNCTION void values(const EdgeTile<S>& tile) const {
     multiply<false>(team,
-                    static_cast<int>(tile.n) * d,
-                    stride,
-                    stride,
+                    Extents{static_cast<int>(tile.n) * d, stride, stride},
                     Left<Scalar>{u, stride, 1},
                     packed(a.value_weight.data(), stride),
-                    v,
-                    stride);
+                    Target<Scalar>{v, stride});
     for_rows(team, tile.n, [&](std::int64_t e) {
       for_channels(team, stride, [&](int c) { v[e * width + c] += a.value_bias(c); });
     });
@@ -220,13 +211,10 @@ template <class S> struct AttentionTile {
   KOKKOS_FORCEINLINE_FUNCTION void sum_over_edges(const EdgeTile<S>& tile) const {
     for_centers_of_tile(on.edges, tile, [&](std::int32_t i, std::int64_t first, std::int64_t n) {
       multiply<true>(team,
-                     d,
-                     stride,
-                     n * d,
+                     Extents{d, stride, n * d},
                      Left<Scalar>{matrix_of(tile.first + first), 1, d},
                      row_major(v + first * width, stride),
-                     on.out.row(i),
-                     stride);
+                     Target<Scalar>{on.out.row(i), stride});
     });
   }
 };

@@ -234,13 +234,10 @@ template <class S> void edge_matrices(const typename S::Exec& space,
         });
         barrier(team);
         multiply<false>(team,
-                        n,
-                        padded_entries,
-                        d,
+                        Extents{n, padded_entries, d},
                         Left<Scalar>{y, d, 1},
                         packed(coupling.forward.data(), d),
-                        out,
-                        padded_entries);
+                        Target<Scalar>{out, padded_entries});
         for_rows(team, n, [&](std::int64_t e) {
           for_channels(team, entries, [&](int k) {
             matrix((first + e) * entries + k) = out[e * padded_entries + k];
@@ -272,13 +269,10 @@ template <class S> void edge_matrices_adjoint(const typename S::Exec& space,
         const Scratch<typename S::Team> scratch(team);
         Scalar* const adj_y = scratch.template take<Scalar>(kGeometryTile * padded_d);
         multiply<false>(team,
-                        n,
-                        padded_d,
-                        d * d,
+                        Extents{n, padded_d, d * d},
                         Left<Scalar>{adj_matrix.data() + first * d * d, d * d, 1},
                         packed(coupling.adjoint.data(), d * d),
-                        adj_y,
-                        padded_d);
+                        Target<Scalar>{adj_y, padded_d});
         for_rows(team, n, [&](std::int64_t e) {
           once(team, [&]() {
             add_harmonics_gradient(table,

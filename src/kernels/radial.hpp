@@ -34,15 +34,19 @@ KOKKOS_FORCEINLINE_FUNCTION RadialPoint<S> radial_point(const DeviceRadial<S>& r
 #ifdef EQNN_VECTOR_TYPES
 namespace host {
 
+/// An interval of a table: its coefficients [degree + 1, stride], and dt/dr.
+template <class Scalar> struct Interval {
+  const Scalar* coefficients;
+  int degree;
+  int stride;
+  Scalar dt_dr;
+};
+
 /// Horner's rule for edges that fall into one interval: coefficients are read once for all, values
 /// stay in registers.
-template <int Edges, bool WithSlope, class Scalar> inline void horner(const Scalar* coefficients,
-                                                                      int degree,
-                                                                      int stride,
-                                                                      Scalar dt_dr,
-                                                                      const Scalar* t,
-                                                                      Scalar* const* w,
-                                                                      Scalar* const* slope) {
+template <int Edges, bool WithSlope, class Scalar> inline void
+horner(const Interval<Scalar>& of, const Scalar* t, Scalar* const* w, Scalar* const* slope) {
+  const auto [coefficients, degree, stride, dt_dr] = of;
   using Vector = typename VectorOf<Scalar>::Type;
   for (int c = 0; c < stride; c += kLanes<Scalar>) {
     const Scalar* row = coefficients + std::int64_t{degree} * stride + c;
@@ -108,7 +112,7 @@ template <bool WithSlope, class S> inline void radial_tile(const DeviceRadial<S>
     }
     const auto run = [&](auto together) {
       horner<decltype(together)::value, WithSlope>(
-          coefficients, radial.degree, radial.stride, dt_dr, t, of_w, of_slope);
+          Interval<Scalar>{coefficients, radial.degree, radial.stride, dt_dr}, t, of_w, of_slope);
     };
     switch (edges) {
     case 1:

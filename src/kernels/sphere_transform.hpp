@@ -33,13 +33,10 @@ template <class S> KOKKOS_INLINE_FUNCTION void to_points(const typename S::Team&
   using Scalar = typename S::Scalar;
   if (t.n_rings == 0) {
     multiply<false>(team,
-                    t.n_points,
-                    stride,
-                    t.n_components,
+                    Extents{t.n_points, stride, t.n_components},
                     Left<Scalar>{t.matrix.data(), t.n_components, 1},
                     row_major(x, stride),
-                    f,
-                    stride);
+                    Target<Scalar>{f, stride});
     return;
   }
   const int orders = 2 * t.l_max + 1;
@@ -47,25 +44,19 @@ template <class S> KOKKOS_INLINE_FUNCTION void to_points(const typename S::Team&
   for (int m = 0; m < orders; ++m) {
     const int degrees = t.l_max - (m < t.l_max ? t.l_max - m : m - t.l_max) + 1;
     multiply<false>(team,
-                    t.n_rings,
-                    stride,
-                    degrees,
+                    Extents{t.n_rings, stride, degrees},
                     Left<Scalar>{polar, degrees, 1},
                     row_major(x, stride),
-                    series + m * stride,
-                    std::int64_t{orders} * stride);
+                    Target<Scalar>{series + m * stride, std::int64_t{orders} * stride});
     polar += t.n_rings * degrees;
     x += degrees * stride;
   }
   for (int ring = 0; ring < t.n_rings; ++ring) {
     multiply<false>(team,
-                    t.n_azimuth,
-                    stride,
-                    orders,
+                    Extents{t.n_azimuth, stride, orders},
                     Left<Scalar>{t.azimuthal.data(), orders, 1},
                     row_major(series + std::int64_t{ring} * orders * stride, stride),
-                    f + std::int64_t{ring} * t.n_azimuth * stride,
-                    stride);
+                    Target<Scalar>{f + std::int64_t{ring} * t.n_azimuth * stride, stride});
   }
 }
 
@@ -80,37 +71,28 @@ KOKKOS_INLINE_FUNCTION void from_points(const typename S::Team& team,
   using Scalar = typename S::Scalar;
   if (t.n_rings == 0) {
     multiply<Accumulate>(team,
-                         t.n_components,
-                         stride,
-                         t.n_points,
+                         Extents{t.n_components, stride, t.n_points},
                          Left<Scalar>{t.matrix.data(), 1, t.n_components},
                          row_major(f, stride),
-                         x,
-                         stride);
+                         Target<Scalar>{x, stride});
     return;
   }
   const int orders = 2 * t.l_max + 1;
   for (int ring = 0; ring < t.n_rings; ++ring) {
     multiply<false>(team,
-                    orders,
-                    stride,
-                    t.n_azimuth,
+                    Extents{orders, stride, t.n_azimuth},
                     Left<Scalar>{t.azimuthal.data(), 1, orders},
                     row_major(f + std::int64_t{ring} * t.n_azimuth * stride, stride),
-                    series + std::int64_t{ring} * orders * stride,
-                    stride);
+                    Target<Scalar>{series + std::int64_t{ring} * orders * stride, stride});
   }
   const Scalar* polar = t.matrix.data();
   for (int m = 0; m < orders; ++m) {
     const int degrees = t.l_max - (m < t.l_max ? t.l_max - m : m - t.l_max) + 1;
     multiply<Accumulate>(team,
-                         degrees,
-                         stride,
-                         t.n_rings,
+                         Extents{degrees, stride, t.n_rings},
                          Left<Scalar>{polar, 1, degrees},
                          row_major(series + m * stride, std::int64_t{orders} * stride),
-                         x,
-                         stride);
+                         Target<Scalar>{x, stride});
     polar += t.n_rings * degrees;
     x += degrees * stride;
   }

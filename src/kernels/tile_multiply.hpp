@@ -41,6 +41,27 @@ KOKKOS_INLINE_FUNCTION Right<Scalar> packed(const Scalar* data, std::int64_t n_r
   return {data, kPanel<Scalar>, kPanel<Scalar> * n_rows};
 }
 
+/// Rows and columns of a product, and how many terms each sum has. Columns are a multiple of kLanes.
+struct Extents {
+  int rows = 0;
+  int columns = 0;
+  std::int64_t depth = 0;
+};
+
+/// Where a product goes: element (r, n) is data[r * row + n].
+template <class Scalar> struct Target {
+  Scalar* data;
+  std::int64_t row;
+};
+
+/// Rows x[i] and y[k] of channels, of which all pairs are multiplied.
+template <class Scalar> struct OuterFactors {
+  const Scalar* x;
+  std::int64_t x_row;
+  const Scalar* y;
+  std::int64_t y_row;
+};
+
 namespace host {
 
 #if defined(__GNUC__) && !defined(__CUDACC__)
@@ -64,8 +85,9 @@ inline void register_kernel(std::int64_t depth,
                             const Left<Scalar>& a,
                             const Scalar* b,
                             std::int64_t b_row,
-                            Scalar* c,
-                            std::int64_t c_row) {
+                            const Target<Scalar>& to) {
+  Scalar* const c = to.data;
+  const std::int64_t c_row = to.row;
   using Vector = typename VectorOf<Scalar>::Type;
   constexpr int kWide = kLanes<Scalar>;
   Vector sum[MR][NV];
@@ -108,23 +130,21 @@ inline void register_kernel(std::int64_t depth,
 }
 
 /// One panel: full blocks of kRegisterRows rows, then what is left.
-template <int NV, bool Accumulate, int MR, class Scalar>
-inline void panel_rows(int m,
-                       std::int64_t depth,
-                       Left<Scalar> a,
-                       const Scalar* b,
-                       std::int64_t b_row,
-                       Scalar* c,
-                       std::int64_t c_row) {
+template <int NV, bool Accumulate, int MR, class Scalar> inline void panel_rows(int m,
+                                                                                std::int64_t depth,
+                                                                                Left<Scalar> a,
+                                                                                const Scalar* b,
+                                                                                std::int64_t b_row,
+                                                                                Target<Scalar> to) {
   while (m >= MR) {
-    register_kernel<MR, NV, Accumulate>(depth, a, b, b_row, c, c_row);
+    register_kernel<MR, NV, Accumulate>(depth, a, b, b_row, to);
     a.data += MR * a.row;
-    c += MR * c_row;
+    to.data += MR * to.row;
     m -= MR;
   }
   if constexpr (MR > 1) {
     if (m > 0) {
-      panel_rows<NV, Accumulate, MR - 1>(m, depth, a, b, b_row, c, c_row);
+      panel_rows<NV, Accumulate, MR - 1>(m, depth, a, b, b_row, to);
     }
   }
 }
@@ -178,13 +198,9 @@ inline void fold_lanes(const typename VectorOf<Scalar>::Type* sum, int n, Scalar
   }
 }
 
-template <int MI, int MK, class Scalar> inline void outer_block(int n,
-                                                                int channels,
-                                                                const Scalar* x,
-                                                                std::int64_t x_row,
-                                                                const Scalar* y,
-                                                                std::int64_t y_row,
-                                                                Scalar* out) {
+template <int MI, int MK, class Scalar>
+inline void outer_block(int n, int channels, const OuterFactors<Scalar>& of, Scalar* out) {
+  const auto [x, x_row, y, y_row] = of;
   using Vector = typename VectorOf<Scalar>::Type;
   Vector sum[MI][MK] = {};
   for (int c = 0; c < channels; c += kLanes<Scalar>) {
@@ -208,54 +224,49 @@ template <int MI, int MK, class Scalar> inline void outer_block(int n,
   }
 }
 
-template <int MI, class Scalar> inline void outer_rows(int n,
-                                                       int channels,
-                                                       const Scalar* x,
-                                                       std::int64_t x_row,
-                                                       const Scalar* y,
-                                                       std::int64_t y_row,
-                                                       Scalar* out) {
+template <int MI, class Scalar>
+inline void outer_rows(int n, int channels, OuterFactors<Scalar> of, Scalar* out) {
   int k = 0;
   for (; k + 4 <= n; k += 4) {
-    outer_block<MI, 4>(n, channels, x, x_row, y + k * y_row, y_row, out + k);
+    outer_block<MI, 4>(n, channels, of, out + k);
+    of.y += 4 * of.y_row;
   }
   for (; k < n; ++k) {
-    outer_block<MI, 1>(n, channels, x, x_row, y + k * y_row, y_row, out + k);
+    outer_block<MI, 1>(n, channels, of, out + k);
+    of.y += of.y_row;
   }
 }
 
-template <class Scalar> inline void add_outer(int m,
-                                              int n,
-                                              int channels,
-                                              const Scalar* x,
-                                              std::int64_t x_row,
-                                              const Scalar* y,
-                                              std::int64_t y_row,
-                                              Scalar* out) {
+template <class Scalar>
+inline void add_outer(const Extents& extents, OuterFactors<Scalar> of, Scalar* out) {
+  const int n = extents.columns;
+  const int channels = static_cast<int>(extents.depth);
   int i = 0;
-  for (; i + 3 <= m; i += 3) {
-    outer_rows<3>(n, channels, x + i * x_row, x_row, y, y_row, out + i * n);
+  for (; i + 3 <= extents.rows; i += 3) {
+    outer_rows<3>(n, channels, of, out + i * n);
+    of.x += 3 * of.x_row;
   }
-  for (; i < m; ++i) {
-    outer_rows<1>(n, channels, x + i * x_row, x_row, y, y_row, out + i * n);
+  for (; i < extents.rows; ++i) {
+    outer_rows<1>(n, channels, of, out + i * n);
+    of.x += of.x_row;
   }
 }
 #endif
 
-template <bool Accumulate, class Scalar> inline void multiply(int m,
-                                                              int n,
-                                                              std::int64_t depth,
+template <bool Accumulate, class Scalar> inline void multiply(const Extents& extents,
                                                               const Left<Scalar>& a,
                                                               const Right<Scalar>& b,
-                                                              Scalar* c,
-                                                              std::int64_t c_row) {
+                                                              const Target<Scalar>& to) {
+  const auto [m, n, depth] = extents;
 #ifdef EQNN_VECTOR_TYPES
   for (int first = 0; first < n; first += kPanel<Scalar>) {
     const Scalar* const panel = b.data + first / kPanel<Scalar> * b.panel;
     if (n - first >= kPanel<Scalar>) {
-      panel_rows<2, Accumulate, kRegisterRows>(m, depth, a, panel, b.row, c + first, c_row);
+      panel_rows<2, Accumulate, kRegisterRows>(
+          m, depth, a, panel, b.row, Target<Scalar>{to.data + first, to.row});
     } else {
-      panel_rows<1, Accumulate, kRegisterRows>(m, depth, a, panel, b.row, c + first, c_row);
+      panel_rows<1, Accumulate, kRegisterRows>(
+          m, depth, a, panel, b.row, Target<Scalar>{to.data + first, to.row});
     }
   }
 #else
@@ -264,7 +275,7 @@ template <bool Accumulate, class Scalar> inline void multiply(int m,
       Scalar sum[kLanes<Scalar>];
       const Scalar* right = b.data + first / kPanel<Scalar> * b.panel + first % kPanel<Scalar>;
       for (int v = 0; v < kLanes<Scalar>; ++v) {
-        sum[v] = Accumulate ? c[r * c_row + first + v] : Scalar(0);
+        sum[v] = Accumulate ? to.data[r * to.row + first + v] : Scalar(0);
       }
       for (std::int64_t k = 0; k < depth; ++k) {
         for (int v = 0; v < kLanes<Scalar>; ++v) {
@@ -272,7 +283,7 @@ template <bool Accumulate, class Scalar> inline void multiply(int m,
         }
       }
       for (int v = 0; v < kLanes<Scalar>; ++v) {
-        c[r * c_row + first + v] = sum[v];
+        to.data[r * to.row + first + v] = sum[v];
       }
     }
   }
@@ -389,65 +400,54 @@ KOKKOS_FORCEINLINE_FUNCTION void for_lanes(const Team& team, int n, const Body& 
                                             [&](int c) { body(c, Lane<Scalar>{}); });))
 }
 
-/// c[m, n] = a[m, depth] b[depth, n], or += where Accumulate. n is a multiple of kLanes. Ends with
-/// a barrier of the team.
+/// c[m, n] = a[m, depth] b[depth, n], or += where Accumulate. Ends with a barrier of the team.
 template <bool Accumulate, class Team, class Scalar>
 KOKKOS_FORCEINLINE_FUNCTION void multiply(const Team& team,
-                                          int m,
-                                          int n,
-                                          std::int64_t depth,
+                                          const Extents& extents,
                                           const Left<Scalar>& a,
                                           const Right<Scalar>& b,
-                                          Scalar* c,
-                                          std::int64_t c_row) {
-  KOKKOS_IF_ON_HOST(
-      (static_cast<void>(team); host::multiply<Accumulate>(m, n, depth, a, b, c, c_row);))
+                                          const Target<Scalar>& to) {
+  KOKKOS_IF_ON_HOST((static_cast<void>(team); host::multiply<Accumulate>(extents, a, b, to);))
   KOKKOS_IF_ON_DEVICE((for_rows(team,
-                                m,
+                                extents.rows,
                                 [&](std::int64_t r) {
-                                  for_channels(team, n, [&](int j) {
+                                  for_channels(team, extents.columns, [&](int j) {
                                     const Scalar* right =
                                         b.data + j / kPanel<Scalar> * b.panel + j % kPanel<Scalar>;
-                                    Scalar sum = Accumulate ? c[r * c_row + j] : Scalar(0);
-                                    for (std::int64_t k = 0; k < depth; ++k) {
+                                    Scalar& c = to.data[r * to.row + j];
+                                    Scalar sum = Accumulate ? c : Scalar(0);
+                                    for (std::int64_t k = 0; k < extents.depth; ++k) {
                                       sum += a.data[r * a.row + k * a.column] * right[k * b.row];
                                     }
-                                    c[r * c_row + j] = sum;
+                                    c = sum;
                                   });
                                 });
                        team.team_barrier();))
 }
 
-/// out[i * n + k] += sum over c of x[i, c] y[k, c]: the adjoint of an edge's matrix. One row of the
-/// team (one edge) at a time. Sums of so many channels are kept in registers and folded at the end.
-template <class Team, class Scalar> KOKKOS_FORCEINLINE_FUNCTION void add_outer(const Team& team,
-                                                                               int m,
-                                                                               int n,
-                                                                               int channels,
-                                                                               const Scalar* x,
-                                                                               std::int64_t x_row,
-                                                                               const Scalar* y,
-                                                                               std::int64_t y_row,
-                                                                               Scalar* out) {
+/// out[i * columns + k] += sum over c of x[i, c] y[k, c]: the adjoint of an edge's matrix. One row of the
+/// team (one edge) at a time. Sums of so many channels (depth) are kept in registers and folded at the end.
+template <class Team, class Scalar> KOKKOS_FORCEINLINE_FUNCTION void
+add_outer(const Team& team, const Extents& extents, const OuterFactors<Scalar>& of, Scalar* out) {
 #ifdef EQNN_VECTOR_TYPES
-  KOKKOS_IF_ON_HOST(
-      (static_cast<void>(team); host::add_outer(m, n, channels, x, x_row, y, y_row, out);))
+  KOKKOS_IF_ON_HOST((static_cast<void>(team); host::add_outer(extents, of, out);))
 #else
-  KOKKOS_IF_ON_HOST((static_cast<void>(team); for (int i = 0; i < m; ++i) {
-    for (int k = 0; k < n; ++k) {
+  KOKKOS_IF_ON_HOST((static_cast<void>(team); for (int i = 0; i < extents.rows; ++i) {
+    for (int k = 0; k < extents.columns; ++k) {
       Scalar sum = 0;
-      for (int c = 0; c < channels; ++c) {
-        sum += x[i * x_row + c] * y[k * y_row + c];
+      for (std::int64_t c = 0; c < extents.depth; ++c) {
+        sum += of.x[i * of.x_row + c] * of.y[k * of.y_row + c];
       }
-      out[i * n + k] += sum;
+      out[i * extents.columns + k] += sum;
     }
   }))
 #endif
-  KOKKOS_IF_ON_DEVICE((for (int i = 0; i < m; ++i) {
-    for (int k = 0; k < n; ++k) {
-      const Scalar sum = sum_channels<Scalar>(
-          team, 0, channels, [&](int c) { return x[i * x_row + c] * y[k * y_row + c]; });
-      once(team, [&]() { out[i * n + k] += sum; });
+  KOKKOS_IF_ON_DEVICE((for (int i = 0; i < extents.rows; ++i) {
+    for (int k = 0; k < extents.columns; ++k) {
+      const Scalar sum = sum_channels<Scalar>(team, 0, static_cast<int>(extents.depth), [&](int c) {
+        return of.x[i * of.x_row + c] * of.y[k * of.y_row + c];
+      });
+      once(team, [&]() { out[i * extents.columns + k] += sum; });
     }
   }))
 }

@@ -221,13 +221,10 @@ template <class S> struct ZonalTile {
     });
     barrier(team);
     multiply<false>(team,
-                    static_cast<int>(tile.n),
-                    p.entries_stride,
-                    2 * p.l_turned + 1,
+                    Extents{static_cast<int>(tile.n), p.entries_stride, 2 * p.l_turned + 1},
                     Left<Scalar>{angles, p.angles(), 1},
                     packed(p.polar.data(), 2 * p.l_turned + 1),
-                    polar,
-                    p.entries_stride);
+                    Target<Scalar>{polar, p.entries_stride});
   }
 
   KOKKOS_FORCEINLINE_FUNCTION EdgeFrame<Scalar> frame(std::int64_t e) const {

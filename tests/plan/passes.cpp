@@ -4,6 +4,7 @@
 #include "plan/compile.hpp"
 #include "reference/stages/radial.hpp"
 #include "support/compare.hpp"
+#include "support/graph_builder.hpp"
 #include "support/random_model.hpp"
 
 #include <gtest/gtest.h>
@@ -179,11 +180,8 @@ Use use_of(const plan::Stage& stage) {
   return std::visit(Visitor{}, stage);
 }
 
-TEST(Schedule, NoBufferIsOverwrittenWhileItIsNeeded) {
-  RandomModelOptions options;
-  options.blocks = 4;
-  options.channels = 8;
-  Plan plan = plan::compile(random_model(options), {});
+/// Plays a plan forward and in reverse.
+void play(const Plan& plan) {
   Playback playback(plan);
   for (const auto& stage : plan.stages) {
     const Use use = use_of(stage);
@@ -214,6 +212,59 @@ TEST(Schedule, NoBufferIsOverwrittenWhileItIsNeeded) {
       playback.write(in.value, true);
     }
   }
+}
+
+/// Networks that have every stage of a plan between them.
+std::vector<Plan> plans_of_all_stages() {
+  RandomModelOptions options;
+  options.blocks = 4;
+  options.channels = 8;
+  std::vector<Plan> plans{plan::compile(random_model(options), {})};
+  for (const auto products : {plan::SphereMethod::Sparse, plan::SphereMethod::Grid}) {
+    for (const auto convolutions : {plan::SphereMethod::Sparse, plan::SphereMethod::Aligned}) {
+      GraphBuilder build({1, 6, 8}, 4.0, 2, Parity::O3, 5);
+      const Irreps irreps = uniform_irreps(2, 4, true);
+      const StageIndex y = build.harmonics(2);
+      StageIndex x = build.embedding(4);
+      std::vector<StageIndex> terms{build.zbl()};
+      for (int layer = 0; layer < 2; ++layer) {
+        StageIndex z = build.linear(build.product(x, y, 2), irreps);
+        z = build.sum(z, build.linear(build.gaunt_convolution(z, y, 2), irreps, true));
+        z = build.rms_norm(build.gaunt_product(z, build.polynomial(z, 2, 2), 2, true, false));
+        z = build.sum(z, build.contraction(z, irreps, 2, 5));
+        x = build.gate(build.linear(z, {{0, false, 4 + 8}, {1, true, 4}, {2, false, 4}}));
+        terms.push_back(build.readout(x));
+      }
+      plan::Options methods;
+      methods.products = products;
+      methods.convolutions = convolutions;
+      plans.push_back(plan::compile(build.finish(terms), methods));
+    }
+  }
+  GraphBuilder build({1}, 4.0, 1, Parity::So3, 5);
+  const StageIndex x = build.product(build.embedding(2), build.harmonics(1), 1);
+  const StageIndex forces = build.linear(x, {{0, false, 1}, {1, false, 1}});
+  (void)build.direct_forces(forces);
+  plans.push_back(plan::compile(build.finish({build.readout(x)}), {}));
+  return plans;
+}
+
+TEST(Schedule, NoBufferIsOverwrittenWhileItIsNeeded) {
+  std::set<std::size_t> played; // alternatives of plan::Stage
+  for (const Plan& plan : plans_of_all_stages()) {
+    play(plan);
+    for (const auto& stage : plan.stages) {
+      played.insert(stage.index());
+    }
+  }
+  EXPECT_EQ(played.size(), std::variant_size_v<plan::Stage>);
+}
+
+TEST(Schedule, ValuesAndAdjointsShareBuffers) {
+  RandomModelOptions options;
+  options.blocks = 4;
+  options.channels = 8;
+  const Plan plan = plan::compile(random_model(options), {});
   // fewer buffers than values and adjoints, or nothing was shared
   EXPECT_LT(plan.buffers.size(), plan.values.size());
   for (const auto& value : plan.values) {

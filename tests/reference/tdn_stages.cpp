@@ -426,7 +426,8 @@ TEST_P(TdnStages, DegreeEmbedding) {
 
   Value adj_m(m.rows, d(), d());
   Value adj_w(w.rows, 1, 16);
-  reference::degree_embedding_adjoint(stage, edges, m, w, golden.value("g", d(), 16), adj_m, adj_w);
+  reference::degree_embedding_adjoint(
+      stage, edges, m, w, golden.value("g", d(), 16), {adj_m, adj_w});
   Value adj_y(y.rows, d(), 1);
   reference::edge_matrix_adjoint(matrix, adj_m, adj_y);
   EXPECT_LE(relative_error(radial_values_adjoint(layers, scalars, adj_w).data,

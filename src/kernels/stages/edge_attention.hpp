@@ -94,13 +94,10 @@ template <class S> struct AttentionAdjointTile : AttentionTile<S> {
       const Scalar* const value = on.out.row(i);
       for (std::int64_t e = first; e < first + n; ++e) {
         multiply<false>(team,
-                        d,
-                        stride,
-                        d,
+                        Extents{d, stride, d},
                         Left<Scalar>{this->matrix_of(tile.first + e), d, 1},
                         row_major(adjoint, stride),
-                        u + e * width,
-                        stride);
+                        Target<Scalar>{u + e * width, stride});
       }
       for_rows(team, 1, [&](std::int64_t) {
         for (int h = 0; h < a.heads; ++h) {
@@ -189,15 +186,11 @@ template <class S> struct AttentionAdjointTile : AttentionTile<S> {
           v_row[c] *= factor[c];
         });
       }
-      add_outer(team,
-                d,
-                d,
-                stride,
-                p,
-                stride,
-                to.adj_out.row(on.edges.center(tile.first + e)),
-                stride,
-                to.adj_matrix.data() + (tile.first + e) * d * d);
+      add_outer(
+          team,
+          Extents{d, d, stride},
+          OuterFactors<Scalar>{p, stride, to.adj_out.row(on.edges.center(tile.first + e)), stride},
+          to.adj_matrix.data() + (tile.first + e) * d * d);
     });
     barrier(team);
   }
@@ -205,30 +198,21 @@ template <class S> struct AttentionAdjointTile : AttentionTile<S> {
   /// v = adjoint of u, through values, gates and logits; u = M^T v.
   KOKKOS_FORCEINLINE_FUNCTION void mixing_adjoint(const EdgeTile<S>& tile) const {
     multiply<false>(team,
-                    static_cast<int>(tile.n) * d,
-                    stride,
-                    stride,
+                    Extents{static_cast<int>(tile.n) * d, stride, stride},
                     Left<Scalar>{u, stride, 1},
                     packed(a.value_adjoint.data(), stride),
-                    v,
-                    stride);
+                    Target<Scalar>{v, stride});
     multiply<true>(team,
-                   static_cast<int>(tile.n),
-                   stride,
-                   2 * stride,
+                   Extents{static_cast<int>(tile.n), stride, 2 * stride},
                    Left<Scalar>{scalars, 2 * stride, 1},
                    packed(a.scalar_adjoint.data(), 2 * stride),
-                   v,
-                   width);
+                   Target<Scalar>{v, width});
     for (std::int64_t e = 0; e < tile.n; ++e) {
       multiply<false>(team,
-                      d,
-                      stride,
-                      d,
+                      Extents{d, stride, d},
                       Left<Scalar>{this->matrix_of(tile.first + e), d, 1},
                       row_major(v + e * width, stride),
-                      u + e * width,
-                      stride);
+                      Target<Scalar>{u + e * width, stride});
     }
   }
 
@@ -248,13 +232,8 @@ template <class S> struct AttentionAdjointTile : AttentionTile<S> {
         });
       }
       add_outer(team,
-                d,
-                d,
-                stride,
-                m + e * width,
-                stride,
-                v + e * width,
-                stride,
+                Extents{d, d, stride},
+                OuterFactors<Scalar>{m + e * width, stride, v + e * width, stride},
                 to.adj_matrix.data() + (tile.first + e) * d * d);
       const Accum total = sum_channels<Accum>(
           team, 0, stride, [&](int c) { return static_cast<Accum>(adj_w[c] * of_slope[c]); });

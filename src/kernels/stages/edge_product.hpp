@@ -72,13 +72,10 @@ template <class S> struct EdgeProductTile {
   KOKKOS_FORCEINLINE_FUNCTION void matrices(const EdgeTile<S>& tile) const {
     const Scalar* const y = on.harmonics.data() + tile.first * p.harmonics_stride;
     multiply<false>(team,
-                    static_cast<int>(tile.n),
-                    p.entries_stride,
-                    p.harmonics,
+                    Extents{static_cast<int>(tile.n), p.entries_stride, p.harmonics},
                     Left<Scalar>{y, p.harmonics_stride, 1},
                     packed(p.coupling.data(), p.harmonics),
-                    k,
-                    p.entries_stride);
+                    Target<Scalar>{k, p.entries_stride});
   }
 
   /// out += all paths of the tile's edges
@@ -207,13 +204,11 @@ template <class S> struct EdgeProductTile {
   KOKKOS_FORCEINLINE_FUNCTION void matrices_adjoint(const EdgeTile<S>& tile,
                                                     const ProductAdjoints<S>& to) const {
     multiply<true>(team,
-                   static_cast<int>(tile.n),
-                   p.harmonics_stride,
-                   p.entries,
+                   Extents{static_cast<int>(tile.n), p.harmonics_stride, p.entries},
                    Left<Scalar>{adj_k, p.entries_stride, 1},
                    packed(p.adjoint.data(), p.entries),
-                   to.adj_harmonics.data() + tile.first * p.harmonics_stride,
-                   p.harmonics_stride);
+                   Target<Scalar>{to.adj_harmonics.data() + tile.first * p.harmonics_stride,
+                                  p.harmonics_stride});
   }
 };
 

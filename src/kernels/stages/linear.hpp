@@ -44,23 +44,17 @@ KOKKOS_INLINE_FUNCTION void mix_channels(const typename S::Team& team,
   using Scalar = typename S::Scalar;
   if (in.width == n_components * in.stride && out.width == n_components * out.stride) {
     multiply<Accumulate>(team,
-                         n_nodes * n_components,
-                         out.stride,
-                         in.stride,
+                         Extents{n_nodes * n_components, out.stride, in.stride},
                          Left<Scalar>{in.data, in.stride, 1},
                          packed(weight, in.stride),
-                         out.data,
-                         out.stride);
+                         Target<Scalar>{out.data, out.stride});
   } else {
     for (int k = 0; k < n_components; ++k) {
       multiply<Accumulate>(team,
-                           n_nodes,
-                           out.stride,
-                           in.stride,
+                           Extents{n_nodes, out.stride, in.stride},
                            Left<Scalar>{in.data + k * in.stride, in.width, 1},
                            packed(weight, in.stride),
-                           out.data + k * out.stride,
-                           out.width);
+                           Target<Scalar>{out.data + k * out.stride, out.width});
     }
   }
 }

@@ -30,13 +30,10 @@ template <class S> void neighbor_sum(const typename S::Exec& space,
           radial_rows<false>(team, radial, &edges.distance(tile.first), tile.n, w, w);
           for_centers_of_tile(edges, tile, [&](std::int32_t i, std::int64_t first, std::int64_t n) {
             multiply<true>(team,
-                           d,
-                           out.stride,
-                           n,
+                           Extents{d, out.stride, n},
                            Left<Scalar>{matrix.data() + (tile.first + first) * d * d, 1, d * d},
                            row_major(w + first * radial.stride, radial.stride),
-                           out.row(i),
-                           out.stride);
+                           Target<Scalar>{out.row(i), out.stride});
           });
         });
       });

@@ -36,8 +36,7 @@ void degree_embedding_adjoint(const DegreeEmbeddingStage& stage,
                               const Value& matrix,
                               const Value& radial,
                               const Value& adj_out,
-                              Value& adj_matrix,
-                              Value& adj_radial) {
+                              const DegreeAdjoints& adjoints) {
   const auto n_out = static_cast<std::int32_t>(stage.weight.shape[0]);
   for (std::int32_t i = 0; i < edges.n_centers; ++i) {
     for (std::int64_t e = edges.begin[static_cast<std::size_t>(i)];
@@ -47,8 +46,8 @@ void degree_embedding_adjoint(const DegreeEmbeddingStage& stage,
         for (std::int32_t k = 0; k < matrix.components; ++k) {
           for (std::int32_t c = 0; c < radial.channels; ++c) {
             const double product = weight_at(stage.weight, o, c) * adj_out.at(i, k, o);
-            adj_matrix.at(e, k, 0) += product * radial.at(e, 0, c);
-            adj_radial.at(e, 0, c) += product * matrix.at(e, k, 0);
+            adjoints.matrix.at(e, k, 0) += product * radial.at(e, 0, c);
+            adjoints.radial.at(e, 0, c) += product * matrix.at(e, k, 0);
           }
         }
       }
@@ -66,8 +65,7 @@ void adjoint(const DegreeEmbeddingStage& op, Network& network) {
                            network.value(op.matrix),
                            network.value(op.radial),
                            network.adj_out(),
-                           network.adjoint(op.matrix),
-                           network.adjoint(op.radial));
+                           {network.adjoint(op.matrix), network.adjoint(op.radial)});
 }
 
 } // namespace eqnn::reference

@@ -11,12 +11,17 @@ Value degree_embedding(const DegreeEmbeddingStage& stage,
                        const EdgeList& edges,
                        const Value& matrix,
                        const Value& radial);
+
+/// Where the adjoints of the inputs are added.
+struct DegreeAdjoints {
+  Value &matrix, &radial;
+};
+
 void degree_embedding_adjoint(const DegreeEmbeddingStage& stage,
                               const EdgeList& edges,
                               const Value& matrix,
                               const Value& radial,
                               const Value& adj_out,
-                              Value& adj_matrix,
-                              Value& adj_radial);
+                              const DegreeAdjoints& adjoints);
 
 } // namespace eqnn::reference

@@ -5,14 +5,14 @@
 namespace eqnn::reference {
 namespace {
 
-/// The filter of an edge, sum_l w_l sum_m Y_lm(e) S_lm, at point p in channel c of n.
+/// The filter of an edge, sum_l w_l sum_m Y_lm(e) S_lm, at point p in channel c.
 double filter_at(const Grid& grid,
                  std::size_t p,
                  const Value& harmonics,
                  const Value& radial,
                  std::int64_t e,
-                 std::int32_t c,
-                 std::int32_t n) {
+                 std::int32_t c) {
+  const std::int32_t n = radial.channels / (degree_of(harmonics.components - 1) + 1);
   double h = 0.0;
   for (std::int32_t k = 0; k < harmonics.components; ++k) {
     h += grid.s[p].value[at(k)] * harmonics.at(e, k, 0) * radial.at(e, 0, degree_of(k) * n + c);
@@ -34,7 +34,7 @@ Value forward(const GauntConvolutionStage& op, Network& network) {
     for (std::int32_t c = 0; c < source.channels; ++c) {
       for (std::size_t p = 0; p < grid.size(); ++p) {
         const double product = function_at(grid, p, source, edges.source[at(e)], c, no_scale) *
-                               filter_at(grid, p, harmonics, radial, e, c, source.channels);
+                               filter_at(grid, p, harmonics, radial, e, c);
         for (std::int32_t k = 0; k < y.components; ++k) {
           y.at(i, k, c) += grid.rule.weight[p] * grid.s[p].value[at(k)] * product;
         }
@@ -65,7 +65,7 @@ void adjoint(const GauntConvolutionStage& op, Network& network) {
           adj_product += grid.rule.weight[p] * grid.s[p].value[at(k)] * adj_out.at(i, k, c);
         }
         const double f = function_at(grid, p, source, j, c, no_scale);
-        const double h = filter_at(grid, p, harmonics, radial, e, c, n);
+        const double h = filter_at(grid, p, harmonics, radial, e, c);
         for (std::int32_t k = 0; k < source.components; ++k) {
           adj_source.at(j, k, c) += adj_product * h * grid.s[p].value[at(k)];
         }
