@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "plan/stages/zbl.hpp"
 
+#include "base/units.hpp"
 #include "plan/plan_builder.hpp"
 
 #include <cmath>
@@ -15,7 +16,6 @@ void lower(const ZblStage& op, PlanBuilder& build) {
   repulsion.n_species = static_cast<std::int32_t>(n);
   repulsion.p = op.p;
   repulsion.coefficients = op.coefficients;
-  constexpr double kCoulomb = 14.3996; // eV Angstrom
   for (std::size_t i = 0; i < n; ++i) {
     for (std::size_t j = 0; j < n; ++j) {
       const double z_i = build.model().species[i];

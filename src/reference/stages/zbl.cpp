@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "base/units.hpp"
 #include "reference/edges.hpp"
 #include "reference/network.hpp"
 #include "reference/scalar_functions.hpp"
@@ -20,7 +21,6 @@ PairEnergy zbl(const ZblStage& stage,
                std::int32_t number_i,
                std::int32_t number_j,
                double r) {
-  constexpr double kCoulomb = 14.3996; // eV Angstrom
   const double range = stage.radius.values[at(species_i)] + stage.radius.values[at(species_j)];
   if (r >= range) {
     return {};
