@@ -14,8 +14,10 @@ namespace eqnn::kernels {
 /// Every alternative is made from its stage of the plan and states, by member functions without a
 /// default, what the evaluator must know of it: see kernels/stages.
 ///   void forward(const Context<S>&) const
-///   void adjoint(const Context<S>&) const           adds to, or overwrites, dE/d(each input)
+///   void adjoint(const Context<S>&) const
+///                       adds to, or overwrites, dE/d(each input)
 ///   std::int32_t message_width(const DeviceTables<S>&) const
+///                       scalars of a message that waits for its source; 0: none does
 #define EQNN_STAGE_TYPE(Type, name) , Type##Stage<S>
 template <class S> using DeviceStage = VariantOf<void EQNN_PLAN_STAGES(EQNN_STAGE_TYPE)>;
 #undef EQNN_STAGE_TYPE

@@ -175,29 +175,28 @@ edge_adjoint_plainly(const typename S::Team& team,
                      const EdgeOperands<typename S::Scalar>& at) {
   using Scalar = typename S::Scalar;
   using Accum = typename S::Accum;
-  const auto [k, w, slope, x, adj_y, adj_x, adj_k] = at;
   Accum total = 0;
   for (int q = 0; q < p.n_paths; ++q) {
     const DevicePath path = p.paths(q);
-    const Scalar* const weight = w + path.radial;
-    const Scalar* const of_slope = slope + path.radial;
+    const Scalar* const weight = at.w + path.radial;
+    const Scalar* const of_slope = at.slope + path.radial;
     for (int i = 0; i < path.d1; ++i) {
-      const Scalar* const row = x + path.source + i * path.source_stride;
-      Scalar* const adj_row = adj_x + path.source + i * path.source_stride;
-      const Scalar* const entry = k + path.entry + i * path.d3;
+      const Scalar* const row = at.x + path.source + i * path.source_stride;
+      Scalar* const adj_row = at.adj_x + path.source + i * path.source_stride;
+      const Scalar* const entry = at.k + path.entry + i * path.d3;
       total += sum_channels<Accum>(team, 0, path.channels, [&](int c) {
         Scalar t = 0;
         for (int m = 0; m < path.d3; ++m) {
-          t += entry[m] * adj_y[path.out + m * path.out_stride + c];
+          t += entry[m] * at.adj_y[path.out + m * path.out_stride + c];
         }
         adj_row[c] += weight[c] * t;
         return static_cast<Accum>(row[c] * t * of_slope[c]);
       });
       for (int m = 0; m < path.d3; ++m) {
-        const Scalar* const adj_out = adj_y + path.out + m * path.out_stride;
+        const Scalar* const adj_out = at.adj_y + path.out + m * path.out_stride;
         const Scalar sum = sum_channels<Scalar>(
             team, 0, path.channels, [&](int c) { return weight[c] * row[c] * adj_out[c]; });
-        once(team, [&]() { adj_k[path.entry + i * path.d3 + m] += sum; });
+        once(team, [&]() { at.adj_k[path.entry + i * path.d3 + m] += sum; });
       }
     }
   }

@@ -44,13 +44,10 @@ template <class S> struct AddStage {
 
   plan::Add op;
 
-  AddStage(plan::Add host, DeviceTables<S>& tables)
-      : op(std::move(host)) {
-    static_cast<void>(tables);
-  }
+  AddStage(plan::Add host, DeviceTables<S>&)
+      : op(std::move(host)) {}
 
-  /// Scalars of a message that waits for its source; 0: none does.
-  std::int32_t message_width([[maybe_unused]] const DeviceTables<S>& tables) const { return 0; }
+  std::int32_t message_width(const DeviceTables<S>&) const { return 0; }
 
   void forward(const Context<S>& at) const {
     if (op.blocks.empty()) {

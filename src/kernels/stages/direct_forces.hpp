@@ -12,13 +12,10 @@ template <class S> struct DirectForcesStage {
 
   plan::DirectForces op;
 
-  DirectForcesStage(const plan::DirectForces& host, DeviceTables<S>& tables)
-      : op(host) {
-    static_cast<void>(tables);
-  }
+  DirectForcesStage(const plan::DirectForces& host, DeviceTables<S>&)
+      : op(host) {}
 
-  /// Scalars of a message that waits for its source; 0: none does.
-  std::int32_t message_width([[maybe_unused]] const DeviceTables<S>& tables) const { return 0; }
+  std::int32_t message_width(const DeviceTables<S>&) const { return 0; }
 
   void forward(const Context<S>& at) const {
     const Rows<Scalar> forces = at.value(op.in);

@@ -330,7 +330,6 @@ template <class S> struct EdgeAttentionStage {
     }
   }
 
-  /// Scalars of a message that waits for its source; 0: none does.
   std::int32_t message_width(const DeviceTables<S>&) const {
     return weights.components * weights.stride;
   }

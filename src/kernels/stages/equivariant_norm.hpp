@@ -159,8 +159,7 @@ template <class S> struct EquivariantNormStage {
     weights.eps = op.eps;
   }
 
-  /// Scalars of a message that waits for its source; 0: none does.
-  std::int32_t message_width([[maybe_unused]] const DeviceTables<S>& tables) const { return 0; }
+  std::int32_t message_width(const DeviceTables<S>&) const { return 0; }
 
   void forward(const Context<S>& at) const {
     equivariant_norm(at.space(), at.n_centers(), weights, at.value(op.in), at.value(op.out));

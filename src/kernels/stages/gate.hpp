@@ -98,7 +98,6 @@ template <class S> struct GateStage {
   GateStage(plan::Gate host, DeviceTables<S>&)
       : op(std::move(host)) {}
 
-  /// Scalars of a message that waits for its source; 0: none does.
   std::int32_t message_width(const DeviceTables<S>&) const { return 0; }
 
   void forward(const Context<S>& at) const {

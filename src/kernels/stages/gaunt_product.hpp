@@ -354,8 +354,7 @@ template <class S> struct GauntProductStage {
     op.curl.clear();
   }
 
-  /// Scalars of a message that waits for its source; 0: none does.
-  std::int32_t message_width([[maybe_unused]] const DeviceTables<S>& tables) const { return 0; }
+  std::int32_t message_width(const DeviceTables<S>&) const { return 0; }
 
   void forward(const Context<S>& at) const {
     gaunt_product(

@@ -99,13 +99,10 @@ template <class S> struct NeighborSumStage {
 
   plan::NeighborSum op;
 
-  NeighborSumStage(const plan::NeighborSum& host, DeviceTables<S>& tables)
-      : op(host) {
-    static_cast<void>(tables);
-  }
+  NeighborSumStage(const plan::NeighborSum& host, DeviceTables<S>&)
+      : op(host) {}
 
-  /// Scalars of a message that waits for its source; 0: none does.
-  std::int32_t message_width([[maybe_unused]] const DeviceTables<S>& tables) const { return 0; }
+  std::int32_t message_width(const DeviceTables<S>&) const { return 0; }
 
   void forward(const Context<S>& at) const {
     neighbor_sum(

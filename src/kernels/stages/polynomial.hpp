@@ -175,8 +175,7 @@ template <class S> struct PolynomialStage {
     op.coefficients.clear();
   }
 
-  /// Scalars of a message that waits for its source; 0: none does.
-  std::int32_t message_width([[maybe_unused]] const DeviceTables<S>& tables) const { return 0; }
+  std::int32_t message_width(const DeviceTables<S>&) const { return 0; }
 
   void forward(const Context<S>& at) const {
     kernels::polynomial(at.space(), at.edges(), polynomial, at.value(op.in), at.value(op.out));

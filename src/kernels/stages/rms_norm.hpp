@@ -151,8 +151,7 @@ template <class S> struct RmsNormStage {
     norm.scale = tables.template array<Scalar>("eqnn::rms_scale", scale);
   }
 
-  /// Scalars of a message that waits for its source; 0: none does.
-  std::int32_t message_width([[maybe_unused]] const DeviceTables<S>& tables) const { return 0; }
+  std::int32_t message_width(const DeviceTables<S>&) const { return 0; }
 
   void forward(const Context<S>& at) const {
     rms_norm(at.space(), at.n_centers(), norm, at.value(op.in), at.value(op.out));

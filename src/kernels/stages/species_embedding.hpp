@@ -42,8 +42,7 @@ template <class S> struct SpeciesEmbeddingStage {
     op.table.clear();
   }
 
-  /// Scalars of a message that waits for its source; 0: none does.
-  std::int32_t message_width([[maybe_unused]] const DeviceTables<S>& tables) const { return 0; }
+  std::int32_t message_width(const DeviceTables<S>&) const { return 0; }
 
   void forward(const Context<S>& at) const {
     species_embedding(at.space(), at.edges(), table, at.value(op.out));

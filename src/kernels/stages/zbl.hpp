@@ -101,8 +101,7 @@ template <class S> struct ZblStage {
     q.coefficients = tables.template array<double>("eqnn::zbl", op.coefficients);
   }
 
-  /// Scalars of a message that waits for its source; 0: none does.
-  std::int32_t message_width([[maybe_unused]] const DeviceTables<S>& tables) const { return 0; }
+  std::int32_t message_width(const DeviceTables<S>&) const { return 0; }
 
   void forward(const Context<S>& at) const {
     kernels::zbl(at.space(), at.edges(), zbl, at.energy());

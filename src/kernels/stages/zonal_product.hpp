@@ -306,8 +306,7 @@ template <class S> struct ZonalProductStage {
     op.polar.clear();
   }
 
-  /// Scalars of a message that waits for its source; 0: none does.
-  std::int32_t message_width([[maybe_unused]] const DeviceTables<S>& tables) const {
+  std::int32_t message_width(const DeviceTables<S>& tables) const {
     return tables.pitch_of(op.source.value);
   }
 
