@@ -10,6 +10,8 @@
 #include "model/json_reader.hpp"
 #include "model/safetensors.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <cmath>
 
@@ -66,7 +68,7 @@ void read_energy(const JsonReader& document, ModelSpec& spec) {
   spec.energy.semantics = energy.at("semantics").word({"extensive", "mean-per-atom"}) == "extensive"
                               ? EnergySemantics::Extensive
                               : EnergySemantics::MeanPerAtom;
-  if (const JsonReader scale = energy.at("scale"); scale.value().is_array()) {
+  if (const JsonReader scale = energy.at("scale"); scale.is_array()) {
     spec.energy.scale = number_of_each_species(scale, spec);
   } else {
     spec.energy.scale.assign(spec.species.size(), scale.number());
@@ -85,7 +87,7 @@ void read_header(const JsonReader& document, ModelSpec& spec) {
   const JsonReader version = document.at("format_version");
   if (!version.value().is_number_integer() || version.value() != kFormatVersion) {
     version.error("format version ",
-                  JsonReader::printable(version.value().dump()),
+                  JsonReader::printable(version.text()),
                   ", this reader knows ",
                   kFormatVersion,
                   ". Update eqnn, or export the model with this version.");
@@ -125,7 +127,7 @@ void read_header(const JsonReader& document, ModelSpec& spec) {
   for (const char* key : {"upstream", "exporter", "data", "level_of_theory", "licence"}) {
     (void)provenance.at(key).string();
   }
-  spec.provenance = provenance.value().dump();
+  spec.provenance = provenance.text();
 }
 
 template <std::size_t N> std::array<double, N> numbers(const JsonReader& list) {

@@ -4,6 +4,8 @@
 #include "base/error.hpp"
 #include "model/json_reader.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
@@ -57,7 +59,7 @@ read_tensor(const JsonReader& entry, const std::string& bytes, std::uint64_t dat
         static_cast<std::uint64_t>(extent.integer(0, std::numeric_limits<std::int32_t>::max()));
     if (n != 0 && n_bytes > bytes.size() / n) {
       entry.error("shape ",
-                  entry.at("shape").value().dump().substr(0, 60),
+                  entry.at("shape").text().substr(0, 60),
                   " is larger than the file of ",
                   bytes.size(),
                   " bytes. The file is damaged: copy or export it again.");

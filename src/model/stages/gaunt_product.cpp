@@ -27,7 +27,7 @@ void read(const JsonReader& entry, GraphReader& graph, GauntProductStage& op) {
   const JsonReader weights =
       GraphReader::weights_of(entry, {"scale_a", "scale_b", "scale_out", "curl"});
   const auto optional = [&](const char* key, std::int32_t degree, std::optional<Tensor>& tensor) {
-    if (weights.value().contains(key)) {
+    if (weights.has(key)) {
       tensor = graph.weights().take(weights.at(key), {degree + 1, a.channels});
     }
   };

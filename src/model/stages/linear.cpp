@@ -34,7 +34,7 @@ void read_blocks(const JsonReader& entry, GraphReader& graph, LinearStage& op) {
   }
   if (!op.per_species && find_block(out, {}) == 0) {
     keys.insert("bias");
-    if (weights.value().contains("bias")) {
+    if (weights.has("bias")) {
       op.bias = graph.weights().take(weights.at("bias"), {out.front().channels});
     }
   }
@@ -53,7 +53,7 @@ void read_uniform(const JsonReader& entry, GraphReader& graph, LinearStage& op) 
   const Tensor weight = graph.weights().take(weights.at("weight"), {-1, x.channels});
   const std::int64_t channels = GraphReader::checked_channels(weights.at("weight"), weight, 0);
   std::optional<Tensor> bias;
-  if (weights.value().contains("bias")) {
+  if (weights.has("bias")) {
     bias = graph.weights().take(weights.at("bias"), {channels});
   }
   op = uniform_linear(features, l_max, weight, bias);

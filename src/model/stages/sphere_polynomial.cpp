@@ -12,13 +12,13 @@ void read(const JsonReader& entry, GraphReader& graph, SpherePolynomialStage& op
       GraphReader::weights_of(entry, {"order_1", "order_2", "order_3", "order_4"});
   for (std::int32_t nu = 1; nu <= 4; ++nu) {
     const std::string key = "order_" + std::to_string(nu);
-    if (!weights.value().contains(key)) {
+    if (!weights.has(key)) {
       break;
     }
     op.orders.push_back(
         graph.weights().take(weights.at(key), {graph.n_species(), channels, l_max + 1}));
   }
-  if (op.orders.empty() || op.orders.size() != weights.value().size()) {
+  if (op.orders.empty() || op.orders.size() != weights.size()) {
     weights.error("orders are missing, expected order_1, order_2 and so on without gaps. "
                   "Re-export the model.");
   }
