@@ -70,13 +70,10 @@ template <class Scalar> double peak() {
     constexpr int kRounds = 4000;
     const auto start = Clock::now();
     for (int round = 0; round < kRounds; ++round) {
-      kernels::host::multiply<false>(kRows,
-                                     kColumns,
-                                     kDepth,
+      kernels::host::multiply<false>(kernels::Extents{kRows, kColumns, kDepth},
                                      kernels::Left<Scalar>{a.data(), kDepth, 1},
                                      kernels::packed(b.data(), kDepth),
-                                     c.data(),
-                                     std::int64_t{kColumns});
+                                     kernels::Target<Scalar>{c.data(), kColumns});
     }
     best = std::max(best, 2e-9 * kRounds * kRows * kDepth * kColumns / seconds_since(start));
   }
