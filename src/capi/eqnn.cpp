@@ -89,6 +89,7 @@ eqnn_model* eqnn_open(const char* path, const char* evaluator) {
 
 void eqnn_close(eqnn_model* model) { delete model; }
 
+// NOLINTNEXTLINE(readability-function-size): C has no better way, and callers hold to it
 int eqnn_evaluate(eqnn_model* model,
                   int n_atoms,
                   const int* atomic_numbers,

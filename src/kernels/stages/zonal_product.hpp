@@ -193,6 +193,7 @@ template <class S> struct ZonalAdjointEdge {
     const EdgeFrame<Scalar> frame = tile.frame(e);
     for_lanes<Scalar, 2>(tile.team, p.channels, [&](int c, auto lane) {
       using L = decltype(lane);
+      // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): filled below, as far as it is read
       FrameVectors<typename L::Type> at;
       at.n_source = on.source.components;
       at.n_out = on.out.components;
