@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# `cmake --install`: libeqnn with its C header and CMake package, and the LAMMPS plugin.
+# `cmake --install`: libeqnn with its C and C++ headers and CMake package, and the LAMMPS plugin.
 
 include(CMakePackageConfigHelpers)
 

@@ -188,11 +188,10 @@ class ModelBuilder:
         name : str
             What messages call the model.
         """
-        defect = graph_defect(self._stages, self._tensors)
         document: Document = {
             **self._header,
             "parity": parity,
-            "equivariance": {"exact": defect <= EXACT_DEFECT, "defect": defect},
+            "equivariance": {"exact": False, "defect": 0.0},
             "energy": dict(energy),
             "forces": forces,
             "graph": self._stages,
@@ -200,7 +199,9 @@ class ModelBuilder:
             "provenance": dict(provenance),
         }
         model = Model(document, self._tensors, name)
-        validate(model)
+        validate(model)  # first: what is wrong is named with its place
+        defect = graph_defect(self._stages, self._tensors)
+        document["equivariance"] = {"exact": defect <= EXACT_DEFECT, "defect": defect}
         return model
 
     def _stored(self, value: Any, path: str) -> Any:

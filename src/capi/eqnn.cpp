@@ -63,7 +63,9 @@ int eqnn_validate(const char* bytes, size_t n_bytes, const char* name, int load)
       eqnn::PotentialOptions options;
       options.precision = eqnn::precision_from_name(precision);
       try {
-        const eqnn::Potential potential(model, options);
+        eqnn::Potential potential(model, options);
+        const eqnn::SelfTestResult result = eqnn::run_self_tests(model, potential);
+        eqnn::require_passed(result, model, options.precision);
       } catch (const eqnn::Error& error) {
         eqnn::fail(name, ": in ", precision, " precision: ", error.what());
       }

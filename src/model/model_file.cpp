@@ -178,6 +178,9 @@ SelfTest read_self_test(const JsonReader& entry, const ModelSpec& spec) {
           "the model has no ", element_symbol(test.numbers.back()), ". Re-export the model.");
     }
   }
+  if (test.numbers.empty()) {
+    entry.at("numbers").error("no atom, expected at least one. Re-export the model.");
+  }
   test.positions = vectors(entry.at("positions"), test.numbers.size());
   if (!entry.at("cell").is_null()) {
     test.cell = matrix3(entry.at("cell"));

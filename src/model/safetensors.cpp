@@ -41,8 +41,33 @@ constexpr std::array<DtypeTraits, 5> kDtypes{{{"F64", 8, widen<double>},
                                               {"I32", 4, widen<std::int32_t>},
                                               {"BOOL", 1, widen<std::uint8_t>}}};
 
-StoredTensor
-read_tensor(const JsonReader& entry, const std::string& bytes, std::uint64_t data_begin) {
+/// Of the data, in bytes.
+using ByteRange = std::array<std::uint64_t, 2>;
+
+/// Every byte of the data belongs to one tensor: the hash and other readers see nothing else.
+void require_no_gaps(std::vector<ByteRange> ranges, std::uint64_t n_data, const std::string& name) {
+  ranges.push_back({n_data, n_data});
+  std::sort(ranges.begin(), ranges.end());
+  std::uint64_t end = 0;
+  for (const ByteRange& range : ranges) {
+    if (range[0] != end) {
+      fail(name,
+           ": bytes ",
+           std::min(end, range[0]),
+           " to ",
+           std::max(end, range[0]),
+           " of the data belong to ",
+           range[0] > end ? "no tensor" : "two tensors",
+           ", expected one for each. The file is damaged: copy or export it again.");
+    }
+    end = range[1];
+  }
+}
+
+StoredTensor read_tensor(const JsonReader& entry,
+                         const std::string& bytes,
+                         std::uint64_t data_begin,
+                         std::vector<ByteRange>& ranges) {
   entry.allow_only({"dtype", "shape", "data_offsets"});
   StoredTensor stored;
   stored.dtype = entry.at("dtype").string();
@@ -74,7 +99,7 @@ read_tensor(const JsonReader& entry, const std::string& bytes, std::uint64_t dat
                 " numbers, expected 2. The file is damaged: copy or export it again.");
   }
   constexpr std::int64_t kMaxOffset = std::numeric_limits<std::int64_t>::max() / 2;
-  std::array<std::uint64_t, 2> range{};
+  ByteRange range{};
   for (std::size_t k = 0; k < 2; ++k) {
     const auto& offset = offsets[k].value();
     if (!offset.is_number_unsigned() ||
@@ -95,6 +120,7 @@ read_tensor(const JsonReader& entry, const std::string& bytes, std::uint64_t dat
                 n_bytes,
                 " bytes. The file is truncated or damaged: copy or export it again.");
   }
+  ranges.push_back(range);
   stored.bytes = bytes.substr(data_begin + range[0], n_bytes);
   stored.tensor.values.resize(n_bytes / dtype->size);
   dtype->widen(stored.bytes, stored.tensor.values);
@@ -145,6 +171,7 @@ Safetensors parse_safetensors(const std::string& bytes, const std::string& name)
     reader.error("the safetensors header is no JSON object. Copy or export the model again.");
   }
   Safetensors content;
+  std::vector<ByteRange> ranges;
   for (const auto& [key, value] : header.items()) {
     const JsonReader entry(value, name, "/" + JsonReader::printable(key));
     if (key == "__metadata__") {
@@ -157,9 +184,10 @@ Safetensors parse_safetensors(const std::string& bytes, const std::string& name)
                 .string();
       }
     } else {
-      content.tensors[key] = read_tensor(entry, bytes, kLengthBytes + n_header);
+      content.tensors[key] = read_tensor(entry, bytes, kLengthBytes + n_header, ranges);
     }
   }
+  require_no_gaps(std::move(ranges), bytes.size() - kLengthBytes - n_header, name);
   return content;
 }
 

@@ -142,6 +142,12 @@ EdgeList edges_of(const std::vector<std::int32_t>& numbers,
                   const std::optional<std::array<double, 9>>& cell,
                   const std::vector<std::int32_t>& species,
                   double cutoff) {
+  if (numbers.size() != unwrapped.size()) {
+    fail(numbers.size(),
+         " atomic numbers for ",
+         unwrapped.size(),
+         " positions, expected as many. Correct the structure.");
+  }
   require_near(unwrapped);
   EdgeList edges;
   edges.n_centers = edges.n_nodes = static_cast<std::int32_t>(numbers.size());

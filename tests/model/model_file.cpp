@@ -59,6 +59,19 @@ TEST(ModelFile, EveryTruncationIsRefused) {
   expect_in("not a safetensors file, or truncated", refusal(""));
 }
 
+/// Other readers of the container refuse them, and no hash covers them.
+TEST(ModelFile, BytesOfNoTensorAreRefused) {
+  const std::string& bytes = good_bytes();
+  expect_in("of the data belong to no tensor, expected one for each", refusal(bytes + "ab"));
+  // A tensor twice: its bytes belong to two.
+  std::string header = R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
+                       R"("b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})";
+  std::string twice(8, '\0');
+  twice[0] = static_cast<char>(header.size());
+  expect_in("bytes 4 to 8 of the data belong to two tensors",
+            refusal(twice + header + std::string(8, '\0')));
+}
+
 TEST(ModelFile, EveryFlippedBitOfTheWeightsIsNoticed) {
   const std::string& bytes = good_bytes();
   for (std::size_t at = bytes.size() - 20000; at < bytes.size(); at += 997) {

@@ -6,6 +6,7 @@
 #include "stages/stage_case.hpp"
 #include "support/compare.hpp"
 #include "support/evaluators.hpp"
+#include "support/playback.hpp"
 #include "support/random_model.hpp"
 
 #include <gtest/gtest.h>
@@ -13,6 +14,7 @@
 #include <algorithm>
 #include <cmath>
 #include <random>
+#include <set>
 
 namespace eqnn::test {
 
@@ -179,6 +181,46 @@ TEST_P(StageTest, ReferenceAdjointIsTheTransposedDerivative) {
   EXPECT_LE(best, 1e-8); // NaN fails
 }
 
+/// An adjoint that reads what its stage does not say that it reads gives NaN.
+void poison_what_is_not_saved(const plan::Plan& plan, std::size_t first, kernels::Probe& probe) {
+  std::set<plan::ValueId> saved;
+  std::set<std::int32_t> buffers;
+  for (std::size_t k = first; k < plan.stages.size(); ++k) {
+    for (const plan::ValueId v :
+         std::visit([](const auto& s) { return s.saved_for_adjoint(); }, plan.stages[k])) {
+      saved.insert(v);
+      buffers.insert(plan.values[static_cast<std::size_t>(v)].buffer);
+    }
+  }
+  for (plan::ValueId v = 0; v < static_cast<plan::ValueId>(plan.values.size()); ++v) {
+    if (saved.count(v) == 0 &&
+        buffers.count(plan.values[static_cast<std::size_t>(v)].buffer) == 0) {
+      const std::size_t n = probe.get(v, false).size();
+      probe.set(v, false, std::vector<double>(n, std::numeric_limits<double>::quiet_NaN()));
+    }
+  }
+}
+
+/// Values that the first stages make, and their adjoints, get buffers of their own, since those stages do
+/// not run; each adjoint of a later stage adds.
+void add_to_adjoints_of_inputs(plan::Plan& plan, std::size_t n_inputs) {
+  std::set<plan::ValueId> made;
+  for (std::size_t k = 0; k < n_inputs; ++k) {
+    const plan::ValueId v = std::visit([](const auto& s) { return s.output(); }, plan.stages[k]);
+    made.insert(v);
+    plan::NodeValue& value = plan.values[static_cast<std::size_t>(v)];
+    plan.buffers.push_back(plan.buffers[static_cast<std::size_t>(value.adjoint_buffer)]);
+    value.adjoint_buffer = static_cast<std::int32_t>(plan.buffers.size()) - 1;
+  }
+  for (std::size_t k = n_inputs; k < plan.stages.size(); ++k) {
+    for (plan::Input* in : std::visit([](auto& s) { return s.inputs(); }, plan.stages[k])) {
+      if (made.count(in->value) == 1) {
+        in->adjoint = plan::Write::Add;
+      }
+    }
+  }
+}
+
 double tolerance(Precision precision) { return precision == Precision::Double ? 4e-13 : 1e-4; }
 
 TEST_P(StageTest, KernelsEqualTheReference) {
@@ -212,6 +254,11 @@ TEST_P(StageTest, KernelsEqualTheReference) {
       for (StageIndex k = 0; k < last_; ++k) {
         first += model_.graph[static_cast<std::size_t>(k)].kind == ValueKind::Features ? 1 : 0;
       }
+      // A second reader of the inputs, which came before: adjoints are added to what it wrote.
+      const bool adds = structure.numbers.size() % 2 == 1;
+      if (adds) {
+        add_to_adjoints_of_inputs(plan, first);
+      }
       const auto probe = kernels::make_probe(plan, target.precision, target.space);
       probe->begin_forward(edges);
       for (std::size_t k = 0; k < inputs.size(); ++k) {
@@ -237,9 +284,17 @@ TEST_P(StageTest, KernelsEqualTheReference) {
       } else {
         continue; // no stage of a plan: made where edges are brought
       }
+      poison_what_is_not_saved(plan, first, *probe);
       probe->begin_adjoint(is_scalar ? v.data : std::vector<double>{});
       if (!is_scalar) {
         probe->set(value_of.at(made.output), true, by_blocks(v, made.irreps));
+      }
+      std::vector<Value> before = inputs; // as good as any numbers
+      for (std::size_t k = 0; k < inputs.size() && adds; ++k) {
+        const Stage& stage = model_.graph[k];
+        if (stage.kind == ValueKind::Features) {
+          probe->set(value_of.at(stage.output), true, by_blocks(before[k], stage.irreps));
+        }
       }
       for (std::size_t k = plan.stages.size(); k-- > first;) {
         probe->adjoint(k);
@@ -247,14 +302,37 @@ TEST_P(StageTest, KernelsEqualTheReference) {
       for (std::size_t k = 0; k < inputs.size(); ++k) {
         const Stage& stage = model_.graph[k];
         if (stage.kind == ValueKind::Features) {
+          std::vector<double> expected = by_blocks(adjoints[k], stage.irreps);
+          const std::vector<double> old = by_blocks(before[k], stage.irreps);
+          for (std::size_t n = 0; n < expected.size() && adds; ++n) {
+            expected[n] += old[n];
+          }
           expect_near(probe->get(value_of.at(stage.output), true),
-                      by_blocks(adjoints[k], stage.irreps),
+                      expected,
                       "adjoint of input " + std::to_string(k));
         }
       }
       expect_near(probe->edge_gradient(), network.outputs().edge_gradient, "edge gradient");
     }
   }
+}
+
+/// Every stage, between a linear map and a readout of what it makes: the schedule, played.
+TEST(StagesOfAPlan, AreAllPlayed) {
+  std::set<std::size_t> played; // alternatives of plan::Stage
+  for (const StageCase& of_stage : all_cases()) {
+    plan::Options options;
+    options.products = of_stage.methods.products;
+    options.convolutions = of_stage.methods.convolutions;
+    plan::Plan plan = plan::lower(of_stage.model, options);
+    plan::fuse_residuals(plan);
+    plan::schedule(plan, 4);
+    play(plan);
+    for (const auto& stage : plan.stages) {
+      played.insert(stage.index());
+    }
+  }
+  EXPECT_EQ(played.size(), std::variant_size_v<plan::Stage>);
 }
 
 std::vector<std::size_t> indices() {
