@@ -157,7 +157,7 @@ int main(int argc, char** argv) {
   const int n_nodes = argc > 3 ? std::atoi(argv[3]) : 32;
   const double peak =
       precision == Precision::Double ? eqnn::bench::peak<double>() : eqnn::bench::peak<float>();
-  eqnn::bench::watch_kernels();
+  eqnn::bench::watch_kernels(true);
   for (int l_max = 1; l_max <= 10; ++l_max) {
     for (const int channels : {16, 64, 256}) {
       const eqnn::ModelSpec model = network(kind, l_max, channels);

@@ -13,17 +13,19 @@
 
 namespace eqnn::bench {
 
-/// CPU time of this thread, the only one that computes: what else runs on the core does not count.
+/// CPU time of this thread, the only one that computes: what else runs on the core does not count. With a
+/// GPU, which this thread waits for, the time of day.
 struct Clock {
   using duration = std::chrono::nanoseconds;
   using rep = duration::rep;
   using period = duration::period;
   using time_point = std::chrono::time_point<Clock>;
   static constexpr bool is_steady = true;
+  static inline clockid_t which = CLOCK_THREAD_CPUTIME_ID;
 
   static time_point now() {
     timespec t{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    clock_gettime(which, &t);
     return time_point(std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec));
   }
 };
@@ -38,22 +40,26 @@ inline std::map<std::string, double> kernel_seconds;
 inline std::map<std::uint64_t, std::pair<std::string, Clock::time_point>> running;
 inline std::uint64_t n_launched = 0;
 
+// A launch returns before a GPU has begun: only between fences is its time its own.
 inline void begin_kernel(const char* name, std::uint32_t, std::uint64_t* id) {
+  Kokkos::fence("eqnn::bench");
   *id = n_launched++;
   running[*id] = {name, Clock::now()};
 }
 
 inline void end_kernel(std::uint64_t id) {
+  Kokkos::fence("eqnn::bench");
   const auto found = running.find(id);
   kernel_seconds[found->second.first] += seconds_since(found->second.second);
   running.erase(found);
 }
 
-inline void watch_kernels() {
-  Kokkos::Tools::Experimental::set_begin_parallel_for_callback(begin_kernel);
-  Kokkos::Tools::Experimental::set_end_parallel_for_callback(end_kernel);
-  Kokkos::Tools::Experimental::set_begin_parallel_reduce_callback(begin_kernel);
-  Kokkos::Tools::Experimental::set_end_parallel_reduce_callback(end_kernel);
+inline void watch_kernels(bool on) {
+  using namespace Kokkos::Tools::Experimental;
+  set_begin_parallel_for_callback(on ? begin_kernel : nullptr);
+  set_end_parallel_for_callback(on ? end_kernel : nullptr);
+  set_begin_parallel_reduce_callback(on ? begin_kernel : nullptr);
+  set_end_parallel_reduce_callback(on ? end_kernel : nullptr);
 }
 
 /// GFLOP/s of the register kernel on operands in the L1 cache: the most that the matrix products

@@ -1,0 +1,382 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Proves and times eqnn's kernels on a machine with a GPU. Needs Python's standard library only.
+
+    run.py [--results FOLDER] [--seconds N] [--space Cuda] [--only PART]
+
+Correctness first: every test of the kernels, then the self-tests of all potentials, then times,
+then the memory and race checkers where they are installed. Each part writes its own file as soon
+as it is done: a run that is stopped loses one part at most, and the next one does what is missing.
+`report.json` has all of it, `report.md` what people read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+KERNEL_TESTS = (
+    "stages",
+    "networks",
+    "attention_networks",
+    "sphere_products",
+    "tdn_models",
+    "engine",
+)
+PRECISIONS = ("double", "mixed", "single")
+# Potential and mean number of neighbours: those of the materials that they are for.
+MODELS = (
+    ("mace_acetylacetone", 18),
+    ("gaunt_acetylacetone", 18),
+    ("nequip_toluene", 18),
+    ("sevennet_0", 40),
+    ("nequix_mp_1", 40),
+    ("tdn_3bpa", 18),
+)
+SIZES = (500, 4000, 32000)
+
+
+class OutOfTime(Exception):
+    """The part did not begin, or was stopped: another run does it."""
+
+
+class Run:
+    """Where things are, and how much time is left."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.bundle = Path(arguments.bundle)
+        self.space: str = arguments.space
+        self.ends: float = time.monotonic() + arguments.seconds
+
+    def left(self) -> float:
+        """Seconds."""
+        return self.ends - time.monotonic()
+
+    def command(self, words: list[str], limit: float) -> subprocess.CompletedProcess[str]:
+        """Run a program for `limit` seconds at most, its errors among its output."""
+        limit = min(limit, self.left())
+        if limit < 2:
+            raise OutOfTime
+        try:
+            return subprocess.run(
+                words,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=limit,
+                errors="replace",
+            )
+        except subprocess.TimeoutExpired as error:
+            out = error.stdout or b""
+            text = out.decode(errors="replace") if isinstance(out, bytes) else out
+            return subprocess.CompletedProcess(
+                words, 124, text + f"\nstopped after {limit:.0f} s\n"
+            )
+
+    def program(self, name: str) -> str:
+        """Return the path of one of the bundle's programs."""
+        return str(self.bundle / "bin" / name)
+
+
+# ---- parts: each returns what its file keeps ----
+
+
+def machine(run: Run) -> dict[str, Any]:
+    """Say what this machine is."""
+    found: dict[str, Any] = {
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+    }
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            found["processor"] = line.split(":", 1)[1].strip()
+            break
+    found["bundle"] = json.loads((run.bundle / "bundle.json").read_text())
+    if shutil.which("nvidia-smi"):
+        fields = "name,driver_version,memory.total,clocks.max.sm,compute_cap"
+        smi = run.command(["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader"], 30)
+        found["gpu"] = smi.stdout.strip().splitlines()
+    return found
+
+
+def one_test(run: Run, name: str) -> dict[str, Any]:
+    """Run all cases of a test program."""
+    start = time.monotonic()
+    done = run.command([run.program(f"test_{name}")], 240)
+    ran = re.search(r"\[==========\] (\d+) tests? from .* ran", done.stdout)
+    failed = re.findall(r"^\[  FAILED  \] (\S+?)(?:,| \()", done.stdout, re.MULTILINE)
+    begun = ["nothing", *re.findall(r"\[ RUN      \] (.*)", done.stdout)]
+    lines = done.stdout.splitlines()
+    at = [k for k, line in enumerate(lines) if ": Failure" in line or "error" in line.lower()]
+    return {
+        "name": name,
+        "status": done.returncode,
+        "tests": int(ran.group(1)) if ran else 0,
+        "passed": done.stdout.count("[       OK ]"),
+        "failed": sorted(set(failed)),
+        "unfinished": None if ran else begun[-1],
+        "first_failures": [" | ".join(lines[k : k + 6]) for k in at[:8]],
+        "end": [] if done.returncode == 0 else lines[-15:],
+        "seconds": round(time.monotonic() - start, 1),
+    }
+
+
+def kernel_tests(run: Run) -> dict[str, Any]:
+    """Run every test program, several at once: they hold no times."""
+    names = [n for n in KERNEL_TESTS if Path(run.program(f"test_{n}")).exists()]
+    with ThreadPoolExecutor(min(len(names), max(1, (os.cpu_count() or 1) // 2))) as pool:
+        return {"programs": list(pool.map(lambda n: one_test(run, n), names))}
+
+
+def self_test(library: Path, potential: Path, precision: str) -> dict[str, Any]:
+    """Run a potential's self-tests, in a process of its own, which may die."""
+    eqnn = ctypes.CDLL(str(library))
+    eqnn.eqnn_open.restype = ctypes.c_void_p
+    eqnn.eqnn_last_error.restype = ctypes.c_char_p
+    eqnn.eqnn_describe.restype = ctypes.c_char_p
+    model = eqnn.eqnn_open(str(potential).encode(), precision.encode())
+    if not model:
+        return {"error": eqnn.eqnn_last_error().decode()}
+    errors = [ctypes.c_double() for _ in range(3)]
+    n = ctypes.c_int()
+    if (
+        eqnn.eqnn_self_test(ctypes.c_void_p(model), *map(ctypes.byref, errors), ctypes.byref(n))
+        != 0
+    ):
+        return {"error": eqnn.eqnn_last_error().decode()}
+    return {
+        "energy": errors[0].value,
+        "forces": errors[1].value,
+        "virial": errors[2].value,
+        "structures": n.value,
+        "on": eqnn.eqnn_describe(ctypes.c_void_p(model)).decode(),
+    }
+
+
+def self_tests(run: Run) -> dict[str, Any]:
+    """Try every potential in every precision through libeqnn.so."""
+
+    def one(case: tuple[Path, str]) -> dict[str, Any]:
+        potential, precision = case
+        words = [sys.executable, __file__, "--self-test", str(run.bundle / "lib" / "libeqnn.so")]
+        done = run.command([*words, str(potential), precision], 120)
+        try:
+            line = next(x for x in done.stdout.splitlines() if x.startswith("{"))
+            found: dict[str, Any] = json.loads(line)
+        except (ValueError, StopIteration):
+            found = {"error": f"status {done.returncode}: {done.stdout[-600:]}"}
+        # As src/self_test/self_test.cpp: far above rounding, far below a wrong sign or unit.
+        limit = 1e-7 if precision == "double" else 1e-2
+        numbers = [found.get(k, float("nan")) for k in ("energy", "forces", "virial")]
+        found["passed"] = "error" not in found and all(x <= limit for x in numbers)
+        return {"potential": potential.stem, "precision": precision, **found}
+
+    cases = [(p, q) for p in sorted((run.bundle / "potentials").glob("*.eqnn")) for q in PRECISIONS]
+    with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // 2)) as pool:
+        return {"cases": list(pool.map(one, cases))}
+
+
+def sanitizer(run: Run) -> dict[str, Any]:
+    """Run the tests of single stages under compute-sanitizer's memory and race checkers."""
+    tool = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
+    if run.space != "Cuda" or not Path(tool).exists():
+        return {"skipped": "no compute-sanitizer here"}
+    found = []
+    for check in ("memcheck", "racecheck"):
+        words = [
+            tool,
+            "--tool",
+            check,
+            "--error-exitcode",
+            "9",
+            "--kernel-name",
+            "kernel_substring=eqnn",
+        ]
+        done = run.command(
+            [*words, run.program("test_stages"), "--gtest_filter=*KernelsEqual*"], 60
+        )
+        lines = [x for x in done.stdout.splitlines() if x.startswith("=========")]
+        found.append({"tool": check, "status": done.returncode, "lines": lines[:40] + lines[-3:]})
+    return {"tools": found}
+
+
+HEAD = re.compile(
+    r"(?P<what>.*), (?P<neighbors>[\d.]+) neighbours, (?P<atoms>\d+) atoms, (?P<precision>\w+): "
+    r"(?P<us>[\d.]+) us/atom, (?P<mflop>[\d.]+) MFLOP/atom, .* (?P<kb>[\d.]+) kB/atom, "
+    r"(?P<launches>\d+) kernels, set up in (?P<setup>[\d.]+) s"
+)
+NUMBERS = ("neighbors", "atoms", "us", "mflop", "kb", "launches")
+KERNEL = re.compile(r"^  (\S+) +([\d.]+) us/atom", re.MULTILINE)
+
+
+def times(run: Run) -> dict[str, Any]:
+    """Time whole models and each kernel, microseconds an atom."""
+    found: list[dict[str, Any]] = []
+    for size in SIZES if run.space == "Cuda" else SIZES[:1]:
+        for name, neighbors in MODELS:
+            model = run.bundle / "potentials" / f"{name}.eqnn"
+            words = [run.program("bench_model"), "--model", str(model), "--space", run.space]
+            words += ["--atoms", str(size), "--neighbors", str(neighbors), "--repeat", "3"]
+            for precision in ("single", "double"):
+                if size == SIZES[-1] and precision == "double":
+                    continue
+                try:
+                    done = run.command([*words, "--precision", precision], 60)
+                except OutOfTime:
+                    return {"cases": found, "stopped": True}
+                head = HEAD.search(done.stdout)
+                case: dict[str, Any] = {"model": name, "size": size, "precision": precision}
+                if head:
+                    numbers = {
+                        k: float(head[k])
+                        for k in ("neighbors", "atoms", "us", "mflop", "kb", "launches")
+                    }
+                    case |= numbers | {
+                        "kernels": {k: float(v) for k, v in KERNEL.findall(done.stdout)}
+                    }
+                else:
+                    case["error"] = f"status {done.returncode}: {done.stdout[-400:]}"
+                found.append(case)
+                print(
+                    f"  {name} {size} {precision}: {case.get('us', case.get('error'))}", flush=True
+                )
+    return {"cases": found}
+
+
+PARTS: dict[str, Callable[[Run], dict[str, Any]]] = {
+    "machine": machine,
+    "kernel_tests": kernel_tests,
+    "self_tests": self_tests,
+    "times": times,
+    "sanitizer": sanitizer,
+}
+
+
+# ---- the report ----
+
+
+def failures(report: dict[str, Any]) -> list[str]:
+    """List what is wrong, one line for each thing."""
+    wrong = []
+    for program in report.get("kernel_tests", {}).get("programs", []):
+        wrong += [f"test_{program['name']}: {case}" for case in program["failed"]]
+        if program["status"] != 0 and not program["failed"]:
+            wrong.append(
+                f"test_{program['name']}: status {program['status']} in {program['unfinished']}"
+            )
+    for case in report.get("self_tests", {}).get("cases", []):
+        if not case["passed"]:
+            name = f"{case['potential']} in {case['precision']}"
+            wrong.append(f"self-test of {name}: {case.get('error', case)}")
+    for tool in report.get("sanitizer", {}).get("tools", []):
+        if tool["status"] not in (0, 124):
+            wrong.append(f"{tool['tool']}: status {tool['status']}")
+    wrong += [
+        f"{c['model']} {c['size']} {c['precision']}: {c['error']}"
+        for c in report.get("times", {}).get("cases", [])
+        if "error" in c
+    ]
+    return wrong
+
+
+def columns(*names: str) -> list[str]:
+    """Begin a table."""
+    return [f"| {' | '.join(names)} |", f"|{' --- |' * len(names)}"]
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """Write what people read."""
+    here = report.get("machine", {})
+    out = [f"# eqnn on {', '.join(here.get('gpu', [])) or here.get('processor', '?')}", ""]
+    commit = here.get("bundle", {}).get("commit", "?")
+    out += [f"Commit {commit}. {here.get('cores')} cores of {here.get('processor')}.", ""]
+    out += ["## Correctness", "", *columns("program", "tests", "passed", "seconds")]
+    for p in report.get("kernel_tests", {}).get("programs", []):
+        out.append(f"| test_{p['name']} | {p['tests']} | {p['passed']} | {p['seconds']} |")
+    out += [
+        "",
+        "| potential | precision | eV/atom | eV/A | virial eV/atom |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for c in report.get("self_tests", {}).get("cases", []):
+        numbers = [f"{c[k]:.1e}" if k in c else "failed" for k in ("energy", "forces", "virial")]
+        out.append(f"| {c['potential']} | {c['precision']} | {' | '.join(numbers)} |")
+    for tool in report.get("sanitizer", {}).get("tools", []):
+        out += [
+            "",
+            f"compute-sanitizer {tool['tool']}: {(tool['lines'] or ['stopped'])[-1].strip('= ')}",
+        ]
+    out += [
+        "",
+        "## Times",
+        "",
+        "| model | atoms | neighbours | precision | us/atom | kernels | kB/atom |",
+    ]
+    out += ["| --- | --- | --- | --- | --- | --- | --- |"]
+    for c in report.get("times", {}).get("cases", []):
+        if "us" in c:
+            out.append(
+                f"| {c['model']} | {c['atoms']:.0f} | {c['neighbors']:.1f} | {c['precision']} "
+                f"| {c['us']} | {c['launches']:.0f} | {c['kb']} |"
+            )
+    wrong = failures(report)
+    out += ["", f"## Failures: {len(wrong)}", "", *(f"- {line}" for line in wrong)]
+    return "\n".join(out) + "\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--bundle", default=str(HERE), help="folder with bin, lib and potentials")
+    parser.add_argument("--results", default="results")
+    parser.add_argument(
+        "--seconds", type=float, default=480.0, help="what is not done by then is left"
+    )
+    parser.add_argument("--space", default="Cuda", choices=("Cuda", "OpenMP", "Serial"))
+    parser.add_argument("--only", choices=tuple(PARTS), help="this part alone, again")
+    parser.add_argument("--self-test", nargs=3, metavar=("LIBRARY", "POTENTIAL", "PRECISION"))
+    arguments = parser.parse_args()
+    if arguments.self_test:
+        library, potential, precision = arguments.self_test
+        print(json.dumps(self_test(Path(library), Path(potential), precision)))
+        return 0
+    run = Run(arguments)
+    results = Path(arguments.results)
+    results.mkdir(parents=True, exist_ok=True)
+    report: dict[str, Any] = {}
+    for name, part in PARTS.items():
+        file = results / f"{name}.json"
+        if file.exists() and arguments.only != name:
+            report[name] = json.loads(file.read_text())
+            continue
+        if arguments.only not in (None, name):
+            continue
+        print(f"{name} ({run.left():.0f} s left)", flush=True)
+        try:
+            report[name] = part(run)
+        except OutOfTime:
+            print(f"{name}: no time left; run this again", flush=True)
+            continue
+        file.write_text(json.dumps(report[name], indent=1))
+        (results / "report.json").write_text(json.dumps(report, indent=1))
+        (results / "report.md").write_text(markdown(report))
+    (results / "report.json").write_text(json.dumps(report, indent=1))
+    (results / "report.md").write_text(markdown(report))
+    print(markdown(report))
+    return 1 if failures(report) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
