@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace eqnn {
 namespace {
@@ -135,6 +136,132 @@ private:
   double fraction(const Vector& x, std::size_t a) const { return dot(x, opposite(a)) / volume_; }
 };
 
+/// Atoms and their periodic images near any atom, in bins at least as wide as the cutoff: an atom's
+/// neighbours are in its own bin and the 26 around it.
+class Images {
+public:
+  struct Neighbor {
+    std::int32_t atom;
+    std::size_t shift;
+    Vector r;
+  };
+
+  Images(const std::vector<Vector>& positions, const std::vector<Vector>& shifts, double cutoff)
+      : positions_(positions) {
+    const double reach = cutoff + 1e-6; // coordinates and bins are rounded
+    low_.fill(std::numeric_limits<double>::infinity());
+    Vector high{};
+    high.fill(-std::numeric_limits<double>::infinity());
+    for (const Vector& x : positions) {
+      for (std::size_t a = 0; a < 3; ++a) {
+        low_[a] = std::min(low_[a], x[a] - reach);
+        high[a] = std::max(high[a], x[a] + reach);
+      }
+    }
+    for (std::size_t j = 0; j < positions.size(); ++j) {
+      for (std::size_t s = 0; s < shifts.size(); ++s) {
+        const Vector& x = positions[j];
+        const Vector& shift = shifts[s];
+        const Vector image{x[0] + shift[0], x[1] + shift[1], x[2] + shift[2]};
+        if (image[0] >= low_[0] && image[0] <= high[0] && image[1] >= low_[1] &&
+            image[1] <= high[1] && image[2] >= low_[2] && image[2] <= high[2]) {
+          const bool is_atom = dot(shift, shift) == 0.0;
+          images_.push_back({image, static_cast<std::int32_t>(j), s, is_atom});
+        }
+      }
+    }
+    choose_bins(high, reach);
+    fill_bins();
+  }
+
+  /// The neighbours of atom i, in the order of atoms and of shifts.
+  void within(double cutoff, std::size_t i, std::vector<Neighbor>& found) const {
+    found.clear();
+    const Vector& x = positions_[i];
+    const std::array<std::int64_t, 3> at = bin_of(x);
+    std::array<std::int64_t, 3> bin{};
+    for (bin[0] = std::max<std::int64_t>(at[0] - 1, 0); bin[0] < end_of(at, 0); ++bin[0]) {
+      for (bin[1] = std::max<std::int64_t>(at[1] - 1, 0); bin[1] < end_of(at, 1); ++bin[1]) {
+        for (bin[2] = std::max<std::int64_t>(at[2] - 1, 0); bin[2] < end_of(at, 2); ++bin[2]) {
+          const std::size_t b = index_of(bin);
+          for (std::size_t k = begin_[b]; k < begin_[b + 1]; ++k) {
+            const Image& image = images_[order_[k]];
+            const Vector r{image.x[0] - x[0], image.x[1] - x[1], image.x[2] - x[2]};
+            const bool self = image.is_atom && image.atom == static_cast<std::int32_t>(i);
+            if (!self && dot(r, r) < cutoff * cutoff) {
+              found.push_back({image.atom, image.shift, r});
+            }
+          }
+        }
+      }
+    }
+    std::sort(found.begin(), found.end(), [](const Neighbor& a, const Neighbor& b) {
+      return std::pair(a.atom, a.shift) < std::pair(b.atom, b.shift);
+    });
+  }
+
+private:
+  struct Image {
+    Vector x;
+    std::int32_t atom;
+    std::size_t shift;
+    bool is_atom; ///< not an image of it
+  };
+
+  void choose_bins(const Vector& high, double reach) {
+    Vector width{};
+    for (std::size_t a = 0; a < 3; ++a) {
+      width[a] = high[a] - low_[a];
+      n_[a] = std::max<std::int64_t>(1, static_cast<std::int64_t>(std::min(width[a] / reach, 1e6)));
+    }
+    // Atoms far apart: not more bins than there are images to fill them.
+    const auto most = static_cast<double>(images_.size()) + 64.0;
+    while (static_cast<double>(n_[0]) * static_cast<double>(n_[1]) * static_cast<double>(n_[2]) >
+           most) {
+      std::int64_t& largest = *std::max_element(n_.begin(), n_.end());
+      largest = std::max<std::int64_t>(1, largest / 2);
+    }
+    for (std::size_t a = 0; a < 3; ++a) {
+      inverse_[a] = width[a] > 0.0 ? static_cast<double>(n_[a]) / width[a] : 0.0;
+    }
+  }
+
+  void fill_bins() {
+    begin_.assign(static_cast<std::size_t>(n_[0] * n_[1] * n_[2]) + 2, 0);
+    for (const Image& image : images_) {
+      ++begin_[index_of(bin_of(image.x)) + 2];
+    }
+    std::partial_sum(begin_.begin(), begin_.end(), begin_.begin());
+    order_.resize(images_.size());
+    for (std::size_t k = 0; k < images_.size(); ++k) {
+      order_[begin_[index_of(bin_of(images_[k].x)) + 1]++] = k;
+    }
+  }
+
+  std::array<std::int64_t, 3> bin_of(const Vector& x) const {
+    std::array<std::int64_t, 3> bin{};
+    for (std::size_t a = 0; a < 3; ++a) {
+      bin[a] = std::clamp<std::int64_t>(
+          static_cast<std::int64_t>((x[a] - low_[a]) * inverse_[a]), 0, n_[a] - 1);
+    }
+    return bin;
+  }
+
+  std::int64_t end_of(const std::array<std::int64_t, 3>& at, std::size_t a) const {
+    return std::min(at[a] + 2, n_[a]);
+  }
+
+  std::size_t index_of(const std::array<std::int64_t, 3>& bin) const {
+    return static_cast<std::size_t>((bin[0] * n_[1] + bin[1]) * n_[2] + bin[2]);
+  }
+
+  const std::vector<Vector>& positions_;
+  std::vector<Image> images_;
+  Vector low_{}, inverse_{};
+  std::array<std::int64_t, 3> n_{};
+  std::vector<std::size_t> begin_, order_;
+};
+
 } // namespace
 
 EdgeList edges_of(const std::vector<std::int32_t>& numbers,
@@ -170,20 +297,14 @@ EdgeList edges_of(const std::vector<std::int32_t>& numbers,
       shifts = lattice.translations(positions, cutoff);
     }
   }
+  const Images images(positions, shifts, cutoff);
+  std::vector<Images::Neighbor> found;
   edges.begin.push_back(0);
   for (std::size_t i = 0; i < positions.size(); ++i) {
-    for (std::size_t j = 0; j < positions.size(); ++j) {
-      for (const Vector& shift : shifts) {
-        Vector r{};
-        for (std::size_t a = 0; a < 3; ++a) {
-          r[a] = positions[j][a] + shift[a] - positions[i][a];
-        }
-        const bool self = i == j && dot(shift, shift) == 0.0;
-        if (!self && dot(r, r) < cutoff * cutoff) {
-          edges.source.push_back(static_cast<std::int32_t>(j));
-          edges.vector.insert(edges.vector.end(), r.begin(), r.end());
-        }
-      }
+    images.within(cutoff, i, found);
+    for (const Images::Neighbor& neighbor : found) {
+      edges.source.push_back(neighbor.atom);
+      edges.vector.insert(edges.vector.end(), neighbor.r.begin(), neighbor.r.end());
     }
     edges.begin.push_back(edges.n_edges());
   }
