@@ -57,6 +57,10 @@ if(EQNN_HAS_OPENMP_SIMD)
     eqnn_compile_options(eqnn_options -fopenmp-simd)
 endif()
 
+if(EQNN_DEVICE_BRANCH)
+    target_compile_definitions(eqnn_options INTERFACE EQNN_DEVICE_BRANCH EQNN_POISON)
+endif()
+
 if(EQNN_SANITIZE)
     # Tests and libraries alike; frame pointers for readable traces.
     add_compile_options(

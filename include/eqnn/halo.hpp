@@ -22,6 +22,10 @@ template <class Scalar> struct NodeRows {
 class EQNN_API HaloExchange {
 public:
   virtual ~HaloExchange() = default;
+
+  /// False where forward() and reverse() do nothing on any rank: rows then stay on the device.
+  virtual bool exchanges() const { return true; }
+
   /// Copies the rows of owned atoms onto their ghosts.
   virtual void forward(NodeRows<double> rows) = 0;
   virtual void forward(NodeRows<float> rows) = 0;
@@ -48,6 +52,8 @@ public:
 /// Of edges without ghosts, where periodic images are edges: nothing is exchanged.
 class EQNN_API NoHalo : public HaloExchange {
 public:
+  bool exchanges() const override { return false; }
+
   void forward(NodeRows<double> /*rows*/) override {}
 
   void forward(NodeRows<float> /*rows*/) override {}

@@ -31,7 +31,7 @@ public:
     context_.begin_forward(outputs.direct_forces);
     for (std::size_t k = 0; k < plan_.stages.size(); ++k) {
       for (const plan::ValueId v : plan_.read_on_ghosts[k]) {
-        exchange(context_.value(v), [&](NodeRows<Scalar> host) { halo.forward(host); });
+        exchange(halo, context_.value(v), [&](NodeRows<Scalar> rows) { halo.forward(rows); });
       }
       network_.forward(k);
     }
@@ -45,7 +45,7 @@ public:
     for (std::size_t k = plan_.stages.size(); k-- > 0;) {
       network_.adjoint(k);
       for (const plan::ValueId v : plan_.read_on_ghosts[k]) {
-        exchange(context_.adjoint(v), [&](NodeRows<Scalar> host) { halo.reverse(host); });
+        exchange(halo, context_.adjoint(v), [&](NodeRows<Scalar> rows) { halo.reverse(rows); });
       }
     }
     collect(context_.end_adjoint(), 3 * context_.edges().n_edges, outputs.edge_gradient);
@@ -59,14 +59,22 @@ private:
   template <class T> using HostView =
       Kokkos::View<T*, Kokkos::HostSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
 
-  template <class Move> void exchange(const Rows<Scalar>& x, const Move& move) {
-    context_.space().fence("eqnn::exchange");
-    Kokkos::View<Scalar*, typename S::Memory> device(
-        x.data,
-        static_cast<std::size_t>(context_.edges().n_nodes) * static_cast<std::size_t>(x.width()));
-    const auto host = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), device);
-    move(NodeRows<Scalar>{host.data(), x.width()});
-    Kokkos::deep_copy(device, host);
+  template <class Move>
+  void exchange(const HaloExchange& halo, const Rows<Scalar>& x, const Move& move) {
+    if (!halo.exchanges()) {
+      return;
+    }
+    const std::int64_t n = std::int64_t{context_.edges().n_nodes} * x.width();
+    if constexpr (S::kOnHost) {
+      context_.space().fence("eqnn::exchange");
+      move(NodeRows<Scalar>{x.data, x.width()});
+    } else {
+      const Kokkos::View<Scalar*, typename S::Memory> device(x.data, static_cast<std::size_t>(n));
+      const auto host = Kokkos::subview(context_.halo_rows(), std::make_pair(std::int64_t{0}, n));
+      Kokkos::deep_copy(host, device);
+      move(NodeRows<Scalar>{host.data(), x.width()});
+      Kokkos::deep_copy(device, host);
+    }
   }
 
   /// Arrays have room to spare.

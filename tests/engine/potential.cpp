@@ -242,6 +242,10 @@ TEST(Potential, AWarmStepTakesNoMemoryAndAllThatIsHeldIsCounted) {
 TEST(Potential, FailuresEndAllRanksBeforeTheyExchange) {
   class Recorder final : public NoHalo {
   public:
+    using NoHalo::forward;
+
+    bool exchanges() const override { return true; }
+
     void forward(NodeRows<double> /*rows*/) override { ++n_exchanges; }
 
     void agree(const std::string& failure) override {
@@ -265,6 +269,24 @@ TEST(Potential, FailuresEndAllRanksBeforeTheyExchange) {
   EXPECT_NE(refusal([&] { (void)potential.evaluate(edges, broken); }), "");
   EXPECT_EQ(broken.failures.size(), 1U);
   EXPECT_EQ(broken.n_exchanges, 0);
+}
+
+TEST(Potential, WhatExchangesNothingIsNotAsked) {
+  class Counter final : public NoHalo {
+  public:
+    using NoHalo::forward;
+
+    void forward(NodeRows<double> /*rows*/) override { ++n_exchanges; }
+
+    int n_exchanges = 0;
+  };
+
+  const ModelSpec spec = spec_of(EnergySemantics::Extensive);
+  const EdgeList edges = edges_of_some(spec);
+  Potential potential{Model(spec)};
+  Counter halo;
+  (void)potential.evaluate(edges, halo);
+  EXPECT_EQ(halo.n_exchanges, 0);
 }
 
 } // namespace
