@@ -4,7 +4,6 @@
 #pragma once
 
 #include "kernels/any_evaluator.hpp"
-#include "kernels/context.hpp"
 #include "kernels/device_plan.hpp"
 
 #include <cstddef>
@@ -19,10 +18,7 @@ public:
   using Scalar = typename S::Scalar;
 
   explicit Evaluator(const plan::Plan& plan)
-      : plan_(plan)
-      , context_(plan_.tables, plan_.plan.buffers) {
-    context_.set_widest_message(plan_.widest_message());
-  }
+      : network_(plan) {}
 
   void take(const EdgeList& edges) override {
     context_.bring(edges);
@@ -37,7 +33,7 @@ public:
       for (const plan::ValueId v : plan_.read_on_ghosts[k]) {
         exchange(context_.value(v), [&](NodeRows<Scalar> host) { halo.forward(host); });
       }
-      std::visit([&](const auto& stage) { stage.forward(context_); }, plan_.stages[k]);
+      network_.forward(k);
     }
     collect(context_.energy(), context_.n_centers(), outputs.energy);
   }
@@ -47,7 +43,7 @@ public:
                       HostView<const double>(seed.data(), seed.size()));
     context_.begin_adjoint();
     for (std::size_t k = plan_.stages.size(); k-- > 0;) {
-      std::visit([&](const auto& stage) { stage.adjoint(context_); }, plan_.stages[k]);
+      network_.adjoint(k);
       for (const plan::ValueId v : plan_.read_on_ghosts[k]) {
         exchange(context_.adjoint(v), [&](NodeRows<Scalar> host) { halo.reverse(host); });
       }
@@ -83,8 +79,9 @@ private:
     Kokkos::deep_copy(HostView<double>(to.data(), to.size()), first_of(from, to.size()));
   }
 
-  DevicePlan<S> plan_;
-  Context<S> context_;
+  DeviceNetwork<S> network_;
+  DevicePlan<S>& plan_ = network_.plan;
+  Context<S>& context_ = network_.context;
 };
 
 } // namespace eqnn::kernels
