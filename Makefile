@@ -8,13 +8,16 @@
 #   make test-upstream TDN=/path/to/AIRS/OpenMol/TDN
 #                 run upstream's own code and hold the golden files against it (some GB of torch)
 #   make test-upstream-mace, make test-upstream-convnets
-#                 flip every option of mace-torch's, of NequIP's, SevenNet's and Nequix's constructors and hold
-#                 `eqnn export --verify` against their code (some GB of torch each)
-#   make dataset  go on computing the set in data/qcr-small, and build it (PySCF; hours; stop it at any time)
+#                 flip every option of mace-torch's, of NequIP's, SevenNet's and Nequix's
+#                 constructors and hold `eqnn export --verify` against their code (some GB of torch
+#                 each)
+#   make dataset  go on computing the set in data/qcr-small, and build it (PySCF; hours; stop it at
+#                 any time)
 #   make test-dataset  that set's tests with PySCF and RDKit
 #   make test-published PUBLISHED=folder
-#                 export published checkpoints (SevenNet, Nequix, NequIP, MACE) and hold them against the goldens,
-#                 in LAMMPS too where the folder has some (NAME/STRUCTURE.safetensors)
+#                 export published checkpoints (SevenNet, Nequix, NequIP, MACE) and hold them
+#                 against the goldens, in LAMMPS too where the folder has some
+#                 (NAME/STRUCTURE.safetensors)
 #   make lammps-table  run the tests in LAMMPS and write docs/lammps.md from them
 #   make lint     formatters and linters, as CI runs them; `make format` mends what can be mended
 #   make bench    time whole models and each kernel on one thread
@@ -39,9 +42,14 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 # A build tree that is there keeps its settings. What is up to date is not worth a line.
 CONFIGURE = cmake --preset $(1) --log-level=WARNING $(2) >/dev/null
-BUILD_TREE = cmake --build .eqnn/build/$(1) $(2) -- --no-print-directory | { grep --line-buffered -v 'Built target' || true; }
+BUILD_TREE = cmake --build .eqnn/build/$(1) $(2) -- --no-print-directory \
+	| { grep --line-buffered -v 'Built target' || true; }
+# pytest of a code's own environment, which eqnn is not installed in.
+UPSTREAM_PYTEST = PYTHONPATH=python .eqnn/venv-$(1)/bin/python -m pytest $(PYTEST_ARGS)
 
-.PHONY: build setup demo test test-quick test-published test-upstream test-upstream-mace test-upstream-convnets dataset test-dataset lammps-table lint format bench cuda debug clean distclean
+.PHONY: build setup demo test test-quick test-published test-upstream test-upstream-mace \
+	test-upstream-convnets dataset test-dataset lammps-table lint format bench cuda debug clean \
+	distclean
 
 build: setup
 	@$(call CONFIGURE,openmp,-DEQNN_MARCH=$(MARCH))
@@ -71,15 +79,15 @@ test-upstream:
 	make test-upstream TDN=/path/to/AIRS/OpenMol/TDN" | tr -s '\t ' ' ' >&2; exit 2; }
 	@$(SETUP) venv-upstream
 	@.eqnn/venv-upstream/bin/python tests/upstream/make_tdn_goldens.py --tdn "$(TDN)"
-	@PYTHONPATH=python .eqnn/venv-upstream/bin/python -m pytest $(PYTEST_ARGS) tests/upstream/torch_checkpoints.py
+	@$(call UPSTREAM_PYTEST,upstream) tests/upstream/torch_checkpoints.py
 
 test-upstream-mace: build
 	@$(SETUP) venv-upstream-mace
-	@PYTHONPATH=python .eqnn/venv-upstream-mace/bin/python -m pytest $(PYTEST_ARGS) tests/upstream/mace_options.py
+	@$(call UPSTREAM_PYTEST,upstream-mace) tests/upstream/mace_options.py
 
 test-upstream-convnets: build
 	@$(SETUP) venv-upstream-convnets
-	@PYTHONPATH=python .eqnn/venv-upstream-convnets/bin/python -m pytest $(PYTEST_ARGS) tests/upstream/convnet_options.py
+	@$(call UPSTREAM_PYTEST,upstream-convnets) tests/upstream/convnet_options.py
 
 test-dataset:
 	@$(SETUP) venv-qcr
@@ -94,7 +102,8 @@ dataset:
 test-published: build
 	@test -d "$(PUBLISHED)" || { echo "make test-published: PUBLISHED='$(PUBLISHED)' is no folder; \
 	potentials/README.md says where the checkpoints come from" | tr -s '\t ' ' ' >&2; exit 2; }
-	@PUBLISHED="$(PUBLISHED)" PYTHONPATH=tests/python:tests/lammps $(VENV)/python -m pytest $(PYTEST_ARGS) -rs tests/upstream/published_checkpoints.py
+	@PUBLISHED="$(PUBLISHED)" PYTHONPATH=tests/python:tests/lammps $(VENV)/python -m pytest \
+		$(PYTEST_ARGS) -rs tests/upstream/published_checkpoints.py
 
 lammps-table: build
 	@$(VENV)/python -m pytest -q tests/lammps --lammps-table docs/lammps.md
@@ -113,7 +122,8 @@ bench: setup
 	@$(BUILD)/bin/bench_model $(BENCH_ARGS)
 
 cuda:
-	@command -v nvcc >/dev/null || { echo "make cuda: nvcc is not on PATH; install the CUDA 13 toolkit" >&2; exit 1; }
+	@command -v nvcc >/dev/null || { \
+		echo "make cuda: nvcc is not on PATH; install the CUDA 13 toolkit" >&2; exit 1; }
 	@$(SETUP) venv deps kokkos-cuda
 	@$(call CONFIGURE,cuda)
 	@$(call BUILD_TREE,cuda)

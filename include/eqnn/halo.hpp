@@ -17,8 +17,12 @@ template <class Scalar> struct NodeRows {
 };
 
 /// How features cross the borders between ranks and periodic images. The caller implements it
-/// (LAMMPS's Comm; a fake in tests); without ghosts, NoHalo does. What has a body here is right for one
-/// rank: on several, sum() and agree() must be overridden too.
+/// (LAMMPS's Comm; a fake in tests); without ghosts, NoHalo does. What has a body here is right for
+/// one rank: on several, sum() and agree() must be overridden too.
+///
+/// What forward(), reverse(), sum() or name_of() throw leaves Potential::evaluate() as it is, and
+/// the potential is as good as before. But other ranks are not told, and wait for this one: on
+/// several ranks, keep the failure for the next agree(), or end them all.
 class EQNN_API HaloExchange {
 public:
   virtual ~HaloExchange() = default;
@@ -40,8 +44,8 @@ public:
   virtual double sum(double term) { return term; }
 
   /// All ranks call it together, each with what failed on it or an empty string, before the first
-  /// exchange of an evaluation and after the last: throws Error on all ranks where one failed, so that
-  /// none waits for it.
+  /// exchange of an evaluation and after the last: throws Error on all ranks where one failed, so
+  /// that none waits for it.
   virtual void agree(const std::string& failure) {
     if (!failure.empty()) {
       throw Error(failure);

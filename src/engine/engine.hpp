@@ -24,8 +24,8 @@ public:
   /// As Potential::evaluate.
   const Observables& evaluate(const EdgeList& edges, HaloExchange& halo, Wanted wanted);
 
-  /// Of the last evaluation: what its observables were made of.
-  const Outputs& outputs() const { return outputs_; }
+  /// The first half of evaluate(): what the observables are made of, as the model means it.
+  const Outputs& outputs_of(const EdgeList& edges, HaloExchange& halo, Wanted wanted);
 
   /// [n_species] eV, as Potential::free_atom_energies.
   std::vector<double> free_atom_energies();
@@ -43,6 +43,7 @@ private:
 
   ForceKind forces_;
   std::size_t n_species_;
+  double cutoff_; ///< Angstrom
   Energies energies_;
   std::unique_ptr<kernels::AnyEvaluator> evaluator_;
   Outputs outputs_;

@@ -12,16 +12,14 @@
 
 namespace eqnn::kernels {
 
-inline constexpr int kMaxL = 10;
-
 /// sqrt((2l+1) (2 - delta_m0) (l-m)!/(l+m)!) at l (l+1)/2 + m.
 struct HarmonicsTable {
-  double norm[(kMaxL + 1) * (kMaxL + 2) / 2];
+  double norm[(kMaxDegree + 1) * (kMaxDegree + 2) / 2];
 };
 
 inline HarmonicsTable harmonics_table() {
   HarmonicsTable table{};
-  for (int l = 0; l <= kMaxL; ++l) {
+  for (int l = 0; l <= kMaxDegree; ++l) {
     for (int m = 0; m <= l; ++m) {
       double square = (2.0 * l + 1.0) * (m == 0 ? 1.0 : 2.0);
       for (int k = l - m + 1; k <= l + m; ++k) {

@@ -228,7 +228,7 @@ TEST(Kernels, GhostsReproduceThePeriodicEvaluation) {
               tolerance(target.precision))
         << target.name();
     std::vector<double> forces(3 * static_cast<std::size_t>(with_ghosts.n_nodes), 0.0);
-    fold_edges(with_ghosts, found.edge_gradient, forces.data(), nullptr);
+    engine::fold_edges(with_ghosts, found.edge_gradient, forces.data(), nullptr);
     // what LAMMPS's reverse communication does with forces
     for (std::size_t g = 0; g < owner.size(); ++g) {
       for (std::size_t a = 0; a < 3; ++a) {

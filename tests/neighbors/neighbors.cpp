@@ -233,9 +233,31 @@ TEST(Structure, WhereDoublesAreTooCoarseThereIsNoAnswer) {
   }
 }
 
+TEST(Structure, WhatTheModelDoesNotKnowIsNamed) {
+  const auto said = [](const std::vector<std::int32_t>& numbers, std::size_t n_positions) {
+    try {
+      (void)edges_of(numbers, std::vector<Position>(n_positions), std::nullopt, {1, 8}, kCutoff);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(
+      said({1, 79}, 2),
+      "atom 1 is Au, which the model does not know, expected one of H, O.\nUse a model of all "
+      "elements of the structure.");
+  EXPECT_EQ(said({1, 119}, 2),
+            "atomic number 119, expected 1 (H) to 118 (Og). Correct the structure.");
+  EXPECT_EQ(said({1}, 2),
+            "1 atomic numbers for 2 positions, expected one for each. Correct the structure.");
+}
+
 TEST(Structure, CellsThatAreFlatOrTooSkewedAreRefused) {
   const std::string flat = refusal({{0, 0, 0}}, std::array<double, 9>{1, 0, 0, 2, 0, 0, 0, 0, 1});
-  EXPECT_NE(flat.find("expected three independent lattice vectors"), std::string::npos) << flat;
+  EXPECT_EQ(
+      flat,
+      "the cell's volume is 0 A^3, expected above 1e-06.\nGive three lattice vectors that lie "
+      "in no plane; without periodicity, no cell.");
   const std::string skewed =
       refusal({{0, 0, 0}}, std::array<double, 9>{2, 0, 0, 4e5, 2, 0, 0, 0, 2});
   EXPECT_NE(skewed.find("images within the cutoff of 5.1 Angstrom, expected at most 1e+06.\nGive a "
