@@ -365,6 +365,10 @@ TEST(Potential, AnEdgeMayReachTheCutoffByRounding) {
 TEST(Potential, WhatAnExchangeThrowsComesThroughAndLeavesNoTrace) {
   class Broken final : public NoHalo {
   public:
+    using NoHalo::forward;
+
+    bool exchanges() const override { return true; }
+
     void forward(NodeRows<double> /*rows*/) override { throw std::domain_error("no line"); }
   };
 
