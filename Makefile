@@ -22,6 +22,8 @@
 #   make lint     formatters and linters, as CI runs them; `make format` mends what can be mended
 #   make bench    time whole models and each kernel on one thread
 #   make cuda     compile and link for CUDA 13 (needs nvcc; no GPU)
+#   make device-branch  run on the host what kernels do on a GPU, and test it
+#   make gpu-bundle  .eqnn/gpu-bundle: tests and benchmarks for a machine with a GPU and nothing else
 #   make clean    remove what was built; `make distclean` removes all of .eqnn/
 
 PYTHON ?= python3
@@ -48,8 +50,8 @@ BUILD_TREE = cmake --build .eqnn/build/$(1) $(2) -- --no-print-directory \
 UPSTREAM_PYTEST = PYTHONPATH=python .eqnn/venv-$(1)/bin/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: build setup demo test test-quick test-published test-upstream test-upstream-mace \
-	test-upstream-convnets dataset test-dataset lammps-table lint format bench cuda debug clean \
-	distclean
+	test-upstream-convnets dataset test-dataset lammps-table lint format bench cuda gpu-bundle \
+	device-branch debug clean distclean
 
 build: setup
 	@$(call CONFIGURE,openmp,-DEQNN_MARCH=$(MARCH))
@@ -127,6 +129,18 @@ cuda:
 	@$(SETUP) venv deps kokkos-cuda
 	@$(call CONFIGURE,cuda)
 	@$(call BUILD_TREE,cuda)
+
+gpu-bundle: cuda
+	@$(call CONFIGURE,cuda,-DEQNN_BUILD_BENCH=ON)
+	@$(call BUILD_TREE,cuda)
+	@$(PYTHON) tests/gpu/make_bundle.py .eqnn/build/cuda .eqnn/gpu-bundle
+
+# More threads than cores: teams of several threads are the point.
+device-branch:
+	@$(SETUP) venv deps kokkos-openmp
+	@$(call CONFIGURE,device-branch)
+	@$(call BUILD_TREE,device-branch)
+	@OMP_NUM_THREADS=4 ctest --test-dir .eqnn/build/device-branch --output-on-failure $(CTEST_ARGS)
 
 debug:
 	@$(SETUP) venv deps kokkos-debug

@@ -3,7 +3,7 @@
 // made again in the adjoint. Formulas: docs/spec/stages/edge_attention.md.
 #pragma once
 
-#include "kernels/attention_tile.hpp"
+#include "kernels/stages/edge_attention_tile.hpp"
 #include "plan/stages/edge_attention.hpp"
 
 namespace eqnn::kernels {

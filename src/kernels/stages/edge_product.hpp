@@ -7,8 +7,8 @@
 #pragma once
 
 #include "kernels/context.hpp"
-#include "kernels/path_kernels.hpp"
 #include "kernels/stages/edge_product_lanes.hpp"
+#include "kernels/stages/edge_product_paths.hpp"
 #include "plan/stages/edge_product.hpp"
 
 #include <type_traits>

@@ -6,7 +6,7 @@
 // in place of one for each entry of K. docs/spec/stages/edge_product.md
 #pragma once
 
-#include "kernels/path_kernels.hpp"
+#include "kernels/stages/edge_product_paths.hpp"
 
 #include <algorithm>
 #include <cstdint>

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "kernels/context.hpp"
-#include "kernels/path_kernels.hpp"
+#include "kernels/stages/edge_product_paths.hpp"
 #include "plan/stages/zonal_product.hpp"
 
 namespace eqnn::kernels {
