@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // relax MODEL.eqnn > relaxed.xyz
 // Moves the atoms of the molecule that travels in a model file until no force is above
-// 0.01 eV/Angstrom, by steps as long as the curvature along the last one says (Barzilai, Borwein).
+// 0.01 eV/Angstrom, by FIRE (Bitzek et al., Phys. Rev. Lett. 97 (2006) 170201).
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -19,16 +19,18 @@ int main(int argc, char** argv) try {
   const eqnn::SelfTest& molecule = model.self_tests().front();
   eqnn::Potential potential(model);
   std::vector<std::array<double, 3>> x = molecule.positions;
-  std::vector<double> moved(3 * x.size()), before(3 * x.size());
-  for (int n_steps = 0; n_steps < 2000; ++n_steps) {
+  std::vector<double> v(3 * x.size());
+  double dt = 0.05, mix = 0.1;
+  for (int n_steps = 0, n_downhill = 0; n_steps < 5000; ++n_steps) {
     const eqnn::Observables& found = potential.evaluate(
         eqnn::edges_of(molecule.numbers, x, molecule.cell, model.species(), model.cutoff()));
     const std::vector<double>& f = found.forces;
-    double largest = 0.0, length = 0.0, curvature = 0.0;
+    double largest = 0.0, power = 0.0, ff = 0.0, vv = 0.0;
     for (std::size_t k = 0; k < f.size(); ++k) {
       largest = std::max(largest, std::hypot(f[k - k % 3], f[k - k % 3 + 1], f[k - k % 3 + 2]));
-      length += moved[k] * moved[k];
-      curvature += moved[k] * (before[k] - f[k]);
+      power += f[k] * v[k];
+      ff += f[k] * f[k];
+      vv += v[k] * v[k];
     }
     if (largest < 0.01) {
       std::printf("%zu\nProperties=Z:I:1:pos:R:3 energy=%.12g\n", x.size(), found.energy);
@@ -38,14 +40,18 @@ int main(int argc, char** argv) try {
       std::fprintf(stderr, "%d steps, largest force %.4f eV/Angstrom\n", n_steps, largest);
       return 0;
     }
-    const double step = n_steps == 0 ? 0.01 : std::abs(length / curvature);
+    const bool downhill = power > 0.0;
+    n_downhill = downhill ? n_downhill + 1 : 0;
+    dt = downhill ? (n_downhill > 5 ? std::min(1.1 * dt, 0.15) : dt) : 0.5 * dt;
+    mix = downhill ? (n_downhill > 5 ? 0.99 * mix : mix) : 0.1;
     for (std::size_t k = 0; k < f.size(); ++k) {
-      moved[k] = std::clamp(step * f[k], -0.1, 0.1);
-      x[k / 3][k % 3] += moved[k];
+      v[k] = downhill ? (1.0 - mix) * v[k] + mix * std::sqrt(vv / ff) * f[k] : 0.0;
+      v[k] += dt * f[k];
+      x[k / 3][k % 3] += std::clamp(dt * v[k], -0.05, 0.05);
     }
-    before = f;
   }
-  throw eqnn::Error("forces are above 0.01 eV/Angstrom after 2000 steps. Try another model.");
+  throw eqnn::Error(
+      "forces are above 0.01 eV/Angstrom after 5000 steps. Try another model or structure.");
 } catch (const std::exception& error) {
 
   std::fprintf(stderr, "relax: %s\n", error.what());

@@ -250,7 +250,7 @@ private:
     return part;
   }
 
-  bool has_tangents() const { return !S::kOnHost && tables_.n_harmonics > 0; }
+  bool has_tangents() const { return tables_.tangents; }
 
   HarmonicsLayout harmonics_layout() const {
     return {degree_of(tables_.n_harmonics - 1), tables_.harmonics_stride()};

@@ -156,6 +156,7 @@ public:
   std::vector<plan::NodeValue> values;
   HarmonicsTable harmonics{};
   std::int32_t n_harmonics = 0; ///< components that stages read directly; 0: none
+  bool tangents = false;        ///< whether a stage reads Context::tangents()
   std::vector<DeviceCoupling<S>> couplings;
   std::vector<DeviceRadial<S>> radials;
   std::vector<std::int32_t> kept_widths;

@@ -49,7 +49,8 @@ template <class ExecSpace, class FeatureScalar, class SumScalar> struct Setting 
 #endif
 };
 
-/// Lanes of a team's thread on a device.
+/// Threads of a team on a device, and their lanes.
+inline constexpr int kTeamThreads = 8;
 inline constexpr int kWarp = 32;
 
 template <class S, class T> using Array = Kokkos::View<T*, typename S::Memory>;
@@ -171,15 +172,15 @@ template <class S> typename S::Policy
 team_policy(const typename S::Exec& space, std::int64_t league, std::size_t scratch_bytes) {
   const int n_league = static_cast<int>(league);
 #ifdef EQNN_DEVICE_BRANCH
-  const int kTeam =
-      std::min(8,
+  const int n_threads =
+      std::min(kTeamThreads,
                typename S::Policy(space, 1, 1)
                    .team_size_max([](const typename S::Team&) {}, Kokkos::ParallelForTag()));
 #else
-  constexpr int kTeam = 8;
+  constexpr int n_threads = kTeamThreads; // NOLINT(readability-identifier-naming): as above
 #endif
   typename S::Policy policy = S::kOnHost ? typename S::Policy(space, n_league, 1, 1)
-                                         : typename S::Policy(space, n_league, kTeam, kWarp);
+                                         : typename S::Policy(space, n_league, n_threads, kWarp);
   policy.set_scratch_size(Scratch<typename S::Team>::kLevel,
                           Kokkos::PerTeam(static_cast<int>(scratch_bytes)));
   return policy;

@@ -7,6 +7,7 @@
 #include "neighbors/lattice.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <utility>
 
@@ -45,6 +46,10 @@ EdgeList edges_of(const std::vector<std::int32_t>& numbers,
          " atomic numbers for ",
          unwrapped.size(),
          " positions, expected one for each. Correct the structure.");
+  }
+  if (!(cutoff > 0.0) || !std::isfinite(cutoff)) {
+    fail(
+        "the cutoff is ", cutoff, " Angstrom, expected one above 0 and finite.\nGive the model's.");
   }
   require_near(unwrapped);
   EdgeList edges;

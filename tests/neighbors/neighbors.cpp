@@ -116,6 +116,19 @@ TEST(Neighbors, AtomsFarApartTakeNoMemoryForTheSpaceBetween) {
   EXPECT_EQ(found.source, (std::vector<std::int32_t>{1, 0, 3, 2}));
 }
 
+TEST(Neighbors, ACutoffThatIsNoneIsRefused) {
+  for (const double cutoff : {0.0, -5.0, std::nan(""), std::numeric_limits<double>::infinity()}) {
+    for (const bool periodic : {true, false}) {
+      try {
+        (void)edges(kPositions, periodic ? std::optional(kCell) : std::nullopt, cutoff);
+        ADD_FAILURE() << cutoff << " was taken";
+      } catch (const Error& error) {
+        EXPECT_EQ(std::string(error.what()).find("the cutoff is "), 0U) << error.what();
+      }
+    }
+  }
+}
+
 /// Every atom moved by up to `size` cells along each lattice vector.
 std::vector<Position> displaced(double size, unsigned seed) {
   std::mt19937 random(seed);

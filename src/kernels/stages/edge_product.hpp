@@ -269,6 +269,7 @@ template <class S> struct EdgeProductStage {
                        path.entry});
     }
     if constexpr (!S::kOnHost) {
+      tables.tangents = true;
       share_out_among_lanes(paths, tables);
     }
     p.n_paths = static_cast<std::int32_t>(paths.size());

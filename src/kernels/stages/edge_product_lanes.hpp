@@ -18,7 +18,7 @@ namespace eqnn::kernels {
 /// Channels that a lane has at a time, 32 apart.
 template <class Scalar> inline constexpr int kLaneChannels = sizeof(Scalar) == 4 ? 2 : 1;
 
-/// Bytes of shared memory for the matrices of a tile.
+/// Bytes of shared memory for the matrices of a tile: a device has 48 KiB for a team without being asked.
 inline constexpr std::int64_t kSharedMatrixBytes = 40 * 1024;
 
 /// Shares out a block's rows, in chunks of 7, 5, 3 and 1, and channels among threads. `paths`: those that
@@ -70,12 +70,23 @@ template <class Accum> struct EdgeSums {
   }
 };
 
-/// A tile of edges in shared memory, and what threads do with it.
-template <class S, int NMatrices> struct LaneTile {
+/// Matrices of one edge that are kept, as scalars: K, or K and its derivatives along the tangents.
+template <class S, int NMatrices> std::int64_t lane_matrix_bytes(const DeviceEdgeProduct<S>& p) {
+  return std::int64_t{NMatrices} * p.entries * std::int64_t{sizeof(typename S::Scalar)};
+}
+
+/// Whether shared memory holds an edge for each thread of a team. Where matrices are larger (all paths of
+/// degree 4 and up), tiles are in main memory, of which the last ones used stay in a cache.
+template <class S, int NMatrices> bool fits_shared_memory(const DeviceEdgeProduct<S>& p) {
+  return lane_matrix_bytes<S, NMatrices>(p) * kTeamThreads <= kSharedMatrixBytes;
+}
+
+/// A tile of edges in memory of a level (see Scratch), and what threads do with it.
+template <class S, int NMatrices, int Level> struct LaneTile {
   using Scalar = typename S::Scalar;
   using Accum = typename S::Accum;
   using Team = typename S::Team;
-  using Shared = Scratch<Team, 0>;
+  using Memory = Scratch<Team, Level>;
   static constexpr int kMatrices = NMatrices; ///< 1: K; 3: and dK along the tangents
 
   const Team& team;
@@ -86,16 +97,18 @@ template <class S, int NMatrices> struct LaneTile {
   Scalar* t;              ///< [capacity] where in its interval an edge is, in [-1, 1]
   std::int32_t* interval; ///< [capacity]
 
+  /// Edges of a tile: as many for each thread.
   static std::int32_t capacity_of(const DeviceEdgeProduct<S>& p) {
-    const std::int64_t bytes = std::int64_t{kMatrices} * p.entries * std::int64_t{sizeof(Scalar)};
-    return static_cast<std::int32_t>(
-        std::clamp<std::int64_t>(kSharedMatrixBytes / bytes, 1, kMostTileEdges / 2));
+    constexpr std::int64_t kMost = kMostTileEdges / 2;
+    const std::int64_t n =
+        Level == 0 ? kSharedMatrixBytes / lane_matrix_bytes<S, NMatrices>(p) : kMost;
+    return static_cast<std::int32_t>(std::min(n / kTeamThreads * kTeamThreads, kMost));
   }
 
-  static std::size_t shared_bytes(const DeviceEdgeProduct<S>& p) {
+  static std::size_t tile_bytes(const DeviceEdgeProduct<S>& p) {
     const std::int64_t n = capacity_of(p);
-    return Shared::template bytes<Scalar>(n * kMatrices * p.entries) +
-           Shared::template bytes<Scalar>(n) + Shared::template bytes<std::int32_t>(n);
+    return Memory::template bytes<Scalar>(n * kMatrices * p.entries) +
+           Memory::template bytes<Scalar>(n) + Memory::template bytes<std::int32_t>(n);
   }
 
   KOKKOS_INLINE_FUNCTION
@@ -104,9 +117,9 @@ template <class S, int NMatrices> struct LaneTile {
       , on(arrays)
       , p(arrays.product)
       , capacity(tile_edges)
-      , k(Shared(team_).template take<Scalar>(std::int64_t{kMatrices} * capacity * p.entries))
-      , t(Shared(team_).template take<Scalar>(capacity))
-      , interval(Shared(team_).template take<std::int32_t>(capacity)) {}
+      , k(Memory(team_).template take<Scalar>(std::int64_t{kMatrices} * capacity * p.entries))
+      , t(Memory(team_).template take<Scalar>(capacity))
+      , interval(Memory(team_).template take<std::int32_t>(capacity)) {}
 
   KOKKOS_FORCEINLINE_FUNCTION const Scalar* matrix(int which, std::int64_t e) const {
     return k + (std::int64_t{which} * capacity + e) * p.entries;
@@ -366,23 +379,23 @@ template <class S, int NMatrices> struct LaneTile {
   }
 };
 
-/// A team for each of n groups, with shared memory for its tile.
-template <class S, int NMatrices> typename S::Policy
+/// A team for each of n groups, with memory for its tile.
+template <class Tile, class S> typename S::Policy
 lane_policy(const typename S::Exec& space, std::int32_t n_groups, const DeviceEdgeProduct<S>& p) {
   typename S::Policy policy = team_policy<S>(space, n_groups, 0);
-  policy.set_scratch_size(
-      0, Kokkos::PerTeam(static_cast<int>(LaneTile<S, NMatrices>::shared_bytes(p))));
+  policy.set_scratch_size(Tile::Memory::kLevel,
+                          Kokkos::PerTeam(static_cast<int>(Tile::tile_bytes(p))));
   return policy;
 }
 
-template <class S>
-void edge_product_lanes(const typename S::Exec& space, const ProductArrays<S>& arrays) {
+template <int Level, class S>
+void edge_product_lanes_at(const typename S::Exec& space, const ProductArrays<S>& arrays) {
   using Team = typename S::Team;
-  using Tile = LaneTile<S, 1>;
+  using Tile = LaneTile<S, 1, Level>;
   const std::int32_t tile_edges = Tile::capacity_of(arrays.product);
   Kokkos::parallel_for(
       "eqnn::edge_product",
-      lane_policy<S, 1>(space, arrays.edges.n_groups, arrays.product),
+      lane_policy<Tile, S>(space, arrays.edges.n_groups, arrays.product),
       KOKKOS_LAMBDA(const Team& team) {
         const auto g = static_cast<std::int32_t>(team.league_rank());
         const DeviceEdges<S>& edges = arrays.edges;
@@ -395,17 +408,18 @@ void edge_product_lanes(const typename S::Exec& space, const ProductArrays<S>& a
       });
 }
 
-template <class S> void edge_product_adjoint_lanes(const typename S::Exec& space,
-                                                   const EdgeSchedule::Chunk& chunk,
-                                                   const ProductArrays<S>& arrays,
-                                                   const ProductAdjoints<S>& adjoints) {
+template <int Level, class S>
+void edge_product_adjoint_lanes_at(const typename S::Exec& space,
+                                   const EdgeSchedule::Chunk& chunk,
+                                   const ProductArrays<S>& arrays,
+                                   const ProductAdjoints<S>& adjoints) {
   using Team = typename S::Team;
-  using Tile = LaneTile<S, 3>;
+  using Tile = LaneTile<S, 3, Level>;
   const std::int32_t first_group = chunk.first_group;
   const std::int32_t tile_edges = Tile::capacity_of(arrays.product);
   Kokkos::parallel_for(
       "eqnn::edge_product_adjoint",
-      lane_policy<S, 3>(space, chunk.n_groups, arrays.product),
+      lane_policy<Tile, S>(space, chunk.n_groups, arrays.product),
       KOKKOS_LAMBDA(const Team& team) {
         const std::int32_t g = first_group + static_cast<std::int32_t>(team.league_rank());
         const Tile at(team, arrays, tile_edges);
@@ -414,6 +428,26 @@ template <class S> void edge_product_adjoint_lanes(const typename S::Exec& space
           at.paths_adjoint(tile, adjoints);
         });
       });
+}
+
+template <class S>
+void edge_product_lanes(const typename S::Exec& space, const ProductArrays<S>& arrays) {
+  if (fits_shared_memory<S, 1>(arrays.product)) {
+    edge_product_lanes_at<0>(space, arrays);
+  } else {
+    edge_product_lanes_at<1>(space, arrays);
+  }
+}
+
+template <class S> void edge_product_adjoint_lanes(const typename S::Exec& space,
+                                                   const EdgeSchedule::Chunk& chunk,
+                                                   const ProductArrays<S>& arrays,
+                                                   const ProductAdjoints<S>& adjoints) {
+  if (fits_shared_memory<S, 3>(arrays.product)) {
+    edge_product_adjoint_lanes_at<0>(space, chunk, arrays, adjoints);
+  } else {
+    edge_product_adjoint_lanes_at<1>(space, chunk, arrays, adjoints);
+  }
 }
 
 } // namespace eqnn::kernels
