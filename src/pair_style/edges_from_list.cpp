@@ -5,7 +5,7 @@
 #include "base/error.hpp"
 
 #include "atom.h"
-#include "neigh_list.h"
+#include "lmptype.h"
 
 #include <algorithm>
 #include <cmath>
@@ -82,7 +82,7 @@ void EdgesFromList::require_usable(const Atom &atom, int i) const
 
 /* ---------------------------------------------------------------------- */
 
-void EdgesFromList::build(const NeighList &list, const Atom &atom,
+void EdgesFromList::build(const NeighborRows &list, const Atom &atom,
                           const std::vector<int> &species_of_type, double cutoff)
 {
   node_of_atom_.assign(atom.nlocal + atom.nghost, -1);
@@ -101,9 +101,9 @@ void EdgesFromList::build(const NeighList &list, const Atom &atom,
 
   row_of_atom_.assign(atom.nlocal, -1);
   std::size_t n_pairs = 0;
-  for (int row = 0; row < list.inum; row++) {
-    row_of_atom_[list.ilist[row]] = row;
-    n_pairs += list.numneigh[list.ilist[row]];
+  for (int row = 0; row < list.n_rows; row++) {
+    row_of_atom_[list.atoms[row]] = row;
+    n_pairs += list.counts[list.atoms[row]];
   }
   edges_.source.reserve(n_pairs);
   edges_.vector.reserve(3 * n_pairs);
@@ -114,10 +114,10 @@ void EdgesFromList::build(const NeighList &list, const Atom &atom,
     const int i = atom_of_node_[center];
 
     require_usable(atom, i);
-    const int *neighbors = list.firstneigh[i];
-    const int n_neighbors = list.numneigh[i];
+    const int *neighbors = list.first[i];
+    const int n_neighbors = list.counts[i];
     for (int n = 0; n < n_neighbors; n++) {
-      const int j = neighbors[n] & NEIGHMASK;
+      const int j = neighbors[n * list.stride] & NEIGHMASK;
       const double dx = x[j][0] - x[i][0];
       const double dy = x[j][1] - x[i][1];
       const double dz = x[j][2] - x[i][2];

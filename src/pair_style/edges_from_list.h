@@ -6,12 +6,21 @@
 
 #include "eqnn/edges.hpp"
 
+#include <cstddef>
 #include <vector>
 
 namespace LAMMPS_NS {
 
 class Atom;
-class NeighList;
+
+// LAMMPS's full neighbor list on the host, whichever package made it.
+struct NeighborRows {
+  int n_rows;
+  const int *atoms;           // [n_rows]
+  const int *counts;          // [nlocal] neighbors of each atom
+  const int *const *first;    // [nlocal] first neighbor of each atom
+  std::size_t stride;         // from one neighbor to the next
+};
 
 // Nodes are the owned atoms that the model knows, then those ghosts whose features this rank needs:
 // sources of an edge, and what it passes on to other ranks. Images of a rank's own atoms are none: an
@@ -27,7 +36,7 @@ class EdgesFromList {
   // species_of_type: [ntypes + 1] row of the model's tables, -1 for NULL. cutoff in Angstrom.
   // Throws eqnn::Error for a position that is not finite, for atoms on top of each other, and for an
   // atom that the list lacks.
-  void build(const NeighList &list, const Atom &atom, const std::vector<int> &species_of_type,
+  void build(const NeighborRows &list, const Atom &atom, const std::vector<int> &species_of_type,
              double cutoff);
   // Gives nodes to ghosts that this rank passes on.
   void add_nodes(const Atom &atom, const std::vector<int> &ghosts,
@@ -55,7 +64,7 @@ class EdgesFromList {
   std::vector<int> atom_of_node_, node_of_atom_;
   std::vector<int> owner_;
   std::vector<char> excluded_;
-  std::vector<int> row_of_atom_;    // [nlocal] the atom's place in list.ilist, -1 for none
+  std::vector<int> row_of_atom_;    // [nlocal] the atom's place in list.atoms, -1 for none
 };
 
 }    // namespace LAMMPS_NS

@@ -43,6 +43,8 @@ using namespace LAMMPS_NS;
 
 namespace {
 
+constexpr int VIRIAL_WIDTH = 9;    // of an atom
+
 // pair_coeff
 
 struct Loaded {
@@ -89,6 +91,10 @@ struct PairEQNN::Impl {
   ListRules rules;
   EdgesFromList edges;
   LammpsHalo halo;
+
+  // with newton off: what this rank's atoms got on other ranks is in it too
+
+  std::vector<double> forces_at_home, virials_at_home;
 };
 
 /* ---------------------------------------------------------------------- */
@@ -193,7 +199,8 @@ void PairEQNN::coeff(int narg, char **arg)
   impl->loaded = std::move(loaded);
   impl->memory_reported = impl->threads_checked = false;
   // one rank exchanges nothing: LAMMPS need not keep buffers for all of its ghosts
-  comm_forward = comm_reverse = comm->nprocs == 1 ? 0 : impl->loaded->potential->max_row_width();
+  comm_forward = comm_reverse = comm_reverse_off =
+      comm->nprocs == 1 ? 0 : std::max(VIRIAL_WIDTH, impl->loaded->potential->max_row_width());
   set_coeffs(impl->loaded->species_of_type);
   report_model();
 }
@@ -278,10 +285,6 @@ void PairEQNN::init_style()
 
   if (atom->tag_enable == 0)
     error->all(FLERR, "Pair style eqnn: atoms have no IDs; remove 'atom_modify id no'");
-  if (force->newton_pair == 0)
-    error->all(FLERR,
-               "Pair style eqnn: newton is off for pairs, but forces on ghost atoms must come "
-               "home: use 'newton on'");
   refuse_heat_flux(lmp);
 
   // the neighbor list is judged at the first step, when all of LAMMPS is initialized
@@ -302,12 +305,25 @@ void PairEQNN::init_style()
                    "are NaN",
                    impl->loaded->model.file());
 
-  neighbor->add_request(this, NeighConst::REQ_FULL);
+  request_list();
 
   // pair style hybrid took its sizes before the model was known
 
   force->pair->comm_forward = std::max(force->pair->comm_forward, comm_forward);
   force->pair->comm_reverse = std::max(force->pair->comm_reverse, comm_reverse);
+  force->pair->comm_reverse_off = std::max(force->pair->comm_reverse_off, comm_reverse_off);
+}
+
+/* ---------------------------------------------------------------------- */
+
+void PairEQNN::request_list()
+{
+  neighbor->add_request(this, NeighConst::REQ_FULL);
+}
+
+NeighborRows PairEQNN::rows_of_list()
+{
+  return {list->inum, list->ilist, list->numneigh, list->firstneigh, 1};
 }
 
 /* ---------------------------------------------------------------------- */
@@ -323,8 +339,14 @@ double PairEQNN::init_one(int i, int j)
 void PairEQNN::compute(int eflag, int vflag)
 {
   ev_init(eflag, vflag);
+  compute_on_host();
+}
+
+void PairEQNN::compute_on_host()
+{
   const eqnn::Observables &found = evaluate();
   if (!impl->memory_reported) report_memory();
+  if (force->newton_pair == 0) bring_home(found);
   tally(found);
 }
 
@@ -368,7 +390,7 @@ const eqnn::Observables &PairEQNN::evaluate()
   const double cutoff = loaded.model.cutoff();
   const auto no_memory = [] { return "not enough memory for the edges on this rank"; };
   const std::string failure = eqnn::failure_of(no_memory, [&] {
-    impl->edges.build(*list, *atom, loaded.species_of_type, cutoff);
+    impl->edges.build(rows_of_list(), *atom, loaded.species_of_type, cutoff);
     if (impl->settings.check_edges)
       impl->rules.count_edges(impl->edges.edges(), impl->edges.atom_of_node(), cutoff);
   });
@@ -388,6 +410,19 @@ const eqnn::Observables &PairEQNN::evaluate()
 }
 
 /* ----------------------------------------------------------------------
+   With newton off LAMMPS leaves on ghosts what is there, so that it goes home by the way of adjoints.
+------------------------------------------------------------------------- */
+
+void PairEQNN::bring_home(const eqnn::Observables &found)
+{
+  impl->forces_at_home = found.forces;
+  impl->halo.reverse(eqnn::NodeRows<double>{impl->forces_at_home.data(), 3});
+  impl->virials_at_home = found.atom_virial;
+  if (vflag_atom)
+    impl->halo.reverse(eqnn::NodeRows<double>{impl->virials_at_home.data(), VIRIAL_WIDTH});
+}
+
+/* ----------------------------------------------------------------------
    LAMMPS has room for the symmetric part of a virial only. That of direct forces is NaN: LAMMPS asks
    for it in every set-up, so it is no error that it does.
 ------------------------------------------------------------------------- */
@@ -396,6 +431,10 @@ void PairEQNN::tally(const eqnn::Observables &found)
 {
   const std::vector<int> &atom_of_node = impl->edges.atom_of_node();
   const double unit = impl->energy_unit;
+  const bool is_home = force->newton_pair == 0;
+  const std::vector<double> &forces = is_home ? impl->forces_at_home : found.forces;
+  const std::vector<double> &virials = is_home ? impl->virials_at_home : found.atom_virial;
+  const std::size_t n_nodes = is_home ? found.atom_energy.size() : atom_of_node.size();
 
   if (eflag_either)
     for (std::size_t node = 0; node < found.atom_energy.size(); node++) {
@@ -404,9 +443,9 @@ void PairEQNN::tally(const eqnn::Observables &found)
       if (eflag_atom) eatom[atom_of_node[node]] += energy;
     }
 
-  for (std::size_t node = 0; node < found.forces.size() / 3; node++) {
+  for (std::size_t node = 0; node < n_nodes; node++) {
     double *f = atom->f[atom_of_node[node]];
-    for (int d = 0; d < 3; d++) f[d] += unit * found.forces[3 * node + d];
+    for (int d = 0; d < 3; d++) f[d] += unit * forces[3 * node + d];
   }
 
   const auto add_virial = [unit](double *to, const double *v) {
@@ -415,8 +454,9 @@ void PairEQNN::tally(const eqnn::Observables &found)
     for (int k = 0; k < 6; k++) to[k] += unit * symmetric[k];
   };
   if (vflag_global) add_virial(virial, found.virial.data());
-  for (std::size_t node = 0; node < found.atom_virial.size() / 9; node++)
-    add_virial(vatom[atom_of_node[node]], &found.atom_virial[9 * node]);
+  if (vflag_atom)
+    for (std::size_t node = 0; node < n_nodes; node++)
+      add_virial(vatom[atom_of_node[node]], &virials[VIRIAL_WIDTH * node]);
 }
 
 /* ---------------------------------------------------------------------- */
@@ -446,6 +486,8 @@ void PairEQNN::unpack_reverse_comm(int n, int *atoms, double *buf)
 double PairEQNN::memory_usage()
 {
   double bytes = Pair::memory_usage() + impl->edges.memory_usage();
+  bytes += static_cast<double>(
+      sizeof(double) * (impl->forces_at_home.capacity() + impl->virials_at_home.capacity()));
   if (impl->loaded) bytes += static_cast<double>(impl->loaded->potential->bytes_used());
   return bytes;
 }

@@ -28,6 +28,8 @@ struct Observables;
 
 namespace LAMMPS_NS {
 
+struct NeighborRows;
+
 class PairEQNN : public Pair {
  public:
   PairEQNN(class LAMMPS *);
@@ -46,6 +48,16 @@ class PairEQNN : public Pair {
 
   double memory_usage() override;
 
+ protected:
+  // where accelerated variants differ: the list that they ask for, and how its rows come to the host
+
+  virtual void request_list();
+  virtual NeighborRows rows_of_list();
+
+  // energies, forces and virials of a step, into the arrays that ev_init() prepared
+
+  void compute_on_host();
+
  private:
   // the model, its evaluator and the buffers; libraries stay out of this header
   struct Impl;
@@ -57,6 +69,7 @@ class PairEQNN : public Pair {
   std::string free_atoms() const;
   void report_model();
   const eqnn::Observables &evaluate();
+  void bring_home(const eqnn::Observables &);
   void report_memory();
   void tally(const eqnn::Observables &);
 };
