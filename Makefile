@@ -16,6 +16,8 @@
 #                 export published checkpoints (SevenNet, Nequix, NequIP, MACE) and hold them against the goldens,
 #                 in LAMMPS too where the folder has some (NAME/STRUCTURE.safetensors)
 #   make lammps-table  run the tests in LAMMPS and write docs/lammps.md from them
+#   make kokkos   build a LAMMPS with the KOKKOS package (a quarter of an hour) and run the tests in LAMMPS with
+#                 `-sf kk`: KOKKOS_SPACE=openmp or serial; LAMMPS_SOURCE_DIR=folder for another LAMMPS than Debian's
 #   make lint     formatters and linters, as CI runs them; `make format` mends what can be mended
 #   make bench    time whole models and each kernel on one thread
 #   make cuda     compile and link for CUDA 13 (needs nvcc; no GPU)
@@ -29,6 +31,9 @@ PYTEST_ARGS ?= -q
 TDN ?=
 PUBLISHED ?=
 DATASET_ARGS ?=
+KOKKOS_SPACE ?= openmp
+KOKKOS_TESTS ?= $(addprefix tests/lammps/test_lammps_,kokkos.py goldens.py behaviour.py contract.py)
+LAMMPS_SOURCE_DIR ?=
 
 BUILD := .eqnn/build/openmp
 VENV := .eqnn/venv/bin
@@ -41,7 +46,7 @@ SHELL := /bin/bash
 CONFIGURE = cmake --preset $(1) --log-level=WARNING $(2) >/dev/null
 BUILD_TREE = cmake --build .eqnn/build/$(1) $(2) -- --no-print-directory | { grep --line-buffered -v 'Built target' || true; }
 
-.PHONY: build setup demo test test-quick test-published test-upstream test-upstream-mace test-upstream-convnets dataset test-dataset lammps-table lint format bench cuda debug clean distclean
+.PHONY: build setup demo test test-quick test-published test-upstream test-upstream-mace test-upstream-convnets dataset test-dataset lammps-table kokkos lint format bench cuda debug clean distclean
 
 build: setup
 	@$(call CONFIGURE,openmp,-DEQNN_MARCH=$(MARCH))
@@ -98,6 +103,12 @@ test-published: build
 
 lammps-table: build
 	@$(VENV)/python -m pytest -q tests/lammps --lammps-table docs/lammps.md
+
+kokkos: build
+	@LAMMPS_SOURCE_DIR="$(LAMMPS_SOURCE_DIR)" $(SETUP) lammps-kokkos-$(KOKKOS_SPACE)
+	@$(call CONFIGURE,kokkos-$(KOKKOS_SPACE),-DEQNN_MARCH=$(MARCH) $(if $(LAMMPS_SOURCE_DIR),-DLAMMPS_SOURCE_DIR="$(LAMMPS_SOURCE_DIR)"))
+	@$(call BUILD_TREE,kokkos-$(KOKKOS_SPACE),--target eqnnplugin)
+	@$(VENV)/python -m pytest $(PYTEST_ARGS) -rs --lammps-kk $(KOKKOS_SPACE) $(KOKKOS_TESTS)
 
 lint:
 	@$(SETUP) venv deps lint kokkos-serial

@@ -41,7 +41,7 @@ def environment() -> dict[str, str]:
     env = dict(os.environ)
     env["LD_LIBRARY_PATH"] = f"{BIN.parent / 'lib'}:{env.get('LD_LIBRARY_PATH', '')}"
     plugin = ROOT / ".eqnn" / "build" / f"kokkos-{KOKKOS}" / "lib" / "eqnnplugin.so"
-    if not KOKKOS:
+    if not KOKKOS or "EQNN_PLUGIN" in os.environ:
         plugin = find_built("eqnnplugin.so", "EQNN_PLUGIN")
     env["LAMMPS_PLUGIN_PATH"] = str(plugin.parent)
     env["OMP_NUM_THREADS"] = "1"
@@ -51,7 +51,7 @@ def environment() -> dict[str, str]:
 LMP = (str(BIN / "lmp"), "-in", "in.test", "-log", "none")
 
 
-def kokkos_options(env: dict[str, str], package: str = "", suffix: bool = True) -> list[str]:
+def kokkos_options(env: dict[str, str], package: str = "") -> list[str]:
     """Return the words that switch KOKKOS on, or none.
 
     Parameters
@@ -60,14 +60,11 @@ def kokkos_options(env: dict[str, str], package: str = "", suffix: bool = True) 
         LAMMPS does not read OMP_NUM_THREADS itself where KOKKOS is on.
     package : str
         Options of LAMMPS's command ``package kokkos``.
-    suffix : bool
-        Whether every style becomes its /kk.
     """
     if not KOKKOS:
         return []
     threads = env["OMP_NUM_THREADS"] if KOKKOS == "openmp" else "1"
-    words = ["-k", "on", "t", threads]
-    words += ["-sf", "kk"] if suffix else []
+    words = ["-k", "on", "t", threads, "-sf", "kk"]
     return words + (["-pk", "kokkos", *package.split()] if package else [])
 
 
