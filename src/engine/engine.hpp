@@ -7,6 +7,7 @@
 #include "engine/energies.hpp"
 #include "eqnn/halo.hpp"
 #include "eqnn/observables.hpp"
+#include "eqnn/on_device.hpp"
 #include "kernels/any_evaluator.hpp"
 #include "model/model_spec.hpp"
 
@@ -23,6 +24,10 @@ public:
 
   /// As Potential::evaluate.
   const Observables& evaluate(const EdgeList& edges, HaloExchange& halo, Wanted wanted);
+
+  /// As Potential::evaluate of neighbors on the device.
+  const ResultsOnDevice&
+  evaluate(const NeighborsOnDevice& neighbors, HaloExchange& halo, Wanted wanted);
 
   /// Of the last evaluation: what its observables were made of.
   const Outputs& outputs() const { return outputs_; }

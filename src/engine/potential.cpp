@@ -69,6 +69,11 @@ const Observables& Potential::evaluate(const EdgeList& edges, HaloExchange& halo
   return impl_->engine->evaluate(edges, halo, wanted);
 }
 
+const ResultsOnDevice&
+Potential::evaluate(const NeighborsOnDevice& neighbors, HaloExchange& halo, Wanted wanted) {
+  return impl_->engine->evaluate(neighbors, halo, wanted);
+}
+
 const Observables& Potential::evaluate(const EdgeList& edges, Wanted wanted) {
   if (edges.n_nodes != edges.n_centers) {
     fail(

@@ -70,8 +70,9 @@ public:
 
   /// group_edges: a group takes whole centres until it has so many edges. chunk_edges: the same for
   /// chunks of groups.
-  void
-  build(const EdgeList& edges, std::int64_t group_edges, std::int64_t chunk_edges, bool gather) {
+  /// Edges: EdgeList, or what has its n_centers, n_edges(), begin and source.
+  template <class Edges>
+  void build(const Edges& edges, std::int64_t group_edges, std::int64_t chunk_edges, bool gather) {
     center.resize(static_cast<std::size_t>(edges.n_edges()));
     group.clear();
     chunks.clear();
@@ -108,12 +109,12 @@ public:
 
   std::int32_t n_groups() const { return static_cast<std::int32_t>(group.size()) - 1; }
 
-  std::int64_t end_of(const Chunk& chunk, const EdgeList& edges) const {
+  template <class Edges> std::int64_t end_of(const Chunk& chunk, const Edges& edges) const {
     return edges.begin[static_cast<std::size_t>(
         group[static_cast<std::size_t>(chunk.first_group + chunk.n_groups)])];
   }
 
-  std::int64_t longest_chunk(const EdgeList& edges) const {
+  template <class Edges> std::int64_t longest_chunk(const Edges& edges) const {
     std::int64_t longest = 0;
     for (const Chunk& chunk : chunks) {
       longest = std::max(longest, end_of(chunk, edges) - chunk.first_edge);
@@ -129,7 +130,7 @@ public:
 private:
   static constexpr std::int32_t kMostCentersOfGroup = 64;
 
-  void build_segments(const EdgeList& edges) {
+  template <class Edges> void build_segments(const Edges& edges) {
     for (Chunk& chunk : chunks) {
       chunk.first_segment = static_cast<std::int32_t>(segment_begin.size());
       const auto first = static_cast<std::ptrdiff_t>(segment_edge.size());

@@ -38,6 +38,10 @@ class EdgesFromList {
   // atom that the list lacks.
   void build(const NeighborRows &list, const Atom &atom, const std::vector<int> &species_of_type,
              double cutoff);
+  // The nodes alone, without edges: those of the owned atoms and of all ghosts that are marked,
+  // [nlocal + nghost]. Throws eqnn::Error for an atom that the list lacks; rows: its atoms [n_rows].
+  void mark_nodes(const Atom &atom, const std::vector<int> &species_of_type,
+                  const std::vector<char> &marked, const int *rows, int n_rows);
   // Gives nodes to ghosts that this rank passes on.
   void add_nodes(const Atom &atom, const std::vector<int> &ghosts,
                  const std::vector<int> &species_of_type);
@@ -56,8 +60,10 @@ class EdgesFromList {
 
  private:
   void add_node(int atom, int species);
+  void add_centers(const Atom &atom, const std::vector<int> &species_of_type);
   // Throws eqnn::Error for an atom that no edges can be made for.
-  void require_usable(const Atom &atom, int i) const;
+  void require_finite(const Atom &atom, int i) const;
+  void require_row(const Atom &atom, int i) const;
   bool counts(int atom) const { return excluded_.empty() || !excluded_[atom]; }
 
   eqnn::EdgeList edges_;

@@ -10,18 +10,13 @@
 #include "pair_eqnn.h"
 
 #include "collective.h"
-#include "edges_from_list.h"
-#include "lammps_halo.h"
-#include "list_rules.h"
+#include "pair_eqnn_impl.h"
 #include "read_on_one_rank.h"
 #include "run_warnings.h"
-#include "style_settings.h"
 #include "type_map.h"
 
 #include "base/elements.hpp"
 #include "base/error.hpp"
-#include "eqnn/potential.hpp"
-#include "eqnn/self_test.hpp"
 #include "eqnn/version.hpp"
 
 #include "atom.h"
@@ -36,24 +31,11 @@
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
 #include <optional>
 
 using namespace LAMMPS_NS;
 
 namespace {
-
-constexpr int VIRIAL_WIDTH = 9;    // of an atom
-
-// pair_coeff
-
-struct Loaded {
-  eqnn::Model model;
-  std::unique_ptr<eqnn::Potential> potential;
-  std::vector<int> species_of_type;          // [ntypes + 1], -1 for NULL
-  std::vector<double> free_atom_energies;    // [n_species] eV, of an atom without neighbors
-  std::optional<eqnn::SelfTestResult> tested;
-};
 
 bool is_mean_per_atom(const eqnn::Model &model)
 {
@@ -66,36 +48,6 @@ bool has_direct_forces(const eqnn::Model &model)
 }
 
 }    // namespace
-
-/* ---------------------------------------------------------------------- */
-
-struct PairEQNN::Impl {
-  Impl(Pair *pair, LAMMPS *lmp, MPI_Comm world) : rules(lmp), halo(pair, world, edges) {}
-
-  StyleSettings settings;
-  std::optional<Loaded> loaded;
-  double energy_unit = 1.0;    // 1 eV in LAMMPS's unit; both unit styles have Angstrom
-
-  // said once: for each model, for each run
-
-  bool memory_reported = false;
-  bool threads_checked = false;
-  bool list_checked = false;
-
-  // the neighbor list that owners and exclusions were found for
-
-  bigint list_step = -1, list_number = -1;
-
-  // one step
-
-  ListRules rules;
-  EdgesFromList edges;
-  LammpsHalo halo;
-
-  // with newton off: what this rank's atoms got on other ranks is in it too
-
-  std::vector<double> forces_at_home, virials_at_home;
-};
 
 /* ---------------------------------------------------------------------- */
 
@@ -178,12 +130,12 @@ void PairEQNN::coeff(int narg, char **arg)
           "style, but there is none: name its element, or use pair_style hybrid/overlay",
           type);
 
-  std::optional<Loaded> loaded;
+  std::optional<Impl::Loaded> loaded;
   try {
     const std::string bytes = read_on_one_rank(lmp, arg[2]);
     together(world, fmt::format("not enough memory for the model '{}'", arg[2]), [&] {
       const eqnn::Model model = eqnn::Model::parse(bytes, arg[2]);
-      loaded = Loaded{model, nullptr, species_of_type(model, element_of_type), {}, {}};
+      loaded = Impl::Loaded{model, nullptr, species_of_type(model, element_of_type), {}, {}};
       require_allowed(model);
       loaded->potential = std::make_unique<eqnn::Potential>(model, impl->settings.options);
       if (impl->settings.self_test) {
@@ -200,7 +152,8 @@ void PairEQNN::coeff(int narg, char **arg)
   impl->memory_reported = impl->threads_checked = false;
   // one rank exchanges nothing: LAMMPS need not keep buffers for all of its ghosts
   comm_forward = comm_reverse = comm_reverse_off =
-      comm->nprocs == 1 ? 0 : std::max(VIRIAL_WIDTH, impl->loaded->potential->max_row_width());
+      comm->nprocs == 1 ? 0
+                        : std::max(Impl::VIRIAL_WIDTH, impl->loaded->potential->max_row_width());
   set_coeffs(impl->loaded->species_of_type);
   report_model();
 }
@@ -246,7 +199,7 @@ std::string PairEQNN::free_atoms() const
 void PairEQNN::report_model()
 {
   if (comm->me != 0) return;
-  const Loaded &loaded = *impl->loaded;
+  const Impl::Loaded &loaded = *impl->loaded;
   const eqnn::Model &model = loaded.model;
   utils::logmesg(lmp,
                  "eqnn {} ({}) for LAMMPS {}: {} precision\n  model {} ({}), sha256 {}\n  {}\n",
@@ -368,9 +321,8 @@ void PairEQNN::report_memory()
 
 /* ---------------------------------------------------------------------- */
 
-const eqnn::Observables &PairEQNN::evaluate()
+bool PairEQNN::look_at_list()
 {
-  const Loaded &loaded = *impl->loaded;
   const bool is_first_step = !impl->list_checked;
   if (is_first_step) impl->rules.require_complete_list();
   impl->list_checked = true;
@@ -386,24 +338,49 @@ const eqnn::Observables &PairEQNN::evaluate()
     impl->rules.find_excluded();
     impl->edges.find_owners(*atom, impl->rules.excluded());
   }
+  return is_new_list;
+}
 
+/* ----------------------------------------------------------------------
+   what failed, or nothing
+------------------------------------------------------------------------- */
+
+std::string PairEQNN::build_edges()
+{
+  const Impl::Loaded &loaded = *impl->loaded;
   const double cutoff = loaded.model.cutoff();
   const auto no_memory = [] { return "not enough memory for the edges on this rank"; };
-  const std::string failure = eqnn::failure_of(no_memory, [&] {
+  return eqnn::failure_of(no_memory, [&] {
     impl->edges.build(rows_of_list(), *atom, loaded.species_of_type, cutoff);
     if (impl->settings.check_edges)
       impl->rules.count_edges(impl->edges.edges(), impl->edges.atom_of_node(), cutoff);
   });
+}
+
+/* ---------------------------------------------------------------------- */
+
+eqnn::Wanted PairEQNN::wanted() const
+{
+  eqnn::Wanted wanted;
+  wanted.virial = vflag_global != 0;
+  wanted.atom_virial = vflag_atom != 0;
+  return wanted;
+}
+
+/* ---------------------------------------------------------------------- */
+
+const eqnn::Observables &PairEQNN::evaluate()
+{
+  const Impl::Loaded &loaded = *impl->loaded;
+  const bool is_new_list = look_at_list();
+  const std::string failure = build_edges();
   if (!failure.empty()) impl->edges.clear();
   impl->halo.set_failure(failure);
   impl->edges.add_nodes(*atom, impl->halo.find_wanted(comm, *atom, is_new_list),
                         loaded.species_of_type);
 
-  eqnn::Wanted wanted;
-  wanted.virial = vflag_global != 0;
-  wanted.atom_virial = vflag_atom != 0;
   try {
-    return loaded.potential->evaluate(impl->edges.edges(), impl->halo, wanted);
+    return loaded.potential->evaluate(impl->edges.edges(), impl->halo, wanted());
   } catch (const eqnn::Error &failure_of_all) {
     error->all(FLERR, "Pair style eqnn, step {}: {}", update->ntimestep, failure_of_all.what());
   }
@@ -419,7 +396,7 @@ void PairEQNN::bring_home(const eqnn::Observables &found)
   impl->halo.reverse(eqnn::NodeRows<double>{impl->forces_at_home.data(), 3});
   impl->virials_at_home = found.atom_virial;
   if (vflag_atom)
-    impl->halo.reverse(eqnn::NodeRows<double>{impl->virials_at_home.data(), VIRIAL_WIDTH});
+    impl->halo.reverse(eqnn::NodeRows<double>{impl->virials_at_home.data(), Impl::VIRIAL_WIDTH});
 }
 
 /* ----------------------------------------------------------------------
@@ -456,7 +433,7 @@ void PairEQNN::tally(const eqnn::Observables &found)
   if (vflag_global) add_virial(virial, found.virial.data());
   if (vflag_atom)
     for (std::size_t node = 0; node < n_nodes; node++)
-      add_virial(vatom[atom_of_node[node]], &virials[VIRIAL_WIDTH * node]);
+      add_virial(vatom[atom_of_node[node]], &virials[Impl::VIRIAL_WIDTH * node]);
 }
 
 /* ---------------------------------------------------------------------- */

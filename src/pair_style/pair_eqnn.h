@@ -24,6 +24,7 @@ PairStyle(eqnn,PairEQNN);
 namespace eqnn {
 class Model;
 struct Observables;
+struct Wanted;
 }    // namespace eqnn
 
 namespace LAMMPS_NS {
@@ -58,11 +59,19 @@ class PairEQNN : public Pair {
 
   void compute_on_host();
 
- private:
-  // the model, its evaluator and the buffers; libraries stay out of this header
+  // its parts: whether the list is a new one, for which owners and exclusions were found anew; the
+  // edges, and what failed; what LAMMPS asks for; a remark after the first step
+
+  bool look_at_list();
+  std::string build_edges();
+  eqnn::Wanted wanted() const;
+  void report_memory();
+
+  // the model, its evaluator and the buffers: pair_eqnn_impl.h
   struct Impl;
   Impl *impl;
 
+ private:
   void allocate();
   void set_coeffs(const std::vector<int> &);
   void require_allowed(const eqnn::Model &) const;
@@ -70,7 +79,6 @@ class PairEQNN : public Pair {
   void report_model();
   const eqnn::Observables &evaluate();
   void bring_home(const eqnn::Observables &);
-  void report_memory();
   void tally(const eqnn::Observables &);
 };
 

@@ -25,13 +25,18 @@ PairStyle(eqnn/kk/host,PairEQNNKokkos<LMPHostType>);
 #include "kokkos_type.h"
 #include "neigh_list_kokkos.h"
 
+#include "eqnn/on_device.hpp"
+
 #include <memory>
 #include <vector>
 
 namespace LAMMPS_NS {
 
-// The pair style in a LAMMPS with the KOKKOS package: on LAMMPS's Kokkos views, neighbor list and
-// communication. Its rules, words, warnings and energies are those of eqnn.
+template <class DeviceType> class DeviceHalo;
+
+// The pair style in a LAMMPS with the KOKKOS package: edges are made from LAMMPS's neighbor list where
+// it is, forces, energies and virials are folded there. Its rules, words, warnings and energies are those
+// of eqnn. Models with direct forces, and steps that check their edges, take the host's way.
 template <class DeviceType> class PairEQNNKokkos : public PairEQNN, public KokkosBase {
  public:
   using device_type = DeviceType;
@@ -58,6 +63,26 @@ template <class DeviceType> class PairEQNNKokkos : public PairEQNN, public Kokko
  private:
   eqnn_compat::DualEnergies k_eatom;
   eqnn_compat::DualVirials k_vatom;
+
+  // nodes, from one building of the list to the next
+
+  using Ints = Kokkos::View<int *, DeviceType>;
+  Ints d_node_of_atom, d_atom_of_node, d_species, d_species_of_type, d_is_mapped;
+  bool has_nodes = false;
+
+  void compute_on_device();
+  bool is_device_able() const;
+  bool has_device_callbacks() const;
+  bool is_host_device() const;
+  bool is_by_kernels() const;
+  bool are_types_changed() const;
+  void make_nodes();
+  eqnn::NeighborsOnDevice neighbors();
+  std::vector<char> mark_neighbors() const;
+  void bring_home(double *rows, int width);
+  void add_to_atoms(const eqnn::ResultsOnDevice &);
+
+  std::unique_ptr<DeviceHalo<DeviceType>> device_halo;
 
   // the list on the host: the list itself where that is the device
 

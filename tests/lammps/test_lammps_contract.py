@@ -254,6 +254,7 @@ def test_what_needs_energies_of_pairs(tmp_path: Path, commands: str) -> None:
     fail(tmp_path, base(tmp_path) + commands)
 
 
+@pytest.mark.no_kokkos("LAMMPS's KOKKOS package has no minimizer quickmin, and takes no other")
 @tried(FILES, "NEB, three replicas", "the library, energies of the first and the last replica")
 def test_neb(tmp_path: Path) -> None:
     start, end = two_molecules(), two_molecules()
