@@ -5,6 +5,7 @@
 #include "base/stages.hpp"
 #include "base/variant_of.hpp"
 #include "kernels/all_stages.hpp"
+#include "kernels/context.hpp"
 
 #include <variant>
 #include <vector>
@@ -56,6 +57,31 @@ private:
   }
   EQNN_PLAN_STAGES(EQNN_ADD)
 #undef EQNN_ADD
+};
+
+/// A network and what it works on. Kernels are compiled here once, for the evaluator and for the probe:
+/// what is called from one place is inlined there.
+template <class S> struct DeviceNetwork {
+  DevicePlan<S> plan;
+  Context<S> context;
+
+  explicit DeviceNetwork(const plan::Plan& host)
+      : plan(host)
+      , context(plan.tables, plan.plan.buffers) {
+    context.set_widest_message(plan.widest_message());
+  }
+
+  /// context refers to plan.
+  DeviceNetwork(const DeviceNetwork&) = delete;
+  DeviceNetwork& operator=(const DeviceNetwork&) = delete;
+
+  [[gnu::noinline]] void forward(std::size_t stage) {
+    std::visit([&](const auto& s) { s.forward(context); }, plan.stages[stage]);
+  }
+
+  [[gnu::noinline]] void adjoint(std::size_t stage) {
+    std::visit([&](const auto& s) { s.adjoint(context); }, plan.stages[stage]);
+  }
 };
 
 } // namespace eqnn::kernels

@@ -5,7 +5,6 @@
 
 #include "base/error.hpp"
 #include "kernels/any_evaluator.hpp"
-#include "kernels/context.hpp"
 #include "kernels/device_fold.hpp"
 #include "kernels/device_plan.hpp"
 
@@ -21,10 +20,7 @@ public:
   using Scalar = typename S::Scalar;
 
   explicit Evaluator(const plan::Plan& plan)
-      : plan_(plan)
-      , context_(plan_.tables, plan_.plan.buffers) {
-    context_.set_widest_message(plan_.widest_message());
-  }
+      : network_(plan) {}
 
   void take(const EdgeList& edges) override {
     context_.bring(edges);
@@ -99,14 +95,14 @@ private:
       for (const plan::ValueId v : plan_.read_on_ghosts[k]) {
         exchange(halo, context_.value(v), [&](NodeRows<Scalar> rows) { halo.forward(rows); });
       }
-      std::visit([&](const auto& stage) { stage.forward(context_); }, plan_.stages[k]);
+      network_.forward(k);
     }
   }
 
   const Array<S, double>& run_reverse(HaloExchange& halo) {
     context_.begin_adjoint();
     for (std::size_t k = plan_.stages.size(); k-- > 0;) {
-      std::visit([&](const auto& stage) { stage.adjoint(context_); }, plan_.stages[k]);
+      network_.adjoint(k);
       for (const plan::ValueId v : plan_.read_on_ghosts[k]) {
         exchange(halo, context_.adjoint(v), [&](NodeRows<Scalar> rows) { halo.reverse(rows); });
       }
@@ -139,8 +135,9 @@ private:
     Kokkos::deep_copy(HostView<double>(to.data(), to.size()), first_of(from, to.size()));
   }
 
-  DevicePlan<S> plan_;
-  Context<S> context_;
+  DeviceNetwork<S> network_;
+  DevicePlan<S>& plan_ = network_.plan;
+  Context<S>& context_ = network_.context;
   DeviceFold<S> fold_;
   Array<S, double> gradient_;
   ResultsOnDevice results_;

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 namespace eqnn::kernels {
 
@@ -16,8 +17,9 @@ namespace host {
 
 /// exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln(2)/2; exp(r) by its Taylor series to degree
 /// 13: 2 ulp. Saturates at exp(-708), exp(709). Adding 1.5 * 2^52 leaves n in the low bits of the
-/// mantissa: no conversion to integer, which AVX2 lacks for 64 bits.
-inline double exponential(double x) {
+/// mantissa: no conversion to integer, which AVX2 lacks for 64 bits. A loop with a call in it does not
+/// vectorise, and compilers call once a function has grown: so it is always inlined.
+[[gnu::always_inline]] inline double exponential(double x) {
   constexpr double kShift = 6755399441055744.0;
   x = x < -708.0 ? -708.0 : x;
   x = x > 709.0 ? 709.0 : x;
@@ -48,7 +50,7 @@ inline double exponential(double x) {
 }
 
 /// The same in float: degree 7, saturates at exp(-87), exp(88).
-inline float exponential(float x) {
+[[gnu::always_inline]] inline float exponential(float x) {
   constexpr float kShift = 12582912.0F;
   x = x < -87.0F ? -87.0F : x;
   x = x > 88.0F ? 88.0F : x;
@@ -98,32 +100,41 @@ template <class T> KOKKOS_FORCEINLINE_FUNCTION T smooth_leaky_relu_derivative(T 
   return T(0.5) * ((T(1) + a) + (T(1) - a) * ((T(2) * s - T(1)) + T(2) * x * s * (T(1) - s)));
 }
 
-/// plan::kSilu, ... of x.
-template <class T> KOKKOS_FORCEINLINE_FUNCTION T activate(std::int32_t function, T x) {
-  const T s = sigmoid(function == plan::kTanh ? T(2) * x : x);
-  switch (function) {
-  case plan::kSilu:
-    return x * s;
-  case plan::kTanh:
-    return T(2) * s - T(1);
-  case plan::kSigmoid:
-    return s;
-  default:
-    return x;
+/// An activation and its derivative, from the sigmoid that all are made of.
+template <class T> struct Activation {
+  T value, slope;
+};
+
+/// plan::kSilu, ... at x. The function is known when this is compiled: a choice within a loop over
+/// channels keeps it from vectorising.
+template <std::int32_t Function, class T>
+KOKKOS_FORCEINLINE_FUNCTION Activation<T> activation_at(T x) {
+  if constexpr (Function == plan::kSilu) {
+    const T s = sigmoid(x);
+    return {x * s, silu_derivative(x, s)};
+  } else if constexpr (Function == plan::kTanh) {
+    const T s = sigmoid(T(2) * x);
+    return {T(2) * s - T(1), T(4) * s * (T(1) - s)};
+  } else if constexpr (Function == plan::kSigmoid) {
+    const T s = sigmoid(x);
+    return {s, s * (T(1) - s)};
+  } else {
+    return {x, T(1)};
   }
 }
 
-template <class T> KOKKOS_FORCEINLINE_FUNCTION T activation_slope(std::int32_t function, T x) {
-  const T s = sigmoid(function == plan::kTanh ? T(2) * x : x);
+/// Calls body(std::integral_constant<std::int32_t, function>).
+template <class Body>
+KOKKOS_FORCEINLINE_FUNCTION void for_function(std::int32_t function, const Body& body) {
   switch (function) {
   case plan::kSilu:
-    return silu_derivative(x, s);
+    return body(std::integral_constant<std::int32_t, plan::kSilu>{});
   case plan::kTanh:
-    return T(4) * s * (T(1) - s);
+    return body(std::integral_constant<std::int32_t, plan::kTanh>{});
   case plan::kSigmoid:
-    return s * (T(1) - s);
+    return body(std::integral_constant<std::int32_t, plan::kSigmoid>{});
   default:
-    return T(1);
+    return body(std::integral_constant<std::int32_t, plan::kIdentity>{});
   }
 }
 

@@ -123,6 +123,21 @@ template <int D3> inline constexpr int kEntryRows =
     D3 * 4 <= (kVectorBytes == 64 ? 28 : 12) ? 3
                                              : (D3 * 3 <= (kVectorBytes == 64 ? 28 : 12) ? 2 : 1);
 
+/// out[m] += sum over lanes of row[m], four from First on together.
+template <int D3, int First, class Scalar>
+[[gnu::always_inline]] inline void fold_row(const Registers<Scalar, D3>& row, Scalar* out) {
+  constexpr int kTogether = D3 - First < 4 ? D3 - First : 4;
+  Registers<Scalar, kTogether> four;
+#pragma GCC unroll 4
+  for (int k = 0; k < kTogether; ++k) {
+    four.v[k] = row.v[First + k];
+  }
+  fold_lanes(four, out + First);
+  if constexpr (First + kTogether < D3) {
+    fold_row<D3, First + kTogether>(row, out);
+  }
+}
+
 /// MI rows i of one edge, with t_i = sum_m K[i, m] adj_out[m]: adj_x_i += w t_i, adj_entry[i, m] +=
 /// sum over channels of w x_i adj_out[m], and slope times x_i t_i is returned, lane by lane.
 template <int D3, int MI, class Scalar>
@@ -157,10 +172,12 @@ inline Vec<Scalar> path_adjoint(const DevicePath& path, const EdgeOperands<Scala
   }
 #pragma GCC unroll 3
   for (int i = 0; i < MI; ++i) {
-#pragma GCC unroll 3
-    for (int m = 0; m < D3; m += 4) {
-      fold_lanes<Scalar>(&sum[i][m], D3 - m < 4 ? D3 - m : 4, adj_entry + i * path.d3 + m);
+    Registers<Scalar, D3> row;
+#pragma GCC unroll 9
+    for (int m = 0; m < D3; ++m) {
+      row.v[m] = sum[i][m];
     }
+    fold_row<D3, 0>(row, adj_entry + i * path.d3);
   }
   return total;
 }

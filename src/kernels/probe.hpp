@@ -3,7 +3,6 @@
 #pragma once
 
 #include "kernels/any_evaluator.hpp"
-#include "kernels/context.hpp"
 #include "kernels/device_plan.hpp"
 
 #include <algorithm>
@@ -16,10 +15,7 @@ public:
   using Scalar = typename S::Scalar;
 
   explicit ProbeOf(const plan::Plan& plan)
-      : plan_(plan)
-      , context_(plan_.tables, plan_.plan.buffers) {
-    context_.set_widest_message(plan_.widest_message());
-  }
+      : network_(plan) {}
 
   void begin_forward(const EdgeList& edges) override {
     context_.bring(edges);
@@ -27,9 +23,7 @@ public:
     context_.begin_forward(direct_forces_);
   }
 
-  void forward(std::size_t stage) override {
-    std::visit([&](const auto& s) { s.forward(context_); }, plan_.stages[stage]);
-  }
+  void forward(std::size_t stage) override { network_.forward(stage); }
 
   void begin_adjoint(const std::vector<double>& seed) override {
     context_.begin_adjoint();
@@ -40,9 +34,7 @@ public:
     Kokkos::deep_copy(context_.seed(), host);
   }
 
-  void adjoint(std::size_t stage) override {
-    std::visit([&](const auto& s) { s.adjoint(context_); }, plan_.stages[stage]);
-  }
+  void adjoint(std::size_t stage) override { network_.adjoint(stage); }
 
   std::vector<double> edge_gradient() override {
     return to_host(context_.end_adjoint(), 3 * context_.edges().n_edges);
@@ -104,8 +96,9 @@ private:
     return {host.data(), host.data() + n};
   }
 
-  DevicePlan<S> plan_;
-  Context<S> context_;
+  DeviceNetwork<S> network_;
+  DevicePlan<S>& plan_ = network_.plan;
+  Context<S>& context_ = network_.context;
   std::vector<double> direct_forces_;
 };
 

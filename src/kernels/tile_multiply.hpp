@@ -165,34 +165,37 @@ inline typename VectorOf<Scalar>::Type shuffle(const typename VectorOf<Scalar>::
   return __builtin_shuffle(a, b, mask);
 }
 
-/// out[k] += sum over lanes of sum[k] for k < n <= 4. Four registers are folded together: a third of
-/// the work of one at a time.
-template <class Scalar>
-inline void fold_lanes(const typename VectorOf<Scalar>::Type* sum, int n, Scalar* out) {
+template <class Scalar, int N> struct Registers {
+  typename VectorOf<Scalar>::Type v[N];
+};
+
+/// out[k] += sum over lanes of sum[k] for k < N <= 4. Four registers are folded together: a third of
+/// the work of one at a time. By value: sums whose address is given away would live in memory, in the
+/// loop before this call too.
+template <int N, class Scalar>
+[[gnu::always_inline]] inline void fold_lanes(const Registers<Scalar, N>& sums, Scalar* out) {
+  const auto& sum = sums.v;
   using Vector = typename VectorOf<Scalar>::Type;
   constexpr int kWide = kLanes<Scalar>;
   if constexpr (kWide < 4) {
-    for (int k = 0; k < n; ++k) {
+    for (int k = 0; k < N; ++k) {
       for (int lane = 0; lane < kWide; ++lane) {
         out[k] += sum[k][lane];
       }
     }
   } else {
-    const Vector zero{};
-    const Vector s1 = n > 1 ? sum[1] : zero;
-    const Vector s2 = n > 2 ? sum[2] : zero;
-    const Vector s3 = n > 3 ? sum[3] : zero;
+    const auto of = [&](int k) { return k < N ? sum[k < N ? k : 0] : Vector{}; };
     const auto even = [](int lane) { return lane / 2 * 2 + (lane % 2) * kWide; };
     const auto odd = [](int lane) { return lane / 2 * 2 + 1 + (lane % 2) * kWide; };
-    const Vector ab = shuffle<Scalar>(sum[0], s1, even) + shuffle<Scalar>(sum[0], s1, odd);
-    const Vector cd = shuffle<Scalar>(s2, s3, even) + shuffle<Scalar>(s2, s3, odd);
+    const Vector ab = shuffle<Scalar>(of(0), of(1), even) + shuffle<Scalar>(of(0), of(1), odd);
+    const Vector cd = shuffle<Scalar>(of(2), of(3), even) + shuffle<Scalar>(of(2), of(3), odd);
     const auto low = [](int lane) { return lane / 4 * 4 + lane % 2 + (lane / 2 % 2) * kWide; };
     const auto high = [](int lane) { return lane / 4 * 4 + 2 + lane % 2 + (lane / 2 % 2) * kWide; };
     Vector total = shuffle<Scalar>(ab, cd, low) + shuffle<Scalar>(ab, cd, high);
     for (int width = kWide / 2; width >= 4; width /= 2) {
       total += shuffle<Scalar>(total, total, [width](int lane) { return (lane + width) % kWide; });
     }
-    for (int k = 0; k < n; ++k) {
+    for (int k = 0; k < N; ++k) {
       out[k] += total[k];
     }
   }
@@ -220,7 +223,12 @@ inline void outer_block(int n, int channels, const OuterFactors<Scalar>& of, Sca
   }
 #pragma GCC unroll 4
   for (int i = 0; i < MI; ++i) {
-    fold_lanes<Scalar>(sum[i], MK, out + i * n);
+    Registers<Scalar, MK> row;
+#pragma GCC unroll 4
+    for (int k = 0; k < MK; ++k) {
+      row.v[k] = sum[i][k];
+    }
+    fold_lanes(row, out + i * n);
   }
 }
 

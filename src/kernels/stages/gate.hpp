@@ -29,18 +29,25 @@ template <class S> void gate(const typename S::Exec& space,
       KOKKOS_LAMBDA(const typename S::Team& team, std::int64_t first, int n) {
         for_rows(team, n, [&](std::int64_t r) {
           const Scalar* const x = rows.in.row(first + r);
-          const Scalar* const g = is_scalar ? x : rows.gate.row(first + r);
           Scalar* const y = rows.out.row(first + r);
-          for_channels(team, rows.channels, [&](int c) {
-            const Scalar opening = activate(rows.function, g[c]);
-            if (is_scalar) {
-              y[c] = opening;
-            } else {
-              for (int m = 0; m < rows.out.components; ++m) {
-                y[m * rows.out.stride + c] = x[m * rows.in.stride + c] * opening;
-              }
-            }
+          // The last row holds the gate until its own turn.
+          const int last = rows.out.components - 1;
+          Scalar* const opening = y + last * rows.out.stride;
+          const Scalar* const g = is_scalar ? x : rows.gate.row(first + r);
+          for_function(rows.function, [&](auto function) {
+            for_channels(team, rows.channels, [&](int c) {
+              opening[c] = activation_at<decltype(function)::value>(g[c]).value;
+            });
           });
+          for (int m = 0; m < last; ++m) {
+            for_channels(team, rows.channels, [&](int c) {
+              y[m * rows.out.stride + c] = x[m * rows.in.stride + c] * opening[c];
+            });
+          }
+          if (!is_scalar) {
+            for_channels(
+                team, rows.channels, [&](int c) { opening[c] *= x[last * rows.in.stride + c]; });
+          }
           for (int m = 0; m < rows.out.components; ++m) {
             Scalar* const rest = y + m * rows.out.stride + rows.channels;
             for_channels(team, rows.out.stride - rows.channels, [&](int c) { rest[c] = 0; });
@@ -68,23 +75,26 @@ template <class S> void gate_adjoint(const typename S::Exec& space,
           const Scalar* const x = rows.in.row(first + r);
           const Scalar* const adj_y = adj_out.row(first + r);
           Scalar* const adj_x = adj_in.row(first + r);
-          if (is_scalar) {
-            for_channels(team, rows.channels, [&](int c) {
-              adj_x[c] += adj_y[c] * activation_slope(rows.function, x[c]);
-            });
-            return;
-          }
-          const Scalar* const g = rows.gate.row(first + r);
-          Scalar* const adj_g = adj_gate.row(first + r);
-          for_channels(team, rows.channels, [&](int c) {
-            const Scalar opening = activate(rows.function, g[c]);
-            Scalar along = 0;
-            for (int m = 0; m < rows.out.components; ++m) {
-              const Scalar adjoint = adj_y[m * rows.out.stride + c];
-              along += adjoint * x[m * rows.in.stride + c];
-              adj_x[m * rows.in.stride + c] += adjoint * opening;
+          for_function(rows.function, [&](auto function) {
+            constexpr std::int32_t kFunction = decltype(function)::value;
+            if (is_scalar) {
+              for_channels(team, rows.channels, [&](int c) {
+                adj_x[c] += adj_y[c] * activation_at<kFunction>(x[c]).slope;
+              });
+              return;
             }
-            adj_g[c] += along * activation_slope(rows.function, g[c]);
+            const Scalar* const g = rows.gate.row(first + r);
+            Scalar* const adj_g = adj_gate.row(first + r);
+            for_channels(team, rows.channels, [&](int c) {
+              const Activation<Scalar> opening = activation_at<kFunction>(g[c]);
+              Scalar along = 0;
+              for (int m = 0; m < rows.out.components; ++m) {
+                const Scalar adjoint = adj_y[m * rows.out.stride + c];
+                along += adjoint * x[m * rows.in.stride + c];
+                adj_x[m * rows.in.stride + c] += adjoint * opening.value;
+              }
+              adj_g[c] += along * opening.slope;
+            });
           });
         });
       });
