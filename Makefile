@@ -8,19 +8,25 @@
 #   make test-upstream TDN=/path/to/AIRS/OpenMol/TDN
 #                 run upstream's own code and hold the golden files against it (some GB of torch)
 #   make test-upstream-mace, make test-upstream-convnets
-#                 flip every option of mace-torch's, of NequIP's, SevenNet's and Nequix's constructors and hold
-#                 `eqnn export --verify` against their code (some GB of torch each)
-#   make dataset  go on computing the set in data/qcr-small, and build it (PySCF; hours; stop it at any time)
+#                 flip every option of mace-torch's, of NequIP's, SevenNet's and Nequix's
+#                 constructors and hold `eqnn export --verify` against their code (some GB of torch
+#                 each)
+#   make dataset  go on computing the set in data/qcr-small, and build it (PySCF; hours; stop it at
+#                 any time)
 #   make test-dataset  that set's tests with PySCF and RDKit
 #   make test-published PUBLISHED=folder
-#                 export published checkpoints (SevenNet, Nequix, NequIP, MACE) and hold them against the goldens,
-#                 in LAMMPS too where the folder has some (NAME/STRUCTURE.safetensors)
+#                 export published checkpoints (SevenNet, Nequix, NequIP, MACE) and hold them
+#                 against the goldens, in LAMMPS too where the folder has some
+#                 (NAME/STRUCTURE.safetensors)
 #   make lammps-table  run the tests in LAMMPS and write docs/lammps.md from them
-#   make kokkos   build a LAMMPS with the KOKKOS package (a quarter of an hour) and run the tests in LAMMPS with
-#                 `-sf kk`: KOKKOS_SPACE=openmp or serial; LAMMPS_SOURCE_DIR=folder for another LAMMPS than Debian's
+#   make kokkos   build a LAMMPS with the KOKKOS package (a quarter of an hour) and run the tests in
+#                 LAMMPS with `-sf kk`: KOKKOS_SPACE=openmp or serial; LAMMPS_SOURCE_DIR=folder for
+#                 another LAMMPS than Debian's
 #   make lint     formatters and linters, as CI runs them; `make format` mends what can be mended
 #   make bench    time whole models and each kernel on one thread
 #   make cuda     compile and link for CUDA 13 (needs nvcc; no GPU)
+#   make device-branch  run on the host what kernels do on a GPU, and test it
+#   make gpu-bundle  .eqnn/gpu-bundle: tests and benchmarks for a machine with a GPU and nothing else
 #   make clean    remove what was built; `make distclean` removes all of .eqnn/
 
 PYTHON ?= python3
@@ -34,6 +40,7 @@ DATASET_ARGS ?=
 KOKKOS_SPACE ?= openmp
 KOKKOS_TESTS ?= $(addprefix tests/lammps/test_lammps_,kokkos.py goldens.py behaviour.py contract.py)
 LAMMPS_SOURCE_DIR ?=
+KOKKOS_LAMMPS = $(if $(LAMMPS_SOURCE_DIR),-DLAMMPS_SOURCE_DIR="$(LAMMPS_SOURCE_DIR)")
 
 BUILD := .eqnn/build/openmp
 VENV := .eqnn/venv/bin
@@ -44,9 +51,14 @@ SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 # A build tree that is there keeps its settings. What is up to date is not worth a line.
 CONFIGURE = cmake --preset $(1) --log-level=WARNING $(2) >/dev/null
-BUILD_TREE = cmake --build .eqnn/build/$(1) $(2) -- --no-print-directory | { grep --line-buffered -v 'Built target' || true; }
+BUILD_TREE = cmake --build .eqnn/build/$(1) $(2) -- --no-print-directory \
+	| { grep --line-buffered -v 'Built target' || true; }
+# pytest of a code's own environment, which eqnn is not installed in.
+UPSTREAM_PYTEST = PYTHONPATH=python .eqnn/venv-$(1)/bin/python -m pytest $(PYTEST_ARGS)
 
-.PHONY: build setup demo test test-quick test-published test-upstream test-upstream-mace test-upstream-convnets dataset test-dataset lammps-table kokkos lint format bench cuda debug clean distclean
+.PHONY: build setup demo test test-quick test-published test-upstream test-upstream-mace \
+	test-upstream-convnets dataset test-dataset lammps-table kokkos lint format bench cuda gpu-bundle \
+	device-branch debug clean distclean
 
 build: setup
 	@$(call CONFIGURE,openmp,-DEQNN_MARCH=$(MARCH))
@@ -76,15 +88,15 @@ test-upstream:
 	make test-upstream TDN=/path/to/AIRS/OpenMol/TDN" | tr -s '\t ' ' ' >&2; exit 2; }
 	@$(SETUP) venv-upstream
 	@.eqnn/venv-upstream/bin/python tests/upstream/make_tdn_goldens.py --tdn "$(TDN)"
-	@PYTHONPATH=python .eqnn/venv-upstream/bin/python -m pytest $(PYTEST_ARGS) tests/upstream/torch_checkpoints.py
+	@$(call UPSTREAM_PYTEST,upstream) tests/upstream/torch_checkpoints.py
 
 test-upstream-mace: build
 	@$(SETUP) venv-upstream-mace
-	@PYTHONPATH=python .eqnn/venv-upstream-mace/bin/python -m pytest $(PYTEST_ARGS) tests/upstream/mace_options.py
+	@$(call UPSTREAM_PYTEST,upstream-mace) tests/upstream/mace_options.py
 
 test-upstream-convnets: build
 	@$(SETUP) venv-upstream-convnets
-	@PYTHONPATH=python .eqnn/venv-upstream-convnets/bin/python -m pytest $(PYTEST_ARGS) tests/upstream/convnet_options.py
+	@$(call UPSTREAM_PYTEST,upstream-convnets) tests/upstream/convnet_options.py
 
 test-dataset:
 	@$(SETUP) venv-qcr
@@ -99,14 +111,17 @@ dataset:
 test-published: build
 	@test -d "$(PUBLISHED)" || { echo "make test-published: PUBLISHED='$(PUBLISHED)' is no folder; \
 	potentials/README.md says where the checkpoints come from" | tr -s '\t ' ' ' >&2; exit 2; }
-	@PUBLISHED="$(PUBLISHED)" PYTHONPATH=tests/python:tests/lammps $(VENV)/python -m pytest $(PYTEST_ARGS) -rs tests/upstream/published_checkpoints.py
+	@PUBLISHED="$(PUBLISHED)" PYTHONPATH=tests/python:tests/lammps $(VENV)/python -m pytest \
+		$(PYTEST_ARGS) -rs tests/upstream/published_checkpoints.py
 
 lammps-table: build
 	@$(VENV)/python -m pytest -q tests/lammps --lammps-table docs/lammps.md
 
-kokkos: build
+kokkos: setup
+	@$(call CONFIGURE,openmp,-DEQNN_MARCH=$(MARCH))
+	@$(call BUILD_TREE,openmp,--target eqnn eqnn_self_test)
 	@LAMMPS_SOURCE_DIR="$(LAMMPS_SOURCE_DIR)" $(SETUP) lammps-kokkos-$(KOKKOS_SPACE)
-	@$(call CONFIGURE,kokkos-$(KOKKOS_SPACE),-DEQNN_MARCH=$(MARCH) $(if $(LAMMPS_SOURCE_DIR),-DLAMMPS_SOURCE_DIR="$(LAMMPS_SOURCE_DIR)"))
+	@$(call CONFIGURE,kokkos-$(KOKKOS_SPACE),-DEQNN_MARCH=$(MARCH) $(KOKKOS_LAMMPS))
 	@$(call BUILD_TREE,kokkos-$(KOKKOS_SPACE),--target eqnnplugin)
 	@$(VENV)/python -m pytest $(PYTEST_ARGS) -rs --lammps-kk $(KOKKOS_SPACE) $(KOKKOS_TESTS)
 
@@ -124,10 +139,23 @@ bench: setup
 	@$(BUILD)/bin/bench_model $(BENCH_ARGS)
 
 cuda:
-	@command -v nvcc >/dev/null || { echo "make cuda: nvcc is not on PATH; install the CUDA 13 toolkit" >&2; exit 1; }
+	@command -v nvcc >/dev/null || { \
+		echo "make cuda: nvcc is not on PATH; install the CUDA 13 toolkit" >&2; exit 1; }
 	@$(SETUP) venv deps kokkos-cuda
 	@$(call CONFIGURE,cuda)
 	@$(call BUILD_TREE,cuda)
+
+gpu-bundle: cuda
+	@$(call CONFIGURE,cuda,-DEQNN_BUILD_BENCH=ON)
+	@$(call BUILD_TREE,cuda)
+	@$(PYTHON) tests/gpu/make_bundle.py .eqnn/build/cuda .eqnn/gpu-bundle
+
+# More threads than cores: teams of several threads are the point.
+device-branch:
+	@$(SETUP) venv deps kokkos-openmp
+	@$(call CONFIGURE,device-branch)
+	@$(call BUILD_TREE,device-branch)
+	@OMP_NUM_THREADS=4 ctest --test-dir .eqnn/build/device-branch --output-on-failure $(CTEST_ARGS)
 
 debug:
 	@$(SETUP) venv deps kokkos-debug

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Build type, the processor to compile for, and the interface target eqnn_options that carries our flags.
+# Build type, the processor to compile for, and the interface target eqnn_options that carries our
+# flags.
 
 if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
     set(CMAKE_BUILD_TYPE Release CACHE STRING "Debug, Release, RelWithDebInfo" FORCE)
@@ -21,7 +22,8 @@ set(CMAKE_LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib")
 include(CheckCXXCompilerFlag)
 include(CheckCXXSourceCompiles)
 
-# nvcc hands an option to the host compiler only when told to. Its own output breaks -Wpedantic and -Wconversion.
+# nvcc hands an option to the host compiler only when told to. Its own output breaks -Wpedantic and
+# -Wconversion.
 function(eqnn_compile_options target)
     foreach(option ${ARGN})
         target_compile_options(
@@ -42,7 +44,8 @@ target_compile_options(
         $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:${EQNN_WERROR}>>:-Werror>
 )
 
-# Never -ffast-math: it makes isnan() false, and a library linked with it changes the whole process's arithmetic.
+# Never -ffast-math: it makes isnan() false, and a library linked with it changes the whole
+# process's arithmetic.
 add_library(eqnn_options INTERFACE)
 target_include_directories(
     eqnn_options
@@ -57,6 +60,10 @@ if(EQNN_HAS_OPENMP_SIMD)
     eqnn_compile_options(eqnn_options -fopenmp-simd)
 endif()
 
+if(EQNN_DEVICE_BRANCH)
+    target_compile_definitions(eqnn_options INTERFACE EQNN_DEVICE_BRANCH EQNN_POISON)
+endif()
+
 if(EQNN_SANITIZE)
     # Tests and libraries alike; frame pointers for readable traces.
     add_compile_options(
@@ -68,7 +75,8 @@ if(EQNN_SANITIZE)
     target_compile_definitions(eqnn_options INTERFACE EQNN_POISON=1)
 endif()
 
-# The numerical libraries are compiled for EQNN_MARCH; the pair style and its check of the processor are not.
+# The numerical libraries are compiled for EQNN_MARCH; the pair style and its check of the processor
+# are not.
 add_library(eqnn_march INTERFACE)
 set(EQNN_MARCH_FEATURES "")
 if(EQNN_MARCH)
@@ -76,8 +84,8 @@ if(EQNN_MARCH)
     if(NOT EQNN_HAS_MARCH_${EQNN_MARCH})
         message(
             FATAL_ERROR
-            "EQNN_MARCH is '${EQNN_MARCH}', but ${CMAKE_CXX_COMPILER} does not know -march=${EQNN_MARCH}: "
-            "leave it empty for a build that runs on every processor"
+            "EQNN_MARCH is '${EQNN_MARCH}', but ${CMAKE_CXX_COMPILER} does not know "
+            "-march=${EQNN_MARCH}: leave it empty for a build that runs on every processor"
         )
     endif()
     eqnn_compile_options(eqnn_march -march=${EQNN_MARCH})

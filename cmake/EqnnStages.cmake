@@ -29,16 +29,21 @@ function(eqnn_stage_sources out)
     set(${out} ${names} PARENT_SCOPE)
 endfunction()
 
-# eqnn_stage_headers(ROOM kind...): writes generated/ROOM/all_stages.hpp, which includes ROOM/stages/NAME.hpp of each.
+# eqnn_stage_headers(ROOM kind...): writes generated/ROOM/all_stages.hpp, which includes
+# ROOM/stages/NAME.hpp of each.
 function(eqnn_stage_headers room)
     eqnn_stage_names(names ${ARGN})
     list(TRANSFORM names REPLACE "(.+)" "#include \"${room}/stages/\\1.hpp\"")
     list(JOIN names "\n" includes)
+    string(
+        CONCAT content
+        "// Written by cmake/EqnnStages.cmake from src/base/stages.hpp.\n"
+        "#pragma once\n\n${includes}\n"
+    )
     file(
         CONFIGURE
         OUTPUT "${PROJECT_BINARY_DIR}/generated/${room}/all_stages.hpp"
-        CONTENT
-            "// Written by cmake/EqnnStages.cmake from src/base/stages.hpp.\n#pragma once\n\n${includes}\n"
+        CONTENT "${content}"
         @ONLY
     )
 endfunction()

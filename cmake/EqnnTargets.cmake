@@ -27,7 +27,8 @@ if(EQNN_LIBRARIES_FROM)
 endif()
 
 # eqnn_add_library(NAME [SOURCES file...] [PUBLIC lib...] [PRIVATE lib...])
-# The static library eqnn_NAME; one without sources is header-only. With EQNN_LIBRARIES_FROM, that build tree's.
+# The static library eqnn_NAME; one without sources is header-only. With EQNN_LIBRARIES_FROM, that
+# build tree's.
 function(eqnn_add_library name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;PUBLIC;PRIVATE")
     set(target eqnn_${name})
@@ -61,8 +62,8 @@ function(eqnn_add_library name)
 endfunction()
 
 # eqnn_add_test(NAME name SOURCES file... [LIBS lib...] [LABELS label...])
-# One GoogleTest executable, registered whole. Kokkos is started around the tests if Kokkos::kokkos is among LIBS.
-# Those that EQNN_SLOW_TESTS does not name get the label quick.
+# One GoogleTest executable, registered whole. Kokkos is started around the tests if Kokkos::kokkos
+# is among LIBS. Those that EQNN_SLOW_TESTS does not name get the label quick.
 function(eqnn_add_test)
     cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME" "SOURCES;LIBS;LABELS")
     set(target test_${arg_NAME})
@@ -88,8 +89,8 @@ function(eqnn_add_test)
     set_tests_properties(${arg_NAME} PROPERTIES LABELS "${arg_LABELS}")
 endfunction()
 
-# eqnn_add_plugin(NAME): eqnnplugin.so for LAMMPS, which itself supplies what is undefined. Never unloaded: that would pull the
-# threads' code from under them.
+# eqnn_add_plugin(NAME): eqnnplugin.so for LAMMPS, which itself supplies what is undefined. Never
+# unloaded: that would pull the threads' code from under them.
 function(eqnn_add_plugin name)
     set(folder "${PROJECT_SOURCE_DIR}/src/pair_style")
     add_library(${name} MODULE "${folder}/eqnn_plugin.cpp")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# generated/base/version.hpp: the version and the commit. Written at each build, touched only when it changes.
+# generated/base/version.hpp: the version and the commit. Written at each build, touched only when
+# it changes.
 
 if(CMAKE_SCRIPT_MODE_FILE)
     execute_process(

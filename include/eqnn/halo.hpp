@@ -17,11 +17,19 @@ template <class Scalar> struct NodeRows {
 };
 
 /// How features cross the borders between ranks and periodic images. The caller implements it
-/// (LAMMPS's Comm; a fake in tests); without ghosts, NoHalo does. What has a body here is right for one
-/// rank: on several, sum() and agree() must be overridden too.
+/// (LAMMPS's Comm; a fake in tests); without ghosts, NoHalo does. What has a body here is right for
+/// one rank: on several, sum() and agree() must be overridden too.
+///
+/// What forward(), reverse(), sum() or name_of() throw leaves Potential::evaluate() as it is, and
+/// the potential is as good as before. But other ranks are not told, and wait for this one: on
+/// several ranks, keep the failure for the next agree(), or end them all.
 class EQNN_API HaloExchange {
 public:
   virtual ~HaloExchange() = default;
+
+  /// False where forward() and reverse() do nothing on any rank: rows then stay on the device.
+  virtual bool exchanges() const { return true; }
+
   /// Copies the rows of owned atoms onto their ghosts.
   virtual void forward(NodeRows<double> rows) = 0;
   virtual void forward(NodeRows<float> rows) = 0;
@@ -40,8 +48,8 @@ public:
   virtual double sum(double term) { return term; }
 
   /// All ranks call it together, each with what failed on it or an empty string, before the first
-  /// exchange of an evaluation and after the last: throws Error on all ranks where one failed, so that
-  /// none waits for it.
+  /// exchange of an evaluation and after the last: throws Error on all ranks where one failed, so
+  /// that none waits for it.
   virtual void agree(const std::string& failure) {
     if (!failure.empty()) {
       throw Error(failure);
@@ -52,6 +60,8 @@ public:
 /// Of edges without ghosts, where periodic images are edges: nothing is exchanged.
 class EQNN_API NoHalo : public HaloExchange {
 public:
+  bool exchanges() const override { return false; }
+
   void forward(NodeRows<double> /*rows*/) override {}
 
   void forward(NodeRows<float> /*rows*/) override {}

@@ -40,7 +40,7 @@ struct SelfTest {
 class EQNN_API Model {
 public:
   /// Reads and validates a file. Whatever is wrong throws Error with the file's name, where in it,
-  /// and the cure.
+  /// and the cure; want of memory throws std::bad_alloc.
   static Model open(const std::string& path);
 
   /// The same from memory; `name` stands in messages.
@@ -58,7 +58,8 @@ public:
   EnergySemantics energy_semantics() const;
   ForceKind forces() const;
   bool exactly_equivariant() const;
-  /// By how much its coupling tensors change under rotations at most, relative: docs/spec/model_file.md
+  /// By how much its coupling tensors change under rotations at most, relative:
+  /// docs/spec/model_file.md
   double equivariance_defect() const;
   std::int64_t n_parameters() const;
   const std::vector<SelfTest>& self_tests() const;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Small structures as people write them, turned into edges by brute force. Not for MD of many atoms.
+// Small structures as people write them, turned into edges by brute force. Not for MD of many
+// atoms.
 #pragma once
 
 #include "eqnn/edges.hpp"
@@ -13,11 +14,12 @@
 namespace eqnn {
 
 /// Every pair closer than the cutoff, periodic images and an atom's own images included. Cost: n^2
-/// times the number of images; how many cells periodic atoms are away from each other costs nothing.
-/// numbers: [n] atomic numbers; species: those of the model, whose rows the edges name. positions [n],
-/// cell (rows are lattice vectors, periodic in all three) in Angstrom. Throws Error for an element that
-/// is not in `species`, for positions and cells that are not finite or above 1e8 Angstrom, for a
-/// cell without volume and for one with more than 1e6 images within the cutoff.
+/// times the number of images; how many cells periodic atoms are away from each other costs
+/// nothing. numbers: [n] atomic numbers; species: those of the model, whose rows the edges name.
+/// positions [n], cell (rows are lattice vectors, periodic in all three) in Angstrom. Throws Error
+/// where numbers and positions are not as many, for an element that is not in `species`, for
+/// positions and cells that are not finite or above 1e8 Angstrom, for a cell of less than 1e-6 A^3
+/// and for one with more than 1e6 images within the cutoff.
 EQNN_API EdgeList edges_of(const std::vector<std::int32_t>& numbers,
                            const std::vector<std::array<double, 3>>& positions,
                            const std::optional<std::array<double, 9>>& cell,

@@ -27,10 +27,12 @@ enum class EnergyZero {
 
 struct PotentialOptions {
   Precision precision = Precision::Double;
-  int n_threads = 0; ///< 0: what OMP_NUM_THREADS says, or one
+  /// 0: what OMP_NUM_THREADS says, or one. Of the first Potential in a process: later ones have as
+  /// many, whatever they ask for. Potential::n_threads() says how many.
+  int n_threads = 0;
   EnergyZero energy_zero = EnergyZero::Model;
-  /// How products of functions on the sphere are computed: "sparse", "grid", "fourier", or empty: what
-  /// was measured to be fastest.
+  /// How products of functions on the sphere are computed: "sparse", "grid", "fourier", or empty:
+  /// what was measured to be fastest.
   std::string products;
   /// How their convolutions along edges are: "sparse", "aligned", or empty.
   std::string convolutions;
@@ -46,7 +48,9 @@ EQNN_API std::string convolutions_from_name(std::string_view name);
 /// for several threads at once: an evaluation uses them all by itself.
 class EQNN_API Potential {
 public:
-  /// Throws Error for energies of free atoms of a model whose energy is a mean per atom.
+  /// Throws Error for a name of products or convolutions that is not known, for energies of free
+  /// atoms of a model whose energy is a mean per atom, and for a radial function that varies too
+  /// fast for a table; std::bad_alloc for want of memory.
   explicit Potential(const Model& model, const PotentialOptions& options = {});
   ~Potential();
   Potential(Potential&&) noexcept;
@@ -54,9 +58,10 @@ public:
   Potential(const Potential&) = delete;
   Potential& operator=(const Potential&) = delete;
 
-  /// All ranks call it together: halo is used the same number of times on each, also by ranks without
-  /// atoms. Throws Error, on all ranks, where an edge of one is shorter than 1e-6 Angstrom, a result is
-  /// not finite or memory does not suffice. The result is valid until the next call.
+  /// All ranks call it together: halo is used the same number of times on each, also by ranks
+  /// without atoms. Throws Error, on all ranks, where one's edges do not fit together or the model
+  /// (require_sound_edges()), a result is not finite or memory does not suffice; the potential is
+  /// then as good as before. The result is valid until the next call.
   const Observables& evaluate(const EdgeList& edges, HaloExchange& halo, Wanted wanted = {});
 
   /// The same for edges without ghosts, as edges_of() makes them. Throws Error for ghosts.
@@ -68,8 +73,9 @@ public:
   const ResultsOnDevice&
   evaluate(const NeighborsOnDevice& neighbors, HaloExchange& halo, Wanted wanted);
 
-  /// [n_species] eV: the energy of an atom of each species without neighbours, references included. An
-  /// evaluation, as far as results of others are concerned.
+  /// [n_species] eV: the energy of an atom of each species that has no neighbours and is the only
+  /// one, reference energies included, whatever the energy zero is. What evaluate() returned before
+  /// is no longer valid.
   std::vector<double> free_atom_energies();
 
   EnergyZero energy_zero() const;
@@ -84,6 +90,8 @@ public:
   std::size_t bytes_used() const;
   /// One paragraph for a log: execution space, threads, precision, tables and their error.
   std::string description() const;
+  /// What is executed, a line for each table and each stage; for people, and not always the same.
+  const std::string& plan() const;
 
 private:
   struct Impl;

@@ -25,6 +25,11 @@ from eqnn.model_file import in_single_precision, read_model, validate, write_mod
 from eqnn.self_test import add_self_test
 from eqnn.structures import read_structure
 
+PLAN_LEGEND = (
+    "# value [components, channels] in its buffer/that of its adjoint = stage of its inputs\n"
+    "# channels 0: blocks have different ones; (=) the stage's adjoint is the first to write the\n"
+    "# input's, (+=) it adds; with ghosts: rows of ghosts are exchanged"
+)
 FAILURE = 1
 USAGE = 2
 
@@ -74,15 +79,26 @@ def _parser() -> argparse.ArgumentParser:
         one.set_defaults(run=_export, upstream=upstream)
 
     validity = commands.add_parser("validate", help="say whether a model file is valid and runs")
-    validity.add_argument("model", type=Path, metavar="MODEL")
+    validity.add_argument("model", type=_model, metavar="MODEL")
     validity.set_defaults(run=_validate)
 
     info = commands.add_parser("info", help="say what a model file holds")
-    info.add_argument("model", type=Path, metavar="MODEL")
+    info.add_argument("model", type=_model, metavar="MODEL")
+    info.add_argument(
+        "--plan",
+        action="store_true",
+        help="print what is executed instead: a line for each table and each stage, with the sizes "
+        "and buffers of what it makes",
+    )
+    info.add_argument(
+        "--precision",
+        choices=("double", "mixed", "single"),
+        help="of the plan; double if left out, as in LAMMPS",
+    )
     info.set_defaults(run=_info)
 
     check = commands.add_parser("check", help="measure what a model is fit for")
-    check.add_argument("model", type=Path, metavar="MODEL")
+    check.add_argument("model", type=_model, metavar="MODEL")
     check.add_argument(
         "--structure",
         type=Path,
@@ -132,6 +148,12 @@ def _add_export_options(parser: argparse.ArgumentParser) -> None:
     told.add_argument("--licence", help="of the weights")
 
 
+def _model(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty, expected that of a .eqnn file")
+    return Path(text)
+
+
 def _checkpoint(text: str) -> Path:
     """Look at the file while options are parsed: before those that are missing are asked for."""
     path = Path(text)
@@ -151,10 +173,11 @@ def _species(text: str) -> list[int]:
 
 def _export(options: argparse.Namespace) -> int:
     _check_output(options)
-    print(f"Reading {options.checkpoint} as {options.upstream.title}.")
-    model = exported(options.upstream, options, lambda line: print(f"  {line}"))
+    library.version()  # where it is missing, reading a checkpoint for minutes is in vain
     structure = options.self_test_structure
     molecule = None if structure is None else read_structure(structure)
+    print(f"Reading {options.checkpoint} as {options.upstream.title}.")
+    model = exported(options.upstream, options, lambda line: print(f"  {line}"))
     if options.verify:
         pressed = add_self_test(model, molecule, with_pressed=True)
         verify(options, pressed, lambda line: print(f"  {line}"))
@@ -211,6 +234,13 @@ def _validate(options: argparse.Namespace) -> int:
 
 
 def _info(options: argparse.Namespace) -> int:
+    if options.plan:
+        with Potential(options.model, options.precision or "double") as potential:
+            print(PLAN_LEGEND)
+            print(potential.plan(), end="")
+        return 0
+    if options.precision:
+        raise _UsageError("--precision is that of --plan. Add --plan, or leave it out.")
     model = read_model(options.model)
     print(describe(model))
     ops = {stage["op"] for stage in model.document["graph"]}

@@ -43,6 +43,11 @@ def find_built(file: str, variable: str) -> Path:
         path = ROOT / ".eqnn" / "build" / build / "lib" / file
         if path.is_file():
             return path
+    if not (ROOT / "CMakePresets.json").is_file():
+        raise EqnnError(
+            f"{file} is no part of the installed Python package, expected in {variable}.\n"
+            f"Build it in a clone of eqnn (`make`), and set {variable} to the path of {file}."
+        )
     raise EqnnError(
         f"{file} is not built: looked in {ROOT / '.eqnn' / 'build'}/*/lib. Run `make` there,\n"
         f"or set {variable} to the path of {file}."
@@ -69,6 +74,8 @@ def _library() -> ctypes.CDLL:
         library.eqnn_self_test.argtypes = [ctypes.c_void_p, *[double_p] * 3, int_p]
         library.eqnn_describe.restype = ctypes.c_char_p
         library.eqnn_describe.argtypes = [ctypes.c_void_p]
+        library.eqnn_plan.restype = ctypes.c_char_p
+        library.eqnn_plan.argtypes = [ctypes.c_void_p]
     except (OSError, AttributeError) as error:
         raise EqnnError(
             f"{path}: cannot be used as eqnn's library ({error}). Run `make` again."
@@ -209,6 +216,10 @@ class Potential:
     def describe(self) -> str:
         """Return text for a log."""
         return str(self._library.eqnn_describe(self._opened).decode())
+
+    def plan(self) -> str:
+        """Return what is executed, a line for each table and stage; empty for the reference."""
+        return str(self._library.eqnn_plan(self._opened).decode())
 
     def close(self) -> None:
         """Free the library's memory; the potential is of no use afterwards."""

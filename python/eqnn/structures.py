@@ -20,6 +20,8 @@ from eqnn.so3 import FloatArray, random_rotations
 CUTOFF_MARGIN = 1e-4  # Angstrom
 # Farther from the origin, the last digit of a double is above 1.5e-8 Angstrom, and forces feel it.
 FARTHEST = 1e8  # Angstrom
+# As the library has it: what is far below comes of lattice vectors in one plane.
+_SMALLEST_VOLUME = 1e-6  # Angstrom^3
 _ATTEMPTS = 400
 
 
@@ -76,16 +78,21 @@ def _wrapped(atoms: Atoms) -> Atoms:
     if not atoms.pbc.any():
         return atoms
     cell = atoms.cell.complete().array
-    if not abs(np.linalg.det(cell)) > 1e-6:
-        raise EqnnError(
-            f"the structure: periodic in a cell of {np.linalg.det(cell):g} A^3, expected above "
-            "1e-6. Correct the cell."
-        )
+    _require_volume(cell, "the structure")
     cells = np.floor(atoms.positions @ np.linalg.inv(cell)) * atoms.pbc
     out: Atoms = atoms.copy()
     for axis in range(3):
         out.positions -= cells[:, axis, None] * cell[axis]
     return out
+
+
+def _require_volume(cell: FloatArray, name: str) -> None:
+    volume = abs(float(np.linalg.det(cell)))
+    if not volume > _SMALLEST_VOLUME:
+        raise EqnnError(
+            f"{name}: periodic in a cell of {volume:g} A^3, expected above {_SMALLEST_VOLUME:g}. "
+            "Correct the cell."
+        )
 
 
 def cell_of(atoms: Atoms, name: str = "the structure") -> FloatArray | None:
@@ -98,11 +105,7 @@ def cell_of(atoms: Atoms, name: str = "the structure") -> FloatArray | None:
             f"{name}: periodic along {' and '.join(axes)} only, expected all three directions or "
             "none.\nMake it periodic in all, with vacuum wider than the cutoff."
         )
-    if not abs(atoms.cell.volume) > 1e-3:
-        raise EqnnError(
-            f"{name}: periodic in a cell of {atoms.cell.volume:g} A^3, expected above 0.001. "
-            "Correct the cell."
-        )
+    _require_volume(atoms.cell.array, name)
     return np.array(atoms.cell.array, dtype=np.float64)
 
 

@@ -4,10 +4,154 @@
 #include "base/error.hpp"
 
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 
 namespace eqnn {
+namespace {
+
+void require_size(
+    const char* name, std::size_t found, std::size_t expected, const char* why, const char* cure) {
+  if (found != expected) {
+    fail("EdgeList::",
+         name,
+         " has ",
+         found,
+         " entries, expected ",
+         expected,
+         " (",
+         why,
+         ").\n",
+         cure);
+  }
+}
+
+/// The first that is none of 0 .. n-1 is refused.
+void require_indices(const char* name,
+                     const std::vector<std::int32_t>& indices,
+                     std::size_t n,
+                     const char* of,
+                     const char* cure) {
+  for (std::size_t k = 0; k < indices.size(); ++k) {
+    if (indices[k] < 0 || static_cast<std::size_t>(indices[k]) >= n) {
+      fail("EdgeList::",
+           name,
+           "[",
+           k,
+           "] is ",
+           indices[k],
+           ", expected one of the ",
+           n,
+           " ",
+           of,
+           ", counted from 0.\n",
+           cure);
+    }
+  }
+}
+
+void require_sizes(const EdgeList& edges) {
+  if (edges.n_centers < 0 || edges.n_nodes < edges.n_centers) {
+    fail("EdgeList::n_centers is ",
+         edges.n_centers,
+         " and n_nodes is ",
+         edges.n_nodes,
+         ", expected 0 <= n_centers <= n_nodes.\nNodes are the owned atoms and then the ghosts.");
+  }
+  const auto n_centers = static_cast<std::size_t>(edges.n_centers);
+  require_size("species",
+               edges.species.size(),
+               static_cast<std::size_t>(edges.n_nodes),
+               "n_nodes",
+               "Give each node, ghosts included, its row in Model::species().");
+  if (n_centers > 0 || !edges.begin.empty()) {
+    require_size("begin",
+                 edges.begin.size(),
+                 n_centers + 1,
+                 "n_centers + 1",
+                 "begin[i] is the first edge of atom i; the last entry is the number of edges.");
+  }
+  require_size("vector",
+               edges.vector.size(),
+               3 * edges.source.size(),
+               "3 for each of EdgeList::source",
+               "Give each edge its source and the three components of its vector.");
+}
+
+void require_begin(const EdgeList& edges) {
+  const std::int64_t first = edges.begin.empty() ? 0 : edges.begin.front();
+  const std::int64_t last = edges.begin.empty() ? 0 : edges.begin.back();
+  if (first != 0 || last != edges.n_edges()) {
+    fail("EdgeList::begin goes from ",
+         first,
+         " to ",
+         last,
+         ", expected from 0 to ",
+         edges.n_edges(),
+         ", the number of edges.\nbegin[i] is the first edge of atom i, in the order of source.");
+  }
+  for (std::size_t i = 1; i < edges.begin.size(); ++i) {
+    if (edges.begin[i] < edges.begin[i - 1]) {
+      fail("EdgeList::begin[",
+           i,
+           "] is ",
+           edges.begin[i],
+           " after ",
+           edges.begin[i - 1],
+           ", expected no fall.\nGive edges by atom: those of atom 0, then those of atom 1, ...");
+    }
+  }
+}
+
+void require_consistent(const EdgeList& edges) {
+  require_sizes(edges);
+  require_begin(edges);
+  require_indices("source",
+                  edges.source,
+                  static_cast<std::size_t>(edges.n_nodes),
+                  "nodes",
+                  "Nodes are the owned atoms and then the ghosts.");
+}
+
+/// Centre of edge e.
+std::size_t center_of(const EdgeList& edges, std::size_t e) {
+  std::size_t i = 0;
+  while (edges.begin[i + 1] <= static_cast<std::int64_t>(e)) {
+    ++i;
+  }
+  return i;
+}
+
+} // namespace
+
+void require_fitting(const EdgeList& edges, std::size_t n_species, double cutoff) {
+  require_consistent(edges);
+  require_indices("species",
+                  edges.species,
+                  n_species,
+                  "species of the model",
+                  "Give rows of Model::species(), not atomic numbers or types.");
+  // Whoever made the edges may have rounded otherwise.
+  const double most = cutoff * cutoff * (1.0 + 1e-12);
+  for (std::size_t e = 0; e < edges.source.size(); ++e) {
+    const double* const x = &edges.vector[3 * e];
+    const double r_sq = x[0] * x[0] + x[1] * x[1] + x[2] * x[2];
+    if (r_sq > most) {
+      fail("node ",
+           edges.source[e],
+           " is ",
+           std::sqrt(r_sq),
+           " Angstrom from atom ",
+           center_of(edges, e),
+           ", expected an edge below the model's cutoff of ",
+           cutoff,
+           ".\nLeave out longer ones, which a neighbour list with a skin has.");
+    }
+  }
+}
 
 void require_sound_edges(const EdgeList& edges) {
+  require_consistent(edges);
   for (std::int32_t i = 0; i < edges.n_centers; ++i) {
     for (std::int64_t e = edges.begin[static_cast<std::size_t>(i)];
          e < edges.begin[static_cast<std::size_t>(i) + 1];

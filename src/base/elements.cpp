@@ -37,7 +37,11 @@ constexpr std::array<double, kHeaviestElement> kMasses{
 
 void expect_atomic_number(int atomic_number) {
   if (atomic_number < 1 || atomic_number > kHeaviestElement) {
-    fail("atomic number ", atomic_number, ", expected 1 to ", kHeaviestElement);
+    fail("atomic number ",
+         atomic_number,
+         ", expected 1 (H) to ",
+         kHeaviestElement,
+         " (Og). Correct the structure.");
   }
 }
 

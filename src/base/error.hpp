@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// How the library throws its Error. A message says what was found, what was expected, where, and what
-// to do, in at most two lines.
+// How the library throws its Error. A message says what was found, what was expected, where, and
+// what to do, in at most two lines.
 #pragma once
 
 #include "eqnn/error.hpp"
@@ -35,8 +35,8 @@ template <class... Parts> [[noreturn]] void fail(const Parts&... parts) {
   throw Error(message.str());
 }
 
-/// Runs body; what it threw, as a sentence, or an empty string. no_memory() is the sentence for want of
-/// memory.
+/// Runs body; what it threw, as a sentence, or an empty string. no_memory() is the sentence for
+/// want of memory.
 template <class NoMemory, class Body>
 std::string failure_of(const NoMemory& no_memory, const Body& body) {
   try {

@@ -25,6 +25,8 @@ bool before(const IrrepsBlock& a, const IrrepsBlock& b) {
 
 } // namespace
 
+void sort_blocks(Irreps& irreps) { std::sort(irreps.begin(), irreps.end(), before); }
+
 std::string kind_name(const IrrepsBlock& block) {
   return std::to_string(block.l) + (block.odd ? "o" : "e");
 }

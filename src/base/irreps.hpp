@@ -9,6 +9,9 @@
 
 namespace eqnn {
 
+/// Highest degree of harmonics and features: of what a file may hold, and of the kernels' tables.
+inline constexpr std::int32_t kMaxDegree = 10;
+
 /// `channels` copies of degree l: 2l+1 components, m = -l..l. odd: changes sign under inversion
 /// where the spherical harmonics of even degree do not.
 struct IrrepsBlock {
@@ -28,6 +31,9 @@ struct IrrepsBlock {
 /// By increasing l, even before odd; each (l, parity) at most once.
 using Irreps = std::vector<IrrepsBlock>;
 
+/// By degree, even before odd.
+void sort_blocks(Irreps& irreps);
+
 /// "1o"
 std::string kind_name(const IrrepsBlock& block);
 
@@ -45,6 +51,9 @@ std::int32_t find_block(const Irreps& irreps, const IrrepsBlock& kind);
 
 /// Sum over blocks of 2l+1.
 std::int32_t component_count(const Irreps& irreps);
+
+/// Number of components of functions on the sphere of degrees 0..l_max.
+constexpr std::int32_t sphere_components(std::int32_t l_max) { return (l_max + 1) * (l_max + 1); }
 
 /// Component at which block b begins.
 std::int32_t first_component(const Irreps& irreps, std::int32_t b);

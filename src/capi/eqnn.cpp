@@ -70,6 +70,13 @@ int eqnn_validate(const char* bytes, size_t n_bytes, const char* name, int load)
         eqnn::fail(name, ": in ", precision, " precision: ", error.what());
       }
     }
+    if (model.self_tests().empty()) {
+      eqnn::fail(
+          name,
+          ": /self_test: no structure, expected at least one: nothing would show that a build "
+          "computes what the exporter did.\nExport the model again, or add them with "
+          "eqnn.self_test.add_self_test().");
+    }
   });
 }
 
@@ -105,6 +112,10 @@ int eqnn_evaluate(eqnn_model* model,
     if (virial != nullptr && model->model.forces() == eqnn::ForceKind::Direct) {
       eqnn::fail(model->model.file(),
                  ": forces are direct, so there is no virial. Ask for energy and forces only.");
+    }
+    if (n_atoms < 0) {
+      eqnn::fail(
+          "n_atoms is ", n_atoms, ", expected 0 or more. Correct the call of eqnn_evaluate().");
     }
     std::vector<std::array<double, 3>> x(static_cast<std::size_t>(n_atoms));
     for (std::size_t k = 0; k < 3 * x.size(); ++k) {
@@ -148,3 +159,7 @@ int eqnn_self_test(eqnn_model* model,
 }
 
 const char* eqnn_describe(eqnn_model* model) { return model->description.c_str(); }
+
+const char* eqnn_plan(eqnn_model* model) {
+  return model->potential ? model->potential->plan().c_str() : "";
+}

@@ -13,9 +13,9 @@
 
 namespace eqnn::engine {
 
-/// E = f sum_i s e_i + sum_i (b + E0_i): scale s and reference energy E0 of atom i's species, shift b;
-/// f is the number of atoms of all ranks where the energy is a mean per atom, else 1. e_i is zero for
-/// an atom without neighbours, where the model says so.
+/// E = f sum_i s e_i + sum_i (b + E0_i): scale s and reference energy E0 of atom i's species, shift
+/// b; f is the number of atoms of all ranks where the energy is a mean per atom, else 1. e_i is
+/// zero for an atom without neighbours, where the model says so.
 class Energies {
 public:
   explicit Energies(const EnergyScale& scale);
@@ -23,8 +23,8 @@ public:
   /// Whether f is the number of atoms.
   bool are_means() const { return are_means_; }
 
-  /// Makes of the network's energies in `outputs` those of the atoms, and direct forces zero where e_i
-  /// is. factor: f. seed: [n_centers] becomes dE/de_i.
+  /// Makes of the network's energies in `outputs` those of the atoms, and direct forces zero where
+  /// e_i is. factor: f. seed: [n_centers] becomes dE/de_i.
   void
   apply(const EdgeList& edges, double factor, Outputs& outputs, std::vector<double>& seed) const;
 

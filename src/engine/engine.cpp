@@ -28,10 +28,16 @@ std::string no_memory_for(std::int32_t n_nodes, const std::string& edges) {
 Engine::Engine(const ModelSpec& model, std::unique_ptr<kernels::AnyEvaluator> evaluator)
     : forces_(model.forces)
     , n_species_(model.species.size())
+    , cutoff_(model.cutoff)
     , energies_(model.energy)
     , evaluator_(std::move(evaluator)) {}
 
 const Observables& Engine::evaluate(const EdgeList& edges, HaloExchange& halo, Wanted wanted) {
+  observe(edges, outputs_of(edges, halo, wanted), forces_, wanted, observables_);
+  return observables_;
+}
+
+const Outputs& Engine::outputs_of(const EdgeList& edges, HaloExchange& halo, Wanted wanted) {
   const bool with_gradient =
       forces_ == ForceKind::Gradient && (wanted.forces || wanted.virial || wanted.atom_virial);
   const auto agree = [&](const auto& body) {
@@ -41,6 +47,7 @@ const Observables& Engine::evaluate(const EdgeList& edges, HaloExchange& halo, W
   };
   // What a rank cannot do it says before the others wait for it. All memory is taken here.
   agree([&] {
+    require_fitting(edges, n_species_, cutoff_);
     evaluator_->take(edges);
     reserve(edges, wanted, with_gradient);
   });
@@ -53,8 +60,7 @@ const Observables& Engine::evaluate(const EdgeList& edges, HaloExchange& halo, W
   }
   // Only now: the others wait for this rank's exchanges, whatever it found.
   agree([&] { require_finite(edges, outputs_, halo); });
-  observe(edges, outputs_, forces_, wanted, observables_);
-  return observables_;
+  return outputs_;
 }
 
 const ResultsOnDevice&

@@ -25,12 +25,12 @@ public:
   /// As Potential::evaluate.
   const Observables& evaluate(const EdgeList& edges, HaloExchange& halo, Wanted wanted);
 
+  /// The first half of evaluate(): what the observables are made of, as the model means it.
+  const Outputs& outputs_of(const EdgeList& edges, HaloExchange& halo, Wanted wanted);
+
   /// As Potential::evaluate of neighbors on the device.
   const ResultsOnDevice&
   evaluate(const NeighborsOnDevice& neighbors, HaloExchange& halo, Wanted wanted);
-
-  /// Of the last evaluation: what its observables were made of.
-  const Outputs& outputs() const { return outputs_; }
 
   /// [n_species] eV, as Potential::free_atom_energies.
   std::vector<double> free_atom_energies();
@@ -48,6 +48,7 @@ private:
 
   ForceKind forces_;
   std::size_t n_species_;
+  double cutoff_; ///< Angstrom
   Energies energies_;
   std::unique_ptr<kernels::AnyEvaluator> evaluator_;
   Outputs outputs_;

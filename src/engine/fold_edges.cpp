@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-namespace eqnn {
+namespace eqnn::engine {
 
 void fold_edges(const EdgeList& edges,
                 const std::vector<double>& edge_gradient,
@@ -36,4 +36,4 @@ void fold_edges(const EdgeList& edges,
   }
 }
 
-} // namespace eqnn
+} // namespace eqnn::engine

@@ -6,7 +6,7 @@
 
 #include <vector>
 
-namespace eqnn {
+namespace eqnn::engine {
 
 /// Adds to its outputs, each of which may be null. With g = dE/dr of an edge from centre i to
 /// source j, r = x_j - x_i:
@@ -18,4 +18,4 @@ void fold_edges(const EdgeList& edges,
                 double* virial,
                 double* atom_virial = nullptr);
 
-} // namespace eqnn
+} // namespace eqnn::engine

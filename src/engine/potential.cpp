@@ -23,6 +23,7 @@ std::string convolutions_from_name(std::string_view name) {
 
 struct Potential::Impl {
   plan::Plan plan; ///< without its tables
+  std::string described_plan;
   Precision precision = Precision::Double;
   EnergyZero energy_zero = EnergyZero::Model;
   kernels::Space space = kernels::Space::Serial;
@@ -52,6 +53,7 @@ Potential::Potential(const Model& model, const PotentialOptions& options)
   impl_->plan = plan::compile(model.spec(), plan_options);
   impl_->engine = std::make_unique<engine::Engine>(
       model.spec(), kernels::make_evaluator(impl_->plan, options.precision, impl_->space));
+  impl_->described_plan = plan::describe(impl_->plan);
   for (auto& radial : impl_->plan.radials) {
     radial.coefficients = {};
   }
@@ -75,7 +77,8 @@ Potential::evaluate(const NeighborsOnDevice& neighbors, HaloExchange& halo, Want
 }
 
 const Observables& Potential::evaluate(const EdgeList& edges, Wanted wanted) {
-  if (edges.n_nodes != edges.n_centers) {
+  // Sizes that are none are refused with the others.
+  if (edges.n_centers >= 0 && edges.n_nodes > edges.n_centers) {
     fail(
         "the edges have ",
         edges.n_nodes - edges.n_centers,
@@ -108,6 +111,8 @@ bool Potential::has_convolutions() const { return !impl_->plan.convolutions.empt
 int Potential::n_threads() const { return impl_->engine->concurrency(); }
 
 std::size_t Potential::bytes_used() const { return impl_->engine->bytes_used(); }
+
+const std::string& Potential::plan() const { return impl_->described_plan; }
 
 std::string Potential::description() const {
   std::ostringstream text;

@@ -80,6 +80,15 @@ void start_kokkos(int n_threads) {
   }
   Kokkos::initialize(
       Kokkos::InitializationSettings().set_num_threads(n_threads).set_disable_warnings(true));
+#ifdef KOKKOS_ENABLE_CUDA
+  // A device wants its streams back, and Kokkos complains at exit where it was not stopped. Whatever was
+  // made after this line is gone by then.
+  std::atexit([] {
+    if (!Kokkos::is_finalized()) {
+      Kokkos::finalize();
+    }
+  });
+#endif
 }
 
 } // namespace eqnn::kernels

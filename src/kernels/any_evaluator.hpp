@@ -87,8 +87,8 @@ make_evaluator(const plan::Plan& plan, Precision precision, Space space);
 
 std::unique_ptr<Probe> make_probe(const plan::Plan& plan, Precision precision, Space space);
 
-/// Starts Kokkos if nobody did. It is never stopped: it cannot be started twice, and the next model
-/// may come at any time.
+/// Starts Kokkos if nobody did. It is not stopped before the process ends: it cannot be started twice,
+/// and the next model may come at any time.
 void start_kokkos(int n_threads);
 
 } // namespace eqnn::kernels

@@ -75,6 +75,12 @@ public:
 
   const Array<S, Scalar>& adj_harmonics() const { return adj_harmonics_; }
 
+  /// On a device: dY/d(edge vector) along the tangents of the sphere, [n_edges, 2, harmonics_stride],
+  /// and dE/d(a step along them), [n_edges, 2], to be added to.
+  const Array<S, Scalar>& tangents() const { return tangents_; }
+
+  const Array<S, Accum>& adj_tangents() const { return adj_tangents_; }
+
   /// [n_edges], to be added to
   const Array<S, Accum>& adj_distance() const { return adj_distance_; }
 
@@ -93,6 +99,9 @@ public:
 
   /// [n_centers, 3] of a network that predicts forces
   std::vector<double>& direct_forces() const { return *direct_forces_; }
+
+  /// Room on the host for the rows of any value: of a device, which are exchanged there.
+  const Kokkos::View<Scalar*, typename S::HostCopy>& halo_rows() const { return halo_rows_; }
 
   // ---- adjoints along edges ----
 
@@ -138,7 +147,7 @@ public:
     edges_.n_centers = list.n_centers;
     edges_.n_nodes = list.n_nodes;
     edges_.n_edges = built_.n_edges();
-    seen_.look(space_, list.n_centers, built_);
+    seen_.look(space_, list, built_);
     make_schedule(seen_);
     const auto n_edges = static_cast<std::size_t>(edges_.n_edges);
     edges_.begin = built_.begin();
@@ -186,6 +195,10 @@ public:
       Kokkos::deep_copy(space_, array, Scalar(0));
     }
     Kokkos::deep_copy(space_, adj_harmonics_, Scalar(0));
+    if (has_tangents()) {
+      edge_tangents(space_, edges_, tables_.harmonics, harmonics_layout(), tangents_);
+      Kokkos::deep_copy(space_, adj_tangents_, Accum(0));
+    }
   }
 
   /// dE/d(edge vector) [n_edges, 3] of what the stages' adjoints gave.
@@ -199,6 +212,9 @@ public:
       edge_harmonics_adjoint(
           space_, edges_, tables_.harmonics, harmonics_layout(), adj_harmonics_, gradient_);
     }
+    if (has_tangents()) {
+      edge_tangents_adjoint(space_, edges_, adj_tangents_, gradient_);
+    }
     return gradient_;
   }
 
@@ -208,7 +224,8 @@ public:
   std::size_t bytes_used() const {
     std::size_t total = tables_.bytes + bytes_of(distance_) + bytes_of(energy_) + bytes_of(seed_) +
                         bytes_of(adj_distance_) + bytes_of(gradient_) + bytes_of(messages_) +
-                        bytes_of(harmonics_) + bytes_of(adj_harmonics_) + begin_.bytes() +
+                        bytes_of(harmonics_) + bytes_of(adj_harmonics_) + bytes_of(halo_rows_) +
+                        bytes_of(tangents_) + bytes_of(adj_tangents_) + begin_.bytes() +
                         source_.bytes() + center_.bytes() + species_.bytes() + vector_.bytes() +
                         group_.bytes() + segment_begin_.bytes() + segment_edge_.bytes() +
                         built_.bytes() + seen_.bytes();
@@ -251,6 +268,8 @@ private:
     return part;
   }
 
+  bool has_tangents() const { return !S::kOnHost && tables_.n_harmonics > 0; }
+
   HarmonicsLayout harmonics_layout() const {
     return {degree_of(tables_.n_harmonics - 1), tables_.harmonics_stride()};
   }
@@ -273,11 +292,13 @@ private:
   template <class Edges> void make_schedule(const Edges& edges) {
     const auto message_bytes =
         static_cast<std::int64_t>(sizeof(Scalar)) * std::max(widest_message_, 1);
-    schedule_.build(edges,
-                    kMostTileEdges / 2,
-                    gather_ ? static_cast<std::int64_t>(kMessageBytes) / message_bytes
-                            : edges_.n_edges,
-                    gather_);
+    schedule_.build(
+        edges,
+        kMostTileEdges / 2,
+        gather_ ? static_cast<std::int64_t>(S::kOnHost ? kMessageBytes : kDeviceMessageBytes) /
+                      message_bytes
+                : edges_.n_edges,
+        gather_);
     edges_.n_groups = schedule_.n_groups();
     edges_.group = group_.bring(space_, "eqnn::edges::group", schedule_.group);
     if (gather_) {
@@ -313,6 +334,12 @@ private:
       poison(space_, harmonics_);
       poison(space_, adj_harmonics_);
     }
+    if (has_tangents()) {
+      reserve(tangents_, "eqnn::tangents", 2 * edges_.n_edges * tables_.harmonics_stride());
+      reserve(adj_tangents_, "eqnn::adj_tangents", 2 * edges_.n_edges);
+      poison(space_, tangents_);
+      poison(space_, adj_tangents_);
+    }
   }
 
   void reserve_features() {
@@ -323,6 +350,9 @@ private:
               "eqnn::features",
               buffer.width * (buffer.on_ghosts ? edges_.n_nodes : edges_.n_centers));
       poison(space_, buffers_[k]);
+      if (!S::kOnHost && buffer.on_ghosts) {
+        reserve(halo_rows_, "eqnn::halo_rows", buffer.width * edges_.n_nodes);
+      }
     }
     kept_.resize(tables_.kept_widths.size());
     for (std::size_t k = 0; k < kept_.size(); ++k) {
@@ -347,10 +377,11 @@ private:
   Mirror<S, std::int32_t> source_, center_, species_, group_;
   Mirror<S, double> vector_;
   Array<S, double> distance_, energy_, seed_, gradient_;
-  Array<S, Accum> adj_distance_;
-  Array<S, Scalar> messages_, harmonics_, adj_harmonics_;
+  Array<S, Accum> adj_distance_, adj_tangents_;
+  Array<S, Scalar> messages_, harmonics_, adj_harmonics_, tangents_;
   std::vector<Array<S, Scalar>> buffers_, matrices_, adj_matrices_;
   std::vector<Array<S, Accum>> kept_;
+  Kokkos::View<Scalar*, typename S::HostCopy> halo_rows_;
 };
 
 } // namespace eqnn::kernels

@@ -126,9 +126,18 @@ private:
 /// copies of them.
 template <class S> class EdgesSeenByHost {
 public:
+  template <class T> struct Numbers {
+    const T* first = nullptr;
+
+    const T* data() const { return first; }
+
+    T operator[](std::size_t k) const { return first[k]; }
+  };
+
   std::int32_t n_centers = 0;
-  const std::int64_t* begin = nullptr;
-  const std::int32_t* source = nullptr;
+  std::int32_t n_nodes = 0;
+  Numbers<std::int64_t> begin;
+  Numbers<std::int32_t> source;
 
   std::int64_t n_edges() const { return n_edges_; }
 
@@ -137,12 +146,13 @@ public:
   }
 
   void look(const typename S::Exec& space,
-            std::int32_t n_centers_of_list,
+            const NeighborsOnDevice& list,
             const EdgesFromNeighbors<S>& edges) {
-    n_centers = n_centers_of_list;
+    n_centers = list.n_centers;
+    n_nodes = list.n_nodes;
     n_edges_ = edges.n_edges();
-    begin = see(space, edges.begin(), std::int64_t{n_centers} + 1, begin_);
-    source = see(space, edges.source(), n_edges_, source_);
+    begin.first = see(space, edges.begin(), std::int64_t{n_centers} + 1, begin_);
+    source.first = see(space, edges.source(), n_edges_, source_);
     space.fence("eqnn::edges::look");
   }
 

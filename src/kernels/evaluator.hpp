@@ -112,17 +112,20 @@ private:
 
   template <class Move>
   void exchange(const HaloExchange& halo, const Rows<Scalar>& x, const Move& move) {
-    context_.space().fence("eqnn::exchange");
-    if (halo.takes_rows_on_device()) {
-      move(NodeRows<Scalar>{x.data, x.width()});
+    if (!halo.exchanges()) {
       return;
     }
-    Kokkos::View<Scalar*, typename S::Memory> device(
-        x.data,
-        static_cast<std::size_t>(context_.edges().n_nodes) * static_cast<std::size_t>(x.width()));
-    const auto host = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), device);
-    move(NodeRows<Scalar>{host.data(), x.width()});
-    Kokkos::deep_copy(device, host);
+    if (S::kOnHost || halo.takes_rows_on_device()) {
+      context_.space().fence("eqnn::exchange");
+      move(NodeRows<Scalar>{x.data, x.width()});
+    } else {
+      const std::int64_t n = std::int64_t{context_.edges().n_nodes} * x.width();
+      const Kokkos::View<Scalar*, typename S::Memory> device(x.data, static_cast<std::size_t>(n));
+      const auto host = Kokkos::subview(context_.halo_rows(), std::make_pair(std::int64_t{0}, n));
+      Kokkos::deep_copy(host, device);
+      move(NodeRows<Scalar>{host.data(), x.width()});
+      Kokkos::deep_copy(device, host);
+    }
   }
 
   /// Arrays have room to spare.

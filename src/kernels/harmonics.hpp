@@ -12,16 +12,14 @@
 
 namespace eqnn::kernels {
 
-inline constexpr int kMaxL = 10;
-
 /// sqrt((2l+1) (2 - delta_m0) (l-m)!/(l+m)!) at l (l+1)/2 + m.
 struct HarmonicsTable {
-  double norm[(kMaxL + 1) * (kMaxL + 2) / 2];
+  double norm[(kMaxDegree + 1) * (kMaxDegree + 2) / 2];
 };
 
 inline HarmonicsTable harmonics_table() {
   HarmonicsTable table{};
-  for (int l = 0; l <= kMaxL; ++l) {
+  for (int l = 0; l <= kMaxDegree; ++l) {
     for (int m = 0; m <= l; ++m) {
       double square = (2.0 * l + 1.0) * (m == 0 ? 1.0 : 2.0);
       for (int k = l - m + 1; k <= l + m; ++k) {
@@ -184,6 +182,71 @@ template <class S> void edge_harmonics_adjoint(const typename S::Exec& space,
                                &edges.vector(3 * e),
                                adj_harmonics.data() + e * stride,
                                &gradient(3 * e));
+      });
+}
+
+/// Two unit vectors along the sphere at a direction, smooth but for a seam at z = 0 and nowhere
+/// undefined. Duff et al., Building an Orthonormal Basis, Revisited, JCGT 6 (2017) 1.
+struct Tangents {
+  double first[3], second[3];
+};
+
+KOKKOS_INLINE_FUNCTION Tangents tangents_at(double x, double y, double z) {
+  const double sign = z < 0.0 ? -1.0 : 1.0;
+  const double p = -1.0 / (sign + z);
+  const double q = x * y * p;
+  return {{1.0 + sign * x * x * p, sign * q, -sign * x}, {q, sign + y * y * p, -y}};
+}
+
+/// dY_lm/d(edge vector) along both tangents, [n_edges, 2, stride], zeros behind the components.
+template <class S> void edge_tangents(const typename S::Exec& space,
+                                      const DeviceEdges<S>& edges,
+                                      const HarmonicsTable& table,
+                                      const HarmonicsLayout& layout,
+                                      const Array<S, typename S::Scalar>& slopes) {
+  using Scalar = typename S::Scalar;
+  const int l_max = layout.l_max;
+  const int stride = layout.stride;
+  Kokkos::parallel_for(
+      "eqnn::geometry::tangents",
+      typename S::Range(space, 0, edges.n_edges),
+      KOKKOS_LAMBDA(std::int64_t e) {
+        const double inverse = 1.0 / edges.distance(e);
+        const double* const r = &edges.vector(3 * e);
+        const double x = r[0] * inverse, y = r[1] * inverse, z = r[2] * inverse;
+        const Tangents along = tangents_at(x, y, z);
+        Scalar* const first = slopes.data() + 2 * e * stride;
+        Scalar* const second = first + stride;
+        visit_harmonics(
+            table, l_max, z, x, y, [&](int lm, double, double dz, double dx, double dy) {
+              const double* const a = along.first;
+              const double* const b = along.second;
+              first[lm] = static_cast<Scalar>((dx * a[0] + dy * a[1] + dz * a[2]) * inverse);
+              second[lm] = static_cast<Scalar>((dx * b[0] + dy * b[1] + dz * b[2]) * inverse);
+            });
+        for (int k = (l_max + 1) * (l_max + 1); k < stride; ++k) {
+          first[k] = 0;
+          second[k] = 0;
+        }
+      });
+}
+
+/// gradient[e] += adj[e, 0] first tangent + adj[e, 1] second tangent
+template <class S> void edge_tangents_adjoint(const typename S::Exec& space,
+                                              const DeviceEdges<S>& edges,
+                                              const Array<S, typename S::Accum>& adj,
+                                              const Array<S, double>& gradient) {
+  Kokkos::parallel_for(
+      "eqnn::geometry::tangents_adjoint",
+      typename S::Range(space, 0, edges.n_edges),
+      KOKKOS_LAMBDA(std::int64_t e) {
+        const double inverse = 1.0 / edges.distance(e);
+        const double* const r = &edges.vector(3 * e);
+        const Tangents along = tangents_at(r[0] * inverse, r[1] * inverse, r[2] * inverse);
+        for (int a = 0; a < 3; ++a) {
+          gradient(3 * e + a) += static_cast<double>(adj(2 * e)) * along.first[a] +
+                                 static_cast<double>(adj(2 * e + 1)) * along.second[a];
+        }
       });
 }
 

@@ -77,8 +77,8 @@ namespace host {
 } // namespace host
 
 template <class T> KOKKOS_FORCEINLINE_FUNCTION T exponential(T x) {
-  KOKKOS_IF_ON_HOST((return host::exponential(x);))
-  KOKKOS_IF_ON_DEVICE((return Kokkos::exp(x);))
+  EQNN_IF_ON_HOST((return host::exponential(x);))
+  EQNN_IF_ON_DEVICE((return Kokkos::exp(x);))
 }
 
 template <class T> KOKKOS_FORCEINLINE_FUNCTION T sigmoid(T x) {

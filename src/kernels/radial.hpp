@@ -170,15 +170,15 @@ KOKKOS_FORCEINLINE_FUNCTION void radial_rows(const typename S::Team& team,
                                              typename S::Scalar* w,
                                              typename S::Scalar* slope) {
 #ifdef EQNN_VECTOR_TYPES
-  KOKKOS_IF_ON_HOST(
+  EQNN_IF_ON_HOST(
       (static_cast<void>(team); host::radial_tile<WithSlope>(radial, distance, n, w, slope);))
 #else
-  KOKKOS_IF_ON_HOST((for (std::int64_t e = 0; e < n; ++e) {
+  EQNN_IF_ON_HOST((for (std::int64_t e = 0; e < n; ++e) {
     radial_edge<WithSlope>(
         team, radial, distance[e], w + e * radial.stride, slope + e * radial.stride);
   }))
 #endif
-  KOKKOS_IF_ON_DEVICE(
+  EQNN_IF_ON_DEVICE(
       (for_rows(team,
                 n,
                 [&](std::int64_t e) {

@@ -64,7 +64,7 @@ template <class Scalar> struct OuterFactors {
 
 namespace host {
 
-#if defined(__GNUC__) && !defined(__CUDACC__)
+#if defined(__GNUC__) && !defined(__CUDACC__) && !defined(EQNN_DEVICE_BRANCH)
 #define EQNN_VECTOR_TYPES 1
 /// Unaligned SIMD register that may alias its scalars.
 template <class Scalar> struct VectorOf;
@@ -399,14 +399,68 @@ template <class Scalar, int Together, class Body> inline void for_lanes(int n, c
 template <class Scalar, int Together = 4, class Team, class Body>
 KOKKOS_FORCEINLINE_FUNCTION void for_lanes(const Team& team, int n, const Body& body) {
 #ifdef EQNN_VECTOR_TYPES
-  KOKKOS_IF_ON_HOST((static_cast<void>(team); host::for_lanes<Scalar, Together>(n, body);))
+  EQNN_IF_ON_HOST((static_cast<void>(team); host::for_lanes<Scalar, Together>(n, body);))
 #else
-  KOKKOS_IF_ON_HOST(
+  EQNN_IF_ON_HOST(
       (static_cast<void>(team); for (int c = 0; c < n; ++c) { body(c, Lane<Scalar>{}); }))
 #endif
-  KOKKOS_IF_ON_DEVICE((Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, n),
-                                            [&](int c) { body(c, Lane<Scalar>{}); });))
+  EQNN_IF_ON_DEVICE((Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, n),
+                                          [&](int c) { body(c, Lane<Scalar>{}); });))
 }
+
+namespace device {
+
+/// Rows of the left operand that a thread takes at a time: each element of the right one that it reads
+/// serves so many products.
+inline constexpr int kRows = 4;
+
+/// Column j of Rows rows of a product, from row r on.
+template <bool Accumulate, int Rows, class Scalar>
+KOKKOS_FORCEINLINE_FUNCTION void column(std::int64_t r,
+                                        int j,
+                                        std::int64_t depth,
+                                        const Left<Scalar>& a,
+                                        const Right<Scalar>& b,
+                                        const Target<Scalar>& to) {
+  const Scalar* const left = a.data + r * a.row;
+  const Scalar* const right = b.data + j / kPanel<Scalar> * b.panel + j % kPanel<Scalar>;
+  Scalar* const c = to.data + r * to.row + j;
+  Scalar sum[Rows];
+  for (int k = 0; k < Rows; ++k) {
+    sum[k] = Accumulate ? c[k * to.row] : Scalar(0);
+  }
+  for (std::int64_t at = 0; at < depth; ++at) {
+    const Scalar factor = right[at * b.row];
+    for (int k = 0; k < Rows; ++k) {
+      sum[k] += left[k * a.row + at * a.column] * factor;
+    }
+  }
+  for (int k = 0; k < Rows; ++k) {
+    c[k * to.row] = sum[k];
+  }
+}
+
+template <bool Accumulate, class Team, class Scalar>
+KOKKOS_FORCEINLINE_FUNCTION void multiply(const Team& team,
+                                          const Extents& extents,
+                                          const Left<Scalar>& a,
+                                          const Right<Scalar>& b,
+                                          const Target<Scalar>& to) {
+  // Few rows are shared out one by one, so that all threads have some.
+  const int blocks = extents.rows >= 2 * kRows * team.team_size() ? extents.rows / kRows : 0;
+  for_rows(team, blocks + extents.rows - blocks * kRows, [&](std::int64_t block) {
+    for_channels(team, extents.columns, [&](int j) {
+      if (block < blocks) {
+        column<Accumulate, kRows>(block * kRows, j, extents.depth, a, b, to);
+      } else {
+        column<Accumulate, 1>(block + blocks * (kRows - 1), j, extents.depth, a, b, to);
+      }
+    });
+  });
+  team.team_barrier();
+}
+
+} // namespace device
 
 /// c[m, n] = a[m, depth] b[depth, n], or += where Accumulate. Ends with a barrier of the team.
 template <bool Accumulate, class Team, class Scalar>
@@ -415,22 +469,52 @@ KOKKOS_FORCEINLINE_FUNCTION void multiply(const Team& team,
                                           const Left<Scalar>& a,
                                           const Right<Scalar>& b,
                                           const Target<Scalar>& to) {
-  KOKKOS_IF_ON_HOST((static_cast<void>(team); host::multiply<Accumulate>(extents, a, b, to);))
-  KOKKOS_IF_ON_DEVICE((for_rows(team,
-                                extents.rows,
-                                [&](std::int64_t r) {
-                                  for_channels(team, extents.columns, [&](int j) {
-                                    const Scalar* right =
-                                        b.data + j / kPanel<Scalar> * b.panel + j % kPanel<Scalar>;
-                                    Scalar& c = to.data[r * to.row + j];
-                                    Scalar sum = Accumulate ? c : Scalar(0);
-                                    for (std::int64_t k = 0; k < extents.depth; ++k) {
-                                      sum += a.data[r * a.row + k * a.column] * right[k * b.row];
-                                    }
-                                    c = sum;
-                                  });
+  EQNN_IF_ON_HOST((static_cast<void>(team); host::multiply<Accumulate>(extents, a, b, to);))
+  EQNN_IF_ON_DEVICE((device::multiply<Accumulate>(team, extents, a, b, to);))
+}
+
+/// Rows that an edge's matrix is applied to, [n_edges, d, stride] each.
+template <class Scalar> struct EdgeRows {
+  const Scalar* data;
+  std::int64_t pitch; ///< from edge to edge; 0: the same rows for all
+};
+
+/// out[e, k] = sum_i M_e[i, k] x[e, i], or of M_e[k, i] where `transposed`, for n edges and the first
+/// n_rows rows k. M: [n, d, d], out: [n, d, stride]. Ends with a barrier of the team.
+template <bool Transposed, class Team, class Scalar>
+KOKKOS_FORCEINLINE_FUNCTION void apply_matrices(const Team& team,
+                                                std::int64_t n,
+                                                const Extents& of_edge,
+                                                const Scalar* matrix,
+                                                const EdgeRows<Scalar>& x,
+                                                Scalar* out) {
+  const std::int64_t d = of_edge.depth;
+  const std::int64_t stride = of_edge.columns;
+  EQNN_IF_ON_HOST((for (std::int64_t e = 0; e < n; ++e) {
+    multiply<false>(team,
+                    of_edge,
+                    Left<Scalar>{matrix + e * d * d, Transposed ? d : 1, Transposed ? 1 : d},
+                    row_major(x.data + e * x.pitch, stride),
+                    Target<Scalar>{out + e * d * stride, stride});
+  }))
+  EQNN_IF_ON_DEVICE((for_rows(team,
+                              n * of_edge.rows,
+                              [&](std::int64_t row) {
+                                const std::int64_t e = row / of_edge.rows;
+                                const std::int64_t k = row - e * of_edge.rows;
+                                const Scalar* const of_row =
+                                    matrix + e * d * d + k * (Transposed ? d : 1);
+                                const Scalar* const from = x.data + e * x.pitch;
+                                Scalar* const to = out + (e * d + k) * stride;
+                                for_channels(team, static_cast<int>(stride), [&](int c) {
+                                  Scalar sum = 0;
+                                  for (std::int64_t i = 0; i < d; ++i) {
+                                    sum += of_row[i * (Transposed ? 1 : d)] * from[i * stride + c];
+                                  }
+                                  to[c] = sum;
                                 });
-                       team.team_barrier();))
+                              });
+                     team.team_barrier();))
 }
 
 /// out[i * columns + k] += sum over c of x[i, c] y[k, c]: the adjoint of an edge's matrix. One row of the
@@ -438,9 +522,9 @@ KOKKOS_FORCEINLINE_FUNCTION void multiply(const Team& team,
 template <class Team, class Scalar> KOKKOS_FORCEINLINE_FUNCTION void
 add_outer(const Team& team, const Extents& extents, const OuterFactors<Scalar>& of, Scalar* out) {
 #ifdef EQNN_VECTOR_TYPES
-  KOKKOS_IF_ON_HOST((static_cast<void>(team); host::add_outer(extents, of, out);))
+  EQNN_IF_ON_HOST((static_cast<void>(team); host::add_outer(extents, of, out);))
 #else
-  KOKKOS_IF_ON_HOST((static_cast<void>(team); for (int i = 0; i < extents.rows; ++i) {
+  EQNN_IF_ON_HOST((static_cast<void>(team); for (int i = 0; i < extents.rows; ++i) {
     for (int k = 0; k < extents.columns; ++k) {
       Scalar sum = 0;
       for (std::int64_t c = 0; c < extents.depth; ++c) {
@@ -450,14 +534,17 @@ add_outer(const Team& team, const Extents& extents, const OuterFactors<Scalar>& 
     }
   }))
 #endif
-  KOKKOS_IF_ON_DEVICE((for (int i = 0; i < extents.rows; ++i) {
-    for (int k = 0; k < extents.columns; ++k) {
-      const Scalar sum = sum_channels<Scalar>(team, 0, static_cast<int>(extents.depth), [&](int c) {
-        return of.x[i * of.x_row + c] * of.y[k * of.y_row + c];
-      });
-      once(team, [&]() { out[i * extents.columns + k] += sum; });
-    }
-  }))
+  // A lane has an entry: no sum over lanes.
+  EQNN_IF_ON_DEVICE((for_channels(team, extents.rows * extents.columns, [&](int entry) {
+                       const int i = entry / extents.columns;
+                       const Scalar* const x = of.x + i * of.x_row;
+                       const Scalar* const y = of.y + (entry - i * extents.columns) * of.y_row;
+                       Scalar sum = 0;
+                       for (std::int64_t c = 0; c < extents.depth; ++c) {
+                         sum += x[c] * y[c];
+                       }
+                       out[entry] += sum;
+                     });))
 }
 
 } // namespace eqnn::kernels

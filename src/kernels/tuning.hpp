@@ -8,7 +8,10 @@
 namespace eqnn::kernels {
 
 /// Bytes of a SIMD register of the machine that the host code is compiled for.
-#if defined(__AVX512F__)
+#if defined(EQNN_DEVICE_BRANCH)
+inline constexpr std::size_t kVectorBytes = 16;
+inline constexpr int kRegisterRows = 6;
+#elif defined(__AVX512F__)
 inline constexpr std::size_t kVectorBytes = 64;
 inline constexpr int kRegisterRows = 12; // 12 x 2 accumulators of 32 registers
 #elif defined(__AVX__)
@@ -35,7 +38,9 @@ inline constexpr std::int32_t kMostTileEdges = 64;
 /// Nodes per tile of a node-level stage.
 inline constexpr std::int32_t kTileNodes = 16;
 
-/// Adjoints of messages wait here for their sources, when several threads make them. Bytes.
+/// Adjoints of messages wait here for their sources, when several threads make them. Bytes: on the
+/// host what stays in a cache, on a device what fills all of it.
 inline constexpr std::size_t kMessageBytes = std::size_t{8} << 20;
+inline constexpr std::size_t kDeviceMessageBytes = std::size_t{512} << 20;
 
 } // namespace eqnn::kernels

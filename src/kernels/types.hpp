@@ -6,11 +6,23 @@
 
 #include <Kokkos_Core.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <new>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+
+// A build with EQNN_DEVICE_BRANCH runs on the host what a GPU runs, so that it is tested without one:
+// teams of several threads, barriers, and device memory that the host copies from and to.
+#ifdef EQNN_DEVICE_BRANCH
+#define EQNN_WITHOUT_PARENTHESES(...) __VA_ARGS__
+#define EQNN_IF_ON_HOST(code)
+#define EQNN_IF_ON_DEVICE(code) {EQNN_WITHOUT_PARENTHESES code}
+#else
+#define EQNN_IF_ON_HOST(code) KOKKOS_IF_ON_HOST(code)
+#define EQNN_IF_ON_DEVICE(code) KOKKOS_IF_ON_DEVICE(code)
+#endif
 
 namespace eqnn::kernels {
 
@@ -24,8 +36,21 @@ template <class ExecSpace, class FeatureScalar, class SumScalar> struct Setting 
   using Policy = Kokkos::TeamPolicy<Exec>;
   using Team = typename Policy::member_type;
   using Range = Kokkos::RangePolicy<Exec>;
+#ifdef EQNN_DEVICE_BRANCH
+  static constexpr bool kOnHost = false;
+#else
   static constexpr bool kOnHost = Kokkos::SpaceAccessibility<Kokkos::HostSpace, Memory>::accessible;
+#endif
+  /// Memory of the host that a device copies from and to at full speed.
+#ifdef KOKKOS_HAS_SHARED_HOST_PINNED_SPACE
+  using HostCopy = std::conditional_t<kOnHost, Kokkos::HostSpace, Kokkos::SharedHostPinnedSpace>;
+#else
+  using HostCopy = Kokkos::HostSpace;
+#endif
 };
+
+/// Lanes of a team's thread on a device.
+inline constexpr int kWarp = 32;
 
 template <class S, class T> using Array = Kokkos::View<T*, typename S::Memory>;
 
@@ -79,46 +104,46 @@ template <class S> struct DeviceEdges {
 
 template <class Team, class Body>
 KOKKOS_FORCEINLINE_FUNCTION void for_rows(const Team& team, std::int64_t n, const Body& body) {
-  KOKKOS_IF_ON_HOST((static_cast<void>(team); for (std::int64_t r = 0; r < n; ++r) { body(r); }))
-  KOKKOS_IF_ON_DEVICE((Kokkos::parallel_for(Kokkos::TeamThreadRange(team, n), body);))
+  EQNN_IF_ON_HOST((static_cast<void>(team); for (std::int64_t r = 0; r < n; ++r) { body(r); }))
+  EQNN_IF_ON_DEVICE((Kokkos::parallel_for(Kokkos::TeamThreadRange(team, n), body);))
 }
 
 template <class Team, class Body>
 KOKKOS_FORCEINLINE_FUNCTION void for_channels(const Team& team, int n, const Body& body) {
-  KOKKOS_IF_ON_HOST(
+  EQNN_IF_ON_HOST(
       (static_cast<void>(team); _Pragma("omp simd") for (int c = 0; c < n; ++c) { body(c); }))
-  KOKKOS_IF_ON_DEVICE((Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, n), body);))
+  EQNN_IF_ON_DEVICE((Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, n), body);))
 }
 
 /// Sum of body(c) over begin <= c < end.
 template <class T, class Team, class Body>
 KOKKOS_FORCEINLINE_FUNCTION T sum_channels(const Team& team, int begin, int end, const Body& body) {
   T sum = 0;
-  KOKKOS_IF_ON_HOST((
+  EQNN_IF_ON_HOST((
       static_cast<void>(team);
       _Pragma("omp simd reduction(+ : sum)") for (int c = begin; c < end; ++c) { sum += body(c); }))
-  KOKKOS_IF_ON_DEVICE((Kokkos::parallel_reduce(
-                           Kokkos::ThreadVectorRange(team, begin, end),
-                           [&](int c, T& partial) { partial += body(c); },
-                           sum);))
+  EQNN_IF_ON_DEVICE((Kokkos::parallel_reduce(
+                         Kokkos::ThreadVectorRange(team, begin, end),
+                         [&](int c, T& partial) { partial += body(c); },
+                         sum);))
   return sum;
 }
 
 /// Inside for_rows: once, not once per vector lane.
 template <class Team, class Body>
 KOKKOS_FORCEINLINE_FUNCTION void once(const Team& team, const Body& body) {
-  KOKKOS_IF_ON_HOST((static_cast<void>(team); body();))
-  KOKKOS_IF_ON_DEVICE((Kokkos::single(Kokkos::PerThread(team), body);))
+  EQNN_IF_ON_HOST((static_cast<void>(team); body();))
+  EQNN_IF_ON_DEVICE((Kokkos::single(Kokkos::PerThread(team), body);))
 }
 
 template <class Team> KOKKOS_FORCEINLINE_FUNCTION void barrier(const Team& team) {
-  KOKKOS_IF_ON_HOST((static_cast<void>(team);))
-  KOKKOS_IF_ON_DEVICE((team.team_barrier();))
+  EQNN_IF_ON_HOST((static_cast<void>(team);))
+  EQNN_IF_ON_DEVICE((team.team_barrier();))
 }
 
 /// Hands out the team's scratch memory piece by piece. scratch_bytes() of a kernel must cover what
-/// it takes.
-template <class Team> class Scratch {
+/// it takes. Level 1 is a device's main memory, of which there is much; level 0 is fast and small.
+template <class Team, int Level = 1> class Scratch {
 public:
   KOKKOS_INLINE_FUNCTION explicit Scratch(const Team& team)
       : team_(team) {}
@@ -133,7 +158,7 @@ public:
     return static_cast<std::size_t>(n) * sizeof(T) + kAlign;
   }
 
-  static constexpr int kLevel = 1;
+  static constexpr int kLevel = Level;
 
 private:
   static constexpr std::ptrdiff_t kAlign = 64;
@@ -145,8 +170,16 @@ private:
 template <class S> typename S::Policy
 team_policy(const typename S::Exec& space, std::int64_t league, std::size_t scratch_bytes) {
   const int n_league = static_cast<int>(league);
+#ifdef EQNN_DEVICE_BRANCH
+  const int team =
+      std::min(8,
+               typename S::Policy(space, 1, 1)
+                   .team_size_max([](const typename S::Team&) {}, Kokkos::ParallelForTag()));
+#else
+  constexpr int team = 8;
+#endif
   typename S::Policy policy = S::kOnHost ? typename S::Policy(space, n_league, 1, 1)
-                                         : typename S::Policy(space, n_league, 8, 32);
+                                         : typename S::Policy(space, n_league, team, kWarp);
   policy.set_scratch_size(Scratch<typename S::Team>::kLevel,
                           Kokkos::PerTeam(static_cast<int>(scratch_bytes)));
   return policy;

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -70,7 +71,7 @@ public:
 
   /// group_edges: a group takes whole centres until it has so many edges. chunk_edges: the same for
   /// chunks of groups.
-  /// Edges: EdgeList, or what has its n_centers, n_edges(), begin and source.
+  /// Edges: EdgeList, or what has its n_centers, n_nodes, n_edges(), begin and source.
   template <class Edges>
   void build(const Edges& edges, std::int64_t group_edges, std::int64_t chunk_edges, bool gather) {
     center.resize(static_cast<std::size_t>(edges.n_edges()));
@@ -134,16 +135,12 @@ private:
     for (Chunk& chunk : chunks) {
       chunk.first_segment = static_cast<std::int32_t>(segment_begin.size());
       const auto first = static_cast<std::ptrdiff_t>(segment_edge.size());
-      for (std::int64_t e = chunk.first_edge; e < end_of(chunk, edges); ++e) {
-        segment_edge.push_back(e);
-      }
+      segment_edge.resize(segment_edge.size() +
+                          static_cast<std::size_t>(end_of(chunk, edges) - chunk.first_edge));
       const auto source_of = [&](std::int64_t e) {
         return edges.source[static_cast<std::size_t>(e)];
       };
-      std::sort(
-          segment_edge.begin() + first, segment_edge.end(), [&](std::int64_t a, std::int64_t b) {
-            return std::pair(source_of(a), a) < std::pair(source_of(b), b);
-          });
+      sort_by_source(edges, chunk.first_edge, segment_edge.data() + first, end_of(chunk, edges));
       for (auto k = static_cast<std::size_t>(first); k < segment_edge.size(); ++k) {
         if (k == static_cast<std::size_t>(first) ||
             source_of(segment_edge[k]) != source_of(segment_edge[k - 1])) {
@@ -154,6 +151,29 @@ private:
     }
     segment_begin.push_back(static_cast<std::int64_t>(segment_edge.size()));
   }
+
+  /// Writes the edges begin .. end - 1 ordered by source, those of one source in increasing order.
+  template <class Edges> void
+  sort_by_source(const Edges& edges, std::int64_t begin, std::int64_t* sorted, std::int64_t end) {
+    const std::int32_t* const source = edges.source.data();
+    if ((end - begin) * 16 < edges.n_nodes) { // few edges: to count all nodes would take longer
+      std::iota(sorted, sorted + (end - begin), begin);
+      std::sort(sorted, sorted + (end - begin), [&](std::int64_t a, std::int64_t b) {
+        return std::pair(source[a], a) < std::pair(source[b], b);
+      });
+      return;
+    }
+    next_of_source_.assign(static_cast<std::size_t>(edges.n_nodes) + 1, 0);
+    for (std::int64_t e = begin; e < end; ++e) {
+      ++next_of_source_[static_cast<std::size_t>(source[e]) + 1];
+    }
+    std::partial_sum(next_of_source_.begin(), next_of_source_.end(), next_of_source_.begin());
+    for (std::int64_t e = begin; e < end; ++e) {
+      sorted[next_of_source_[static_cast<std::size_t>(source[e])]++] = e;
+    }
+  }
+
+  std::vector<std::int64_t> next_of_source_;
 };
 
 } // namespace eqnn::kernels

@@ -5,6 +5,7 @@
 #include "base/error.hpp"
 
 #include <algorithm>
+#include <type_traits>
 
 namespace eqnn {
 namespace {
@@ -17,15 +18,28 @@ template <class Op> void read_into_graph(const JsonReader& entry, GraphReader& g
   graph.made().op = std::move(op);
 }
 
-/// By the name in the file, which has several for some stages.
+template <class Op, class = void> constexpr bool kHasOtherNames = false;
+template <class Op> constexpr bool kHasOtherNames<Op, std::void_t<decltype(Op::kOtherNames)>> =
+    true;
+
+template <class Op> void add_reader(std::map<std::string, StageReader>& readers, const char* name) {
+  readers[name] = &read_into_graph<Op>;
+  if constexpr (kHasOtherNames<Op>) {
+    for (const char* const other : Op::kOtherNames) {
+      readers[other] = &read_into_graph<Op>;
+    }
+  }
+}
+
+/// By the name in the file.
 const std::map<std::string, StageReader>& stage_readers() {
-#define EQNN_READER(Type, name) {#name, &read_into_graph<Type##Stage>},
-  static const std::map<std::string, StageReader> kReaders{
-      EQNN_MODEL_STAGES(EQNN_READER) //
-      {"irreps_linear", &read_into_graph<LinearStage>},
-      {"species_linear", &read_into_graph<LinearStage>},
-      {"irreps_gate", &read_into_graph<GateStage>}};
+  static const std::map<std::string, StageReader> kReaders = [] {
+    std::map<std::string, StageReader> readers;
+#define EQNN_READER(Type, name) add_reader<Type##Stage>(readers, #name);
+    EQNN_MODEL_STAGES(EQNN_READER)
 #undef EQNN_READER
+    return readers;
+  }();
   return kReaders;
 }
 
@@ -52,7 +66,7 @@ void GraphReader::read_stage(const JsonReader& entry) {
                          "\". Update eqnn, or export with this version.");
   }
   Stage stage;
-  stage.output = entry.at("output").string();
+  stage.output = entry.at("output").name();
   if (stage.output.empty() || index_of_.count(stage.output) != 0) {
     entry.at("output").error(
         "output \"",
@@ -160,12 +174,6 @@ void GraphReader::make_irreps(Irreps irreps) {
   made_->irreps = std::move(irreps);
 }
 
-void sort_blocks(Irreps& irreps) {
-  std::sort(irreps.begin(), irreps.end(), [](const IrrepsBlock& a, const IrrepsBlock& b) {
-    return a.l != b.l ? a.l < b.l : !a.odd && b.odd;
-  });
-}
-
 // ---- checks and parts that several stages have ----
 
 void GraphReader::expect_equal(const JsonReader& where,
@@ -263,6 +271,20 @@ std::vector<MlpLayer> GraphReader::layers(const JsonReader& list, std::int64_t n
     list.error("no layer, expected at least one. Re-export the model.");
   }
   return layers;
+}
+
+double GraphReader::norm_eps(const JsonReader& entry) {
+  // In single precision the cube of 1/sqrt(eps), which the adjoint has, is then finite.
+  constexpr double kSmallest = 1e-24;
+  const double eps = entry.positive();
+  if (!(eps >= kSmallest)) {
+    entry.error("found ",
+                eps,
+                ", expected at least ",
+                kSmallest,
+                ": less is none in single precision. Re-export the model.");
+  }
+  return eps;
 }
 
 double GraphReader::polynomial_order(const JsonReader& entry) {

@@ -14,19 +14,13 @@
 
 namespace eqnn {
 
-inline constexpr std::int32_t kMaxDegree = 10;
 inline constexpr std::int32_t kMaxChannels = 1 << 16;
 
-/// Fills spec.graph and spec.n_parameters; the header of spec is there. Throws Error for whatever is
-/// wrong, and for tensors that no stage uses.
+/// Fills spec.graph and spec.n_parameters; the header of spec is there. Throws Error for whatever
+/// is wrong, and for tensors that no stage uses.
 void read_graph(const JsonReader& graph,
                 const std::map<std::string, StoredTensor>& tensors,
                 ModelSpec& spec);
-
-/// Number of components of degrees 0..l_max.
-inline std::int64_t component_count(std::int32_t l_max) {
-  return std::int64_t{l_max + 1} * (l_max + 1);
-}
 
 /// Reads the graph stage by stage; knows the values made so far. Every check throws Error.
 class GraphReader {
@@ -94,6 +88,8 @@ public:
 
   static Activation activation(const JsonReader& entry, const std::set<std::string>& allowed);
   std::vector<MlpLayer> layers(const JsonReader& list, std::int64_t n_in);
+  /// What keeps the inverse of a norm finite.
+  static double norm_eps(const JsonReader& entry);
   /// Of an envelope that is a polynomial.
   static double polynomial_order(const JsonReader& entry);
 
@@ -109,9 +105,6 @@ private:
   std::map<std::string, StageIndex> index_of_;
   std::vector<std::int64_t> n_uses_;
 };
-
-/// By degree, even before odd: the order of Irreps.
-void sort_blocks(Irreps& irreps);
 
 /// Fills `op` from a stage of the file and says by make_*() what it makes; every one is defined in
 /// model/stages/NAME.cpp.

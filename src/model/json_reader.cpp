@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cmath>
 
 namespace eqnn {
@@ -83,6 +84,16 @@ std::string JsonReader::string() const {
   return value_->get<std::string>();
 }
 
+std::string JsonReader::name() const {
+  std::string found = string();
+  if (has_control(found)) {
+    error("found \"",
+          printable(found),
+          "\" with a control character, expected a name on one line. Re-export the model.");
+  }
+  return found;
+}
+
 bool JsonReader::boolean() const {
   if (!value_->is_boolean()) {
     error("found ", kind(), ", expected true or false. Re-export the model.");
@@ -135,6 +146,11 @@ std::string JsonReader::word(const std::set<std::string>& words) const {
     error("found \"", printable(found), "\", expected one of ", list, ". Re-export the model.");
   }
   return found;
+}
+
+bool JsonReader::has_control(const std::string& text) {
+  return std::any_of(
+      text.begin(), text.end(), [](char c) { return (c >= 0 && c < ' ') || c == 127; });
 }
 
 std::string JsonReader::printable(const std::string& text) {

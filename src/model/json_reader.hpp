@@ -48,6 +48,9 @@ public:
 
   std::vector<JsonReader> elements() const;
   std::string string() const;
+  /// A string without control characters: what a stranger wrote stays on its line in messages and
+  /// tables.
+  std::string name() const;
   bool boolean() const;
   double number() const;
   double positive() const;
@@ -55,6 +58,8 @@ public:
   /// One of a few words.
   std::string word(const std::set<std::string>& words) const;
 
+  /// Whether a text has control characters, such as the end of a line.
+  static bool has_control(const std::string& text);
   /// The beginning of a text that a stranger wrote; a hash is whole.
   static std::string printable(const std::string& text);
 

@@ -9,6 +9,7 @@
 #include "model/graph_reader.hpp"
 #include "model/json_reader.hpp"
 #include "model/safetensors.hpp"
+#include "neighbors/lattice.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -19,7 +20,6 @@ namespace eqnn {
 namespace {
 
 constexpr std::int32_t kFormatVersion = 1;
-constexpr std::int32_t kMaxL = 10;
 
 void expect_word(const JsonReader& object, const char* key, const char* word) {
   (void)object.at(key).word({word});
@@ -45,7 +45,7 @@ void read_conventions(const JsonReader& document, ModelSpec& spec) {
 
   const JsonReader harmonics = document.at("spherical_harmonics");
   harmonics.allow_only({"l_max", "normalization", "axes", "edge_vector"});
-  spec.l_max = harmonics.at("l_max").integer(0, kMaxL);
+  spec.l_max = harmonics.at("l_max").integer(0, kMaxDegree);
   expect_word(harmonics, "normalization", "component");
   expect_word(harmonics, "axes", "e3nn");
   expect_word(harmonics, "edge_vector", "source_minus_center");
@@ -75,6 +75,16 @@ void read_energy(const JsonReader& document, ModelSpec& spec) {
   }
   spec.energy.shift = energy.at("shift").number();
   spec.energy.reference = number_of_each_species(energy.at("reference"), spec);
+  for (const double reference : spec.energy.reference) {
+    if (!std::isfinite(spec.energy.shift + reference)) {
+      energy.at("reference")
+          .error("found ",
+                 reference,
+                 ", which with a shift of ",
+                 spec.energy.shift,
+                 " eV is infinite, expected an energy in eV. Re-export the model.");
+    }
+  }
   spec.energy.isolated_atoms_are_zero =
       energy.at("isolated_atoms").word({"zero", "network"}) == "zero";
   spec.forces = document.at("forces").word({"gradient", "direct"}) == "direct"
@@ -105,7 +115,7 @@ void read_header(const JsonReader& document, ModelSpec& spec) {
                        "graph",
                        "self_test",
                        "provenance"});
-  spec.family = document.at("family").string();
+  spec.family = document.at("family").name();
   for (const auto& species : document.at("species").elements()) {
     spec.species.push_back(species.integer(1, kHeaviestElement));
     if (spec.species.size() > 1 && spec.species.back() <= spec.species[spec.species.size() - 2]) {
@@ -166,10 +176,20 @@ std::vector<std::array<double, 3>> vectors(const JsonReader& list, std::size_t n
   return values;
 }
 
+/// A structure of which no edges could be made.
+void check_structure(const JsonReader& entry, const SelfTest& test, double cutoff) {
+  const std::string refusal =
+      failure_of([] { return "not enough memory."; },
+                 [&] { require_usable(test.positions, test.cell, cutoff); });
+  if (!refusal.empty()) {
+    entry.error(refusal);
+  }
+}
+
 SelfTest read_self_test(const JsonReader& entry, const ModelSpec& spec) {
   entry.allow_only({"name", "numbers", "positions", "cell", "energy", "forces", "virial"});
   SelfTest test;
-  test.name = entry.at("name").string();
+  test.name = entry.at("name").name();
   for (const auto& number : entry.at("numbers").elements()) {
     test.numbers.push_back(number.integer(1, kHeaviestElement));
     if (std::find(spec.species.begin(), spec.species.end(), test.numbers.back()) ==
@@ -184,14 +204,8 @@ SelfTest read_self_test(const JsonReader& entry, const ModelSpec& spec) {
   test.positions = vectors(entry.at("positions"), test.numbers.size());
   if (!entry.at("cell").is_null()) {
     test.cell = matrix3(entry.at("cell"));
-    const auto& h = *test.cell;
-    const double volume = h[0] * (h[4] * h[8] - h[5] * h[7]) - h[1] * (h[3] * h[8] - h[5] * h[6]) +
-                          h[2] * (h[3] * h[7] - h[4] * h[6]);
-    if (!(std::abs(volume) > 1e-3)) {
-      entry.at("cell").error(
-          "the cell's volume is ", volume, " A^3, expected above 0.001. Re-export the model.");
-    }
   }
+  check_structure(entry, test, spec.cutoff);
   test.energy = entry.at("energy").number();
   test.forces = vectors(entry.at("forces"), test.numbers.size());
   const JsonReader virial = entry.at("virial");

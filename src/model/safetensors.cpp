@@ -127,6 +127,23 @@ StoredTensor read_tensor(const JsonReader& entry,
   return stored;
 }
 
+/// A pointer of Git LFS, an input script, a web page: whatever begins as text does.
+void refuse_text(const std::string& bytes, const std::string& name) {
+  constexpr std::string_view kPointer = "version https://git-lfs";
+  if (std::string_view(bytes).substr(0, kPointer.size()) == kPointer) {
+    fail(name,
+         ": is a pointer of Git LFS, expected the model itself. Fetch it with `git lfs pull`.");
+  }
+  const auto is_text = [](char c) { return (c >= ' ' && c < 127) || c == '\n' || c == '\t'; };
+  const std::string line = bytes.substr(0, bytes.find_first_of("\r\n"));
+  if (std::all_of(line.begin(), line.end(), is_text)) {
+    fail(name,
+         ": is text that begins with \"",
+         JsonReader::printable(line),
+         "\", expected a model file of eqnn. Name the .eqnn file; `eqnn export` makes one.");
+  }
+}
+
 /// A checkpoint of a training code, given in the place of the model that `eqnn export` makes of it.
 void refuse_checkpoint(const std::string& bytes, const std::string& name) {
   using namespace std::string_view_literals;
@@ -156,7 +173,11 @@ Safetensors parse_safetensors(const std::string& bytes, const std::string& name)
   }
   if (bytes.size() < kLengthBytes || n_header > kLongestHeader ||
       n_header > bytes.size() - kLengthBytes) {
+    if (bytes.empty()) {
+      fail(name, ": is empty, expected a model file of eqnn. Copy or export it again.");
+    }
     refuse_checkpoint(bytes, name);
+    refuse_text(bytes, name);
     fail(name,
          ": ",
          bytes.size(),
@@ -184,6 +205,10 @@ Safetensors parse_safetensors(const std::string& bytes, const std::string& name)
                 .string();
       }
     } else {
+      if (JsonReader::has_control(key)) {
+        entry.error("a tensor's name with a control character, expected one on one line. Re-export "
+                    "the model.");
+      }
       content.tensors[key] = read_tensor(entry, bytes, kLengthBytes + n_header, ranges);
     }
   }
@@ -192,6 +217,9 @@ Safetensors parse_safetensors(const std::string& bytes, const std::string& name)
 }
 
 std::string read_file(const std::string& path) {
+  if (path.empty()) {
+    fail("the path of the model is empty, expected that of a .eqnn file. Name the file.");
+  }
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) {
     fail(path, ": is a folder, expected a model file. Name the file in it.");

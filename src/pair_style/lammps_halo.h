@@ -49,6 +49,9 @@ class LammpsHalo : public eqnn::HaloExchange {
   void take_rows_on_device(bool takes) { takes_rows_on_device_ = takes; }
   bool takes_rows_on_device() const override { return takes_rows_on_device_; }
 
+  // not on one rank, whose ghosts are images of its own atoms
+  bool exchanges() const override { return !is_alone(); }
+
   void forward(eqnn::NodeRows<double> rows) override;
   void forward(eqnn::NodeRows<float> rows) override;
   void reverse(eqnn::NodeRows<double> rows) override;

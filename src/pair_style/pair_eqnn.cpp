@@ -206,7 +206,13 @@ void PairEQNN::report_model()
                  eqnn::version(), eqnn::commit(), EQNN_LAMMPS_VERSION,
                  std::string(eqnn::name_of(impl->settings.options.precision)), model.file(),
                  model.family(), model.sha256().substr(0, 12), loaded.potential->description());
-  if (loaded.tested)
+  if (loaded.tested && loaded.tested->n_structures == 0)
+    error->warning(
+        FLERR,
+        "Pair style eqnn: {} has no self-test structure, so that nothing shows that this "
+        "build computes what the exporter did: export the model again",
+        model.file());
+  else if (loaded.tested)
     utils::logmesg(
         lmp, "  self-test: {} structures, errors up to {:.1e} eV/atom, {:.1e} eV/Angstrom\n",
         loaded.tested->n_structures, loaded.tested->energy_error, loaded.tested->force_error);

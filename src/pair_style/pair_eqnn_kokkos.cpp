@@ -366,6 +366,7 @@ template <class DeviceType> void PairEQNNKokkos<DeviceType>::make_nodes()
 
 template <class DeviceType> void PairEQNNKokkos<DeviceType>::bring_home(double *rows, int width)
 {
+  if (!impl->halo.exchanges()) return;
   if (impl->halo.takes_rows_on_device()) {
     impl->halo.reverse(eqnn::NodeRows<double>{rows, width});
     return;

@@ -18,7 +18,7 @@ dense_transform(std::int32_t l_max, std::int32_t degree, bool weighted, Quantity
   const so3::SphereRule rule = so3::product_rule(degree);
   const double scale = 1.0 / std::sqrt(4.0 * std::acos(-1.0));
   SphereTransform transform;
-  transform.n_components = so3::n_components(l_max);
+  transform.n_components = sphere_components(l_max);
   transform.n_points = static_cast<std::int32_t>(rule.point.size());
   for (std::int32_t k = 0; k < transform.n_components; ++k) {
     transform.order.push_back(k);
@@ -106,7 +106,7 @@ SphereTransform torus_transform(
   const double pi = std::acos(-1.0);
   const std::int32_t n_azimuth = band + l_out + 1;
   SphereTransform transform;
-  transform.n_components = so3::n_components(l_max);
+  transform.n_components = sphere_components(l_max);
   transform.n_rings = band + 1;
   transform.n_points = transform.n_rings * n_azimuth;
   const auto theta = [&](std::int32_t j) { return pi * (j + 0.5) / (band + 1); };

@@ -245,23 +245,8 @@ double resolving_intervals(const RadialStage& radial, double cutoff) {
 /// The number of intervals is a multiple of this: XPLOR's second derivative jumps where it begins,
 /// which must be the end of an interval.
 std::int32_t interval_multiple(const Envelope& envelope, double cutoff) {
-  constexpr std::int32_t kLargest = kMostXplorParts;
-  if (envelope.kind != EnvelopeKind::Xplor) {
-    return 1;
-  }
-  const double ratio = envelope.start / cutoff;
-  for (std::int32_t n = 1; n <= kLargest; ++n) {
-    if (std::abs(ratio * n - std::round(ratio * n)) < 1e-12 * n) {
-      return n;
-    }
-  }
-  fail("an XPLOR envelope from ",
-       envelope.start,
-       " to ",
-       cutoff,
-       " Angstrom, expected a ratio of whole numbers up to ",
-       kLargest,
-       ". Export the model with a start rounded to 0.01 Angstrom.");
+  return envelope.kind == EnvelopeKind::Xplor ? std::max(1, xplor_parts(envelope.start, cutoff))
+                                              : 1;
 }
 
 } // namespace

@@ -75,7 +75,7 @@ Harmonics spherical_harmonics(std::int32_t l_max, const std::array<double, 3>& v
   const Dual& w = unit[1];
 
   Harmonics harmonics;
-  harmonics.value.resize(static_cast<std::size_t>(n_components(l_max)));
+  harmonics.value.resize(static_cast<std::size_t>(sphere_components(l_max)));
   harmonics.gradient.resize(harmonics.value.size());
   const auto set = [&](int l, int m, const Dual& y) {
     const auto lm = static_cast<std::size_t>(l * l + l + m);

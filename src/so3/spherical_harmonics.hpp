@@ -2,14 +2,13 @@
 // Real spherical harmonics: the definition, general in l, in double. docs/spec/conventions.md
 #pragma once
 
+#include "base/irreps.hpp"
+
 #include <array>
 #include <cstdint>
 #include <vector>
 
 namespace eqnn::so3 {
-
-/// Number of components up to and including l_max.
-constexpr std::int32_t n_components(std::int32_t l_max) { return (l_max + 1) * (l_max + 1); }
 
 struct Harmonics {
   std::vector<double> value;                   ///< [(l_max+1)^2], component l^2 + l + m

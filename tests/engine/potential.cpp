@@ -13,7 +13,9 @@
 
 #include <cmath>
 #include <functional>
+#include <memory>
 #include <numeric>
+#include <stdexcept>
 #include <string>
 
 namespace eqnn::test {
@@ -62,7 +64,8 @@ TEST(Potential, ObservablesAreThoseOfTheReferenceEvaluator) {
       std::vector<double> forces(3 * static_cast<std::size_t>(n_atoms), 0.0);
       std::vector<double> virial(9, 0.0);
       std::vector<double> atom_virial(9 * static_cast<std::size_t>(n_atoms), 0.0);
-      fold_edges(edges, expected.edge_gradient, forces.data(), virial.data(), atom_virial.data());
+      engine::fold_edges(
+          edges, expected.edge_gradient, forces.data(), virial.data(), atom_virial.data());
       const double gradient = std::max(1e-2, max_size(expected.edge_gradient));
       EXPECT_LE(max_error(found.forces, forces), 100 * kTolerance * gradient);
       EXPECT_LE(max_error(found.virial, virial), 100 * kTolerance * gradient);
@@ -210,6 +213,204 @@ TEST(Potential, RefusesGhostsWithoutAnExchange) {
             "edges, as edges_of() does, or an exchange.");
 }
 
+struct BadEdges {
+  std::string name;
+  std::function<void(EdgeList&)> spoil;
+  std::string expected;
+};
+
+void PrintTo(const BadEdges& edges, std::ostream* to) { *to << edges.name; }
+
+/// Three atoms in a row, 1 Angstrom apart, each an edge to the next and back.
+EdgeList row_of_three() {
+  EdgeList edges;
+  edges.n_centers = edges.n_nodes = 3;
+  edges.species = {0, 1, 0};
+  edges.begin = {0, 1, 3, 4};
+  edges.source = {1, 0, 2, 1};
+  edges.vector = {1, 0, 0, -1, 0, 0, 1, 0, 0, -1, 0, 0};
+  return edges;
+}
+
+const std::vector<BadEdges> kBadEdges{
+    {"NegativeCenters",
+     [](EdgeList& e) { e.n_centers = -1; },
+     "EdgeList::n_centers is -1 and n_nodes is 3, expected 0 <= n_centers <= n_nodes.\nNodes are "
+     "the owned atoms and then the ghosts."},
+    {"FewerNodesThanCenters",
+     [](EdgeList& e) { e.n_nodes = 2; },
+     "EdgeList::n_centers is 3 and n_nodes is 2, expected 0 <= n_centers <= n_nodes.\nNodes are "
+     "the owned atoms and then the ghosts."},
+    {"SpeciesOfTooFew",
+     [](EdgeList& e) { e.species.pop_back(); },
+     "EdgeList::species has 2 entries, expected 3 (n_nodes).\nGive each node, ghosts included, "
+     "its row in Model::species()."},
+    {"BeginWithoutItsEnd",
+     [](EdgeList& e) { e.begin.pop_back(); },
+     "EdgeList::begin has 3 entries, expected 4 (n_centers + 1).\nbegin[i] is the first edge of "
+     "atom i; the last entry is the number of edges."},
+    {"NoBegin",
+     [](EdgeList& e) { e.begin.clear(); },
+     "EdgeList::begin has 0 entries, expected 4 (n_centers + 1).\nbegin[i] is the first edge of "
+     "atom i; the last entry is the number of edges."},
+    {"VectorOfTwo",
+     [](EdgeList& e) { e.vector.pop_back(); },
+     "EdgeList::vector has 11 entries, expected 12 (3 for each of EdgeList::source).\nGive each "
+     "edge its source and the three components of its vector."},
+    {"EdgesOfNobody",
+     [](EdgeList& e) { e = EdgeList{0, 0, {}, {}, {0}, {1, 0, 0}}; },
+     "EdgeList::begin goes from 0 to 0, expected from 0 to 1, the number of edges.\nbegin[i] is "
+     "the first edge of atom i, in the order of source."},
+    {"BeginAtOne",
+     [](EdgeList& e) { e.begin.front() = 1; },
+     "EdgeList::begin goes from 1 to 4, expected from 0 to 4, the number of edges.\nbegin[i] is "
+     "the first edge of atom i, in the order of source."},
+    {"BeginBeyondTheEdges",
+     [](EdgeList& e) { e.begin.back() = 5; },
+     "EdgeList::begin goes from 0 to 5, expected from 0 to 4, the number of edges.\nbegin[i] is "
+     "the first edge of atom i, in the order of source."},
+    {"BeginThatFalls",
+     [](EdgeList& e) { e.begin[1] = 4; },
+     "EdgeList::begin[2] is 3 after 4, expected no fall.\nGive edges by atom: those of atom 0, "
+     "then those of atom 1, ..."},
+    {"NegativeSource",
+     [](EdgeList& e) { e.source[2] = -1; },
+     "EdgeList::source[2] is -1, expected one of the 3 nodes, counted from 0.\nNodes are the "
+     "owned atoms and then the ghosts."},
+    {"SourceBeyondTheNodes",
+     [](EdgeList& e) { e.source[3] = 3; },
+     "EdgeList::source[3] is 3, expected one of the 3 nodes, counted from 0.\nNodes are the owned "
+     "atoms and then the ghosts."},
+    {"AtomicNumbers",
+     [](EdgeList& e) { e.species[1] = 8; },
+     "EdgeList::species[1] is 8, expected one of the 3 species of the model, counted from 0.\nGive "
+     "rows of Model::species(), not atomic numbers or types."},
+    {"NegativeSpecies",
+     [](EdgeList& e) { e.species[0] = -1; },
+     "EdgeList::species[0] is -1, expected one of the 3 species of the model, counted from "
+     "0.\nGive rows of Model::species(), not atomic numbers or types."},
+    {"BeyondTheCutoff",
+     [](EdgeList& e) { e.vector[6] = 20.0; },
+     "node 2 is 20 Angstrom from atom 1, expected an edge below the model's cutoff of 4.\nLeave "
+     "out longer ones, which a neighbour list with a skin has."},
+    {"OnTopOfEachOther",
+     [](EdgeList& e) { e.vector[6] = 0.0; },
+     "node 2 is 0 Angstrom from atom 1, expected at least 1e-06.\nTwo atoms coincide or a "
+     "coordinate is not finite: check the structure, the box and the time step."},
+    {"NotANumber",
+     [](EdgeList& e) { e.vector[8] = std::nan(""); },
+     "node 2 is nan Angstrom from atom 1, expected at least 1e-06.\nTwo atoms coincide or a "
+     "coordinate is not finite: check the structure, the box and the time step."}};
+
+class RefusedEdges : public testing::TestWithParam<BadEdges> {
+protected:
+  static void SetUpTestSuite() {
+    potential_ = std::make_unique<Potential>(Model(spec_of(EnergySemantics::Extensive)));
+  }
+
+  static void TearDownTestSuite() { potential_.reset(); }
+
+  static std::string refused(const EdgeList& edges) {
+    return refusal([&] { (void)potential_->evaluate(edges); });
+  }
+
+  static std::string refused(const EdgeList& edges, HaloExchange& halo) {
+    return refusal([&] { (void)potential_->evaluate(edges, halo); });
+  }
+
+private:
+  static inline std::unique_ptr<Potential> potential_;
+};
+
+TEST_P(RefusedEdges, AreRefusedInTheseWordsAndNothingIsRead) {
+  EdgeList edges = row_of_three();
+  ASSERT_EQ(refused(edges), "");
+  GetParam().spoil(edges);
+  EXPECT_EQ(refused(edges), GetParam().expected);
+  NoHalo halo; // on several ranks the others are told
+  EXPECT_EQ(refused(edges, halo), GetParam().expected);
+  edges = row_of_three();
+  EXPECT_EQ(refused(edges), "") << "a refusal leaves a trace";
+}
+
+TEST_P(RefusedEdges, AreNoSoundEdgesWhateverTheModel) {
+  EdgeList edges = row_of_three();
+  ASSERT_EQ(refusal([&] { require_sound_edges(edges); }), "");
+  GetParam().spoil(edges);
+  const bool needs_a_model =
+      GetParam().expected.find("model") != std::string::npos; // its species, its cutoff
+  EXPECT_EQ(refusal([&] { require_sound_edges(edges); }), needs_a_model ? "" : GetParam().expected);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, RefusedEdges, testing::ValuesIn(kBadEdges), [](const auto& of) {
+  return of.param.name;
+});
+
+TEST(Potential, AnEdgeListWithNothingInItIsNoAtom) {
+  Potential potential{Model(spec_of(EnergySemantics::Extensive))};
+  EXPECT_EQ(refusal([] { require_sound_edges({}); }), "");
+  const Observables& found = potential.evaluate(EdgeList{});
+  EXPECT_EQ(found.energy, 0.0);
+  EXPECT_TRUE(found.forces.empty());
+}
+
+TEST(Potential, AnEdgeMayReachTheCutoffByRounding) {
+  const ModelSpec spec = spec_of(EnergySemantics::Extensive);
+  Potential potential{Model(spec)};
+  EdgeList edges = row_of_three();
+  edges.vector[0] = spec.cutoff * (1.0 + 1e-14);
+  EXPECT_EQ(refusal([&] { (void)potential.evaluate(edges); }), "");
+}
+
+TEST(Potential, WhatAnExchangeThrowsComesThroughAndLeavesNoTrace) {
+  class Broken final : public NoHalo {
+  public:
+    using NoHalo::forward;
+
+    bool exchanges() const override { return true; }
+
+    void forward(NodeRows<double> /*rows*/) override { throw std::domain_error("no line"); }
+  };
+
+  const ModelSpec spec = spec_of(EnergySemantics::Extensive);
+  const EdgeList edges = edges_of_some(spec);
+  Potential potential{Model(spec)};
+  const Observables expected = potential.evaluate(edges);
+  Broken halo;
+  EXPECT_THROW((void)potential.evaluate(edges, halo), std::domain_error);
+  const Observables& found = potential.evaluate(edges);
+  EXPECT_EQ(found.atom_energy, expected.atom_energy);
+  EXPECT_EQ(found.forces, expected.forces);
+}
+
+TEST(Potential, TheFirstOfAProcessDecidesTheThreads) {
+  const Model model(spec_of(EnergySemantics::Extensive));
+  const int n_threads = Potential(model).n_threads();
+  PotentialOptions options;
+  options.n_threads = n_threads + 1;
+  EXPECT_EQ(Potential(model, options).n_threads(), n_threads);
+}
+
+TEST(Potential, RefusesMethodsThatItDoesNotKnow) {
+  const Model model(spec_of(EnergySemantics::Extensive));
+  PotentialOptions options;
+  options.products = "fast";
+  EXPECT_EQ(refusal([&] { const Potential potential(model, options); }),
+            "products \"fast\", expected sparse, grid or fourier.");
+  options = {};
+  options.convolutions = "fast";
+  EXPECT_EQ(refusal([&] { const Potential potential(model, options); }),
+            "convolutions \"fast\", expected sparse or aligned.");
+}
+
+TEST(Potential, SaysWhatItExecutes) {
+  const Model model(spec_of(EnergySemantics::Extensive));
+  const std::string text = Potential(model).plan();
+  EXPECT_EQ(text.compare(0, 10, "radial 0: "), 0) << text;
+  EXPECT_NE(text.find("\nenergy += readout of "), std::string::npos) << text;
+  EXPECT_EQ(text.back(), '\n');
+}
+
 TEST(Potential, EnergiesAloneAreTheSameEnergies) {
   const ModelSpec spec = spec_of(EnergySemantics::Extensive);
   const EdgeList edges = edges_of_some(spec);
@@ -242,6 +443,10 @@ TEST(Potential, AWarmStepTakesNoMemoryAndAllThatIsHeldIsCounted) {
 TEST(Potential, FailuresEndAllRanksBeforeTheyExchange) {
   class Recorder final : public NoHalo {
   public:
+    using NoHalo::forward;
+
+    bool exchanges() const override { return true; }
+
     void forward(NodeRows<double> /*rows*/) override { ++n_exchanges; }
 
     void agree(const std::string& failure) override {
@@ -265,6 +470,24 @@ TEST(Potential, FailuresEndAllRanksBeforeTheyExchange) {
   EXPECT_NE(refusal([&] { (void)potential.evaluate(edges, broken); }), "");
   EXPECT_EQ(broken.failures.size(), 1U);
   EXPECT_EQ(broken.n_exchanges, 0);
+}
+
+TEST(Potential, WhatExchangesNothingIsNotAsked) {
+  class Counter final : public NoHalo {
+  public:
+    using NoHalo::forward;
+
+    void forward(NodeRows<double> /*rows*/) override { ++n_exchanges; }
+
+    int n_exchanges = 0;
+  };
+
+  const ModelSpec spec = spec_of(EnergySemantics::Extensive);
+  const EdgeList edges = edges_of_some(spec);
+  Potential potential{Model(spec)};
+  Counter halo;
+  (void)potential.evaluate(edges, halo);
+  EXPECT_EQ(halo.n_exchanges, 0);
 }
 
 } // namespace

@@ -19,8 +19,8 @@ from pathlib import Path
 import run
 
 ROOT = Path(__file__).resolve().parents[2]
-# What the test programs read, relative to the project.
-DATA = ("tests/golden", "tests/model/good")
+# Folders of tests/golden that the test programs read.
+GOLDENS = ("mace", "mace_gaunt", "tdn", "tdn_3bpa")
 
 
 def strip(program: Path, to: Path) -> None:
@@ -50,8 +50,8 @@ def main() -> int:
     strip((arguments.build / "lib" / "libeqnn.so").resolve(), folder / "lib" / "libeqnn.so")
     for potential in (ROOT / "potentials").glob("*.eqnn"):
         shutil.copy(potential, folder / "potentials")
-    for data in DATA:
-        shutil.copytree(ROOT / data, folder / "data" / data)
+    for name in GOLDENS:
+        shutil.copytree(ROOT / "tests" / "golden" / name, folder / "tests" / "golden" / name)
     shutil.copy(ROOT / "tests" / "gpu" / "run.py", folder)
     git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
     commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()

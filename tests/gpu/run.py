@@ -73,6 +73,7 @@ class Run:
         try:
             return subprocess.run(
                 words,
+                env=os.environ | {"EQNN_TEST_DATA": str(self.bundle / "tests")},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,

@@ -89,6 +89,7 @@ int main(int /*argc*/, char** argv) {
   EXPECT(potential.free_atom_energies().size() == model.species().size());
   EXPECT(potential.max_row_width() > 0 && potential.n_threads() > 0);
   EXPECT(potential.bytes_used() > 0 && !potential.description().empty());
+  EXPECT(potential.plan().find("energy += ") != std::string::npos);
   (void)potential.has_products();
   (void)potential.has_convolutions();
   const eqnn::SelfTestResult tested = eqnn::run_self_tests(model, potential);
@@ -117,5 +118,8 @@ int main(int /*argc*/, char** argv) {
            1e-9);
   }
   EXPECT(refusal([&] { (void)potential.evaluate(ghosts); }).find("ghosts") != std::string::npos);
+  ghosts.source.front() = 1000;
+  EXPECT(refusal([&] { eqnn::require_sound_edges(ghosts); }).find("EdgeList::source[0] is 1000") ==
+         0);
   return 0;
 }

@@ -149,14 +149,16 @@ def test_the_example_relaxes_a_molecule(prefix: Path, tmp_path: Path) -> None:
 
 def test_the_example_says_what_is_wrong(prefix: Path, tmp_path: Path) -> None:
     build(EXAMPLE, prefix, tmp_path / "build")
-    done = subprocess.run(
-        [str(tmp_path / "build" / "relax"), "none.eqnn"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert done.stderr.startswith("relax: none.eqnn")
+
+    def said(model: Path | str) -> str:
+        words = [str(tmp_path / "build" / "relax"), str(model)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (1, "")
+        return done.stderr
+
+    assert said("none.eqnn").startswith("relax: none.eqnn")
+    good = ROOT / "tests" / "model" / "good" / "uniform.eqnn"  # without self-tests
+    assert said(good) == f"relax: {good} carries no structure. Add one: eqnn export does.\n"
 
 
 def test_the_document_shows_the_example_as_it_is() -> None:

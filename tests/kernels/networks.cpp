@@ -302,7 +302,7 @@ TEST_P(EquivariantNetworkTest, ForcesVanishInPerfectCrystals) {
       const Outputs found =
           run(*Evaluators(model).make({kernels::Space::Serial, precision}), edges);
       std::vector<double> forces(3 * crystal.numbers.size(), 0.0);
-      fold_edges(edges, found.edge_gradient, forces.data(), nullptr);
+      engine::fold_edges(edges, found.edge_gradient, forces.data(), nullptr);
       const double scale = std::max(1.0, max_size(found.edge_gradient));
       EXPECT_LE(max_size(forces), (precision == Precision::Double ? 1e-12 : 1e-4) * scale);
       EXPECT_LE(

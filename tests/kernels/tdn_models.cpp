@@ -7,6 +7,7 @@
 #include "support/compare.hpp"
 #include "support/evaluators.hpp"
 #include "support/golden.hpp"
+#include "support/test_data.hpp"
 
 #include <gtest/gtest.h>
 
@@ -58,9 +59,7 @@ void set_species(EdgeList& edges,
   }
 }
 
-ModelSpec load(const std::string& name) {
-  return read_model(std::string(EQNN_TEST_DATA) + "/golden/" + name + ".eqnn");
-}
+ModelSpec load(const std::string& name) { return read_model(golden_folder() + name + ".eqnn"); }
 
 class TdnModels : public testing::TestWithParam<Case> {
 protected:

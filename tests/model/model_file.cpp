@@ -56,7 +56,8 @@ TEST(ModelFile, EveryTruncationIsRefused) {
     EXPECT_NE(refusal(bytes.substr(0, n)), "") << n << " bytes";
   }
   expect_in("truncated or damaged", refusal(bytes.substr(0, bytes.size() - 1)));
-  expect_in("not a safetensors file, or truncated", refusal(""));
+  EXPECT_EQ(refusal(""),
+            "test.eqnn: is empty, expected a model file of eqnn. Copy or export it again.");
 }
 
 /// Other readers of the container refuse them, and no hash covers them.
@@ -88,7 +89,7 @@ TEST(ModelFile, OtherContainersAreRefused) {
   expect_in(
       "unknown key \"more\"",
       refusal(container({{"eqnn", "{}"}, {"eqnn_sha256", "x"}, {"more", ""}}, parts.tensors)));
-  expect_in("not a safetensors file", refusal("a text that is no model at all"));
+  expect_in("not a safetensors file, or truncated", refusal("\xffno model at all"));
   expect_in("no JSON object", refusal(std::string("\x02\0\0\0\0\0\0\0[]", 10)));
   expect_in("not valid JSON", refusal(std::string("\x05\0\0\0\0\0\0\0{\"a\":", 13)));
 }
@@ -104,6 +105,59 @@ TEST(ModelFile, CheckpointsAreRefusedWithTheCommandThatExportsThem) {
         {"\x89HDF\r\n"s, "is an HDF5 file, "s},
         {"\x1f\x8b\x08"s, "is a gzip archive, "s}}) {
     expect_in(what + cure, refusal(magic + std::string(100, 'x')));
+  }
+}
+
+TEST(ModelFile, TextIsNoModelAndIsShown) {
+  EXPECT_EQ(refusal("# LAMMPS\nunits metal\n"),
+            "test.eqnn: is text that begins with \"# LAMMPS\", expected a model file of eqnn. Name "
+            "the .eqnn file; `eqnn export` makes one.");
+  expect_in("is text that begins with \"ab\"", refusal("ab")); // shorter than a header
+  EXPECT_EQ(refusal("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),
+            "test.eqnn: is a pointer of Git LFS, expected the model itself. Fetch it with `git lfs "
+            "pull`.");
+}
+
+/// A file in which a number of the document is another text.
+std::string with_number(const std::string& key, const std::string& text) {
+  const ModelParts parts = take_apart(good_bytes());
+  Safetensors content;
+  content.tensors = parts.tensors;
+  json document = parts.document;
+  document["energy"][key] = 123456789;
+  std::string dumped = document.dump();
+  dumped.replace(dumped.find("123456789"), 9, text);
+  content.metadata["eqnn"] = dumped;
+  return container({{"eqnn", dumped}, {"eqnn_sha256", model_hash(content)}}, parts.tensors);
+}
+
+TEST(ModelFile, NumbersThatJsonDoesNotHaveAreRefused) {
+  EXPECT_EQ(refusal(with_number("shift", "-1.5")), "");
+  for (const char* text : {"1e999", "-1e999", "Infinity", "NaN", "inf"}) {
+    for (const char* key : {"shift", "scale"}) {
+      const std::string message = refusal(with_number(key, text));
+      expect_in("test.eqnn: /__metadata__/eqnn: not valid JSON (", message);
+      expect_in("The file is damaged: copy or export it again.", message);
+      EXPECT_EQ(std::count(message.begin(), message.end(), '\n'), 0);
+    }
+  }
+}
+
+TEST(ModelFile, NamesOfTensorsStayOnTheirLine) {
+  ModelParts parts = take_apart(good_bytes());
+  parts.tensors["a\nb"] = parts.tensors.begin()->second;
+  EXPECT_EQ(refusal(put_together(parts)),
+            "test.eqnn: /a?b: a tensor's name with a control character, expected one on one line. "
+            "Re-export the model.");
+}
+
+TEST(ModelFile, AnEmptyPathIsNoFile) {
+  try {
+    (void)read_model("");
+    FAIL() << "nothing was read";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "the path of the model is empty, expected that of a .eqnn file. Name the file.");
   }
 }
 

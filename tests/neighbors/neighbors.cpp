@@ -51,6 +51,71 @@ std::vector<std::vector<std::pair<std::int32_t, Position>>> sorted(const EdgeLis
   return out;
 }
 
+/// All pairs of atoms and images, one by one: what the search in bins must find, in this order.
+EdgeList all_pairs(const std::vector<Position>& x, double side, int n_images, double cutoff) {
+  EdgeList list;
+  list.begin.push_back(0);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    for (std::size_t j = 0; j < x.size(); ++j) {
+      for (int s = 0; s < n_images * n_images * n_images; ++s) {
+        const std::array<int, 3> of{
+            s / (n_images * n_images), s / n_images % n_images, s % n_images};
+        Position r{};
+        double square = 0.0, shift = 0.0;
+        for (std::size_t a = 0; a < 3; ++a) {
+          const double along = side * (of[a] - n_images / 2);
+          shift += std::abs(along);
+          r[a] = (x[j][a] + along) - x[i][a];
+          square += r[a] * r[a];
+        }
+        if (square < cutoff * cutoff && (i != j || shift != 0.0)) {
+          list.source.push_back(static_cast<std::int32_t>(j));
+          list.vector.insert(list.vector.end(), r.begin(), r.end());
+        }
+      }
+    }
+    list.begin.push_back(static_cast<std::int64_t>(list.source.size()));
+  }
+  return list;
+}
+
+TEST(Neighbors, TheSearchInBinsFindsAllPairsInTheirOrder) {
+  std::mt19937 random(3);
+  for (const int n : {0, 1, 2, 7, 120}) {
+    for (const double side : {2.0, 9.0, 31.0}) {
+      std::vector<Position> x;
+      std::uniform_real_distribution<> coordinate(0.0, side);
+      for (int k = 0; k < n; ++k) {
+        x.push_back({coordinate(random), coordinate(random), coordinate(random)});
+      }
+      if (n > 1) {
+        x[1] = {
+            x[0][0], x[0][1], std::nextafter(x[0][2] + 3.0, 0.0)}; // at the cutoff, but for a digit
+      }
+      const std::vector<std::int32_t> numbers(static_cast<std::size_t>(n), 8);
+      const std::array<double, 9> cell{side, 0, 0, 0, side, 0, 0, 0, side};
+      const int n_images = side < 3.0 ? 7 : 5;
+      for (const bool periodic : {true, false}) {
+        if (periodic && n > 1 && x[1][2] >= side) {
+          x[1][2] -= side;
+        }
+        const EdgeList found =
+            edges_of(numbers, x, periodic ? std::optional(cell) : std::nullopt, {8}, 3.0);
+        const EdgeList expected = all_pairs(x, side, periodic ? n_images : 1, 3.0);
+        EXPECT_EQ(found.begin, expected.begin) << n << " atoms, side " << side;
+        EXPECT_EQ(found.source, expected.source) << n << " atoms, side " << side;
+        EXPECT_EQ(found.vector, expected.vector) << n << " atoms, side " << side;
+      }
+    }
+  }
+}
+
+TEST(Neighbors, AtomsFarApartTakeNoMemoryForTheSpaceBetween) {
+  const std::vector<Position> x{{0, 0, 0}, {1, 0, 0}, {9e7, -9e7, 9e7}, {9e7, -9e7, 9e7 + 1.0}};
+  const EdgeList found = edges_of({8, 8, 8, 8}, x, std::nullopt, {8}, 3.0);
+  EXPECT_EQ(found.source, (std::vector<std::int32_t>{1, 0, 3, 2}));
+}
+
 /// Every atom moved by up to `size` cells along each lattice vector.
 std::vector<Position> displaced(double size, unsigned seed) {
   std::mt19937 random(seed);
@@ -168,9 +233,31 @@ TEST(Structure, WhereDoublesAreTooCoarseThereIsNoAnswer) {
   }
 }
 
+TEST(Structure, WhatTheModelDoesNotKnowIsNamed) {
+  const auto said = [](const std::vector<std::int32_t>& numbers, std::size_t n_positions) {
+    try {
+      (void)edges_of(numbers, std::vector<Position>(n_positions), std::nullopt, {1, 8}, kCutoff);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(
+      said({1, 79}, 2),
+      "atom 1 is Au, which the model does not know, expected one of H, O.\nUse a model of all "
+      "elements of the structure.");
+  EXPECT_EQ(said({1, 119}, 2),
+            "atomic number 119, expected 1 (H) to 118 (Og). Correct the structure.");
+  EXPECT_EQ(said({1}, 2),
+            "1 atomic numbers for 2 positions, expected one for each. Correct the structure.");
+}
+
 TEST(Structure, CellsThatAreFlatOrTooSkewedAreRefused) {
   const std::string flat = refusal({{0, 0, 0}}, std::array<double, 9>{1, 0, 0, 2, 0, 0, 0, 0, 1});
-  EXPECT_NE(flat.find("expected three independent lattice vectors"), std::string::npos) << flat;
+  EXPECT_EQ(
+      flat,
+      "the cell's volume is 0 A^3, expected above 1e-06.\nGive three lattice vectors that lie "
+      "in no plane; without periodicity, no cell.");
   const std::string skewed =
       refusal({{0, 0, 0}}, std::array<double, 9>{2, 0, 0, 4e5, 2, 0, 0, 0, 2});
   EXPECT_NE(skewed.find("images within the cutoff of 5.1 Angstrom, expected at most 1e+06.\nGive a "

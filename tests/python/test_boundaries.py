@@ -26,6 +26,9 @@ def test_boundaries_hold() -> None:
     assert done.returncode == 0, done.stdout
 
 
+FILE_HEADERS = ("graph_reader", "json_reader", "model_file", "safetensors", "stored_weights")
+
+
 @pytest.mark.parametrize(
     ("file", "header", "said"),
     [
@@ -37,6 +40,16 @@ def test_boundaries_hold() -> None:
         ("src/reference/evaluate.cpp", '"engine/energies.hpp"', "src/reference includes"),
         ("src/neighbors/neighbors.cpp", '"model/model_spec.hpp"', "src/neighbors includes"),
         ("src/pair_style/pair.cpp", '"engine/fold_edges.hpp"', "src/pair_style includes"),
+        ("src/capi/eqnn.cpp", '"neighbors/lattice.hpp"', "src/capi includes"),
+        *(
+            (
+                f"src/{folder}/some.cpp",
+                f'"model/{header}.hpp"',
+                f"src/{folder} includes 'model/{header}.hpp', which is src/model's own",
+            )
+            for folder in ("plan", "reference", "kernels", "engine", "self_test", "capi")
+            for header in FILE_HEADERS
+        ),
     ],
 )
 def test_what_may_not_be_included_is_named(

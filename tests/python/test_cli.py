@@ -31,7 +31,7 @@ from eqnn_models import (
 )
 
 import eqnn
-from eqnn import cli
+from eqnn import cli, library
 from eqnn.export import UPSTREAMS
 from eqnn.info import cutoff_defects, describe
 from eqnn.model_file import read_model, write_model
@@ -308,18 +308,38 @@ def test_outputs_that_cannot_be(run: Eqnn, tmp_path: Path, output: str, expected
 def test_nothing_is_left_where_the_export_fails(
     run: Eqnn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: Path, target: Path) -> None:
-        raise OSError(28, "No space left on device")
+    replace = Path.replace
+
+    def full(self: Path, target: Path) -> Path:
+        if target == tmp_path / "m.eqnn":
+            raise OSError(28, "No space left on device")
+        return replace(self, target)
 
     monkeypatch.setattr(Path, "replace", full)
-    monkeypatch.setattr(cli, "add_self_test", lambda model, molecule: add_nothing(model))
     text = run.fails(*export_words(tmp_path / "m.eqnn"))
     assert "cannot be written (No space left on device)" in text
     assert files(tmp_path) == []
 
 
-def add_nothing(model: Any) -> Any:
-    return model
+def test_without_the_library_nothing_is_read(
+    run: Eqnn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EQNN_LIBRARY", str(tmp_path / "none.so"))
+    monkeypatch.setattr(cli, "exported", lambda *_: pytest.fail("the checkpoint was read"))
+    library._library.cache_clear()
+    try:
+        text = run.fails(*export_words(tmp_path / "m.eqnn"))
+    finally:
+        library._library.cache_clear()
+    assert "none.so, where there is no file. Set it to the path of libeqnn.so" in text
+
+
+def test_a_wrong_structure_is_told_before_the_checkpoint_is_read(
+    run: Eqnn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "exported", lambda *_: pytest.fail("the checkpoint was read"))
+    words = export_words(tmp_path / "m.eqnn", "--self-test-structure", tmp_path / "none.xyz")
+    assert "none.xyz: no such file. Give the path of a structure." in run.fails(*words)
 
 
 @pytest.mark.parametrize(
@@ -497,9 +517,34 @@ def test_info_says_how_products_on_the_sphere_are_computed(run: Eqnn, tmp_path: 
     assert products.startswith("  products on the sphere: ")
 
 
+def test_info_prints_the_plan_in_each_precision(run: Eqnn) -> None:
+    ran = run("info", "--plan", SHIPPED)
+    assert (ran.status, ran.err) == (0, "")
+    lines = ran.out.removeprefix(cli.PLAN_LEGEND + "\n").splitlines()
+    assert re.fullmatch(
+        r"radial 0: \d+ intervals of degree 9, \d+ channels, relative error \S+", lines[0]
+    )
+    assert any(re.match(r"\S+ \[9, 32\] in \d+/\d+, with ghosts = linear of ", x) for x in lines)
+    assert lines[-1].startswith("energy += readout of ")
+    single = run("info", "--plan", "--precision", "single", SHIPPED).out
+    assert " intervals of degree 5, " in single.splitlines()[3]
+    assert run("info", "--plan", "--precision", "double", SHIPPED).out == ran.out
+    text = run.fails("info", "--precision", "single", SHIPPED, status=2)
+    assert text == ("eqnn: --precision is that of --plan. Add --plan, or leave it out.\n")
+
+
+@pytest.mark.parametrize("command", ["info", "check", "validate"])
+def test_an_empty_path_is_no_model(run: Eqnn, command: str) -> None:
+    text = run.fails(command, "", status=2)
+    assert text == (
+        "eqnn: argument MODEL: the path is empty, expected that of a .eqnn file. "
+        f"See `eqnn {command} --help`.\n"
+    )
+
+
 def test_info_of_what_is_no_model(run: Eqnn, tmp_path: Path) -> None:
     assert "no such file" in run.fails("info", tmp_path / "none")
-    assert "not a safetensors file, or truncated" in run.fails("info", CONFIG)
+    assert 'config.json: is text that begins with "' in run.fails("info", CONFIG)
     assert 'key "eqnn" is missing: not a model of eqnn' in run.fails("info", WEIGHTS)
 
 

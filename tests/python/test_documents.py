@@ -65,6 +65,40 @@ def test_links_and_paths_lead_somewhere(path: Path) -> None:
     assert broken(path, path.read_text()) == []
 
 
+def test_the_tour_names_what_stands_in_the_files_that_it_links() -> None:
+    """`Class::function` in [file](path): the file has the function."""
+    tour = ROOT / "docs" / "tour.md"
+    named = re.findall(
+        r"`([\w:]+?)(?:\(\))?`\*{0,2}\s+in\s+\[[^]]+\]\(([^)]+)\)",
+        " ".join(tour.read_text().split()),
+    )
+    assert len(named) > 10
+    for name, target in named:
+        text = (tour.parent / target).read_text()
+        for part in name.split("::")[-2:]:
+            assert re.search(rf"\b{part}\b", text), f"{name} is not in {target}"
+
+
+WIDE = re.compile(r"^.{101,}$", re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(ROOT / "include" / "eqnn").iterdir(),
+        *(ROOT / "examples" / "cpp").iterdir(),
+        *(ROOT / "cmake").glob("*.cmake"),
+        ROOT / "CMakeLists.txt",
+        *(path for top in TOP for path in files(top, "CMakeLists.txt")),
+        ROOT / "Makefile",
+    ],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_no_line_is_wider_than_a_hundred(path: Path) -> None:
+    """What no formatter wraps: comments, recipes, strings."""
+    assert WIDE.findall(path.read_text()) == []
+
+
 def test_what_a_broken_link_is() -> None:
     path = ROOT / "docs" / "none.md"
     text = (

@@ -31,6 +31,7 @@ from eqnn.export.tdn import TdnConfig, export_tdn
 from eqnn.library import Potential, find_built
 from eqnn.model_file import Model, read_model, validate, write_model
 from eqnn.numpy_evaluator import energy as numpy_energy
+from eqnn.self_test import add_self_test
 
 EVALUATORS = ("reference", "double")
 # Sums of some thousand terms; the rank-7 factors of l_max 1 cancel to two digits.
@@ -183,7 +184,10 @@ def test_missing_models() -> None:
 def test_unknown_elements(tmp_path: Path) -> None:
     with Potential(tiny_file(tmp_path)) as potential:
         text = refusal(lambda: potential.evaluate([1, 7], [[0, 0, 0], [1, 0, 0]]))
-    assert "the structure holds N, which the model does not know" in text
+    assert text == (
+        "atom 1 is N, which the model does not know, expected one of H, C, O.\n"
+        "Use a model of all elements of the structure."
+    )
 
 
 def test_direct_forces_have_no_virial(tmp_path: Path) -> None:
@@ -248,7 +252,7 @@ def test_numbers_of_numbers_must_agree(tmp_path: Path) -> None:
             text = refusal(partial(potential.evaluate, numbers, np.eye(3)[:2]))
             assert text.startswith(f"atomic numbers from {min(numbers)} to {max(numbers)}.")
         text = refusal(lambda: potential.evaluate([0], [[0, 0, 0]]))
-        assert text == "atomic number 0, expected 1 to 118"
+        assert text == "atomic number 0, expected 1 (H) to 118 (Og). Correct the structure."
 
 
 @pytest.mark.parametrize("evaluator", ["reference", "double", "mixed", "single"])
@@ -266,7 +270,34 @@ def test_flat_cells_are_refused(tmp_path: Path) -> None:
     with Potential(tiny_file(tmp_path)) as potential:
         cell = [[1, 0, 0], [2, 0, 0], [0, 0, 1]]
         text = refusal(lambda: potential.evaluate([1], [[0, 0, 0]], cell))
-    assert "expected three independent lattice vectors" in text
+    assert text == (
+        "the cell's volume is 0 A^3, expected above 1e-06.\n"
+        "Give three lattice vectors that lie in no plane; without periodicity, no cell."
+    )
+
+
+def test_a_negative_number_of_atoms_is_refused(tmp_path: Path) -> None:
+    """Python cannot give one; other languages can."""
+    with Potential(tiny_file(tmp_path)) as potential:
+        evaluate = potential._library.eqnn_evaluate
+        assert evaluate(potential._opened, -1, *[None] * 7) == 1
+    said = library._library().eqnn_last_error().decode()
+    assert said == "n_atoms is -1, expected 0 or more. Correct the call of eqnn_evaluate()."
+
+
+def test_the_last_error_is_that_of_the_last_call(tmp_path: Path) -> None:
+    refusal(lambda: Potential("nowhere.eqnn"))
+    assert library._library().eqnn_last_error().startswith(b"nowhere.eqnn: ")
+    with Potential(tiny_file(tmp_path)):
+        assert library._library().eqnn_last_error() == b""
+
+
+def test_a_plan_has_a_line_for_each_table_and_stage(tmp_path: Path) -> None:
+    with Potential(tiny_file(tmp_path)) as potential:
+        lines = potential.plan().splitlines()
+    assert lines[0].startswith("radial 0: ") and lines[-1].startswith("energy += readout of ")
+    with Potential(tiny_file(tmp_path), "reference") as potential:
+        assert potential.plan() == ""
 
 
 def test_no_atoms_have_no_energy(tmp_path: Path) -> None:
@@ -283,6 +314,7 @@ def test_a_closed_potential_says_so(tmp_path: Path) -> None:
         lambda: potential.evaluate([1], [[0, 0, 0]]),
         potential.self_test,
         potential.describe,
+        potential.plan,
     ):
         assert refusal(use) == "the potential was closed. Open it again."
 
@@ -300,6 +332,13 @@ def test_built_files_are_found_or_asked_for(
     text = refusal(lambda: find_built("libnone.so", "SOME_VARIABLE"))
     assert "libnone.so is not built: looked in " in text
     assert "Run `make` there,\nor set SOME_VARIABLE to the path of libnone.so." in text
+    # The package of pip has no source tree around it.
+    monkeypatch.setattr(library, "ROOT", tmp_path)
+    text = refusal(lambda: find_built("libnone.so", "SOME_VARIABLE"))
+    assert text == (
+        "libnone.so is no part of the installed Python package, expected in SOME_VARIABLE.\n"
+        "Build it in a clone of eqnn (`make`), and set SOME_VARIABLE to the path of libnone.so."
+    )
 
 
 def test_a_file_that_is_no_library_is_refused(
@@ -348,7 +387,7 @@ def readout_of(n_layers: int) -> Model:
 
 
 def test_what_validates_runs_at_the_limit_and_not_beyond() -> None:
-    validate(readout_of(8), load=True)
+    validate(add_self_test(readout_of(8)), load=True)
     assert refusal(lambda: validate(readout_of(9))).startswith(
         "m.eqnn: /graph/11/layers: 9 layers of a readout, expected at most 8."
     )

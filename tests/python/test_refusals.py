@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from eqnn_models import ROOT, refusal
 
-from eqnn import library
-from eqnn.model_file import Array
+from eqnn import library, model_file
+from eqnn.model_file import Array, read_model
+from eqnn.self_test import add_self_test
 
 TESTS = ROOT / "tests"
 REFUSALS = sorted((TESTS / "model" / "refusals").glob("*.json"))
@@ -118,4 +119,10 @@ def test_a_changed_model_is_refused_in_the_words_of_the_corpus(path: Path) -> No
 def test_good_models_run(path: Path) -> None:
     """Those that are changed are valid, and the engine can run them."""
     library.validate(str(path))
-    library.validate(str(path), load=True)
+    text = refusal(lambda: library.validate(str(path), load=True))
+    assert text == (
+        f"{path}: /self_test: no structure, expected at least one: nothing would show that a build "
+        "computes what the exporter did.\n"
+        "Export the model again, or add them with eqnn.self_test.add_self_test()."
+    )
+    model_file.validate(add_self_test(read_model(path)), load=True)

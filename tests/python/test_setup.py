@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import tarfile
 from pathlib import Path
 from types import ModuleType
 
@@ -93,6 +94,31 @@ def test_a_named_source_must_have_the_package(
     (tmp_path / "src" / "KOKKOS").mkdir(parents=True)
     (tmp_path / "src" / "KOKKOS" / "pair_kokkos.h").touch()
     assert setup.lammps_source() == tmp_path
+
+
+def test_what_is_unpacked(
+    setup: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    names = {
+        "LICENSE": True,
+        "cmake/CMakeLists.txt": True,
+        "src/pair.h": True,
+        "src/KOKKOS/pair_kokkos.h": True,
+        "src/KOKKOS/pair_snap_kokkos.h": False,
+        "potentials/Cu_u3.eam": False,
+    }
+    archive = tmp_path / "lammps.tar.xz"
+    with tarfile.open(archive, "w:xz") as tar:
+        for name in names:
+            tar.addfile(tarfile.TarInfo(f"lammps-4Feb2025/{name}"))
+    monkeypatch.setattr(setup, "fetch_lammps", lambda: archive)
+    folder = setup.lammps_source()
+    assert {name: (folder / name).exists() for name in names} == names
+    # A second call finds it; one cut short begins anew.
+    (folder / "src" / "pair.h").unlink()
+    assert not (setup.lammps_source() / "src" / "pair.h").exists()
+    (folder / "unpacked").unlink()
+    assert (setup.lammps_source() / "src" / "pair.h").exists()
 
 
 def test_another_named_source_is_built_anew(

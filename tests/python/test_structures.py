@@ -179,7 +179,7 @@ def test_neighbours_of_atoms_that_were_never_wrapped(pbc: bool | tuple[bool, ...
 def test_lattice_vectors_that_depend_on_each_other() -> None:
     atoms = Atoms("H", cell=[[1, 0, 0], [2, 0, 0], [0, 0, 1]], pbc=True)
     text = refusal(lambda: neighbours("i", atoms, 3.0))
-    assert "periodic in a cell of 0 A^3, expected above 1e-6. Correct the cell." in text
+    assert "periodic in a cell of 0 A^3, expected above 1e-06. Correct the cell." in text
 
 
 def test_periodic_in_some_directions_only(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_periodic_without_a_cell() -> None:
     atoms = DIMER.copy()
     atoms.pbc = True
     text = refusal(lambda: cell_of(atoms))
-    assert "the structure: periodic in a cell of 0 A^3, expected above 0.001" in text
+    assert "the structure: periodic in a cell of 0 A^3, expected above 1e-06" in text
 
 
 # ---- self-tests ----

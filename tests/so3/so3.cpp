@@ -10,8 +10,6 @@
 namespace eqnn::test {
 namespace {
 
-constexpr int kMaxL = 10;
-
 const std::vector<std::array<double, 3>>& directions() { // poles and axes of all kinds among them
   static const std::vector<std::array<double, 3>> list{{1.0, 0.0, 0.0},
                                                        {0.0, 1.0, 0.0},
@@ -44,8 +42,8 @@ TEST(SphericalHarmonics, LowestOnesAreThoseOfE3nn) {
 
 TEST(SphericalHarmonics, SquaresOfEachLSumTo2LPlus1) {
   for (const auto& r : directions()) {
-    const auto y = so3::spherical_harmonics(kMaxL, r);
-    for (int l = 0; l <= kMaxL; ++l) {
+    const auto y = so3::spherical_harmonics(kMaxDegree, r);
+    for (int l = 0; l <= kMaxDegree; ++l) {
       double sum = 0.0;
       for (int lm = l * l; lm < (l + 1) * (l + 1); ++lm) {
         sum += y.value[static_cast<std::size_t>(lm)] * y.value[static_cast<std::size_t>(lm)];
@@ -58,14 +56,14 @@ TEST(SphericalHarmonics, SquaresOfEachLSumTo2LPlus1) {
 TEST(SphericalHarmonics, GradientsAreDifferences) {
   constexpr double kStep = 1e-5;
   for (const auto& r : directions()) {
-    const auto y = so3::spherical_harmonics(kMaxL, r);
+    const auto y = so3::spherical_harmonics(kMaxDegree, r);
     for (std::size_t a = 0; a < 3; ++a) {
       auto plus = r;
       auto minus = r;
       plus[a] += kStep;
       minus[a] -= kStep;
-      const auto high = so3::spherical_harmonics(kMaxL, plus).value;
-      const auto low = so3::spherical_harmonics(kMaxL, minus).value;
+      const auto high = so3::spherical_harmonics(kMaxDegree, plus).value;
+      const auto low = so3::spherical_harmonics(kMaxDegree, minus).value;
       for (std::size_t lm = 0; lm < high.size(); ++lm) {
         // truncation: step^2 l^3; rounding: eps/step
         EXPECT_LE(std::abs((high[lm] - low[lm]) / (2.0 * kStep) - y.gradient[lm][a]), 3e-6);
@@ -113,7 +111,7 @@ struct Integrals {
   std::vector<double> product, curl;
 
   explicit Integrals(int l_max)
-      : d(static_cast<std::size_t>(so3::n_components(l_max)))
+      : d(static_cast<std::size_t>(sphere_components(l_max)))
       , product(d * d * d)
       , curl(d * d * d) {
     const double scale = std::pow(4.0 * std::acos(-1.0), -1.5);
@@ -209,7 +207,7 @@ TEST(Quadrature, RulesAreExactToTheirDegreeAndNoFurther) {
     const auto rule = so3::product_rule(degree);
     double worst = 0.0;
     double beyond = 0.0;
-    std::vector<double> sums(static_cast<std::size_t>(so3::n_components(degree + 2)), 0.0);
+    std::vector<double> sums(static_cast<std::size_t>(sphere_components(degree + 2)), 0.0);
     for (std::size_t p = 0; p < rule.point.size(); ++p) {
       EXPECT_GT(rule.weight[p], 0.0);
       const auto y = so3::spherical_harmonics(degree + 2, rule.point[p]).value;
@@ -217,7 +215,7 @@ TEST(Quadrature, RulesAreExactToTheirDegreeAndNoFurther) {
         sums[k] += rule.weight[p] * y[k];
       }
     }
-    const auto inside = static_cast<std::size_t>(so3::n_components(degree));
+    const auto inside = static_cast<std::size_t>(sphere_components(degree));
     for (std::size_t k = 0; k < sums.size(); ++k) {
       const double error = std::abs(sums[k] - (k == 0 ? 4.0 * std::acos(-1.0) : 0.0));
       (k < inside ? worst : beyond) = std::max(k < inside ? worst : beyond, error);

@@ -64,8 +64,7 @@ private:
 
 /// Energies and edge gradients.
 inline Outputs run(engine::Engine& engine, const EdgeList& edges, HaloExchange& halo) {
-  engine.evaluate(edges, halo, {});
-  return engine.outputs();
+  return engine.outputs_of(edges, halo, {});
 }
 
 inline Outputs run(engine::Engine& engine, const EdgeList& edges) {

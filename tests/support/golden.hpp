@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "model/safetensors.hpp"
 #include "reference/value.hpp"
+#include "support/test_data.hpp"
 
 #include <algorithm>
 #include <map>
@@ -18,8 +19,7 @@ class Golden {
 public:
   /// `name` is relative to tests/golden.
   explicit Golden(const std::string& name)
-      : content_(
-            parse_safetensors(read_file(std::string(EQNN_TEST_DATA) + "/golden/" + name), name)) {}
+      : content_(parse_safetensors(read_file(golden_folder() + name), name)) {}
 
   bool has(const std::string& key) const { return content_.tensors.count(key) != 0; }
 

@@ -351,12 +351,12 @@ public:
                     GauntConvolutionStage{x, y, w});
   }
 
-  StageIndex readout(StageIndex x) {
+  StageIndex readout(StageIndex x, Activation last = Activation::None) {
     ReadoutStage op;
     op.features = x;
     const std::int64_t n = irreps(x).front().channels;
     op.layers = {MlpLayer{tensor({7, n}, 0.5), std::nullopt, std::nullopt, Activation::Silu},
-                 MlpLayer{tensor({1, 7}, 0.5), std::nullopt, std::nullopt, Activation::None}};
+                 MlpLayer{tensor({1, 7}, 0.5), std::nullopt, std::nullopt, last}};
     return add(ValueKind::Scalar, std::move(op));
   }
 

@@ -3,7 +3,7 @@
 // made again in the adjoint. Formulas: docs/spec/stages/edge_attention.md.
 #pragma once
 
-#include "kernels/attention_tile.hpp"
+#include "kernels/stages/edge_attention_tile.hpp"
 #include "plan/stages/edge_attention.hpp"
 
 namespace eqnn::kernels {
@@ -92,13 +92,12 @@ template <class S> struct AttentionAdjointTile : AttentionTile<S> {
     for_centers_of_tile(on.edges, tile, [&](std::int32_t i, std::int64_t first, std::int64_t n) {
       const Scalar* const adjoint = to.adj_out.row(i);
       const Scalar* const value = on.out.row(i);
-      for (std::int64_t e = first; e < first + n; ++e) {
-        multiply<false>(team,
-                        Extents{d, stride, d},
-                        Left<Scalar>{this->matrix_of(tile.first + e), d, 1},
-                        row_major(adjoint, stride),
-                        Target<Scalar>{u + e * width, stride});
-      }
+      apply_matrices<true>(team,
+                           n,
+                           Extents{d, stride, d},
+                           this->matrix_of(tile.first + first),
+                           EdgeRows<Scalar>{adjoint, 0},
+                           u + first * width);
       for_rows(team, 1, [&](std::int64_t) {
         for (int h = 0; h < a.heads; ++h) {
           Accum sum = 0;
@@ -207,13 +206,12 @@ template <class S> struct AttentionAdjointTile : AttentionTile<S> {
                    Left<Scalar>{scalars, 2 * stride, 1},
                    packed(a.scalar_adjoint.data(), 2 * stride),
                    Target<Scalar>{v, width});
-    for (std::int64_t e = 0; e < tile.n; ++e) {
-      multiply<false>(team,
-                      Extents{d, stride, d},
-                      Left<Scalar>{this->matrix_of(tile.first + e), d, 1},
-                      row_major(v + e * width, stride),
-                      Target<Scalar>{u + e * width, stride});
-    }
+    apply_matrices<true>(team,
+                         tile.n,
+                         Extents{d, stride, d},
+                         this->matrix_of(tile.first),
+                         EdgeRows<Scalar>{v, width},
+                         u);
   }
 
   /// u times w is the adjoint of m; m becomes m w, and adj_matrix += (m w) (x) v.

@@ -7,28 +7,13 @@
 #pragma once
 
 #include "kernels/context.hpp"
-#include "kernels/path_kernels.hpp"
+#include "kernels/stages/edge_product_lanes.hpp"
+#include "kernels/stages/edge_product_paths.hpp"
 #include "plan/stages/edge_product.hpp"
 
 #include <type_traits>
 
 namespace eqnn::kernels {
-
-/// What a stage works on, forward and in reverse.
-template <class S> struct ProductArrays {
-  DeviceEdges<S> edges;
-  DeviceEdgeProduct<S> product;
-  DeviceRadial<S> radial;
-  Array<S, typename S::Scalar> harmonics; ///< [n_edges, harmonics_stride]
-  Rows<typename S::Scalar> source, out;   ///< out: of the adjoint, in reverse
-};
-
-/// Where the adjoint goes.
-template <class S> struct ProductAdjoints {
-  MessageAdjoints<S> messages;                ///< of the sources
-  Array<S, typename S::Scalar> adj_harmonics; ///< [n_edges, harmonics_stride], added to
-  Array<S, typename S::Accum> adj_distance;   ///< [n_edges], added to
-};
 
 /// Buffers of one tile, and the steps of the forward pass and of its adjoint.
 template <class S> struct EdgeProductTile {
@@ -97,11 +82,11 @@ template <class S> struct EdgeProductTile {
     const Scalar* const of_k = k + first * p.entries_stride + path.entry;
     const Scalar* const of_w = w + first * on.radial.stride + path.radial;
 #ifdef EQNN_VECTOR_TYPES
-    KOKKOS_IF_ON_HOST((sum_path_on_host(path, edge, n, of_k, of_w, y);))
+    EQNN_IF_ON_HOST((sum_path_on_host(path, edge, n, of_k, of_w, y);))
 #else
-    KOKKOS_IF_ON_HOST((sum_path_plainly(path, edge, n, of_k, of_w, y);))
+    EQNN_IF_ON_HOST((sum_path_plainly(path, edge, n, of_k, of_w, y);))
 #endif
-    KOKKOS_IF_ON_DEVICE((sum_path_plainly(path, edge, n, of_k, of_w, y);))
+    EQNN_IF_ON_DEVICE((sum_path_plainly(path, edge, n, of_k, of_w, y);))
   }
 
   KOKKOS_FORCEINLINE_FUNCTION void sum_path_plainly(const DevicePath& path,
@@ -283,6 +268,9 @@ template <class S> struct EdgeProductStage {
                        path.radial,
                        path.entry});
     }
+    if constexpr (!S::kOnHost) {
+      share_out_among_lanes(paths, tables);
+    }
     p.n_paths = static_cast<std::int32_t>(paths.size());
     p.paths = tables.template array<DevicePath>("eqnn::paths", paths);
     p.harmonics = op.harmonics;
@@ -308,21 +296,68 @@ template <class S> struct EdgeProductStage {
   }
 
   void forward(const Context<S>& at) const {
-    edge_product(at.space(), arrays(at, at.value(op.out)));
+    if constexpr (S::kOnHost) {
+      edge_product(at.space(), arrays(at, at.value(op.out)));
+    } else {
+      edge_product_lanes(at.space(), arrays(at, at.value(op.out)));
+    }
   }
 
   void adjoint(const Context<S>& at) const {
     const ProductArrays<S> reverse = arrays(at, at.adjoint(op.out));
     at.adjoint_along_edges(
         op.source, {}, [&](const EdgeSchedule::Chunk& chunk, const MessageAdjoints<S>& messages) {
-          edge_product_adjoint(at.space(),
-                               chunk,
-                               reverse,
-                               ProductAdjoints<S>{messages, at.adj_harmonics(), at.adj_distance()});
+          const ProductAdjoints<S> to{
+              messages, at.adj_harmonics(), at.adj_distance(), at.tangents(), at.adj_tangents()};
+          if constexpr (S::kOnHost) {
+            edge_product_adjoint(at.space(), chunk, reverse, to);
+          } else {
+            edge_product_adjoint_lanes(at.space(), chunk, reverse, to);
+          }
         });
   }
 
 private:
+  void share_out_among_lanes(const std::vector<DevicePath>& paths, DeviceTables<S>& tables) {
+    std::vector<LaneUnit> sums, adjoints;
+    std::vector<DevicePath> by_out, by_source;
+    const auto for_blocks = [&](plan::ValueId v, const auto& paths_of, const auto& use) {
+      for (std::int32_t b = 0; b < static_cast<std::int32_t>(tables.value(v).blocks.size()); ++b) {
+        std::vector<DevicePath> of_block;
+        for (std::size_t q = 0; q < paths.size(); ++q) {
+          if (paths_of(op.paths[q]) == b) {
+            of_block.push_back(paths[q]);
+          }
+        }
+        const plan::Block& block = tables.block(v, b);
+        LaneUnit unit;
+        unit.block = tables.first_of(v, b);
+        unit.stride = unit.channels = DeviceTables<S>::stride_of(block);
+        use(unit, block.components, of_block);
+      }
+    };
+    for_blocks(
+        op.out,
+        [](const plan::Path& path) { return path.out; },
+        [&](const LaneUnit& unit, std::int32_t rows, const auto& of_block) {
+          const auto first_of = [](const DevicePath& path) { return path.out; };
+          share_out<Scalar>(unit, rows, of_block, first_of, sums, by_out);
+        });
+    for_blocks(
+        op.source.value,
+        [](const plan::Path& path) { return path.source; },
+        [&](const LaneUnit& unit, std::int32_t rows, const auto& of_block) {
+          const auto first_of = [](const DevicePath& path) { return path.source; };
+          share_out<Scalar>(unit, rows, of_block, first_of, adjoints, by_source);
+        });
+    product.n_sums = static_cast<std::int32_t>(sums.size());
+    product.n_adjoints = static_cast<std::int32_t>(adjoints.size());
+    product.sums = tables.template array<LaneUnit>("eqnn::path_sums", sums);
+    product.adjoints = tables.template array<LaneUnit>("eqnn::path_adjoints", adjoints);
+    product.by_out = tables.template array<DevicePath>("eqnn::paths_by_out", by_out);
+    product.by_source = tables.template array<DevicePath>("eqnn::paths_by_source", by_source);
+  }
+
   ProductArrays<S> arrays(const Context<S>& at, const Rows<Scalar>& out) const {
     return {at.edges(), product, at.radial(op.radial), at.harmonics(), at.value(op.source), out};
   }

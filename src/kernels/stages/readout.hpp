@@ -2,7 +2,6 @@
 // energy += MLP of the l = 0 row.
 #pragma once
 
-#include "base/error.hpp"
 #include "kernels/context.hpp"
 #include "kernels/math.hpp"
 #include "model/stages/readout.hpp"
@@ -17,13 +16,11 @@ template <class S> struct DeviceDense {
   Array<S, typename S::Accum> bias;   ///< [n_out]
 };
 
-inline constexpr int kMaxReadoutLayers = kMostReadoutLayers;
-
 template <class S> struct DeviceReadout {
   int n_layers = 0;
   int widest = 0;   ///< largest n_in or n_out
   int n_hidden = 0; ///< sum of n_out over all layers
-  DeviceDense<S> layers[kMaxReadoutLayers];
+  DeviceDense<S> layers[kMostReadoutLayers];
 };
 
 template <class S> std::size_t readout_scratch(const DeviceReadout<S>& readout) {
@@ -75,7 +72,11 @@ template <class S> void readout(const typename S::Exec& space,
           for_channels(
               team, in.channels, [&](int c) { x[c] = static_cast<Accum>(in.row(node)[c]); });
           run_layers(team, readout, x, x + readout.widest, pre);
-          once(team, [&]() { energy(node) += static_cast<double>(pre[readout.n_hidden - 1]); });
+          once(team, [&]() {
+            const Accum z = pre[readout.n_hidden - 1];
+            const bool silu = readout.layers[readout.n_layers - 1].silu;
+            energy(node) += static_cast<double>(silu ? z * sigmoid(z) : z);
+          });
         });
       });
 }
@@ -142,13 +143,7 @@ template <class S> struct ReadoutStage {
       : op(std::move(host)) {
     using Accum = typename S::Accum;
     DeviceReadout<S>& out = weights;
-    if (op.layers.size() > kMaxReadoutLayers) {
-      fail("a readout of ",
-           op.layers.size(),
-           " layers, expected at most ",
-           kMaxReadoutLayers,
-           ". Use a model with fewer.");
-    }
+    KOKKOS_ASSERT(op.layers.size() <= kMostReadoutLayers); // the model's reader refuses more
     for (const auto& layer : op.layers) {
       DeviceDense<S>& dense = out.layers[out.n_layers++];
       dense.n_in = layer.n_in;

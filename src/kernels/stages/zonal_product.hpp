@@ -11,7 +11,7 @@
 
 #include "kernels/context.hpp"
 #include "kernels/stages/edge_product.hpp"
-#include "kernels/zonal_frame.hpp"
+#include "kernels/stages/zonal_product_frame.hpp"
 #include "plan/stages/zonal_product.hpp"
 
 namespace eqnn::kernels {

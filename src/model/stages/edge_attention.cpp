@@ -24,6 +24,10 @@ void read(const JsonReader& entry, GraphReader& graph, EdgeAttentionStage& op) {
         op.heads, " heads do not divide ", channels, " channels. Re-export the model.");
   }
   op.negative_slope = entry.at("negative_slope").number();
+  if (!(op.negative_slope >= 0.0 && op.negative_slope <= 1.0)) {
+    entry.at("negative_slope")
+        .error("found ", op.negative_slope, ", expected 0 to 1. Re-export the model.");
+  }
   op.eps = entry.at("eps").number();
   // The adjoint takes the softmax's largest logit for a constant, which is exact for eps = 0 only.
   constexpr double kLargestEps = 1e-12;

@@ -10,7 +10,7 @@ void read(const JsonReader& entry, GraphReader& graph, EdgeMatrixStage& op) {
                              "spherical harmonics");
   graph.made().kind = ValueKind::Matrix;
   graph.made().l_max = graph.stage_at(op.harmonics).l_max;
-  const std::int64_t d = component_count(graph.made().l_max);
+  const std::int64_t d = sphere_components(graph.made().l_max);
   op.coupling =
       graph.weights().take(GraphReader::weights_of(entry, {"coupling"}).at("coupling"), {d, d, d});
 }

@@ -6,7 +6,7 @@ namespace eqnn {
 void read(const JsonReader& entry, GraphReader& graph, EquivariantNormStage& op) {
   GraphReader::allow_attributes(entry, {"eps"});
   op.features = graph.uniform(GraphReader::inputs_of(entry, {"features"}), "features");
-  op.eps = entry.at("eps").positive();
+  op.eps = GraphReader::norm_eps(entry.at("eps"));
   const Stage& x = graph.stage_at(op.features);
   const JsonReader weights = GraphReader::weights_of(entry, {"scale", "shift"});
   op.scale = graph.weights().take(weights.at("scale"), {x.l_max + 1, x.channels});

@@ -5,8 +5,8 @@
 
 namespace eqnn {
 
-/// Leading channels of a block, which pass through a function (scalars), or are multiplied with that of a
-/// gate each.
+/// Leading channels of a block, which pass through a function (scalars), or are multiplied with
+/// that of a gate each.
 struct GatedBlock {
   std::int32_t in = -1, out = -1; ///< blocks
   std::int32_t gate = -1;         ///< block of the gates; -1: scalars
@@ -16,6 +16,8 @@ struct GatedBlock {
 };
 
 struct GateStage {
+  static constexpr std::array kOtherNames{"irreps_gate"};
+
   StageIndex features = -1;
   StageIndex gates = -1; ///< whose channels are the gates; may be the features
   std::vector<GatedBlock> blocks;

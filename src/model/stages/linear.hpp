@@ -12,6 +12,8 @@ struct BlockWeight {
 };
 
 struct LinearStage {
+  static constexpr std::array kOtherNames{"irreps_linear", "species_linear"};
+
   StageIndex features = -1;
   bool per_species = false;
   std::vector<BlockWeight> blocks; ///< one for each block of the output

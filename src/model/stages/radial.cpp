@@ -34,16 +34,6 @@ std::int64_t read_basis(const JsonReader& basis, GraphReader& graph, RadialStage
   return n;
 }
 
-bool begins_at_an_interval(double start, double cutoff) {
-  const double ratio = start / cutoff;
-  for (std::int32_t n = 1; n <= kMostXplorParts; ++n) {
-    if (std::abs(ratio * n - std::round(ratio * n)) < 1e-12 * n) {
-      return true;
-    }
-  }
-  return false;
-}
-
 Envelope read_envelope(const JsonReader& entry, double cutoff) {
   Envelope envelope;
   const std::string kind = entry.at("kind").word({"none", "polynomial", "xplor"});
@@ -67,7 +57,7 @@ Envelope read_envelope(const JsonReader& entry, double cutoff) {
                               cutoff,
                               ". Re-export the model.");
     }
-    if (!begins_at_an_interval(envelope.start, cutoff)) {
+    if (xplor_parts(envelope.start, cutoff) == 0) {
       entry.at("start").error(envelope.start,
                               " of a cutoff of ",
                               cutoff,
@@ -80,6 +70,16 @@ Envelope read_envelope(const JsonReader& entry, double cutoff) {
 }
 
 } // namespace
+
+std::int32_t xplor_parts(double start, double cutoff) {
+  const double ratio = start / cutoff;
+  for (std::int32_t n = 1; n <= kMostXplorParts; ++n) {
+    if (std::abs(ratio * n - std::round(ratio * n)) < 1e-12 * n) {
+      return n;
+    }
+  }
+  return 0;
+}
 
 void read(const JsonReader& entry, GraphReader& graph, RadialStage& op) {
   GraphReader::allow_attributes(entry, {"basis", "envelope", "layers"});

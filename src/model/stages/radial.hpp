@@ -24,6 +24,10 @@ enum class EnvelopeKind { None, Polynomial, Xplor };
 /// does, and so at a ratio of whole numbers up to this of the cutoff.
 inline constexpr std::int32_t kMostXplorParts = 1000;
 
+/// Into how few equal parts the cutoff is divided so that one begins at `start`; 0: more than
+/// kMostXplorParts.
+std::int32_t xplor_parts(double start, double cutoff);
+
 struct Envelope {
   EnvelopeKind kind = EnvelopeKind::None;
   double p = 0.0;        ///< of the polynomial

@@ -6,7 +6,7 @@ namespace eqnn {
 void read(const JsonReader& entry, GraphReader& graph, RmsNormStage& op) {
   GraphReader::allow_attributes(entry, {"eps"});
   op.features = graph.features(GraphReader::inputs_of(entry, {"features"}), "features");
-  op.eps = entry.at("eps").positive();
+  op.eps = GraphReader::norm_eps(entry.at("eps"));
   const Irreps& irreps = graph.stage_at(op.features).irreps;
   const JsonReader weights = entry.at("weights");
   std::set<std::string> keys;

@@ -8,7 +8,7 @@ void read(const JsonReader& entry, GraphReader& graph, SymmetricContractionStage
   GraphReader::weights_of(entry, {});
   op.features = graph.uniform(GraphReader::inputs_of(entry, {"features"}), "features");
   const std::int32_t channels = graph.stage_at(op.features).channels;
-  const std::int64_t d = component_count(graph.stage_at(op.features).l_max);
+  const std::int64_t d = sphere_components(graph.stage_at(op.features).l_max);
   const Irreps out = graph.irreps_attribute(entry);
   for (const IrrepsBlock& block : out) {
     GraphReader::expect_equal(

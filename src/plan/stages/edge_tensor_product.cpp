@@ -17,7 +17,7 @@ void lower(const EdgeTensorProductStage& op, PlanBuilder& build) {
     product.entries += from.components() * to.components();
     l_max = std::max(l_max, p.l);
   }
-  product.harmonics = (l_max + 1) * (l_max + 1);
+  product.harmonics = sphere_components(l_max);
   product.coupling.assign(static_cast<std::size_t>(product.harmonics * product.entries), 0.0);
   for (std::size_t k = 0; k < op.paths.size(); ++k) {
     add_coupling(product,

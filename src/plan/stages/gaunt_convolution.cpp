@@ -25,7 +25,7 @@ EdgeProduct gaunt_paths(std::int32_t l_source,
       }
     }
   }
-  product.harmonics = so3::n_components(l_filter);
+  product.harmonics = sphere_components(l_filter);
   return product;
 }
 
@@ -54,7 +54,7 @@ void add_zonal(ZonalProduct zonal,
   zonal.radial = build.segmented(build.index(op.radial), segments, offset);
   zonal.source = build.compact(op.source);
   zonal.out = build.output();
-  build.need_harmonics(so3::n_components(1));
+  build.need_harmonics(sphere_components(1));
   build.add(std::move(zonal));
 }
 

@@ -58,8 +58,8 @@ Polynomial monomials_of(const SpherePolynomialStage& stage,
                         std::int32_t l_out,
                         std::size_t n_species) {
   const auto n_channels = static_cast<std::size_t>(stage.orders.front().shape[1]);
-  const std::int32_t d_in = so3::n_components(l_in);
-  const std::int32_t d_out = so3::n_components(l_out);
+  const std::int32_t d_in = sphere_components(l_in);
+  const std::int32_t d_out = sphere_components(l_out);
   PolynomialBuilder builder(n_species, n_channels);
   for (std::size_t nu = 1; nu <= stage.orders.size(); ++nu) {
     const Tensor& order = stage.orders[nu - 1];

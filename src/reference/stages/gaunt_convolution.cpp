@@ -29,7 +29,7 @@ Value forward(const GauntConvolutionStage& op, Network& network) {
   const Value& harmonics = network.value(op.harmonics);
   const Value& radial = network.value(op.radial);
   const Grid grid = grid_of_product(l_max, source, harmonics);
-  Value y(edges.n_centers, so3::n_components(l_max), source.channels);
+  Value y(edges.n_centers, sphere_components(l_max), source.channels);
   for_edges(edges, [&](std::int32_t i, std::int64_t e) {
     for (std::int32_t c = 0; c < source.channels; ++c) {
       for (std::size_t p = 0; p < grid.size(); ++p) {

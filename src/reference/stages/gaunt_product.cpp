@@ -42,7 +42,7 @@ Value gaunt_product(const GauntProductStage& stage,
                     const Value& a,
                     const Value& b) {
   const Grid grid = grid_of_product(l_max, a, b);
-  Value y(a.rows, so3::n_components(l_max), a.channels);
+  Value y(a.rows, sphere_components(l_max), a.channels);
   for (std::int64_t i = 0; i < a.rows; ++i) {
     for (std::int32_t c = 0; c < a.channels; ++c) {
       const auto of_a = [&](std::int32_t k) { return scale_of(stage.scale_a, k, c, 1.0); };

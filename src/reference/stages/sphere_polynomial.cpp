@@ -23,7 +23,7 @@ Value sphere_polynomial(const SpherePolynomialStage& stage,
                         std::int32_t l_max,
                         const Value& x) {
   const Grid grid = grid_of(stage, l_max, x);
-  Value y(x.rows, so3::n_components(l_max), x.channels);
+  Value y(x.rows, sphere_components(l_max), x.channels);
   for (std::int64_t i = 0; i < x.rows; ++i) {
     for (std::int32_t c = 0; c < x.channels; ++c) {
       for (std::size_t p = 0; p < grid.size(); ++p) {

@@ -7,7 +7,7 @@
 namespace eqnn::reference {
 
 Value forward(const SphericalHarmonicsStage& op, Network& network) {
-  Value y(network.edges().n_edges(), so3::n_components(op.l_max), 1);
+  Value y(network.edges().n_edges(), sphere_components(op.l_max), 1);
   for (std::int64_t e = 0; e < y.rows; ++e) {
     const auto harmonics = so3::spherical_harmonics(op.l_max, edge_vector(network.edges(), e));
     for (std::int32_t j = 0; j < y.components; ++j) {

@@ -17,6 +17,16 @@ struct DevicePath {
   std::int32_t entry = 0;    ///< of K, [d1, d3]
 };
 
+/// What one thread of a device makes: some rows and channels of a block, of the output for a centre, or of
+/// the source's adjoint for an edge. All paths that end there, or begin, are its own: no other adds to it.
+struct LaneUnit {
+  std::int32_t block = 0, stride = 0,
+               channels = 0;            ///< first component and channel; padded channels
+  std::int32_t first_row = 0, rows = 0; ///< rows: 1, 3, 5 or 7
+  std::int32_t channel = 0, wide = 0;   ///< first of 32 channels, or of 32 for each that a lane has
+  std::int32_t first_path = 0, n_paths = 0;
+};
+
 template <class S> struct DeviceEdgeProduct {
   std::int32_t n_paths = 0;
   std::int32_t harmonics = 0, harmonics_stride = 0;
@@ -25,6 +35,10 @@ template <class S> struct DeviceEdgeProduct {
   Array<S, typename S::Scalar> coupling; ///< [harmonics; entries], packed
   Array<S, typename S::Scalar> adjoint;  ///< [entries; harmonics], packed
   std::int32_t tile_edges = 0;
+  // On a device:
+  std::int32_t n_sums = 0, n_adjoints = 0;
+  Array<S, const LaneUnit> sums, adjoints;
+  Array<S, const DevicePath> by_out, by_source; ///< the paths of each unit, one after another
 };
 
 /// What one edge contributes to, and takes part with, in all paths. Pointers into the tile's buffers and
@@ -33,6 +47,24 @@ template <class Scalar> struct EdgeOperands {
   const Scalar *k, *w, *slope; ///< matrices, radial function and its derivative
   const Scalar *x, *adj_y;     ///< row of the source, of the centre's adjoint
   Scalar *adj_x, *adj_k;
+};
+
+/// What a stage works on, forward and in reverse.
+template <class S> struct ProductArrays {
+  DeviceEdges<S> edges;
+  DeviceEdgeProduct<S> product;
+  DeviceRadial<S> radial;
+  Array<S, typename S::Scalar> harmonics; ///< [n_edges, harmonics_stride]
+  Rows<typename S::Scalar> source, out;   ///< out: of the adjoint, in reverse
+};
+
+/// Where the adjoint goes.
+template <class S> struct ProductAdjoints {
+  MessageAdjoints<S> messages;                   ///< of the sources
+  Array<S, typename S::Scalar> adj_harmonics;    ///< [n_edges, harmonics_stride], added to
+  Array<S, typename S::Accum> adj_distance;      ///< [n_edges], added to
+  Array<S, typename S::Scalar> tangents = {};    ///< Context::tangents(): edge products on a device
+  Array<S, typename S::Accum> adj_tangents = {}; ///< [n_edges, 2], added to
 };
 
 namespace host {
@@ -270,11 +302,11 @@ edge_adjoint(const typename S::Team& team,
              const DeviceEdgeProduct<S>& p,
              const EdgeOperands<typename S::Scalar>& at) {
 #ifdef EQNN_VECTOR_TYPES
-  KOKKOS_IF_ON_HOST((return edge_adjoint_on_host<S>(team, p, at);))
+  EQNN_IF_ON_HOST((return edge_adjoint_on_host<S>(team, p, at);))
 #else
-  KOKKOS_IF_ON_HOST((return edge_adjoint_plainly<S>(team, p, at);))
+  EQNN_IF_ON_HOST((return edge_adjoint_plainly<S>(team, p, at);))
 #endif
-  KOKKOS_IF_ON_DEVICE((return edge_adjoint_plainly<S>(team, p, at);))
+  EQNN_IF_ON_DEVICE((return edge_adjoint_plainly<S>(team, p, at);))
 }
 
 } // namespace eqnn::kernels

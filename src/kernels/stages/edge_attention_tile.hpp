@@ -96,13 +96,12 @@ template <class S> struct AttentionTile {
       for_channels(team, width, [&](int c) { sum[c] = x[c] + y[c]; });
     });
     barrier(team);
-    for (std::int64_t e = 0; e < tile.n; ++e) {
-      multiply<false>(team,
-                      Extents{n_components, stride, d},
-                      Left<Scalar>{matrix_of(tile.first + e), 1, d},
-                      row_major(m + e * width, stride),
-                      Target<Scalar>{u + e * width, stride});
-    }
+    apply_matrices<false>(team,
+                          tile.n,
+                          Extents{n_components, stride, d},
+                          matrix_of(tile.first),
+                          EdgeRows<Scalar>{m, width},
+                          u);
     for_rows(team, tile.n, [&](std::int64_t e) {
       for (int k = 0; k < n_components; ++k) {
         Scalar* const row = u + e * width + k * stride;

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "kernels/context.hpp"
-#include "kernels/path_kernels.hpp"
+#include "kernels/stages/edge_product_paths.hpp"
 #include "plan/stages/zonal_product.hpp"
 
 namespace eqnn::kernels {
@@ -68,8 +68,8 @@ KOKKOS_FORCEINLINE_FUNCTION void turn_block(int n, const Scalar* d, const V* in,
     }
   };
 #ifdef EQNN_VECTOR_TYPES
-  KOKKOS_IF_ON_HOST((static_cast<void>(one_by_one); if (n > 0) { host::for_chunks(n, rows); }))
-  KOKKOS_IF_ON_DEVICE((one_by_one(n);))
+  EQNN_IF_ON_HOST((static_cast<void>(one_by_one); if (n > 0) { host::for_chunks(n, rows); }))
+  EQNN_IF_ON_DEVICE((one_by_one(n);))
 #else
   one_by_one(n);
 #endif

@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// An edge product on a GPU. A thread's lanes are channels; what a lane adds up stays in its registers, the
+// matrices of a tile's edges are in shared memory, and radial functions are made where they are used.
+//
+// dE/d(direction of an edge) comes from dK along two tangents of the sphere: two sums over channels an edge,
+// in place of one for each entry of K. docs/spec/stages/edge_product.md
+#pragma once
+
+#include "kernels/stages/edge_product_paths.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+#include <vector>
+
+namespace eqnn::kernels {
+
+/// Channels that a lane has at a time, 32 apart.
+template <class Scalar> inline constexpr int kLaneChannels = sizeof(Scalar) == 4 ? 2 : 1;
+
+/// Bytes of shared memory for the matrices of a tile.
+inline constexpr std::int64_t kSharedMatrixBytes = 40 * 1024;
+
+/// Shares out a block's rows, in chunks of 7, 5, 3 and 1, and channels among threads. `paths`: those that
+/// end in the block, or begin; first_of: their first channel in the memory of `block`. Appends to units and,
+/// for each of them, the paths that reach its channels to unit_paths.
+template <class Scalar, class FirstOf> void share_out(LaneUnit block,
+                                                      std::int32_t n_rows,
+                                                      const std::vector<DevicePath>& paths,
+                                                      const FirstOf& first_of,
+                                                      std::vector<LaneUnit>& units,
+                                                      std::vector<DevicePath>& unit_paths) {
+  constexpr std::int32_t kWide = kLaneChannels<Scalar> * kWarp;
+  const auto channel_of = [&](const DevicePath& path) { return first_of(path) - block.block; };
+  for (std::int32_t c = 0; c < block.channels;) {
+    // Wide where all paths have all of these channels or none.
+    const bool wide = c + kWide <= block.channels &&
+                      std::all_of(paths.begin(), paths.end(), [&](const auto& path) {
+                        const std::int32_t begin = channel_of(path), end = begin + path.channels;
+                        return (begin <= c && c + kWide <= end) || end <= c || c + kWide <= begin;
+                      });
+    block.channel = c;
+    block.wide = wide ? 1 : 0;
+    c += wide ? kWide : kWarp;
+    block.first_path = static_cast<std::int32_t>(unit_paths.size());
+    std::copy_if(
+        paths.begin(), paths.end(), std::back_inserter(unit_paths), [&](const DevicePath& path) {
+          return channel_of(path) < c && block.channel < channel_of(path) + path.channels;
+        });
+    block.n_paths = static_cast<std::int32_t>(unit_paths.size()) - block.first_path;
+    for (block.first_row = 0, block.rows = 7; block.first_row < n_rows;
+         block.first_row += block.rows) {
+      while (block.rows > n_rows - block.first_row) {
+        block.rows -= 2;
+      }
+      units.push_back(block);
+    }
+  }
+}
+
+/// What the adjoint of an edge gives its distance and its direction.
+template <class Accum> struct EdgeSums {
+  Accum distance = 0, first = 0, second = 0;
+
+  KOKKOS_INLINE_FUNCTION EdgeSums& operator+=(const EdgeSums& other) {
+    distance += other.distance;
+    first += other.first;
+    second += other.second;
+    return *this;
+  }
+};
+
+/// A tile of edges in shared memory, and what threads do with it.
+template <class S, int NMatrices> struct LaneTile {
+  using Scalar = typename S::Scalar;
+  using Accum = typename S::Accum;
+  using Team = typename S::Team;
+  using Shared = Scratch<Team, 0>;
+  static constexpr int kMatrices = NMatrices; ///< 1: K; 3: and dK along the tangents
+
+  const Team& team;
+  const ProductArrays<S>& on;
+  const DeviceEdgeProduct<S>& p;
+  std::int32_t capacity;
+  Scalar* k;              ///< [kMatrices, capacity, entries]
+  Scalar* t;              ///< [capacity] where in its interval an edge is, in [-1, 1]
+  std::int32_t* interval; ///< [capacity]
+
+  static std::int32_t capacity_of(const DeviceEdgeProduct<S>& p) {
+    const std::int64_t bytes = std::int64_t{kMatrices} * p.entries * std::int64_t{sizeof(Scalar)};
+    return static_cast<std::int32_t>(
+        std::clamp<std::int64_t>(kSharedMatrixBytes / bytes, 1, kMostTileEdges / 2));
+  }
+
+  static std::size_t shared_bytes(const DeviceEdgeProduct<S>& p) {
+    const std::int64_t n = capacity_of(p);
+    return Shared::template bytes<Scalar>(n * kMatrices * p.entries) +
+           Shared::template bytes<Scalar>(n) + Shared::template bytes<std::int32_t>(n);
+  }
+
+  KOKKOS_INLINE_FUNCTION
+  LaneTile(const Team& team_, const ProductArrays<S>& arrays, std::int32_t tile_edges)
+      : team(team_)
+      , on(arrays)
+      , p(arrays.product)
+      , capacity(tile_edges)
+      , k(Shared(team_).template take<Scalar>(std::int64_t{kMatrices} * capacity * p.entries))
+      , t(Shared(team_).template take<Scalar>(capacity))
+      , interval(Shared(team_).template take<std::int32_t>(capacity)) {}
+
+  KOKKOS_FORCEINLINE_FUNCTION const Scalar* matrix(int which, std::int64_t e) const {
+    return k + (std::int64_t{which} * capacity + e) * p.entries;
+  }
+
+  /// Where edges are in the radial table, and their matrices: K = Y coupling, and dK of dY.
+  KOKKOS_FORCEINLINE_FUNCTION void fill(const EdgeTile<S>& tile, const Scalar* tangents) const {
+    for_rows(team, kMatrices * tile.n, [&](std::int64_t row) {
+      const int which = static_cast<int>(row / tile.n);
+      const std::int64_t e = row - which * tile.n;
+      const std::int64_t edge = tile.first + e;
+      const std::int64_t stride = p.harmonics_stride;
+      const Scalar* const y = which == 0 ? on.harmonics.data() + edge * stride
+                                         : tangents + (2 * edge + which - 1) * stride;
+      Scalar* const to = k + (std::int64_t{which} * capacity + e) * p.entries;
+      for_channels(team, p.entries, [&](int c) {
+        const Scalar* column = p.coupling.data() +
+                               std::int64_t{c / kPanel<Scalar>} * kPanel<Scalar> * p.harmonics +
+                               c % kPanel<Scalar>;
+        Scalar sum = 0;
+        for (int h = 0; h < p.harmonics; ++h) {
+          sum += y[h] * column[h * kPanel<Scalar>];
+        }
+        to[c] = sum;
+      });
+      once(team, [&]() {
+        if (which == 0) {
+          const double x = on.edges.distance(edge) * on.radial.intervals_per_angstrom;
+          const int n = on.radial.n_intervals;
+          interval[e] = x < n ? static_cast<std::int32_t>(x) : n - 1;
+          t[e] = static_cast<Scalar>(2.0 * (x - interval[e]) - 1.0);
+        }
+      });
+    });
+    barrier(team);
+  }
+
+  /// w of an edge's N channels from c on; slope: dw/dt.
+  template <int N, bool WithSlope> KOKKOS_FORCEINLINE_FUNCTION void
+  radial(std::int64_t e, int c, Scalar (&w)[N], Scalar (&slope)[N]) const {
+    const std::int64_t degree = on.radial.degree;
+    const std::int64_t stride = on.radial.stride;
+    const Scalar* row =
+        on.radial.coefficients.data() + (interval[e] * (degree + 1) + degree) * stride + c;
+    const Scalar at = t[e];
+    for (int v = 0; v < N; ++v) {
+      w[v] = row[v * kWarp];
+      slope[v] = 0;
+    }
+    for (std::int64_t power = degree - 1; power >= 0; --power) {
+      row -= stride;
+      for (int v = 0; v < N; ++v) {
+        if constexpr (WithSlope) {
+          slope[v] = slope[v] * at + w[v];
+        }
+        w[v] = w[v] * at + row[v * kWarp];
+      }
+    }
+  }
+
+  // ---- forward ----
+
+  /// out += all paths of the tile's edges
+  KOKKOS_FORCEINLINE_FUNCTION void sum_paths(const EdgeTile<S>& tile) const {
+    for_centers_of_tile(on.edges, tile, [&](std::int32_t i, std::int64_t first, std::int64_t n) {
+      for_rows(team, p.n_sums, [&](std::int64_t u) {
+        const LaneUnit unit = p.sums(u);
+        Scalar* const y = on.out.row(i);
+        const EdgeTile<S> part{first, n};
+        switch (unit.rows) {
+        case 1:
+          return sum_unit<1>(unit, tile.first, part, y);
+        case 3:
+          return sum_unit<3>(unit, tile.first, part, y);
+        case 5:
+          return sum_unit<5>(unit, tile.first, part, y);
+        default:
+          return sum_unit<7>(unit, tile.first, part, y);
+        }
+      });
+    });
+  }
+
+  template <int M> KOKKOS_FORCEINLINE_FUNCTION void
+  sum_unit(const LaneUnit& unit, std::int64_t edge, const EdgeTile<S>& part, Scalar* y) const {
+    Kokkos::parallel_for(Kokkos::ThreadVectorRange(team, kWarp), [&](int lane) {
+      const int c = unit.channel + lane;
+      if (unit.wide != 0) {
+        sum_lane<M, kLaneChannels<Scalar>>(unit, edge, part, c, y);
+      } else if (c < unit.channels) {
+        sum_lane<M, 1>(unit, edge, part, c, y);
+      }
+    });
+  }
+
+  /// y[m] += sum over paths and edges of w sum_i K[i, m] x_i for M rows m and N channels.
+  template <int M, int N> KOKKOS_FORCEINLINE_FUNCTION void sum_lane(
+      const LaneUnit& unit, std::int64_t edge, const EdgeTile<S>& part, int c, Scalar* y) const {
+    Scalar sum[M][N] = {};
+    for (int q = unit.first_path; q < unit.first_path + unit.n_paths; ++q) {
+      const DevicePath path = p.by_out(q);
+      const int of_path = unit.block + c - path.out;
+      if (of_path < 0 || of_path >= path.channels) {
+        continue;
+      }
+      for (std::int64_t e = part.first; e < part.first + part.n; ++e) {
+        Scalar w[N], none[N];
+        radial<N, false>(e, path.radial + of_path, w, none);
+        const Scalar* const x = on.source.row(on.edges.source(edge + e)) + path.source + of_path;
+        const Scalar* entry = matrix(0, e) + path.entry + unit.first_row;
+        for (int i = 0; i < path.d1; ++i, entry += path.d3) {
+          Scalar scaled[N];
+          for (int v = 0; v < N; ++v) {
+            scaled[v] = w[v] * x[i * path.source_stride + v * kWarp];
+          }
+          for (int m = 0; m < M; ++m) {
+            for (int v = 0; v < N; ++v) {
+              sum[m][v] += entry[m] * scaled[v];
+            }
+          }
+        }
+      }
+    }
+    Scalar* const to = y + unit.block + unit.first_row * unit.stride + c;
+    for (int m = 0; m < M; ++m) {
+      for (int v = 0; v < N; ++v) {
+        to[m * unit.stride + v * kWarp] += sum[m][v];
+      }
+    }
+  }
+
+  // ---- adjoint ----
+
+  /// Messages, and dE/d(distance and direction), of the tile's edges.
+  KOKKOS_FORCEINLINE_FUNCTION void paths_adjoint(const EdgeTile<S>& tile,
+                                                 const ProductAdjoints<S>& to) const {
+    for_rows(team, tile.n, [&](std::int64_t e) {
+      const std::int64_t edge = tile.first + e;
+      const Scalar* const x = on.source.row(on.edges.source(edge));
+      const Scalar* const adj_y = on.out.row(on.edges.center(edge));
+      Scalar* const message =
+          to.messages.messages + (edge - to.messages.first_edge) * on.source.width();
+      EdgeSums<Accum> total;
+      Kokkos::parallel_reduce(
+          Kokkos::ThreadVectorRange(team, kWarp),
+          [&](int lane, EdgeSums<Accum>& sums) {
+            for (int u = 0; u < p.n_adjoints; ++u) {
+              adjoint_unit(p.adjoints(u), e, lane, x, adj_y, message, sums);
+            }
+          },
+          total);
+      once(team, [&]() {
+        to.adj_distance(edge) +=
+            total.distance * static_cast<Accum>(2.0 * on.radial.intervals_per_angstrom);
+        to.adj_tangents(2 * edge) += total.first;
+        to.adj_tangents(2 * edge + 1) += total.second;
+      });
+    });
+    barrier(team);
+  }
+
+  // NOLINTNEXTLINE(readability-function-size): lanes share no struct that would hold these
+  KOKKOS_FORCEINLINE_FUNCTION void adjoint_unit(const LaneUnit& unit,
+                                                std::int64_t e,
+                                                int lane,
+                                                const Scalar* x,
+                                                const Scalar* adj_y,
+                                                Scalar* message,
+                                                EdgeSums<Accum>& sums) const {
+    switch (unit.rows) {
+    case 1:
+      return adjoint_rows<1>(unit, e, lane, x, adj_y, message, sums);
+    case 3:
+      return adjoint_rows<3>(unit, e, lane, x, adj_y, message, sums);
+    case 5:
+      return adjoint_rows<5>(unit, e, lane, x, adj_y, message, sums);
+    default:
+      return adjoint_rows<7>(unit, e, lane, x, adj_y, message, sums);
+    }
+  }
+
+  template <int D> KOKKOS_FORCEINLINE_FUNCTION void adjoint_rows(const LaneUnit& unit,
+                                                                 std::int64_t e,
+                                                                 int lane,
+                                                                 const Scalar* x,
+                                                                 const Scalar* adj_y,
+                                                                 Scalar* message,
+                                                                 EdgeSums<Accum>& sums) const {
+    const int c = unit.channel + lane;
+    const std::int64_t at = unit.block + std::int64_t{unit.first_row} * unit.stride + c;
+    if (unit.wide != 0) {
+      adjoint_lane<D, kLaneChannels<Scalar>>(unit, e, c, x + at, adj_y, message + at, sums);
+    } else if (c < unit.channels) {
+      adjoint_lane<D, 1>(unit, e, c, x + at, adj_y, message + at, sums);
+    }
+  }
+
+  /// With t_i = sum_m K[i, m] adj_y[m] for D rows i and N channels: message_i = sum over paths of w t_i;
+  /// sums += dw/dt x_i t_i, and w x_i dK[i, m] adj_y[m] for both tangents.
+  template <int D, int N>
+  KOKKOS_FORCEINLINE_FUNCTION void adjoint_lane(const LaneUnit& unit,
+                                                std::int64_t e,
+                                                int c,
+                                                const Scalar* from,
+                                                const Scalar* adj_y,
+                                                Scalar* message,
+                                                EdgeSums<Accum>& sums) const {
+    Scalar x[D][N], adj_x[D][N];
+    for (int i = 0; i < D; ++i) {
+      for (int v = 0; v < N; ++v) {
+        x[i][v] = from[i * unit.stride + v * kWarp];
+        adj_x[i][v] = 0;
+      }
+    }
+    for (int q = unit.first_path; q < unit.first_path + unit.n_paths; ++q) {
+      const DevicePath path = p.by_source(q);
+      const int of_path = unit.block + c - path.source;
+      if (of_path < 0 || of_path >= path.channels) {
+        continue;
+      }
+      Scalar w[N], slope[N];
+      radial<N, true>(e, path.radial + of_path, w, slope);
+      const int row = path.entry + unit.first_row * path.d3;
+      const Scalar* const entry = matrix(0, e) + row;
+      const Scalar* const first = matrix(1, e) + row;
+      const Scalar* const second = matrix(2, e) + row;
+      Scalar t_of[D][N] = {};
+      Scalar along_first[N] = {}, along_second[N] = {};
+      for (int m = 0; m < path.d3; ++m) {
+        Scalar y[N], of_first[N] = {}, of_second[N] = {};
+        for (int v = 0; v < N; ++v) {
+          y[v] = adj_y[path.out + of_path + m * path.out_stride + v * kWarp];
+        }
+        for (int i = 0; i < D; ++i) {
+          const Scalar here = entry[i * path.d3 + m];
+          const Scalar here_first = first[i * path.d3 + m];
+          const Scalar here_second = second[i * path.d3 + m];
+          for (int v = 0; v < N; ++v) {
+            t_of[i][v] += here * y[v];
+            of_first[v] += here_first * x[i][v];
+            of_second[v] += here_second * x[i][v];
+          }
+        }
+        for (int v = 0; v < N; ++v) {
+          along_first[v] += of_first[v] * y[v];
+          along_second[v] += of_second[v] * y[v];
+        }
+      }
+      for (int v = 0; v < N; ++v) {
+        Scalar adj_w = 0;
+        for (int i = 0; i < D; ++i) {
+          adj_w += t_of[i][v] * x[i][v];
+          adj_x[i][v] += w[v] * t_of[i][v];
+        }
+        sums.distance += static_cast<Accum>(adj_w * slope[v]);
+        sums.first += static_cast<Accum>(w[v] * along_first[v]);
+        sums.second += static_cast<Accum>(w[v] * along_second[v]);
+      }
+    }
+    for (int i = 0; i < D; ++i) {
+      for (int v = 0; v < N; ++v) {
+        message[i * unit.stride + v * kWarp] = adj_x[i][v];
+      }
+    }
+  }
+};
+
+/// A team for each of n groups, with shared memory for its tile.
+template <class S, int NMatrices> typename S::Policy
+lane_policy(const typename S::Exec& space, std::int32_t n_groups, const DeviceEdgeProduct<S>& p) {
+  typename S::Policy policy = team_policy<S>(space, n_groups, 0);
+  policy.set_scratch_size(
+      0, Kokkos::PerTeam(static_cast<int>(LaneTile<S, NMatrices>::shared_bytes(p))));
+  return policy;
+}
+
+template <class S>
+void edge_product_lanes(const typename S::Exec& space, const ProductArrays<S>& arrays) {
+  using Team = typename S::Team;
+  using Tile = LaneTile<S, 1>;
+  const std::int32_t tile_edges = Tile::capacity_of(arrays.product);
+  Kokkos::parallel_for(
+      "eqnn::edge_product",
+      lane_policy<S, 1>(space, arrays.edges.n_groups, arrays.product),
+      KOKKOS_LAMBDA(const Team& team) {
+        const auto g = static_cast<std::int32_t>(team.league_rank());
+        const DeviceEdges<S>& edges = arrays.edges;
+        const Tile at(team, arrays, tile_edges);
+        clear_rows<S>(team, arrays.out, edges.group(g), edges.group(g + 1));
+        for_tiles_of_group(team, edges, g, tile_edges, [&](const EdgeTile<S>& tile) {
+          at.fill(tile, nullptr);
+          at.sum_paths(tile);
+        });
+      });
+}
+
+template <class S> void edge_product_adjoint_lanes(const typename S::Exec& space,
+                                                   const EdgeSchedule::Chunk& chunk,
+                                                   const ProductArrays<S>& arrays,
+                                                   const ProductAdjoints<S>& adjoints) {
+  using Team = typename S::Team;
+  using Tile = LaneTile<S, 3>;
+  const std::int32_t first_group = chunk.first_group;
+  const std::int32_t tile_edges = Tile::capacity_of(arrays.product);
+  Kokkos::parallel_for(
+      "eqnn::edge_product_adjoint",
+      lane_policy<S, 3>(space, chunk.n_groups, arrays.product),
+      KOKKOS_LAMBDA(const Team& team) {
+        const std::int32_t g = first_group + static_cast<std::int32_t>(team.league_rank());
+        const Tile at(team, arrays, tile_edges);
+        for_tiles_of_group(team, arrays.edges, g, tile_edges, [&](const EdgeTile<S>& tile) {
+          at.fill(tile, adjoints.tangents.data());
+          at.paths_adjoint(tile, adjoints);
+        });
+      });
+}
+
+} // namespace eqnn::kernels
+
+/// Zero, for sums over lanes.
+template <class Accum> struct Kokkos::reduction_identity<eqnn::kernels::EdgeSums<Accum>> {
+  KOKKOS_FORCEINLINE_FUNCTION static eqnn::kernels::EdgeSums<Accum> sum() { return {}; }
+};
