@@ -26,7 +26,7 @@
 #   make bench    time whole models and each kernel on one thread
 #   make cuda     compile and link for CUDA 13 (needs nvcc; no GPU)
 #   make device-branch  run on the host what kernels do on a GPU, and test it
-#   make gpu-bundle  .eqnn/gpu-bundle: tests and benchmarks for a machine with a GPU and nothing else
+#   make gpu-bundle  tests and benchmarks for a machine with a GPU: a folder, .eqnn/gpu-bundle
 #   make clean    remove what was built; `make distclean` removes all of .eqnn/
 
 PYTHON ?= python3

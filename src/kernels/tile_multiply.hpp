@@ -223,7 +223,7 @@ inline void outer_block(int n, int channels, const OuterFactors<Scalar>& of, Sca
   }
 #pragma GCC unroll 4
   for (int i = 0; i < MI; ++i) {
-    Registers<Scalar, MK> row;
+    Registers<Scalar, MK> row{};
 #pragma GCC unroll 4
     for (int k = 0; k < MK; ++k) {
       row.v[k] = sum[i][k];

@@ -171,15 +171,15 @@ template <class S> typename S::Policy
 team_policy(const typename S::Exec& space, std::int64_t league, std::size_t scratch_bytes) {
   const int n_league = static_cast<int>(league);
 #ifdef EQNN_DEVICE_BRANCH
-  const int team =
+  const int kTeam =
       std::min(8,
                typename S::Policy(space, 1, 1)
                    .team_size_max([](const typename S::Team&) {}, Kokkos::ParallelForTag()));
 #else
-  constexpr int team = 8;
+  constexpr int kTeam = 8;
 #endif
   typename S::Policy policy = S::kOnHost ? typename S::Policy(space, n_league, 1, 1)
-                                         : typename S::Policy(space, n_league, team, kWarp);
+                                         : typename S::Policy(space, n_league, kTeam, kWarp);
   policy.set_scratch_size(Scratch<typename S::Team>::kLevel,
                           Kokkos::PerTeam(static_cast<int>(scratch_bytes)));
   return policy;

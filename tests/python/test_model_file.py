@@ -181,12 +181,19 @@ def test_missing_file() -> None:
     )
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\xff" * 64])
-def test_files_of_another_kind(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty, expected a model"),
+        (b"hello", 'is text that begins with "hello", expe'),
+        (b"\xff" * 64, "not a safetensors file, or truncated. Copy or export the model again."),
+    ],
+)
+def test_files_of_another_kind(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "x.eqnn"
     path.write_bytes(content)
     text = refusal(lambda: read_model(path))
-    assert "not a safetensors file, or truncated. Copy or export the model again." in text
+    assert said in text
 
 
 def test_folders_are_no_models(tmp_path: Path) -> None:

@@ -240,21 +240,28 @@ template <class S, int NMatrices> struct LaneTile {
 
   // ---- adjoint ----
 
+  /// An edge of the tile, and its rows.
+  struct EdgeAt {
+    std::int64_t e;
+    const Scalar *x, *adj_y; ///< of its source, of its centre
+    Scalar* message;
+  };
+
   /// Messages, and dE/d(distance and direction), of the tile's edges.
   KOKKOS_FORCEINLINE_FUNCTION void paths_adjoint(const EdgeTile<S>& tile,
                                                  const ProductAdjoints<S>& to) const {
     for_rows(team, tile.n, [&](std::int64_t e) {
       const std::int64_t edge = tile.first + e;
-      const Scalar* const x = on.source.row(on.edges.source(edge));
-      const Scalar* const adj_y = on.out.row(on.edges.center(edge));
-      Scalar* const message =
-          to.messages.messages + (edge - to.messages.first_edge) * on.source.width();
+      const EdgeAt at{e,
+                      on.source.row(on.edges.source(edge)),
+                      on.out.row(on.edges.center(edge)),
+                      to.messages.messages + (edge - to.messages.first_edge) * on.source.width()};
       EdgeSums<Accum> total;
       Kokkos::parallel_reduce(
           Kokkos::ThreadVectorRange(team, kWarp),
           [&](int lane, EdgeSums<Accum>& sums) {
             for (int u = 0; u < p.n_adjoints; ++u) {
-              adjoint_unit(p.adjoints(u), e, lane, x, adj_y, message, sums);
+              adjoint_unit(p.adjoints(u), at, lane, sums);
             }
           },
           total);
@@ -268,52 +275,37 @@ template <class S, int NMatrices> struct LaneTile {
     barrier(team);
   }
 
-  // NOLINTNEXTLINE(readability-function-size): lanes share no struct that would hold these
-  KOKKOS_FORCEINLINE_FUNCTION void adjoint_unit(const LaneUnit& unit,
-                                                std::int64_t e,
-                                                int lane,
-                                                const Scalar* x,
-                                                const Scalar* adj_y,
-                                                Scalar* message,
-                                                EdgeSums<Accum>& sums) const {
+  KOKKOS_FORCEINLINE_FUNCTION void
+  adjoint_unit(const LaneUnit& unit, const EdgeAt& at, int lane, EdgeSums<Accum>& sums) const {
     switch (unit.rows) {
     case 1:
-      return adjoint_rows<1>(unit, e, lane, x, adj_y, message, sums);
+      return adjoint_rows<1>(unit, at, lane, sums);
     case 3:
-      return adjoint_rows<3>(unit, e, lane, x, adj_y, message, sums);
+      return adjoint_rows<3>(unit, at, lane, sums);
     case 5:
-      return adjoint_rows<5>(unit, e, lane, x, adj_y, message, sums);
+      return adjoint_rows<5>(unit, at, lane, sums);
     default:
-      return adjoint_rows<7>(unit, e, lane, x, adj_y, message, sums);
+      return adjoint_rows<7>(unit, at, lane, sums);
     }
   }
 
-  template <int D> KOKKOS_FORCEINLINE_FUNCTION void adjoint_rows(const LaneUnit& unit,
-                                                                 std::int64_t e,
-                                                                 int lane,
-                                                                 const Scalar* x,
-                                                                 const Scalar* adj_y,
-                                                                 Scalar* message,
-                                                                 EdgeSums<Accum>& sums) const {
+  template <int D> KOKKOS_FORCEINLINE_FUNCTION void
+  adjoint_rows(const LaneUnit& unit, const EdgeAt& at, int lane, EdgeSums<Accum>& sums) const {
     const int c = unit.channel + lane;
-    const std::int64_t at = unit.block + std::int64_t{unit.first_row} * unit.stride + c;
     if (unit.wide != 0) {
-      adjoint_lane<D, kLaneChannels<Scalar>>(unit, e, c, x + at, adj_y, message + at, sums);
+      adjoint_lane<D, kLaneChannels<Scalar>>(unit, at, c, sums);
     } else if (c < unit.channels) {
-      adjoint_lane<D, 1>(unit, e, c, x + at, adj_y, message + at, sums);
+      adjoint_lane<D, 1>(unit, at, c, sums);
     }
   }
 
   /// With t_i = sum_m K[i, m] adj_y[m] for D rows i and N channels: message_i = sum over paths of w t_i;
   /// sums += dw/dt x_i t_i, and w x_i dK[i, m] adj_y[m] for both tangents.
-  template <int D, int N>
-  KOKKOS_FORCEINLINE_FUNCTION void adjoint_lane(const LaneUnit& unit,
-                                                std::int64_t e,
-                                                int c,
-                                                const Scalar* from,
-                                                const Scalar* adj_y,
-                                                Scalar* message,
-                                                EdgeSums<Accum>& sums) const {
+  template <int D, int N> KOKKOS_FORCEINLINE_FUNCTION void
+  adjoint_lane(const LaneUnit& unit, const EdgeAt& at, int c, EdgeSums<Accum>& sums) const {
+    const std::int64_t first_scalar = unit.block + std::int64_t{unit.first_row} * unit.stride + c;
+    const Scalar* const from = at.x + first_scalar;
+    Scalar* const message = at.message + first_scalar;
     Scalar x[D][N], adj_x[D][N];
     for (int i = 0; i < D; ++i) {
       for (int v = 0; v < N; ++v) {
@@ -328,17 +320,17 @@ template <class S, int NMatrices> struct LaneTile {
         continue;
       }
       Scalar w[N], slope[N];
-      radial<N, true>(e, path.radial + of_path, w, slope);
+      radial<N, true>(at.e, path.radial + of_path, w, slope);
       const int row = path.entry + unit.first_row * path.d3;
-      const Scalar* const entry = matrix(0, e) + row;
-      const Scalar* const first = matrix(1, e) + row;
-      const Scalar* const second = matrix(2, e) + row;
+      const Scalar* const entry = matrix(0, at.e) + row;
+      const Scalar* const first = matrix(1, at.e) + row;
+      const Scalar* const second = matrix(2, at.e) + row;
       Scalar t_of[D][N] = {};
       Scalar along_first[N] = {}, along_second[N] = {};
       for (int m = 0; m < path.d3; ++m) {
         Scalar y[N], of_first[N] = {}, of_second[N] = {};
         for (int v = 0; v < N; ++v) {
-          y[v] = adj_y[path.out + of_path + m * path.out_stride + v * kWarp];
+          y[v] = at.adj_y[path.out + of_path + m * path.out_stride + v * kWarp];
         }
         for (int i = 0; i < D; ++i) {
           const Scalar here = entry[i * path.d3 + m];

@@ -159,7 +159,7 @@ template <int D3> inline constexpr int kEntryRows =
 template <int D3, int First, class Scalar>
 [[gnu::always_inline]] inline void fold_row(const Registers<Scalar, D3>& row, Scalar* out) {
   constexpr int kTogether = D3 - First < 4 ? D3 - First : 4;
-  Registers<Scalar, kTogether> four;
+  Registers<Scalar, kTogether> four{};
 #pragma GCC unroll 4
   for (int k = 0; k < kTogether; ++k) {
     four.v[k] = row.v[First + k];
@@ -204,7 +204,7 @@ inline Vec<Scalar> path_adjoint(const DevicePath& path, const EdgeOperands<Scala
   }
 #pragma GCC unroll 3
   for (int i = 0; i < MI; ++i) {
-    Registers<Scalar, D3> row;
+    Registers<Scalar, D3> row{};
 #pragma GCC unroll 9
     for (int m = 0; m < D3; ++m) {
       row.v[m] = sum[i][m];
