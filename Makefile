@@ -19,6 +19,9 @@
 #                 against the goldens, in LAMMPS too where the folder has some
 #                 (NAME/STRUCTURE.safetensors)
 #   make lammps-table  run the tests in LAMMPS and write docs/lammps.md from them
+#   make kokkos   build a LAMMPS with the KOKKOS package (a quarter of an hour) and run the tests in
+#                 LAMMPS with `-sf kk`: KOKKOS_SPACE=openmp or serial; LAMMPS_SOURCE_DIR=folder for
+#                 another LAMMPS than Debian's
 #   make lint     formatters and linters, as CI runs them; `make format` mends what can be mended
 #   make bench    time whole models and each kernel on one thread
 #   make cuda     compile and link for CUDA 13 (needs nvcc; no GPU)
@@ -34,6 +37,10 @@ PYTEST_ARGS ?= -q
 TDN ?=
 PUBLISHED ?=
 DATASET_ARGS ?=
+KOKKOS_SPACE ?= openmp
+KOKKOS_TESTS ?= $(addprefix tests/lammps/test_lammps_,kokkos.py goldens.py behaviour.py contract.py)
+LAMMPS_SOURCE_DIR ?=
+KOKKOS_LAMMPS = $(if $(LAMMPS_SOURCE_DIR),-DLAMMPS_SOURCE_DIR="$(LAMMPS_SOURCE_DIR)")
 
 BUILD := .eqnn/build/openmp
 VENV := .eqnn/venv/bin
@@ -50,7 +57,7 @@ BUILD_TREE = cmake --build .eqnn/build/$(1) $(2) -- --no-print-directory \
 UPSTREAM_PYTEST = PYTHONPATH=python .eqnn/venv-$(1)/bin/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: build setup demo test test-quick test-published test-upstream test-upstream-mace \
-	test-upstream-convnets dataset test-dataset lammps-table lint format bench cuda gpu-bundle \
+	test-upstream-convnets dataset test-dataset lammps-table kokkos lint format bench cuda gpu-bundle \
 	device-branch debug clean distclean
 
 build: setup
@@ -109,6 +116,14 @@ test-published: build
 
 lammps-table: build
 	@$(VENV)/python -m pytest -q tests/lammps --lammps-table docs/lammps.md
+
+kokkos: setup
+	@$(call CONFIGURE,openmp,-DEQNN_MARCH=$(MARCH))
+	@$(call BUILD_TREE,openmp,--target eqnn eqnn_self_test)
+	@LAMMPS_SOURCE_DIR="$(LAMMPS_SOURCE_DIR)" $(SETUP) lammps-kokkos-$(KOKKOS_SPACE)
+	@$(call CONFIGURE,kokkos-$(KOKKOS_SPACE),-DEQNN_MARCH=$(MARCH) $(KOKKOS_LAMMPS))
+	@$(call BUILD_TREE,kokkos-$(KOKKOS_SPACE),--target eqnnplugin)
+	@$(VENV)/python -m pytest $(PYTEST_ARGS) -rs --lammps-kk $(KOKKOS_SPACE) $(KOKKOS_TESTS)
 
 lint:
 	@$(SETUP) venv deps lint kokkos-serial

@@ -8,6 +8,8 @@
 #   LAMMPS_MPI_INCLUDE_DIR   the folder of the mpi.h that this LAMMPS was built with; looked for
 #                            when empty
 #
+# With EQNN_KOKKOS_STYLE it must be a source tree that has the KOKKOS package.
+#
 # Gives the target LAMMPS::headers, LAMMPS_RELEASE (20250722) and LAMMPS_VERSION ("22 Jul 2025").
 
 set(LAMMPS_SOURCE_DIR "" CACHE PATH "LAMMPS source tree to compile the plugin for")
@@ -77,6 +79,23 @@ if(LAMMPS_SOURCE_DIR AND NOT lammps_include_dir)
         "LAMMPS_SOURCE_DIR is '${LAMMPS_SOURCE_DIR}', where neither src/pair.h nor pair.h is: "
         "give the folder that holds LAMMPS's src"
     )
+endif()
+
+# KOKKOS's headers are not installed. The definition is LAMMPS's own.
+set(lammps_kokkos_include_dir "")
+set(lammps_kokkos_definition "")
+if(EQNN_KOKKOS_STYLE AND lammps_include_dir)
+    set(lammps_kokkos_include_dir "${lammps_include_dir}/KOKKOS")
+    set(lammps_kokkos_definition LMP_KOKKOS)
+    if(NOT EXISTS "${lammps_kokkos_include_dir}/pair_kokkos.h")
+        string(
+            CONCAT lammps_problem
+            "EQNN_KOKKOS_STYLE is on, but there is no KOKKOS/pair_kokkos.h in "
+            "${lammps_include_dir}: give a LAMMPS source tree by -DLAMMPS_SOURCE_DIR, "
+            "or switch it off"
+        )
+        set(lammps_include_dir "")
+    endif()
 endif()
 
 # ---- the release ----
@@ -211,12 +230,13 @@ if(LAMMPS_FOUND AND NOT TARGET LAMMPS::headers)
     target_include_directories(
         LAMMPS::headers
         SYSTEM
-        INTERFACE "${LAMMPS_INCLUDE_DIR}" ${lammps_mpi_include_dirs}
+        INTERFACE "${LAMMPS_INCLUDE_DIR}" ${lammps_kokkos_include_dir} ${lammps_mpi_include_dirs}
     )
     target_compile_definitions(
         LAMMPS::headers
         INTERFACE
             LAMMPS_${LAMMPS_SIZES}
+            ${lammps_kokkos_definition}
             EQNN_LAMMPS_RELEASE=${lammps_release}
             EQNN_LAMMPS_VERSION="${LAMMPS_VERSION}"
     )

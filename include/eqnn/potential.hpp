@@ -7,6 +7,7 @@
 #include "eqnn/halo.hpp"
 #include "eqnn/model.hpp"
 #include "eqnn/observables.hpp"
+#include "eqnn/on_device.hpp"
 #include "eqnn/precision.hpp"
 
 #include <cstddef>
@@ -65,6 +66,12 @@ public:
 
   /// The same for edges without ghosts, as edges_of() makes them. Throws Error for ghosts.
   const Observables& evaluate(const EdgeList& edges, Wanted wanted = {});
+
+  /// The same of neighbors that are where the model runs, with forces and virials left there. Not for
+  /// direct forces, for which it throws Error. Where a position or an edge is bad, the Error does not
+  /// say of which atoms.
+  const ResultsOnDevice&
+  evaluate(const NeighborsOnDevice& neighbors, HaloExchange& halo, Wanted wanted);
 
   /// [n_species] eV: the energy of an atom of each species that has no neighbours and is the only
   /// one, reference energies included, whatever the energy zero is. What evaluate() returned before

@@ -35,4 +35,15 @@ void Energies::apply(const EdgeList& edges,
   }
 }
 
+const kernels::EnergyOfAtoms& Energies::on_device(double factor) {
+  on_device_.scale = scale_;
+  on_device_.offset = offset_;
+  for (std::size_t k = 0; k < zero_.size(); ++k) {
+    on_device_.offset[k] -= zero_[k];
+  }
+  on_device_.factor = factor;
+  on_device_.isolated_atoms_are_zero = isolated_atoms_are_zero_;
+  return on_device_;
+}
+
 } // namespace eqnn::engine

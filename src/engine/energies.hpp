@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/edge_list.hpp"
+#include "kernels/any_evaluator.hpp"
 #include "model/model_spec.hpp"
 
 #include <cstddef>
@@ -27,6 +28,9 @@ public:
   void
   apply(const EdgeList& edges, double factor, Outputs& outputs, std::vector<double>& seed) const;
 
+  /// The same for energies that are on a device. Valid until the next call.
+  const kernels::EnergyOfAtoms& on_device(double factor);
+
   /// From now on energies are relative to these: [n_species] eV, or empty.
   void set_zero(std::vector<double> zero) { zero_ = std::move(zero); }
 
@@ -37,6 +41,7 @@ private:
   std::vector<double> scale_;  ///< [n_species] s
   std::vector<double> offset_; ///< [n_species] b + E0, eV
   std::vector<double> zero_;
+  kernels::EnergyOfAtoms on_device_;
 };
 
 } // namespace eqnn::engine

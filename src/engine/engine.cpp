@@ -18,10 +18,9 @@ public:
   double sum(double /*term*/) override { return 1.0; }
 };
 
-std::string no_memory_for(const EdgeList& edges) {
-  return "not enough memory for " + std::to_string(edges.n_nodes) + " atoms and " +
-         std::to_string(edges.n_edges()) +
-         " edges on this rank: use more ranks on more machines, or single precision";
+std::string no_memory_for(std::int32_t n_nodes, const std::string& edges) {
+  return "not enough memory for " + std::to_string(n_nodes) + " atoms and " + edges +
+         " on this rank: use more ranks on more machines, or single precision";
 }
 
 } // namespace
@@ -42,7 +41,9 @@ const Outputs& Engine::outputs_of(const EdgeList& edges, HaloExchange& halo, Wan
   const bool with_gradient =
       forces_ == ForceKind::Gradient && (wanted.forces || wanted.virial || wanted.atom_virial);
   const auto agree = [&](const auto& body) {
-    halo.agree(failure_of([&] { return no_memory_for(edges); }, body));
+    halo.agree(failure_of(
+        [&] { return no_memory_for(edges.n_nodes, std::to_string(edges.n_edges()) + " edges"); },
+        body));
   };
   // What a rank cannot do it says before the others wait for it. All memory is taken here.
   agree([&] {
@@ -60,6 +61,32 @@ const Outputs& Engine::outputs_of(const EdgeList& edges, HaloExchange& halo, Wan
   // Only now: the others wait for this rank's exchanges, whatever it found.
   agree([&] { require_finite(edges, outputs_, halo); });
   return outputs_;
+}
+
+const ResultsOnDevice&
+Engine::evaluate(const NeighborsOnDevice& neighbors, HaloExchange& halo, Wanted wanted) {
+  if (forces_ == ForceKind::Direct) {
+    fail("direct forces are made on the host. Give an EdgeList.");
+  }
+  const bool with_gradient = wanted.forces || wanted.virial || wanted.atom_virial;
+  const auto agree = [&](const auto& body) {
+    halo.agree(failure_of([&] { return no_memory_for(neighbors.n_nodes, "their edges"); }, body));
+  };
+  agree([&] { evaluator_->take(neighbors); });
+  const double factor = energies_.are_means() ? halo.sum(neighbors.n_centers) : 1.0;
+  evaluator_->forward(halo, energies_.on_device(factor));
+  if (with_gradient) {
+    evaluator_->reverse(halo);
+  }
+  agree([&] {
+    if (evaluator_->has_bad_results(with_gradient)) {
+      EdgeList edges;
+      Outputs outputs;
+      evaluator_->look(with_gradient, edges, outputs);
+      require_finite(edges, outputs, halo);
+    }
+  });
+  return evaluator_->fold(wanted);
 }
 
 void Engine::reserve(const EdgeList& edges, Wanted wanted, bool with_gradient) {

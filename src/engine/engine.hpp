@@ -7,6 +7,7 @@
 #include "engine/energies.hpp"
 #include "eqnn/halo.hpp"
 #include "eqnn/observables.hpp"
+#include "eqnn/on_device.hpp"
 #include "kernels/any_evaluator.hpp"
 #include "model/model_spec.hpp"
 
@@ -26,6 +27,10 @@ public:
 
   /// The first half of evaluate(): what the observables are made of, as the model means it.
   const Outputs& outputs_of(const EdgeList& edges, HaloExchange& halo, Wanted wanted);
+
+  /// As Potential::evaluate of neighbors on the device.
+  const ResultsOnDevice&
+  evaluate(const NeighborsOnDevice& neighbors, HaloExchange& halo, Wanted wanted);
 
   /// [n_species] eV, as Potential::free_atom_energies.
   std::vector<double> free_atom_energies();

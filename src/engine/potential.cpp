@@ -71,6 +71,11 @@ const Observables& Potential::evaluate(const EdgeList& edges, HaloExchange& halo
   return impl_->engine->evaluate(edges, halo, wanted);
 }
 
+const ResultsOnDevice&
+Potential::evaluate(const NeighborsOnDevice& neighbors, HaloExchange& halo, Wanted wanted) {
+  return impl_->engine->evaluate(neighbors, halo, wanted);
+}
+
 const Observables& Potential::evaluate(const EdgeList& edges, Wanted wanted) {
   // Sizes that are none are refused with the others.
   if (edges.n_centers >= 0 && edges.n_nodes > edges.n_centers) {

@@ -5,6 +5,8 @@
 
 #include "base/edge_list.hpp"
 #include "eqnn/halo.hpp"
+#include "eqnn/observables.hpp"
+#include "eqnn/on_device.hpp"
 #include "eqnn/precision.hpp"
 #include "plan/plan.hpp"
 
@@ -20,6 +22,14 @@ enum class Space { Serial, OpenMP, Cuda };
 std::vector<Space> available_spaces();
 std::string_view name_of(Space space);
 
+/// How the network's own energies become those of atoms, as engine/energies.hpp says it, for a device.
+struct EnergyOfAtoms {
+  std::vector<double> scale;  ///< [n_species]
+  std::vector<double> offset; ///< [n_species] eV
+  double factor = 1.0;
+  bool isolated_atoms_are_zero = false;
+};
+
 /// A network, for one step after another: take(), forward() and, where gradients are wanted, reverse().
 /// All ranks call each of them together.
 class AnyEvaluator {
@@ -32,6 +42,22 @@ public:
   virtual void forward(HaloExchange& halo, Outputs& outputs) = 0;
   /// Writes the edge gradients. seed: [n_centers] dE/de_i
   virtual void reverse(HaloExchange& halo, const std::vector<double>& seed, Outputs& outputs) = 0;
+
+  // ---- the same where neighbors are on the device, and results stay there ----
+
+  /// Makes the edges. Throws Error, without saying of which atoms, where a position is not finite or an
+  /// edge too short; std::bad_alloc.
+  virtual void take(const NeighborsOnDevice& neighbors) = 0;
+  /// Not for direct forces, which the host makes.
+  virtual void forward(HaloExchange& halo, const EnergyOfAtoms& meaning) = 0;
+  /// With the seeds that forward() left.
+  virtual void reverse(HaloExchange& halo) = 0;
+  /// Whether energies and, of a pass in reverse, gradients are numbers.
+  virtual bool has_bad_results(bool with_gradient) const = 0;
+  /// Brings to the host what a message about them needs.
+  virtual void look(bool with_gradient, EdgeList& edges, Outputs& outputs) const = 0;
+  virtual const ResultsOnDevice& fold(Wanted wanted) = 0;
+
   virtual std::size_t bytes_used() const = 0;
   virtual int concurrency() const = 0;
 };

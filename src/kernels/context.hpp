@@ -3,6 +3,7 @@
 // made of each edge. The arrays behind it grow and are kept.
 #pragma once
 
+#include "kernels/device_edges.hpp"
 #include "kernels/rows.hpp"
 #include "kernels/tables.hpp"
 #include "kernels/workspace.hpp"
@@ -129,32 +130,48 @@ public:
     edges_.n_centers = edges.n_centers;
     edges_.n_nodes = edges.n_nodes;
     edges_.n_edges = edges.n_edges();
-    const auto message_bytes =
-        static_cast<std::int64_t>(sizeof(Scalar)) * std::max(widest_message_, 1);
-    schedule_.build(
-        edges,
-        kMostTileEdges / 2,
-        gather_ ? static_cast<std::int64_t>(S::kOnHost ? kMessageBytes : kDeviceMessageBytes) /
-                      message_bytes
-                : edges_.n_edges,
-        gather_);
-    edges_.n_groups = schedule_.n_groups();
+    make_schedule(edges);
     edges_.begin = begin_.bring(space_, "eqnn::edges::begin", edges.begin);
     edges_.source = source_.bring(space_, "eqnn::edges::source", edges.source);
     edges_.center = center_.bring(space_, "eqnn::edges::center", schedule_.center);
     edges_.species = species_.bring(space_, "eqnn::edges::species", edges.species);
     edges_.vector = vector_.bring(space_, "eqnn::edges::vector", edges.vector);
-    edges_.group = group_.bring(space_, "eqnn::edges::group", schedule_.group);
-    if (gather_) {
-      segments_.begin =
-          segment_begin_.bring(space_, "eqnn::edges::segment_begin", schedule_.segment_begin);
-      segments_.edge =
-          segment_edge_.bring(space_, "eqnn::edges::segment_edge", schedule_.segment_edge);
-      reserve(messages_, "eqnn::messages", schedule_.longest_chunk(edges) * widest_message_);
-      poison(space_, messages_);
-    }
     reserve_geometry();
     reserve_features();
+  }
+
+  /// The same from a neighbor list that is there already. Returns the number of centres whose position
+  /// is not finite.
+  std::int32_t bring(const NeighborsOnDevice& list) {
+    const std::int32_t n_bad = built_.build(space_, list);
+    edges_.n_centers = list.n_centers;
+    edges_.n_nodes = list.n_nodes;
+    edges_.n_edges = built_.n_edges();
+    seen_.look(space_, list, built_);
+    make_schedule(seen_);
+    const auto n_edges = static_cast<std::size_t>(edges_.n_edges);
+    edges_.begin = built_.begin();
+    edges_.source = Array<S, const std::int32_t>(built_.source().data(), n_edges);
+    edges_.center = Array<S, const std::int32_t>(built_.center().data(), n_edges);
+    edges_.vector = Array<S, const double>(built_.vector().data(), 3 * n_edges);
+    edges_.species =
+        Array<S, const std::int32_t>(list.species, static_cast<std::size_t>(list.n_nodes));
+    reserve_geometry();
+    reserve_features();
+    return n_bad;
+  }
+
+  /// Calls use(segments) for the edges of each chunk by their source, or once with null where one thread
+  /// works alone.
+  template <class Use> void for_source_segments(const Use& use) const {
+    if (!gather_) {
+      use(static_cast<const SourceSegments<S>*>(nullptr));
+      return;
+    }
+    for (const auto& chunk : schedule_.chunks) {
+      const SourceSegments<S> segments = segments_of(chunk);
+      use(&segments);
+    }
   }
 
   /// Too short or not finite.
@@ -210,7 +227,8 @@ public:
                         bytes_of(harmonics_) + bytes_of(adj_harmonics_) + bytes_of(halo_rows_) +
                         bytes_of(tangents_) + bytes_of(adj_tangents_) + begin_.bytes() +
                         source_.bytes() + center_.bytes() + species_.bytes() + vector_.bytes() +
-                        group_.bytes() + segment_begin_.bytes() + segment_edge_.bytes();
+                        group_.bytes() + segment_begin_.bytes() + segment_edge_.bytes() +
+                        built_.bytes() + seen_.bytes();
     for (const auto* arrays : {&buffers_, &matrices_, &adj_matrices_}) {
       for (const auto& array : *arrays) {
         total += bytes_of(array);
@@ -259,10 +277,37 @@ private:
   /// Brings a chunk's messages to their sources.
   void gather(const EdgeSchedule::Chunk& chunk, const MessageAdjoints<S>& adjoints) const {
     if (gather_) {
-      SourceSegments<S> segments = segments_;
-      segments.first_segment = chunk.first_segment;
-      segments.n_segments = chunk.n_segments;
-      gather_messages(space_, edges_, segments, adjoints);
+      gather_messages(space_, edges_, segments_of(chunk), adjoints);
+    }
+  }
+
+  SourceSegments<S> segments_of(const EdgeSchedule::Chunk& chunk) const {
+    SourceSegments<S> segments = segments_;
+    segments.first_segment = chunk.first_segment;
+    segments.n_segments = chunk.n_segments;
+    return segments;
+  }
+
+  /// Groups and chunks of edges_, and room for a chunk's messages.
+  template <class Edges> void make_schedule(const Edges& edges) {
+    const auto message_bytes =
+        static_cast<std::int64_t>(sizeof(Scalar)) * std::max(widest_message_, 1);
+    schedule_.build(
+        edges,
+        kMostTileEdges / 2,
+        gather_ ? static_cast<std::int64_t>(S::kOnHost ? kMessageBytes : kDeviceMessageBytes) /
+                      message_bytes
+                : edges_.n_edges,
+        gather_);
+    edges_.n_groups = schedule_.n_groups();
+    edges_.group = group_.bring(space_, "eqnn::edges::group", schedule_.group);
+    if (gather_) {
+      segments_.begin =
+          segment_begin_.bring(space_, "eqnn::edges::segment_begin", schedule_.segment_begin);
+      segments_.edge =
+          segment_edge_.bring(space_, "eqnn::edges::segment_edge", schedule_.segment_edge);
+      reserve(messages_, "eqnn::messages", schedule_.longest_chunk(edges) * widest_message_);
+      poison(space_, messages_);
     }
   }
 
@@ -324,6 +369,8 @@ private:
   std::vector<double>* direct_forces_ = nullptr;
 
   EdgeSchedule schedule_;
+  EdgesFromNeighbors<S> built_;
+  EdgesSeenByHost<S> seen_;
   DeviceEdges<S> edges_;
   SourceSegments<S> segments_;
   Mirror<S, std::int64_t> begin_, segment_begin_, segment_edge_;

@@ -3,7 +3,9 @@
 // between ranks. What a stage computes stands in kernels/stages, with formulas in docs/spec/.
 #pragma once
 
+#include "base/error.hpp"
 #include "kernels/any_evaluator.hpp"
+#include "kernels/device_fold.hpp"
 #include "kernels/device_plan.hpp"
 
 #include <cstddef>
@@ -28,30 +30,58 @@ public:
   }
 
   void forward(HaloExchange& halo, Outputs& outputs) override {
-    context_.begin_forward(outputs.direct_forces);
-    for (std::size_t k = 0; k < plan_.stages.size(); ++k) {
-      for (const plan::ValueId v : plan_.read_on_ghosts[k]) {
-        exchange(halo, context_.value(v), [&](NodeRows<Scalar> rows) { halo.forward(rows); });
-      }
-      network_.forward(k);
-    }
+    run_forward(halo, outputs.direct_forces);
     collect(context_.energy(), context_.n_centers(), outputs.energy);
   }
 
   void reverse(HaloExchange& halo, const std::vector<double>& seed, Outputs& outputs) override {
     Kokkos::deep_copy(first_of(context_.seed(), seed.size()),
                       HostView<const double>(seed.data(), seed.size()));
-    context_.begin_adjoint();
-    for (std::size_t k = plan_.stages.size(); k-- > 0;) {
-      network_.adjoint(k);
-      for (const plan::ValueId v : plan_.read_on_ghosts[k]) {
-        exchange(halo, context_.adjoint(v), [&](NodeRows<Scalar> rows) { halo.reverse(rows); });
-      }
-    }
-    collect(context_.end_adjoint(), 3 * context_.edges().n_edges, outputs.edge_gradient);
+    collect(run_reverse(halo), 3 * context_.edges().n_edges, outputs.edge_gradient);
   }
 
-  std::size_t bytes_used() const override { return context_.bytes_used(); }
+  void take(const NeighborsOnDevice& neighbors) override {
+    const std::int32_t n_bad = context_.bring(neighbors);
+    if (context_.has_bad_edges() || n_bad > 0) { // the first makes the distances
+      fail("atoms lie on top of each other, or are not at finite positions. Check the structure.");
+    }
+  }
+
+  void forward(HaloExchange& halo, const EnergyOfAtoms& meaning) override {
+    run_forward(halo, no_direct_forces_);
+    fold_.energies(context_.space(), context_.edges(), meaning, context_.energy(), context_.seed());
+  }
+
+  void reverse(HaloExchange& halo) override { gradient_ = run_reverse(halo); }
+
+  bool has_bad_results(bool with_gradient) const override {
+    const auto& space = context_.space();
+    const std::int64_t n_numbers = with_gradient ? 3 * context_.edges().n_edges : 0;
+    return DeviceFold<S>::count_bad(space, context_.energy(), context_.n_centers()) > 0 ||
+           DeviceFold<S>::count_bad(space, gradient_, n_numbers) > 0;
+  }
+
+  void look(bool with_gradient, EdgeList& edges, Outputs& outputs) const override {
+    const DeviceEdges<S>& mine = context_.edges();
+    collect(context_.energy(), mine.n_centers, outputs.energy);
+    collect(gradient_, with_gradient ? 3 * mine.n_edges : 0, outputs.edge_gradient);
+    edges.source.resize(static_cast<std::size_t>(mine.n_edges));
+    Kokkos::deep_copy(HostView<std::int32_t>(edges.source.data(), edges.source.size()),
+                      mine.source);
+  }
+
+  const ResultsOnDevice& fold(Wanted wanted) override {
+    const auto& space = context_.space();
+    const DeviceEdges<S>& edges = context_.edges();
+    fold_.fold_centers(space, edges, gradient_, wanted);
+    context_.for_source_segments([&](const SourceSegments<S>* segments) {
+      fold_.fold_sources(space, edges, gradient_, segments, wanted);
+    });
+    fold_.sum(space, edges, context_.energy(), gradient_, wanted, results_);
+    return results_;
+  }
+
+  std::size_t bytes_used() const override { return context_.bytes_used() + fold_.bytes(); }
 
   int concurrency() const override { return context_.space().concurrency(); }
 
@@ -59,16 +89,37 @@ private:
   template <class T> using HostView =
       Kokkos::View<T*, Kokkos::HostSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
 
+  void run_forward(HaloExchange& halo, std::vector<double>& direct_forces) {
+    context_.begin_forward(direct_forces);
+    for (std::size_t k = 0; k < plan_.stages.size(); ++k) {
+      for (const plan::ValueId v : plan_.read_on_ghosts[k]) {
+        exchange(halo, context_.value(v), [&](NodeRows<Scalar> rows) { halo.forward(rows); });
+      }
+      network_.forward(k);
+    }
+  }
+
+  const Array<S, double>& run_reverse(HaloExchange& halo) {
+    context_.begin_adjoint();
+    for (std::size_t k = plan_.stages.size(); k-- > 0;) {
+      network_.adjoint(k);
+      for (const plan::ValueId v : plan_.read_on_ghosts[k]) {
+        exchange(halo, context_.adjoint(v), [&](NodeRows<Scalar> rows) { halo.reverse(rows); });
+      }
+    }
+    return context_.end_adjoint();
+  }
+
   template <class Move>
   void exchange(const HaloExchange& halo, const Rows<Scalar>& x, const Move& move) {
     if (!halo.exchanges()) {
       return;
     }
-    const std::int64_t n = std::int64_t{context_.edges().n_nodes} * x.width();
-    if constexpr (S::kOnHost) {
+    if (S::kOnHost || halo.takes_rows_on_device()) {
       context_.space().fence("eqnn::exchange");
       move(NodeRows<Scalar>{x.data, x.width()});
     } else {
+      const std::int64_t n = std::int64_t{context_.edges().n_nodes} * x.width();
       const Kokkos::View<Scalar*, typename S::Memory> device(x.data, static_cast<std::size_t>(n));
       const auto host = Kokkos::subview(context_.halo_rows(), std::make_pair(std::int64_t{0}, n));
       Kokkos::deep_copy(host, device);
@@ -90,6 +141,10 @@ private:
   DeviceNetwork<S> network_;
   DevicePlan<S>& plan_ = network_.plan;
   Context<S>& context_ = network_.context;
+  DeviceFold<S> fold_;
+  Array<S, double> gradient_;
+  ResultsOnDevice results_;
+  std::vector<double> no_direct_forces_;
 };
 
 } // namespace eqnn::kernels

@@ -71,8 +71,9 @@ public:
 
   /// group_edges: a group takes whole centres until it has so many edges. chunk_edges: the same for
   /// chunks of groups.
-  void
-  build(const EdgeList& edges, std::int64_t group_edges, std::int64_t chunk_edges, bool gather) {
+  /// Edges: EdgeList, or what has its n_centers, n_nodes, n_edges(), begin and source.
+  template <class Edges>
+  void build(const Edges& edges, std::int64_t group_edges, std::int64_t chunk_edges, bool gather) {
     center.resize(static_cast<std::size_t>(edges.n_edges()));
     group.clear();
     chunks.clear();
@@ -109,12 +110,12 @@ public:
 
   std::int32_t n_groups() const { return static_cast<std::int32_t>(group.size()) - 1; }
 
-  std::int64_t end_of(const Chunk& chunk, const EdgeList& edges) const {
+  template <class Edges> std::int64_t end_of(const Chunk& chunk, const Edges& edges) const {
     return edges.begin[static_cast<std::size_t>(
         group[static_cast<std::size_t>(chunk.first_group + chunk.n_groups)])];
   }
 
-  std::int64_t longest_chunk(const EdgeList& edges) const {
+  template <class Edges> std::int64_t longest_chunk(const Edges& edges) const {
     std::int64_t longest = 0;
     for (const Chunk& chunk : chunks) {
       longest = std::max(longest, end_of(chunk, edges) - chunk.first_edge);
@@ -130,7 +131,7 @@ public:
 private:
   static constexpr std::int32_t kMostCentersOfGroup = 64;
 
-  void build_segments(const EdgeList& edges) {
+  template <class Edges> void build_segments(const Edges& edges) {
     for (Chunk& chunk : chunks) {
       chunk.first_segment = static_cast<std::int32_t>(segment_begin.size());
       const auto first = static_cast<std::ptrdiff_t>(segment_edge.size());
@@ -152,10 +153,8 @@ private:
   }
 
   /// Writes the edges begin .. end - 1 ordered by source, those of one source in increasing order.
-  void sort_by_source(const EdgeList& edges,
-                      std::int64_t begin,
-                      std::int64_t* sorted,
-                      std::int64_t end) {
+  template <class Edges> void
+  sort_by_source(const Edges& edges, std::int64_t begin, std::int64_t* sorted, std::int64_t end) {
     const std::int32_t* const source = edges.source.data();
     if ((end - begin) * 16 < edges.n_nodes) { // few edges: to count all nodes would take longer
       std::iota(sorted, sorted + (end - begin), begin);

@@ -5,7 +5,7 @@
 #include "base/error.hpp"
 
 #include "atom.h"
-#include "neigh_list.h"
+#include "lmptype.h"
 
 #include <algorithm>
 #include <cmath>
@@ -62,7 +62,7 @@ void EdgesFromList::clear()
 
 /* ---------------------------------------------------------------------- */
 
-void EdgesFromList::require_usable(const Atom &atom, int i) const
+void EdgesFromList::require_finite(const Atom &atom, int i) const
 {
   const double *const x = atom.x[i];
 
@@ -72,7 +72,10 @@ void EdgesFromList::require_usable(const Atom &atom, int i) const
     eqnn::fail("atom ", atom.tag[i], " is at (", x[0], ", ", x[1], ", ", x[2],
                "), expected finite coordinates: the run has blown up; try a smaller timestep, or "
                "minimize first.");
+}
 
+void EdgesFromList::require_row(const Atom &atom, int i) const
+{
   if (row_of_atom_[i] < 0)
     eqnn::fail("atom ", atom.tag[i],
                " has no row in the neighbor list, but the model needs all "
@@ -82,8 +85,7 @@ void EdgesFromList::require_usable(const Atom &atom, int i) const
 
 /* ---------------------------------------------------------------------- */
 
-void EdgesFromList::build(const NeighList &list, const Atom &atom,
-                          const std::vector<int> &species_of_type, double cutoff)
+void EdgesFromList::add_centers(const Atom &atom, const std::vector<int> &species_of_type)
 {
   node_of_atom_.assign(atom.nlocal + atom.nghost, -1);
   clear();
@@ -92,6 +94,29 @@ void EdgesFromList::build(const NeighList &list, const Atom &atom,
     if (species >= 0 && counts(i)) add_node(i, species);
   }
   edges_.n_centers = edges_.n_nodes;
+}
+
+/* ---------------------------------------------------------------------- */
+
+void EdgesFromList::mark_nodes(const Atom &atom, const std::vector<int> &species_of_type,
+                               const std::vector<char> &marked, const int *rows, int n_rows)
+{
+  add_centers(atom, species_of_type);
+  row_of_atom_.assign(atom.nlocal, -1);
+  for (int row = 0; row < n_rows; row++) row_of_atom_[rows[row]] = row;
+  for (const int i : atom_of_node_) require_row(atom, i);
+  for (int j = atom.nlocal; j < atom.nlocal + atom.nghost; j++) {
+    const int species = species_of_type[atom.type[j]];
+    if (marked[j] && owner_[j] < 0 && species >= 0 && counts(j)) add_node(j, species);
+  }
+}
+
+/* ---------------------------------------------------------------------- */
+
+void EdgesFromList::build(const NeighborRows &list, const Atom &atom,
+                          const std::vector<int> &species_of_type, double cutoff)
+{
+  add_centers(atom, species_of_type);
 
   const double *const *x = atom.x;
   const double cutsq = cutoff * cutoff;
@@ -101,9 +126,9 @@ void EdgesFromList::build(const NeighList &list, const Atom &atom,
 
   row_of_atom_.assign(atom.nlocal, -1);
   std::size_t n_pairs = 0;
-  for (int row = 0; row < list.inum; row++) {
-    row_of_atom_[list.ilist[row]] = row;
-    n_pairs += list.numneigh[list.ilist[row]];
+  for (int row = 0; row < list.n_rows; row++) {
+    row_of_atom_[list.atoms[row]] = row;
+    n_pairs += list.counts[list.atoms[row]];
   }
   edges_.source.reserve(n_pairs);
   edges_.vector.reserve(3 * n_pairs);
@@ -113,11 +138,12 @@ void EdgesFromList::build(const NeighList &list, const Atom &atom,
     edges_.begin.push_back(edges_.n_edges());
     const int i = atom_of_node_[center];
 
-    require_usable(atom, i);
-    const int *neighbors = list.firstneigh[i];
-    const int n_neighbors = list.numneigh[i];
+    require_finite(atom, i);
+    require_row(atom, i);
+    const int *neighbors = list.first[i];
+    const int n_neighbors = list.counts[i];
     for (int n = 0; n < n_neighbors; n++) {
-      const int j = neighbors[n] & NEIGHMASK;
+      const int j = neighbors[n * list.stride] & NEIGHMASK;
       const double dx = x[j][0] - x[i][0];
       const double dy = x[j][1] - x[i][1];
       const double dz = x[j][2] - x[i][2];

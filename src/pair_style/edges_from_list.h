@@ -6,12 +6,21 @@
 
 #include "eqnn/edges.hpp"
 
+#include <cstddef>
 #include <vector>
 
 namespace LAMMPS_NS {
 
 class Atom;
-class NeighList;
+
+// LAMMPS's full neighbor list on the host, whichever package made it.
+struct NeighborRows {
+  int n_rows;
+  const int *atoms;           // [n_rows]
+  const int *counts;          // [nlocal] neighbors of each atom
+  const int *const *first;    // [nlocal] first neighbor of each atom
+  std::size_t stride;         // from one neighbor to the next
+};
 
 // Nodes are the owned atoms that the model knows, then those ghosts whose features this rank needs:
 // sources of an edge, and what it passes on to other ranks. Images of a rank's own atoms are none: an
@@ -27,8 +36,12 @@ class EdgesFromList {
   // species_of_type: [ntypes + 1] row of the model's tables, -1 for NULL. cutoff in Angstrom.
   // Throws eqnn::Error for a position that is not finite, for atoms on top of each other, and for an
   // atom that the list lacks.
-  void build(const NeighList &list, const Atom &atom, const std::vector<int> &species_of_type,
+  void build(const NeighborRows &list, const Atom &atom, const std::vector<int> &species_of_type,
              double cutoff);
+  // The nodes alone, without edges: those of the owned atoms and of all ghosts that are marked,
+  // [nlocal + nghost]. Throws eqnn::Error for an atom that the list lacks; rows: its atoms [n_rows].
+  void mark_nodes(const Atom &atom, const std::vector<int> &species_of_type,
+                  const std::vector<char> &marked, const int *rows, int n_rows);
   // Gives nodes to ghosts that this rank passes on.
   void add_nodes(const Atom &atom, const std::vector<int> &ghosts,
                  const std::vector<int> &species_of_type);
@@ -47,15 +60,17 @@ class EdgesFromList {
 
  private:
   void add_node(int atom, int species);
+  void add_centers(const Atom &atom, const std::vector<int> &species_of_type);
   // Throws eqnn::Error for an atom that no edges can be made for.
-  void require_usable(const Atom &atom, int i) const;
+  void require_finite(const Atom &atom, int i) const;
+  void require_row(const Atom &atom, int i) const;
   bool counts(int atom) const { return excluded_.empty() || !excluded_[atom]; }
 
   eqnn::EdgeList edges_;
   std::vector<int> atom_of_node_, node_of_atom_;
   std::vector<int> owner_;
   std::vector<char> excluded_;
-  std::vector<int> row_of_atom_;    // [nlocal] the atom's place in list.ilist, -1 for none
+  std::vector<int> row_of_atom_;    // [nlocal] the atom's place in list.atoms, -1 for none
 };
 
 }    // namespace LAMMPS_NS

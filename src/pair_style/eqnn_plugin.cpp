@@ -5,6 +5,9 @@
 #include "collective.h"
 #include "pair_eqnn.h"
 #include "plugin_fit.h"
+#ifdef LMP_KOKKOS
+#include "pair_eqnn_kokkos.h"
+#endif
 
 #include "base/cpu_features.hpp"
 
@@ -104,6 +107,13 @@ static void *create_pair_eqnn(void *lmp)
   return new PairEQNN(static_cast<LAMMPS *>(lmp));
 }
 
+#ifdef LMP_KOKKOS
+template <class DeviceType, ExecutionSpace space> static void *create_pair_eqnn_kokkos(void *lmp)
+{
+  return new PairEQNNKokkos<DeviceType>(static_cast<LAMMPS *>(lmp), space);
+}
+#endif
+
 void lammpsplugin_init(void *lmp, void *handle, void *register_function)
 {
   // of LAMMPS's classes only the C library interface is safe to use before the versions are known to
@@ -128,10 +138,18 @@ void lammpsplugin_init(void *lmp, void *handle, void *register_function)
   lammpsplugin_t plugin = {};
   plugin.version = EQNN_LAMMPS_VERSION;
   plugin.style = "pair";
-  plugin.name = "eqnn";
   plugin.info = "equivariant neural-network potentials, pair style eqnn";
   plugin.author = "the eqnn developers";
-  plugin.creator.v1 = &create_pair_eqnn;
   plugin.handle = handle;
-  reinterpret_cast<lammpsplugin_regfunc>(register_function)(&plugin, lmp);
+  const auto add = [&](const char *name, void *(*creator)(void *) ) {
+    plugin.name = name;
+    plugin.creator.v1 = creator;
+    reinterpret_cast<lammpsplugin_regfunc>(register_function)(&plugin, lmp);
+  };
+  add("eqnn", &create_pair_eqnn);
+#ifdef LMP_KOKKOS
+  add("eqnn/kk", &create_pair_eqnn_kokkos<LMPDeviceType, Device>);
+  add("eqnn/kk/device", &create_pair_eqnn_kokkos<LMPDeviceType, Device>);
+  add("eqnn/kk/host", &create_pair_eqnn_kokkos<LMPHostType, Host>);
+#endif
 }

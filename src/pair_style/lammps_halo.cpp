@@ -46,10 +46,15 @@ int LammpsHalo::owner_of(int atom) const
   return edges_.owner()[atom];
 }
 
-unsigned char *LammpsHalo::row(int atom) const
+int LammpsHalo::node_of(int atom) const
 {
   const int holder = owner_of(atom) < 0 ? atom : owner_of(atom);
-  const int node = edges_.node_of_atom()[holder];
+  return edges_.node_of_atom()[holder];
+}
+
+unsigned char *LammpsHalo::row(int atom) const
+{
+  const int node = node_of(atom);
   return node < 0 ? nullptr : data_ + static_cast<std::size_t>(node) * n_bytes_;
 }
 
@@ -126,9 +131,37 @@ double LammpsHalo::sum(double term)
 
 void LammpsHalo::agree(const std::string &failure)
 {
-  const std::string found = first_failure(world_, failure_.empty() ? failure : failure_);
+  std::string mine = failure_.empty() ? failure : failure_;
+  if (!mine.empty() && explain_) mine = explain_(mine);
+  const std::string found = first_failure(world_, mine);
   failure_.clear();
   if (!found.empty()) throw eqnn::Error(found);
+}
+
+/* ---------------------------------------------------------------------- */
+
+LammpsHalo::Rows LammpsHalo::rows_now() const
+{
+  return {content_ == Content::Wanted ? nullptr : data_, n_bytes_, n_doubles_,
+          content_ == Content::Floats};
+}
+
+std::vector<int> LammpsHalo::nodes_sent(int n, const int *atoms) const
+{
+  std::vector<int> nodes;
+  if (n == 0) return nodes;
+  const std::vector<char> &wanted = wanted_of_list_.at(atoms);
+  for (int i = 0; i < n; i++)
+    if (wanted[i]) nodes.push_back(node_of(atoms[i]));
+  return nodes;
+}
+
+std::vector<int> LammpsHalo::nodes_received(int n, int first) const
+{
+  std::vector<int> nodes;
+  for (int j = first; j < first + n; j++)
+    if (is_received(j)) nodes.push_back(node_of(j));
+  return nodes;
 }
 
 /* ---------------------------------------------------------------------- */

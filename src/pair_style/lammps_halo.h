@@ -10,8 +10,10 @@
 #include <mpi.h>
 
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace LAMMPS_NS {
@@ -37,6 +39,19 @@ class LammpsHalo : public eqnn::HaloExchange {
   // What failed on this rank before the evaluation: agree() ends all ranks with it.
   void set_failure(const std::string &failure) { failure_ = failure; }
 
+  // How a failure is put where the evaluation itself does not know the atoms.
+  void set_explanation(std::function<std::string(const std::string &)> explain)
+  {
+    explain_ = std::move(explain);
+  }
+
+  // Whether rows are handed over where the model runs: the host's memory too.
+  void take_rows_on_device(bool takes) { takes_rows_on_device_ = takes; }
+  bool takes_rows_on_device() const override { return takes_rows_on_device_; }
+
+  // not on one rank, whose ghosts are images of its own atoms
+  bool exchanges() const override { return !is_alone(); }
+
   void forward(eqnn::NodeRows<double> rows) override;
   void forward(eqnn::NodeRows<float> rows) override;
   void reverse(eqnn::NodeRows<double> rows) override;
@@ -44,6 +59,22 @@ class LammpsHalo : public eqnn::HaloExchange {
   void agree(const std::string &failure) override;
   std::string name_of(std::int32_t node) const override;
   double sum(double term) override;
+
+  // ---- for callbacks that pack by themselves, where the rows are ----
+
+  // the exchange that is under way: rows of nodes, or, if data is null, who wants an atom
+  struct Rows {
+    unsigned char *data;
+    std::size_t n_bytes;    // of a row
+    int n_doubles;          // that it takes in a buffer
+    bool are_floats;
+  };
+  Rows rows_now() const;
+
+  // nodes whose rows are sent of a list of atoms, and received of ghosts first ... first + n - 1, in
+  // the order that they have in a buffer
+  std::vector<int> nodes_sent(int n, const int *atoms) const;
+  std::vector<int> nodes_received(int n, int first) const;
 
   int pack_forward(int n, const int *atoms, double *buf) const;
   void unpack_forward(int n, int first, const double *buf) const;
@@ -56,7 +87,8 @@ class LammpsHalo : public eqnn::HaloExchange {
 
   bool is_alone() const;
   void exchange(void *data, std::size_t width, Content content, bool is_forward);
-  // the row of an atom's node or, for an image of an own atom, of its owner; null for no node
+  // the node of an atom or, for an image of an own atom, of its owner; its row, null for no node
+  int node_of(int atom) const;
   unsigned char *row(int atom) const;
   void pack_row(const unsigned char *row, double *buf) const;
   // rows come to this ghost, and its adjoints go home
@@ -69,6 +101,8 @@ class LammpsHalo : public eqnn::HaloExchange {
   const Atom *atom_ = nullptr;
   const EdgesFromList &edges_;
   std::string failure_;
+  std::function<std::string(const std::string &)> explain_;
+  bool takes_rows_on_device_ = false;
 
   std::vector<char>
       wanted_;    // [nlocal + nghost] by this rank, or by one that it passes the atom to

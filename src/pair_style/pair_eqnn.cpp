@@ -10,18 +10,13 @@
 #include "pair_eqnn.h"
 
 #include "collective.h"
-#include "edges_from_list.h"
-#include "lammps_halo.h"
-#include "list_rules.h"
+#include "pair_eqnn_impl.h"
 #include "read_on_one_rank.h"
 #include "run_warnings.h"
-#include "style_settings.h"
 #include "type_map.h"
 
 #include "base/elements.hpp"
 #include "base/error.hpp"
-#include "eqnn/potential.hpp"
-#include "eqnn/self_test.hpp"
 #include "eqnn/version.hpp"
 
 #include "atom.h"
@@ -36,22 +31,11 @@
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
 #include <optional>
 
 using namespace LAMMPS_NS;
 
 namespace {
-
-// pair_coeff
-
-struct Loaded {
-  eqnn::Model model;
-  std::unique_ptr<eqnn::Potential> potential;
-  std::vector<int> species_of_type;          // [ntypes + 1], -1 for NULL
-  std::vector<double> free_atom_energies;    // [n_species] eV, of an atom without neighbors
-  std::optional<eqnn::SelfTestResult> tested;
-};
 
 bool is_mean_per_atom(const eqnn::Model &model)
 {
@@ -64,32 +48,6 @@ bool has_direct_forces(const eqnn::Model &model)
 }
 
 }    // namespace
-
-/* ---------------------------------------------------------------------- */
-
-struct PairEQNN::Impl {
-  Impl(Pair *pair, LAMMPS *lmp, MPI_Comm world) : rules(lmp), halo(pair, world, edges) {}
-
-  StyleSettings settings;
-  std::optional<Loaded> loaded;
-  double energy_unit = 1.0;    // 1 eV in LAMMPS's unit; both unit styles have Angstrom
-
-  // said once: for each model, for each run
-
-  bool memory_reported = false;
-  bool threads_checked = false;
-  bool list_checked = false;
-
-  // the neighbor list that owners and exclusions were found for
-
-  bigint list_step = -1, list_number = -1;
-
-  // one step
-
-  ListRules rules;
-  EdgesFromList edges;
-  LammpsHalo halo;
-};
 
 /* ---------------------------------------------------------------------- */
 
@@ -172,12 +130,12 @@ void PairEQNN::coeff(int narg, char **arg)
           "style, but there is none: name its element, or use pair_style hybrid/overlay",
           type);
 
-  std::optional<Loaded> loaded;
+  std::optional<Impl::Loaded> loaded;
   try {
     const std::string bytes = read_on_one_rank(lmp, arg[2]);
     together(world, fmt::format("not enough memory for the model '{}'", arg[2]), [&] {
       const eqnn::Model model = eqnn::Model::parse(bytes, arg[2]);
-      loaded = Loaded{model, nullptr, species_of_type(model, element_of_type), {}, {}};
+      loaded = Impl::Loaded{model, nullptr, species_of_type(model, element_of_type), {}, {}};
       require_allowed(model);
       loaded->potential = std::make_unique<eqnn::Potential>(model, impl->settings.options);
       if (impl->settings.self_test) {
@@ -193,7 +151,9 @@ void PairEQNN::coeff(int narg, char **arg)
   impl->loaded = std::move(loaded);
   impl->memory_reported = impl->threads_checked = false;
   // one rank exchanges nothing: LAMMPS need not keep buffers for all of its ghosts
-  comm_forward = comm_reverse = comm->nprocs == 1 ? 0 : impl->loaded->potential->max_row_width();
+  comm_forward = comm_reverse = comm_reverse_off =
+      comm->nprocs == 1 ? 0
+                        : std::max(Impl::VIRIAL_WIDTH, impl->loaded->potential->max_row_width());
   set_coeffs(impl->loaded->species_of_type);
   report_model();
 }
@@ -239,7 +199,7 @@ std::string PairEQNN::free_atoms() const
 void PairEQNN::report_model()
 {
   if (comm->me != 0) return;
-  const Loaded &loaded = *impl->loaded;
+  const Impl::Loaded &loaded = *impl->loaded;
   const eqnn::Model &model = loaded.model;
   utils::logmesg(lmp,
                  "eqnn {} ({}) for LAMMPS {}: {} precision\n  model {} ({}), sha256 {}\n  {}\n",
@@ -284,10 +244,6 @@ void PairEQNN::init_style()
 
   if (atom->tag_enable == 0)
     error->all(FLERR, "Pair style eqnn: atoms have no IDs; remove 'atom_modify id no'");
-  if (force->newton_pair == 0)
-    error->all(FLERR,
-               "Pair style eqnn: newton is off for pairs, but forces on ghost atoms must come "
-               "home: use 'newton on'");
   refuse_heat_flux(lmp);
 
   // the neighbor list is judged at the first step, when all of LAMMPS is initialized
@@ -308,12 +264,25 @@ void PairEQNN::init_style()
                    "are NaN",
                    impl->loaded->model.file());
 
-  neighbor->add_request(this, NeighConst::REQ_FULL);
+  request_list();
 
   // pair style hybrid took its sizes before the model was known
 
   force->pair->comm_forward = std::max(force->pair->comm_forward, comm_forward);
   force->pair->comm_reverse = std::max(force->pair->comm_reverse, comm_reverse);
+  force->pair->comm_reverse_off = std::max(force->pair->comm_reverse_off, comm_reverse_off);
+}
+
+/* ---------------------------------------------------------------------- */
+
+void PairEQNN::request_list()
+{
+  neighbor->add_request(this, NeighConst::REQ_FULL);
+}
+
+NeighborRows PairEQNN::rows_of_list()
+{
+  return {list->inum, list->ilist, list->numneigh, list->firstneigh, 1};
 }
 
 /* ---------------------------------------------------------------------- */
@@ -329,8 +298,14 @@ double PairEQNN::init_one(int i, int j)
 void PairEQNN::compute(int eflag, int vflag)
 {
   ev_init(eflag, vflag);
+  compute_on_host();
+}
+
+void PairEQNN::compute_on_host()
+{
   const eqnn::Observables &found = evaluate();
   if (!impl->memory_reported) report_memory();
+  if (force->newton_pair == 0) bring_home(found);
   tally(found);
 }
 
@@ -352,9 +327,8 @@ void PairEQNN::report_memory()
 
 /* ---------------------------------------------------------------------- */
 
-const eqnn::Observables &PairEQNN::evaluate()
+bool PairEQNN::look_at_list()
 {
-  const Loaded &loaded = *impl->loaded;
   const bool is_first_step = !impl->list_checked;
   if (is_first_step) impl->rules.require_complete_list();
   impl->list_checked = true;
@@ -370,27 +344,65 @@ const eqnn::Observables &PairEQNN::evaluate()
     impl->rules.find_excluded();
     impl->edges.find_owners(*atom, impl->rules.excluded());
   }
+  return is_new_list;
+}
 
+/* ----------------------------------------------------------------------
+   what failed, or nothing
+------------------------------------------------------------------------- */
+
+std::string PairEQNN::build_edges()
+{
+  const Impl::Loaded &loaded = *impl->loaded;
   const double cutoff = loaded.model.cutoff();
   const auto no_memory = [] { return "not enough memory for the edges on this rank"; };
-  const std::string failure = eqnn::failure_of(no_memory, [&] {
-    impl->edges.build(*list, *atom, loaded.species_of_type, cutoff);
+  return eqnn::failure_of(no_memory, [&] {
+    impl->edges.build(rows_of_list(), *atom, loaded.species_of_type, cutoff);
     if (impl->settings.check_edges)
       impl->rules.count_edges(impl->edges.edges(), impl->edges.atom_of_node(), cutoff);
   });
+}
+
+/* ---------------------------------------------------------------------- */
+
+eqnn::Wanted PairEQNN::wanted() const
+{
+  eqnn::Wanted wanted;
+  wanted.virial = vflag_global != 0;
+  wanted.atom_virial = vflag_atom != 0;
+  return wanted;
+}
+
+/* ---------------------------------------------------------------------- */
+
+const eqnn::Observables &PairEQNN::evaluate()
+{
+  const Impl::Loaded &loaded = *impl->loaded;
+  const bool is_new_list = look_at_list();
+  const std::string failure = build_edges();
   if (!failure.empty()) impl->edges.clear();
   impl->halo.set_failure(failure);
   impl->edges.add_nodes(*atom, impl->halo.find_wanted(comm, *atom, is_new_list),
                         loaded.species_of_type);
 
-  eqnn::Wanted wanted;
-  wanted.virial = vflag_global != 0;
-  wanted.atom_virial = vflag_atom != 0;
   try {
-    return loaded.potential->evaluate(impl->edges.edges(), impl->halo, wanted);
+    return loaded.potential->evaluate(impl->edges.edges(), impl->halo, wanted());
   } catch (const eqnn::Error &failure_of_all) {
     error->all(FLERR, "Pair style eqnn, step {}: {}", update->ntimestep, failure_of_all.what());
   }
+}
+
+/* ----------------------------------------------------------------------
+   With newton off LAMMPS leaves on ghosts what is there, so that it goes home by the way of adjoints.
+------------------------------------------------------------------------- */
+
+void PairEQNN::bring_home(const eqnn::Observables &found)
+{
+  impl->forces_at_home = found.forces;
+  impl->halo.reverse(eqnn::NodeRows<double>{impl->forces_at_home.data(), 3});
+  impl->virials_at_home = found.atom_virial;
+  if (vflag_atom)
+    impl->halo.reverse(eqnn::NodeRows<double>{impl->virials_at_home.data(), Impl::VIRIAL_WIDTH});
 }
 
 /* ----------------------------------------------------------------------
@@ -402,6 +414,10 @@ void PairEQNN::tally(const eqnn::Observables &found)
 {
   const std::vector<int> &atom_of_node = impl->edges.atom_of_node();
   const double unit = impl->energy_unit;
+  const bool is_home = force->newton_pair == 0;
+  const std::vector<double> &forces = is_home ? impl->forces_at_home : found.forces;
+  const std::vector<double> &virials = is_home ? impl->virials_at_home : found.atom_virial;
+  const std::size_t n_nodes = is_home ? found.atom_energy.size() : atom_of_node.size();
 
   if (eflag_either)
     for (std::size_t node = 0; node < found.atom_energy.size(); node++) {
@@ -410,9 +426,9 @@ void PairEQNN::tally(const eqnn::Observables &found)
       if (eflag_atom) eatom[atom_of_node[node]] += energy;
     }
 
-  for (std::size_t node = 0; node < found.forces.size() / 3; node++) {
+  for (std::size_t node = 0; node < n_nodes; node++) {
     double *f = atom->f[atom_of_node[node]];
-    for (int d = 0; d < 3; d++) f[d] += unit * found.forces[3 * node + d];
+    for (int d = 0; d < 3; d++) f[d] += unit * forces[3 * node + d];
   }
 
   const auto add_virial = [unit](double *to, const double *v) {
@@ -421,8 +437,9 @@ void PairEQNN::tally(const eqnn::Observables &found)
     for (int k = 0; k < 6; k++) to[k] += unit * symmetric[k];
   };
   if (vflag_global) add_virial(virial, found.virial.data());
-  for (std::size_t node = 0; node < found.atom_virial.size() / 9; node++)
-    add_virial(vatom[atom_of_node[node]], &found.atom_virial[9 * node]);
+  if (vflag_atom)
+    for (std::size_t node = 0; node < n_nodes; node++)
+      add_virial(vatom[atom_of_node[node]], &virials[Impl::VIRIAL_WIDTH * node]);
 }
 
 /* ---------------------------------------------------------------------- */
@@ -452,6 +469,8 @@ void PairEQNN::unpack_reverse_comm(int n, int *atoms, double *buf)
 double PairEQNN::memory_usage()
 {
   double bytes = Pair::memory_usage() + impl->edges.memory_usage();
+  bytes += static_cast<double>(
+      sizeof(double) * (impl->forces_at_home.capacity() + impl->virials_at_home.capacity()));
   if (impl->loaded) bytes += static_cast<double>(impl->loaded->potential->bytes_used());
   return bytes;
 }

@@ -24,9 +24,12 @@ PairStyle(eqnn,PairEQNN);
 namespace eqnn {
 class Model;
 struct Observables;
+struct Wanted;
 }    // namespace eqnn
 
 namespace LAMMPS_NS {
+
+struct NeighborRows;
 
 class PairEQNN : public Pair {
  public:
@@ -46,18 +49,36 @@ class PairEQNN : public Pair {
 
   double memory_usage() override;
 
- private:
-  // the model, its evaluator and the buffers; libraries stay out of this header
+ protected:
+  // where accelerated variants differ: the list that they ask for, and how its rows come to the host
+
+  virtual void request_list();
+  virtual NeighborRows rows_of_list();
+
+  // energies, forces and virials of a step, into the arrays that ev_init() prepared
+
+  void compute_on_host();
+
+  // its parts: whether the list is a new one, for which owners and exclusions were found anew; the
+  // edges, and what failed; what LAMMPS asks for; a remark after the first step
+
+  bool look_at_list();
+  std::string build_edges();
+  eqnn::Wanted wanted() const;
+  void report_memory();
+
+  // the model, its evaluator and the buffers: pair_eqnn_impl.h
   struct Impl;
   Impl *impl;
 
+ private:
   void allocate();
   void set_coeffs(const std::vector<int> &);
   void require_allowed(const eqnn::Model &) const;
   std::string free_atoms() const;
   void report_model();
   const eqnn::Observables &evaluate();
-  void report_memory();
+  void bring_home(const eqnn::Observables &);
   void tally(const eqnn::Observables &);
 };
 

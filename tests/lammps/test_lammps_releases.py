@@ -258,6 +258,27 @@ def test_a_folder_without_lammps(tmp_path: Path) -> None:
     )
 
 
+def test_the_kokkos_style_needs_the_kokkos_package(tmp_path: Path, headers: Path) -> None:
+    (tmp_path / "mpi.h").write_text("")
+    options = [
+        f"-DLAMMPS_SOURCE_DIR={headers}",
+        "-DLAMMPS_RELEASE=20250204",
+        f"-DLAMMPS_MPI_INCLUDE_DIR={tmp_path}",
+        "-DEQNN_KOKKOS_STYLE=ON",
+    ]
+    status, text = configure(tmp_path, *options)
+    assert status != 0
+    assert (
+        f"EQNN_KOKKOS_STYLE is on, but there is no KOKKOS/pair_kokkos.h in {headers}/src: give a "
+        "LAMMPS source tree by -DLAMMPS_SOURCE_DIR, or switch it off" in text
+    )
+    (headers / "src" / "KOKKOS").mkdir()
+    (headers / "src" / "KOKKOS" / "pair_kokkos.h").write_text("")
+    status, text = configure(tmp_path, *options)
+    assert status == 0, text
+    assert f"FOUND 4 Feb 2025 in {headers}/src;{headers}/src/KOKKOS;{tmp_path}" in text
+
+
 def test_headers_without_a_release(tmp_path: Path, headers: Path) -> None:
     status, text = configure(tmp_path, f"-DLAMMPS_SOURCE_DIR={headers}")
     assert status != 0

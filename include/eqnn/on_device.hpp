@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Neighbors in, forces out, both in the memory that the model runs in. Plain pointers: what an engine of
+// molecular dynamics has on its device need not go over the host.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+namespace eqnn {
+
+/// A neighbor list of atoms and images of them, of which some are nodes: the owned atoms that the
+/// model knows (0 .. n_centers-1), then the ghosts whose features this rank needs. All pointers are into
+/// the memory of the Potential's execution space, and stay valid during the evaluation.
+struct NeighborsOnDevice {
+  std::int32_t n_centers = 0;
+  std::int32_t n_nodes = 0;
+  const std::int32_t* species = nullptr;      ///< [n_nodes] row of the model's species tables
+  const std::int32_t* atom_of_node = nullptr; ///< [n_nodes]
+  /// [n_atoms] the node of an atom, or of the atom that it is an image of; -1 where it counts for nothing
+  const std::int32_t* node_of_atom = nullptr;
+  const double* positions = nullptr; ///< [n_atoms, 3] Angstrom, with these strides
+  std::array<std::int64_t, 2> position_strides{3, 1};
+  const std::int32_t* counts = nullptr; ///< [n_atoms] neighbors of an atom; read of centres
+  /// [n_atoms, most neighbors] with these strides: atoms, after & neighbor_mask. Those beyond the
+  /// cutoff are skipped.
+  const std::int32_t* neighbors = nullptr;
+  std::array<std::int64_t, 2> neighbor_strides{0, 1};
+  std::int32_t neighbor_mask = -1;
+  double cutoff = 0.0; ///< Angstrom
+};
+
+/// As Observables, on the device. Valid until the next evaluation.
+struct ResultsOnDevice {
+  double energy = 0.0;            ///< eV, on the host
+  std::array<double, 9> virial{}; ///< eV, on the host
+  double* atom_energy = nullptr;  ///< [n_centers]
+  double* forces = nullptr;       ///< [n_nodes, 3]; null if not wanted
+  double* atom_virial = nullptr;  ///< [n_nodes, 9]; null if not wanted
+};
+
+} // namespace eqnn

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What the pair style and its accelerated variants hold: libraries stay out of their headers.
+
+#ifndef LMP_PAIR_EQNN_IMPL_H
+#define LMP_PAIR_EQNN_IMPL_H
+
+#include "edges_from_list.h"
+#include "lammps_halo.h"
+#include "list_rules.h"
+#include "pair_eqnn.h"
+#include "style_settings.h"
+
+#include "eqnn/model.hpp"
+#include "eqnn/potential.hpp"
+#include "eqnn/self_test.hpp"
+
+#include "lmptype.h"
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace LAMMPS_NS {
+
+struct PairEQNN::Impl {
+  Impl(Pair *pair, LAMMPS *lmp, MPI_Comm world) : rules(lmp), halo(pair, world, edges) {}
+
+  static constexpr int VIRIAL_WIDTH = 9;    // of an atom
+
+  // what pair_coeff loaded
+
+  struct Loaded {
+    eqnn::Model model;
+    std::unique_ptr<eqnn::Potential> potential;
+    std::vector<int> species_of_type;          // [ntypes + 1], -1 for NULL
+    std::vector<double> free_atom_energies;    // [n_species] eV, of an atom without neighbors
+    std::optional<eqnn::SelfTestResult> tested;
+  };
+
+  StyleSettings settings;
+  std::optional<Loaded> loaded;
+  double energy_unit = 1.0;    // 1 eV in LAMMPS's unit; both unit styles have Angstrom
+
+  // said once: for each model, for each run
+
+  bool memory_reported = false;
+  bool threads_checked = false;
+  bool list_checked = false;
+
+  // the neighbor list that owners and exclusions were found for
+
+  bigint list_step = -1, list_number = -1;
+
+  // one step
+
+  ListRules rules;
+  EdgesFromList edges;
+  LammpsHalo halo;
+
+  // with newton off: what this rank's atoms got on other ranks is in it too
+
+  std::vector<double> forces_at_home, virials_at_home;
+};
+
+}    // namespace LAMMPS_NS
+
+#endif
