@@ -66,9 +66,13 @@ class Run:
         return self.ends - time.monotonic()
 
     def command(self, words: list[str], limit: float) -> subprocess.CompletedProcess[str]:
-        """Run a program for `limit` seconds at most, its errors among its output."""
-        limit = min(limit, self.left())
-        if limit < 2:
+        """Run a program for `limit` seconds at most, its errors among its output.
+
+        Status 124 is a program that took longer. Where the time of the whole run ends first,
+        OutOfTime: that says nothing about the program.
+        """
+        left = self.left()
+        if left < 2:
             raise OutOfTime
         try:
             return subprocess.run(
@@ -77,15 +81,16 @@ class Run:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                timeout=limit,
+                timeout=min(limit, left),
                 errors="replace",
             )
         except subprocess.TimeoutExpired as error:
+            if left < limit:
+                raise OutOfTime from None
             out = error.stdout or b""
             text = out.decode(errors="replace") if isinstance(out, bytes) else out
-            return subprocess.CompletedProcess(
-                words, 124, text + f"\nstopped after {limit:.0f} s\n"
-            )
+            text += f"\nstopped after {limit:.0f} s\n"
+            return subprocess.CompletedProcess(words, 124, text)
 
     def program(self, name: str) -> str:
         """Return the path of one of the bundle's programs."""
@@ -95,7 +100,7 @@ class Run:
 # ---- parts: each returns what its file keeps ----
 
 
-def machine(run: Run) -> dict[str, Any]:
+def machine(run: Run, _before: dict[str, Any]) -> dict[str, Any]:
     """Say what this machine is."""
     found: dict[str, Any] = {
         "processor": platform.processor() or platform.machine(),
@@ -126,7 +131,8 @@ def one_test(run: Run, name: str) -> dict[str, Any]:
         "name": name,
         "status": done.returncode,
         "tests": int(ran.group(1)) if ran else 0,
-        "passed": done.stdout.count("[       OK ]"),
+        "passed": len(re.findall(r"^\[       OK \]", done.stdout, re.MULTILINE)),
+        "skipped": len(re.findall(r"^\[  SKIPPED \] \S+ \(", done.stdout, re.MULTILINE)),
         "failed": sorted(set(failed)),
         "unfinished": None if ran else begun[-1],
         "first_failures": [" | ".join(lines[k : k + 6]) for k in at[:8]],
@@ -135,11 +141,10 @@ def one_test(run: Run, name: str) -> dict[str, Any]:
     }
 
 
-def kernel_tests(run: Run) -> dict[str, Any]:
+def kernel_tests(run: Run, _before: dict[str, Any]) -> dict[str, Any]:
     """Run every test program, several at once: they hold no times."""
-    names = [n for n in KERNEL_TESTS if Path(run.program(f"test_{n}")).exists()]
-    with ThreadPoolExecutor(min(len(names), max(1, (os.cpu_count() or 1) // 2))) as pool:
-        return {"programs": list(pool.map(lambda n: one_test(run, n), names))}
+    with ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // 2)) as pool:
+        return {"programs": list(pool.map(lambda n: one_test(run, n), KERNEL_TESTS))}
 
 
 def self_test(library: Path, potential: Path, precision: str) -> dict[str, Any]:
@@ -167,7 +172,7 @@ def self_test(library: Path, potential: Path, precision: str) -> dict[str, Any]:
     }
 
 
-def self_tests(run: Run) -> dict[str, Any]:
+def self_tests(run: Run, _before: dict[str, Any]) -> dict[str, Any]:
     """Try every potential in every precision through libeqnn.so."""
 
     def one(case: tuple[Path, str]) -> dict[str, Any]:
@@ -182,7 +187,7 @@ def self_tests(run: Run) -> dict[str, Any]:
         # As src/self_test/self_test.cpp: far above rounding, far below a wrong sign or unit.
         limit = 1e-7 if precision == "double" else 1e-2
         numbers = [found.get(k, float("nan")) for k in ("energy", "forces", "virial")]
-        found["passed"] = "error" not in found and all(x <= limit for x in numbers)
+        found["passed"] = found.get("structures", 0) > 0 and all(x <= limit for x in numbers)
         return {"potential": potential.stem, "precision": precision, **found}
 
     cases = [(p, q) for p in sorted((run.bundle / "potentials").glob("*.eqnn")) for q in PRECISIONS]
@@ -190,7 +195,7 @@ def self_tests(run: Run) -> dict[str, Any]:
         return {"cases": list(pool.map(one, cases))}
 
 
-def sanitizer(run: Run) -> dict[str, Any]:
+def sanitizer(run: Run, _before: dict[str, Any]) -> dict[str, Any]:
     """Run the tests of single stages under compute-sanitizer's memory and race checkers."""
     tool = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
     if run.space != "Cuda" or not Path(tool).exists():
@@ -223,41 +228,40 @@ NUMBERS = ("neighbors", "atoms", "us", "mflop", "kb", "launches")
 KERNEL = re.compile(r"^  (\S+) +([\d.]+) us/atom", re.MULTILINE)
 
 
-def times(run: Run) -> dict[str, Any]:
+def times(run: Run, before: dict[str, Any]) -> dict[str, Any]:
     """Time whole models and each kernel, microseconds an atom."""
-    found: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = [c for c in before.get("cases", []) if "error" not in c]
+    done_before = {(c["model"], c["size"], c["precision"]) for c in found}
     for size in SIZES if run.space == "Cuda" else SIZES[:1]:
         for name, neighbors in MODELS:
-            model = run.bundle / "potentials" / f"{name}.eqnn"
-            words = [run.program("bench_model"), "--model", str(model), "--space", run.space]
-            words += ["--atoms", str(size), "--neighbors", str(neighbors), "--repeat", "3"]
-            for precision in ("single", "double"):
-                if size == SIZES[-1] and precision == "double":
+            for precision in ("single", "double") if size < SIZES[-1] else ("single",):
+                if (name, size, precision) in done_before:
                     continue
+                model = run.bundle / "potentials" / f"{name}.eqnn"
+                words = [run.program("bench_model"), "--model", str(model), "--space", run.space]
+                words += ["--atoms", str(size), "--neighbors", str(neighbors), "--repeat", "3"]
                 try:
                     done = run.command([*words, "--precision", precision], 60)
                 except OutOfTime:
                     return {"cases": found, "stopped": True}
-                head = HEAD.search(done.stdout)
-                case: dict[str, Any] = {"model": name, "size": size, "precision": precision}
-                if head:
-                    numbers = {
-                        k: float(head[k])
-                        for k in ("neighbors", "atoms", "us", "mflop", "kb", "launches")
-                    }
-                    case |= numbers | {
-                        "kernels": {k: float(v) for k, v in KERNEL.findall(done.stdout)}
-                    }
-                else:
-                    case["error"] = f"status {done.returncode}: {done.stdout[-400:]}"
+                case = {"model": name, "size": size, "precision": precision} | time_of(done)
                 found.append(case)
-                print(
-                    f"  {name} {size} {precision}: {case.get('us', case.get('error'))}", flush=True
-                )
+                result = case.get("us", case.get("error"))
+                print(f"  {name} {size} {precision}: {result}", flush=True)
     return {"cases": found}
 
 
-PARTS: dict[str, Callable[[Run], dict[str, Any]]] = {
+def time_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """Read what bench_model printed."""
+    head = HEAD.search(done.stdout)
+    if head is None or done.returncode != 0:
+        return {"error": f"status {done.returncode}: {done.stdout[-400:]}"}
+    numbers: dict[str, Any] = {k: float(head[k]) for k in NUMBERS}
+    return numbers | {"kernels": {k: float(v) for k, v in KERNEL.findall(done.stdout)}}
+
+
+# Each is given what its file kept of a run that was stopped.
+PARTS: dict[str, Callable[[Run, dict[str, Any]], dict[str, Any]]] = {
     "machine": machine,
     "kernel_tests": kernel_tests,
     "self_tests": self_tests,
@@ -270,21 +274,33 @@ PARTS: dict[str, Callable[[Run], dict[str, Any]]] = {
 
 
 def failures(report: dict[str, Any]) -> list[str]:
-    """List what is wrong, one line for each thing."""
-    wrong = []
+    """List what is wrong, or has not been seen, one line for each thing."""
+    wrong = [
+        f"{part}: has not run to its end; run this again" for part in PARTS if part not in report
+    ]
+    wrong += [
+        f"{k}: stopped for time; run this again" for k, v in report.items() if v.get("stopped")
+    ]
     for program in report.get("kernel_tests", {}).get("programs", []):
-        wrong += [f"test_{program['name']}: {case}" for case in program["failed"]]
-        if program["status"] != 0 and not program["failed"]:
-            wrong.append(
-                f"test_{program['name']}: status {program['status']} in {program['unfinished']}"
-            )
-    for case in report.get("self_tests", {}).get("cases", []):
+        name = f"test_{program['name']}"
+        wrong += [f"{name}: {case}" for case in program["failed"]]
+        if program["failed"]:
+            continue
+        if program["status"] != 0 or program["unfinished"] is not None:
+            wrong.append(f"{name}: status {program['status']} in {program['unfinished']}")
+        elif not 0 < program["tests"] <= program["passed"] + program["skipped"]:
+            wrong.append(f"{name}: {program['passed']} of {program['tests']} tests passed")
+    cases = report.get("self_tests", {}).get("cases", [])
+    if "self_tests" in report and not cases:
+        wrong.append("self_tests: no potentials")
+    for case in cases:
         if not case["passed"]:
             name = f"{case['potential']} in {case['precision']}"
             wrong.append(f"self-test of {name}: {case.get('error', case)}")
     for tool in report.get("sanitizer", {}).get("tools", []):
-        if tool["status"] not in (0, 124):
-            wrong.append(f"{tool['tool']}: status {tool['status']}")
+        if tool["status"] != 0:
+            verdict = "no verdict in time" if tool["status"] == 124 else f"status {tool['status']}"
+            wrong.append(f"{tool['tool']}: {verdict}")
     wrong += [
         f"{c['model']} {c['size']} {c['precision']}: {c['error']}"
         for c in report.get("times", {}).get("cases", [])
@@ -359,14 +375,16 @@ def main() -> int:
     report: dict[str, Any] = {}
     for name, part in PARTS.items():
         file = results / f"{name}.json"
-        if file.exists() and arguments.only != name:
-            report[name] = json.loads(file.read_text())
-            continue
-        if arguments.only not in (None, name):
+        before: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+        if before:
+            report[name] = before
+        if arguments.only not in (None, name) or (
+            before and not before.get("stopped") and arguments.only != name
+        ):
             continue
         print(f"{name} ({run.left():.0f} s left)", flush=True)
         try:
-            report[name] = part(run)
+            report[name] = part(run, before if before.get("stopped") else {})
         except OutOfTime:
             print(f"{name}: no time left; run this again", flush=True)
             continue

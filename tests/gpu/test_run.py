@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The script of the GPU bundle, with programs that play their parts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import run as bundle
+
+SCRIPT = Path(bundle.__file__)
+PASSES = """#!/bin/sh
+echo '[ RUN      ] A.b'
+echo '[       OK ] A.b (1 ms)'
+echo '[==========] 1 test from 1 test suite ran. (1 ms total)'
+"""
+BENCH = """#!/bin/sh
+echo 'x, 17.5 neighbours, 500 atoms, single: 4.4 us/atom, 0.3 MFLOP/atom, 1 % of peak, \
+9.9 kB/atom, 53 kernels, set up in 0.2 s, energy 1 eV'
+echo '  eqnn::linear     0.38 us/atom'
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Make a bundle in which all is well, but for the library, which is not there."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "potentials").mkdir()
+    (tmp_path / "bundle.json").write_text('{"commit": "abc"}')
+    for name in bundle.KERNEL_TESTS:
+        program(tmp_path, f"test_{name}", PASSES)
+    program(tmp_path, "bench_model", BENCH)
+    return tmp_path
+
+
+def program(folder: Path, name: str, text: str) -> None:
+    path = folder / "bin" / name
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+def go(folder: Path, *words: str) -> tuple[int, str, list[str]]:
+    command = [sys.executable, str(SCRIPT), "--bundle", str(folder), "--space", "OpenMP"]
+    done = subprocess.run(
+        [*command, "--results", str(folder / "results"), *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    report = json.loads((folder / "results" / "report.json").read_text())
+    return done.returncode, done.stdout + done.stderr, bundle.failures(report)
+
+
+def test_what_passes_is_counted_and_no_potentials_is_a_failure(folder: Path) -> None:
+    status, text, wrong = go(folder)
+    assert wrong == ["self_tests: no potentials"]
+    assert status == 1
+    assert "| test_stages | 1 | 1 |" in text
+    assert text.count("| 4.4 | 53 | 9.9 |") == 2 * len(bundle.MODELS)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("#!/bin/sh\nexit 0\n", "test_stages: status 0 in nothing"),
+        ("#!/bin/sh\necho '[ RUN      ] A.b'; kill -SEGV $$\n", "test_stages: status -11 in A.b"),
+        (
+            PASSES.replace("echo '[       OK ] A.b (1 ms)'", ""),
+            "test_stages: 0 of 1 tests passed",
+        ),
+        (PASSES.replace("1 test from", "0 tests from"), "test_stages: 1 of 0 tests passed"),
+        (
+            PASSES.replace("[       OK ] A.b", "[  FAILED  ] A.b") + "exit 1\n",
+            "test_stages: A.b",
+        ),
+    ],
+)
+def test_what_did_not_pass_is_said(folder: Path, text: str, said: str) -> None:
+    program(folder, "test_stages", text)
+    assert said in go(folder)[2]
+
+
+def test_a_run_that_ends_early_has_failed_and_goes_on_later(folder: Path) -> None:
+    status, _, wrong = go(folder, "--seconds", "1")
+    assert status == 1
+    assert "kernel_tests: has not run to its end; run this again" in wrong
+    assert go(folder)[2] == ["self_tests: no potentials"]
+    # Times that are there are not measured again.
+    times = folder / "results" / "times.json"
+    kept = json.loads(times.read_text())
+    kept = {"cases": kept["cases"][:3], "stopped": True}
+    kept["cases"][0]["us"] = 123.0
+    times.write_text(json.dumps(kept))
+    status, text, wrong = go(folder)
+    assert wrong == ["self_tests: no potentials"]
+    assert "| 123.0 |" in text
+    assert text.count("| 4.4 |") == 2 * len(bundle.MODELS) - 1
+
+
+def test_a_library_that_does_not_load_fails_its_self_tests(folder: Path) -> None:
+    (folder / "potentials" / "x.eqnn").write_text("")
+    wrong = go(folder)[2]
+    assert [line.split(":")[0] for line in wrong] == [
+        f"self-test of x in {precision}" for precision in bundle.PRECISIONS
+    ]
