@@ -61,7 +61,9 @@ public:
     const Vector3& x = positions_[i];
     const Bin at = bin_of(x);
     for (int row = 0; row < 9; ++row) { // of bins along the last axis, which are one after another
-      Bin first{at[0] + row / 3 - 1, at[1] + row % 3 - 1, at[2] - 1};
+      const int across = row / 3 - 1;
+      const int along = row % 3 - 1;
+      const Bin first{at[0] + across, at[1] + along, at[2] - 1};
       const Bin last{first[0], first[1], at[2] + 1};
       auto image =
           std::lower_bound(images_.begin(), images_.end(), first, [](const Image& a, const Bin& b) {
