@@ -319,11 +319,10 @@ template <class S, int NMatrices, int Level> struct LaneTile {
     const std::int64_t first_scalar = unit.block + std::int64_t{unit.first_row} * unit.stride + c;
     const Scalar* const from = at.x + first_scalar;
     Scalar* const message = at.message + first_scalar;
-    Scalar x[D][N], adj_x[D][N];
+    Scalar x[D][N], adj_x[D][N] = {};
     for (int i = 0; i < D; ++i) {
       for (int v = 0; v < N; ++v) {
         x[i][v] = from[i * unit.stride + v * kWarp];
-        adj_x[i][v] = 0;
       }
     }
     for (int q = unit.first_path; q < unit.first_path + unit.n_paths; ++q) {
