@@ -8,6 +8,12 @@
 
 namespace eqnn {
 
+/// From row to row and from column to column of a matrix, in elements. A struct of its own: kernels
+/// cannot call std::array on every device.
+struct Strides {
+  std::int64_t row, column;
+};
+
 /// A neighbor list of atoms and images of them, of which some are nodes: the owned atoms that the
 /// model knows (0 .. n_centers-1), then the ghosts whose features this rank needs. All pointers are into
 /// the memory of the Potential's execution space, and stay valid during the evaluation.
@@ -19,12 +25,12 @@ struct NeighborsOnDevice {
   /// [n_atoms] the node of an atom, or of the atom that it is an image of; -1 where it counts for nothing
   const std::int32_t* node_of_atom = nullptr;
   const double* positions = nullptr; ///< [n_atoms, 3] Angstrom, with these strides
-  std::array<std::int64_t, 2> position_strides{3, 1};
+  Strides position_strides{3, 1};
   const std::int32_t* counts = nullptr; ///< [n_atoms] neighbors of an atom; read of centres
   /// [n_atoms, most neighbors] with these strides: atoms, after & neighbor_mask. Those beyond the
   /// cutoff are skipped.
   const std::int32_t* neighbors = nullptr;
-  std::array<std::int64_t, 2> neighbor_strides{0, 1};
+  Strides neighbor_strides{0, 1};
   std::int32_t neighbor_mask = -1;
   double cutoff = 0.0; ///< Angstrom
 };

@@ -17,8 +17,8 @@ template <class Use> KOKKOS_FORCEINLINE_FUNCTION void
 for_neighbors(const NeighborsOnDevice& list, std::int32_t center, const Use& use) {
   const std::int64_t i = list.atom_of_node[center];
   const double* const x = list.positions;
-  const std::int64_t row = list.position_strides[0];
-  const std::int64_t axis = list.position_strides[1];
+  const std::int64_t row = list.position_strides.row;
+  const std::int64_t axis = list.position_strides.column;
   const double xi = x[i * row];
   const double yi = x[i * row + axis];
   const double zi = x[i * row + 2 * axis];
@@ -26,7 +26,7 @@ for_neighbors(const NeighborsOnDevice& list, std::int32_t center, const Use& use
   const std::int32_t n = list.counts[i];
   for (std::int32_t k = 0; k < n; ++k) {
     const std::int64_t j =
-        list.neighbors[i * list.neighbor_strides[0] + k * list.neighbor_strides[1]] &
+        list.neighbors[i * list.neighbor_strides.row + k * list.neighbor_strides.column] &
         list.neighbor_mask;
     const double dx = x[j * row] - xi;
     const double dy = x[j * row + axis] - yi;
@@ -61,7 +61,7 @@ public:
           const std::int64_t i = list.atom_of_node[c];
           for (int d = 0; d < 3; ++d) {
             const double x =
-                list.positions[i * list.position_strides[0] + d * list.position_strides[1]];
+                list.positions[i * list.position_strides.row + d * list.position_strides.column];
             bad += Kokkos::isfinite(x) ? 0 : 1;
           }
         },

@@ -25,7 +25,6 @@
 #include "neighbor.h"
 #include "update.h"
 
-#include <array>
 #include <string>
 #include <type_traits>
 
@@ -250,8 +249,8 @@ template <class DeviceType> eqnn::NeighborsOnDevice PairEQNNKokkos<DeviceType>::
       KOKKOS_LAMBDA(int node) { species(node) = species_of_type(type(atom_of_node(node))); });
 
   const auto strides = [](const auto &view) {
-    return std::array<std::int64_t, 2>{static_cast<std::int64_t>(view.stride(0)),
-                                       static_cast<std::int64_t>(view.stride(1))};
+    return eqnn::Strides{static_cast<std::int64_t>(view.stride(0)),
+                         static_cast<std::int64_t>(view.stride(1))};
   };
   const auto &rows = *static_cast<NeighListKokkos<DeviceType> *>(list);
   const auto x = atomKK->k_x.template view<DeviceType>();
