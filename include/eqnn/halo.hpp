@@ -37,8 +37,8 @@ public:
   virtual void reverse(NodeRows<double> rows) = 0;
   virtual void reverse(NodeRows<float> rows) = 0;
 
-  /// Whether the rows that it is handed are in the memory of the Potential's execution space, and stay
-  /// there. What it has begun there must be done when it returns.
+  /// Whether the rows that it is handed are in the memory of the Potential's execution space, and
+  /// stay there. What it has begun there must be done when it returns.
   virtual bool takes_rows_on_device() const { return false; }
 
   /// How messages call the atom of a node.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Neighbors in, forces out, both in the memory that the model runs in. Plain pointers: what an engine of
-// molecular dynamics has on its device need not go over the host.
+// Neighbors in, forces out, both in the memory that the model runs in. Plain pointers: what an
+// engine of molecular dynamics has on its device need not go over the host.
 #pragma once
 
 #include <array>
@@ -15,14 +15,15 @@ struct Strides {
 };
 
 /// A neighbor list of atoms and images of them, of which some are nodes: the owned atoms that the
-/// model knows (0 .. n_centers-1), then the ghosts whose features this rank needs. All pointers are into
-/// the memory of the Potential's execution space, and stay valid during the evaluation.
+/// model knows (0 .. n_centers-1), then the ghosts whose features this rank needs. All pointers are
+/// into the memory of the Potential's execution space, and stay valid during the evaluation.
 struct NeighborsOnDevice {
   std::int32_t n_centers = 0;
   std::int32_t n_nodes = 0;
   const std::int32_t* species = nullptr;      ///< [n_nodes] row of the model's species tables
   const std::int32_t* atom_of_node = nullptr; ///< [n_nodes]
-  /// [n_atoms] the node of an atom, or of the atom that it is an image of; -1 where it counts for nothing
+  /// [n_atoms] the node of an atom, or of the atom that it is an image of; -1 where it counts for
+  /// nothing
   const std::int32_t* node_of_atom = nullptr;
   const double* positions = nullptr; ///< [n_atoms, 3] Angstrom, with these strides
   Strides position_strides{3, 1};

@@ -67,9 +67,9 @@ public:
   /// The same for edges without ghosts, as edges_of() makes them. Throws Error for ghosts.
   const Observables& evaluate(const EdgeList& edges, Wanted wanted = {});
 
-  /// The same of neighbors that are where the model runs, with forces and virials left there. Not for
-  /// direct forces, for which it throws Error. Where a position or an edge is bad, the Error does not
-  /// say of which atoms.
+  /// The same of neighbors that are where the model runs, with forces and virials left there. Not
+  /// for direct forces, for which it throws Error. Where a position or an edge is bad, the Error
+  /// does not say of which atoms.
   const ResultsOnDevice&
   evaluate(const NeighborsOnDevice& neighbors, HaloExchange& halo, Wanted wanted);
 
