@@ -21,7 +21,7 @@ from eqnn.export.upstream import NOT_STATED, STATED_KEYS, check_checkpoint, expo
 from eqnn.export.verify import verify
 from eqnn.info import describe
 from eqnn.library import Potential, find_built
-from eqnn.model_file import in_single_precision, read_model, validate, write_model
+from eqnn.model_file import in_single_precision, read_model, write_model
 from eqnn.self_test import add_self_test
 from eqnn.structures import read_structure
 
@@ -184,7 +184,6 @@ def _export(options: argparse.Namespace) -> int:
     if options.single:
         model = in_single_precision(model)
     model = add_self_test(model, molecule)
-    validate(model, load=True)
     write_model(options.output, model.document, model.tensors)
     tests = model.document["self_test"]
     print("  Self-test: " + "; ".join(f"{t['name']} ({len(t['numbers'])} atoms)" for t in tests))

@@ -32,9 +32,10 @@ from eqnn_models import (
 
 import eqnn
 from eqnn import cli, library
+from eqnn.errors import InvalidModelError
 from eqnn.export import UPSTREAMS
 from eqnn.info import cutoff_defects, describe
-from eqnn.model_file import read_model, write_model
+from eqnn.model_file import Model, read_model, write_model
 from eqnn.numpy_evaluator import energy
 from eqnn.self_test import add_self_test
 
@@ -609,8 +610,17 @@ def test_validate_finds_what_only_loading_tells(run: Eqnn, tmp_path: Path) -> No
     path = tmp_path / "m.eqnn"
     write_model(path, model.document, wild)
     text = run.fails("validate", path)
-    assert f"{path}: in double precision: a radial function cannot be tabulated to" in text
+    assert (
+        f"{path}: in double precision: stage radial1: a radial function cannot be tabulated" in text
+    )
     assert text.endswith("Check its basis functions.\n")
+
+
+def test_self_tests_are_of_models_that_run() -> None:
+    model = tiny_cg_model()
+    wild = {**model.tensors, "radial1/basis/frequency": np.full(4, 1e6)}
+    with pytest.raises(InvalidModelError, match="stage radial1: a radial function cannot be tab"):
+        add_self_test(Model(model.document, wild, "wild"))
 
 
 # ---- plugin-path ----

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "base/error.hpp"
 #include "plan/plan_builder.hpp"
 
 namespace eqnn::plan {
 
 void lower(const RadialStage& op, PlanBuilder& build) {
-  build.current_is_radial(tabulate(op, build.model().cutoff, build.options()));
+  try {
+    build.current_is_radial(tabulate(op, build.model().cutoff, build.options()));
+  } catch (const Error& error) {
+    fail("stage ", build.current().output, ": ", error.what());
+  }
 }
 
 } // namespace eqnn::plan
