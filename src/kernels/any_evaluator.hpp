@@ -45,9 +45,9 @@ public:
 
   // ---- the same where neighbors are on the device, and results stay there ----
 
-  /// Makes the edges. Throws Error, without saying of which atoms, where a position is not finite or an
-  /// edge too short; std::bad_alloc.
-  virtual void take(const NeighborsOnDevice& neighbors) = 0;
+  /// Makes the edges, and takes all memory of the step, that of fold(wanted) too. Throws Error, without
+  /// saying of which atoms, where a position is not finite or an edge too short; std::bad_alloc.
+  virtual void take(const NeighborsOnDevice& neighbors, Wanted wanted) = 0;
   /// Not for direct forces, which the host makes.
   virtual void forward(HaloExchange& halo, const EnergyOfAtoms& meaning) = 0;
   /// With the seeds that forward() left.

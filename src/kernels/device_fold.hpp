@@ -16,6 +16,14 @@ namespace eqnn::kernels {
 
 template <class S> class DeviceFold {
 public:
+  /// Memory for what is wanted of these edges: the rest of a step takes none.
+  void reserve_for(const DeviceEdges<S>& edges, Wanted wanted) {
+    const std::int64_t n_nodes = edges.n_nodes;
+    reserve(forces_, "eqnn::forces", wanted.forces ? 3 * n_nodes : 0);
+    reserve(virials_, "eqnn::atom_virial", wanted.atom_virial ? 9 * n_nodes : 0);
+    reserve(sums_, "eqnn::fold::sums", kSums * (n_blocks_of(edges) + 1));
+  }
+
   /// energy [n_centers] becomes that of the atoms, seed dE/de_i.
   void energies(const typename S::Exec& space,
                 const DeviceEdges<S>& edges,
@@ -55,10 +63,7 @@ public:
   void fold_centers(const typename S::Exec& space,
                     const DeviceEdges<S>& edges,
                     const Array<S, double>& gradient,
-                    Wanted wanted) {
-    reserve(forces_, "eqnn::forces", wanted.forces ? 3 * std::int64_t{edges.n_nodes} : 0);
-    reserve(
-        virials_, "eqnn::atom_virial", wanted.atom_virial ? 9 * std::int64_t{edges.n_nodes} : 0);
+                    Wanted wanted) const {
     const auto forces = forces_;
     const auto virials = virials_;
     Kokkos::parallel_for(
@@ -126,8 +131,7 @@ public:
            Wanted wanted,
            ResultsOnDevice& results) {
     const std::int64_t n_centers = edges.n_centers;
-    const std::int64_t n_blocks = (n_centers + kBlock - 1) / kBlock;
-    reserve(sums_, "eqnn::fold::sums", kSums * (n_blocks + 1));
+    const std::int64_t n_blocks = n_blocks_of(edges);
     const auto sums = sums_;
     const bool with_virial = wanted.virial;
     Kokkos::parallel_for(
@@ -174,6 +178,10 @@ public:
 private:
   static constexpr std::int64_t kBlock = 64; ///< centres
   static constexpr int kSums = 10;           ///< nine of the virial, then the energy
+
+  static std::int64_t n_blocks_of(const DeviceEdges<S>& edges) {
+    return (std::int64_t{edges.n_centers} + kBlock - 1) / kBlock;
+  }
 
   Mirror<S, double> scale_, offset_;
   Array<S, double> forces_, virials_, sums_;

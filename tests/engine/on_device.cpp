@@ -159,6 +159,40 @@ TEST(OnDevice, ObservablesAreThoseOfTheSameEdgesFromTheHost) {
   }
 }
 
+int n_allocations = 0;
+
+TEST(OnDevice, AllMemoryIsTakenBeforeTheRanksAgree) {
+  class Watch final : public NoHalo {
+  public:
+    void agree(const std::string& failure) override {
+      NoHalo::agree(failure);
+      if (!has_agreed_) {
+        n_allocations = 0;
+      }
+      has_agreed_ = true;
+    }
+
+  private:
+    bool has_agreed_ = false;
+  };
+
+  const ModelSpec spec = spec_of(EnergySemantics::Extensive, false);
+  const EdgeList edges = edges_of(spec, random_structure(30, spec.species, 0.1, 1.0, 5));
+  Evaluators evaluators(spec);
+  for (const Target& target : all_targets()) {
+    const List list(edges, spec.cutoff);
+    const auto engine = evaluators.make(target);
+    Watch halo;
+    Kokkos::Tools::Experimental::set_allocate_data_callback(
+        [](Kokkos_Profiling_SpaceHandle, const char*, const void*, std::uint64_t) {
+          ++n_allocations;
+        });
+    (void)engine->evaluate(list.view, halo, {true, true, true});
+    Kokkos::Tools::Experimental::set_allocate_data_callback(nullptr);
+    EXPECT_EQ(n_allocations, 0) << target.name();
+  }
+}
+
 TEST(OnDevice, EnergiesRelativeToFreeAtomsLeaveThemOut) {
   const ModelSpec spec = spec_of(EnergySemantics::Extensive, false);
   Evaluators evaluators(spec);
