@@ -47,7 +47,9 @@ template <class DeviceType> class DeviceHalo {
 
  private:
   using Ints = Kokkos::View<int *, DeviceType>;
-  using Range = Kokkos::RangePolicy<DeviceType>;
+  // a buffer of floats has more places than an int counts where LAMMPS's, of doubles, has not
+  using Index = std::int64_t;
+  using Range = Kokkos::RangePolicy<DeviceType, Kokkos::IndexType<Index>>;
 
   // The places of a buffer, and by which node: an atom and its images are sent as several, and come back
   // to one row, which one thread adds to.
@@ -104,15 +106,15 @@ template <class DeviceType> class DeviceHalo {
 
   // a row starts at a double, whatever its type is; an odd row of floats ends in half of one
   template <class Scalar> struct Strides {
-    int width;     // scalars of a row
-    int in_buf;    // scalars from place to place
+    Index width;     // scalars of a row
+    Index in_buf;    // scalars from place to place
   };
 
   template <class Scalar> Strides<Scalar> strides() const
   {
     const LammpsHalo::Rows rows = halo_.rows_now();
-    return {static_cast<int>(rows.n_bytes / sizeof(Scalar)),
-            static_cast<int>(rows.n_doubles * sizeof(double) / sizeof(Scalar))};
+    return {static_cast<Index>(rows.n_bytes / sizeof(Scalar)),
+            static_cast<Index>(rows.n_doubles * sizeof(double) / sizeof(Scalar))};
   }
 
   template <class Scalar> void get(const Nodes &nodes, double *buf) const
@@ -122,9 +124,9 @@ template <class DeviceType> class DeviceHalo {
     auto *const to = reinterpret_cast<Scalar *>(buf);
     const Ints node = nodes.node;
     Kokkos::parallel_for(
-        "eqnn::halo::pack", Range(0, nodes.n * s.in_buf), KOKKOS_LAMBDA(int k) {
-          const int place = k / s.in_buf, c = k % s.in_buf;
-          const std::int64_t row =
+        "eqnn::halo::pack", Range(0, nodes.n * s.in_buf), KOKKOS_LAMBDA(Index k) {
+          const Index place = k / s.in_buf, c = k % s.in_buf;
+          const Index row =
               node(place);    // none: the asker knows an atom that the owner leaves out
           to[k] = c < s.width && row >= 0 ? rows[row * s.width + c] : 0;
         });
@@ -137,9 +139,9 @@ template <class DeviceType> class DeviceHalo {
     const auto *const from = reinterpret_cast<const Scalar *>(buf);
     const Ints node = nodes.node;
     Kokkos::parallel_for(
-        "eqnn::halo::unpack", Range(0, nodes.n * s.width), KOKKOS_LAMBDA(int k) {
-          const int place = k / s.width, c = k % s.width;
-          rows[static_cast<std::int64_t>(node(place)) * s.width + c] = from[place * s.in_buf + c];
+        "eqnn::halo::unpack", Range(0, nodes.n * s.width), KOKKOS_LAMBDA(Index k) {
+          const Index place = k / s.width, c = k % s.width;
+          rows[node(place) * s.width + c] = from[place * s.in_buf + c];
         });
   }
 
@@ -150,9 +152,9 @@ template <class DeviceType> class DeviceHalo {
     const auto *const from = reinterpret_cast<const Scalar *>(buf);
     const Ints node = nodes.node, begin = nodes.begin, places = nodes.place;
     Kokkos::parallel_for(
-        "eqnn::halo::add", Range(0, nodes.n_targets * s.width), KOKKOS_LAMBDA(int k) {
-          const int target = k / s.width, c = k % s.width;
-          const std::int64_t row = node(places(begin(target)));
+        "eqnn::halo::add", Range(0, nodes.n_targets * s.width), KOKKOS_LAMBDA(Index k) {
+          const Index target = k / s.width, c = k % s.width;
+          const Index row = node(places(begin(target)));
           if (row < 0) return;
           for (int at = begin(target); at < begin(target + 1); at++)
             rows[row * s.width + c] += from[places(at) * s.in_buf + c];
