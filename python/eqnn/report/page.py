@@ -33,15 +33,20 @@ class Section:
         self.parts.append(f"<p>{html.escape(text)}</p>\n")
         return self
 
+    def head(self, text: str) -> Section:
+        """Add a heading below that of the section."""
+        self.parts.append(f"<h3>{html.escape(text)}</h3>\n")
+        return self
+
     def items(self, texts: Sequence[str]) -> Section:
         """Add a list of plain texts."""
         inside = "".join(f"<li>{html.escape(text)}</li>\n" for text in texts)
         self.parts.append(f"<ul>\n{inside}</ul>\n")
         return self
 
-    def table(self, table: Table, *, is_long: bool = False) -> Section:
+    def table(self, table: Table, *, is_long: bool = False, with_title: bool = True) -> Section:
         """Add a table; a long one scrolls in a box of its own, and is whole in print."""
-        self.parts.append(table.html(is_long=is_long))
+        self.parts.append(table.html(is_long=is_long, with_title=with_title))
         return self
 
     def pictures(self, pictures: Sequence[tuple[bytes, str]]) -> Section:

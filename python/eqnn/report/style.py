@@ -6,7 +6,7 @@ CSS = """\
   --poor: #fbdcd8; --accent: #0b5cad; }
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; scroll-behavior: smooth; }
-body { margin: 0 auto; max-width: 74rem; padding: 1rem 1rem 3rem; color: var(--ink);
+body { margin: 0 auto; max-width: 80rem; padding: 1rem 1rem 3rem; color: var(--ink);
   background: #fff; font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans",
   "DejaVu Sans", sans-serif; overflow-wrap: anywhere; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0.5rem 0 0.3rem; }

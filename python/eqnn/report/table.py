@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from eqnn.report.scale import Grade, Scale
 
-Cell = str | int | float | None
+Cell = str | int | float | Grade | None
+"""What a table holds; a grade is shown as its word, in its colour."""
 
 # Read without colours too: in print, and by those who do not tell red from green.
 MARKS = {Grade.GOOD: "✓", Grade.FAIR: "~", Grade.POOR: "✗", Grade.NONE: ""}
@@ -37,6 +38,12 @@ def number(value: float, digits: int = 3) -> str:
     if not -4 <= size < 6:
         return f"{value:.{digits - 2}e}"
     return f"{value:.{max(0, digits - 1 - size)}f}"
+
+
+def _plain(cell: Cell) -> str | int | float:
+    if isinstance(cell, Grade):
+        return cell.value
+    return "" if cell is None else cell
 
 
 @dataclass(frozen=True)
@@ -69,10 +76,14 @@ class Column:
             return ""
         if isinstance(cell, float):
             return number(cell, self.digits)
+        if isinstance(cell, Grade):
+            return cell.value
         return str(cell)
 
     def grade(self, cell: Cell) -> Grade:
-        """Judge a cell, where the column has a scale and the cell a number."""
+        """Judge a cell, where the column has a scale and the cell a number, or is a grade."""
+        if isinstance(cell, Grade):
+            return cell
         if self.scale is None or cell is None or isinstance(cell, str):
             return Grade.NONE
         return self.scale.grade(cell)
@@ -127,23 +138,27 @@ class Table:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow([f"{c.name} ({c.unit})" if c.unit else c.name for c in self.columns])
         for row in self.rows:
-            writer.writerow(["" if cell is None else cell for cell in row])
+            writer.writerow([_plain(cell) for cell in row])
         return out.getvalue()
 
-    def html(self, *, is_long: bool = False) -> str:
+    def html(self, *, is_long: bool = False, with_title: bool = True) -> str:
         """Return the table as HTML; it scrolls sideways by itself where the page is narrow.
 
         Parameters
         ----------
         is_long : bool
             Whether it also scrolls downwards, in a box.
+        with_title : bool
+            Whether the title stands above it.
         """
         heads = "".join(self._head(k) for k in range(len(self.columns)))
         rows = "".join(
             "<tr>" + "".join(self._cell(k, cell) for k, cell in enumerate(row)) + "</tr>\n"
             for row in self.rows
         )
-        caption = f"<caption>{html.escape(self.title)}</caption>" if self.title else ""
+        caption = (
+            f"<caption>{html.escape(self.title)}</caption>" if self.title and with_title else ""
+        )
         note = f'<p class="note">{html.escape(self.note)}</p>\n' if self.note else ""
         box = "table long" if is_long else "table"
         return (
@@ -156,7 +171,7 @@ class Table:
 
     def _is_numeric(self, k: int) -> bool:
         cells = [row[k] for row in self.rows if row[k] is not None]
-        return bool(cells) and not any(isinstance(cell, str) for cell in cells)
+        return bool(cells) and all(isinstance(cell, int | float) for cell in cells)
 
     def _head(self, k: int) -> str:
         column = self.columns[k]

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Evaluates structures by a model, many in one call of the engine, with progress."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from eqnn.errors import EqnnError, one_line
+from eqnn.evaluation.frame import Frame
+from eqnn.evaluation.journal import Journal, Prediction, refusal
+from eqnn.library import Potential, Properties
+from eqnn.model_file import Model
+from eqnn.structures import cell_of
+
+# What is lost by a kill, and how often progress is told: some seconds.
+CALL_ATOMS = 1000
+
+Progress = Callable[[str, int, int], None]
+"""Told a model's name, the atoms done and all atoms."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A model that is evaluated.
+
+    Attributes
+    ----------
+    name : str
+        What tables call it.
+    path : Path
+    model : Model
+    precision : str
+        ``double``, ``mixed`` or ``single``.
+    """
+
+    name: str
+    path: Path
+    model: Model
+    precision: str
+
+    @property
+    def has_virial(self) -> bool:
+        """False for models with direct forces."""
+        return bool(self.model.document["forces"] == "gradient")
+
+    def knows(self, frame: Frame) -> bool:
+        """Whether the model has all elements of a frame."""
+        return set(frame.atoms.numbers.tolist()) <= set(self.model.document["species"])
+
+    def open(self) -> Potential:
+        """Open it in its precision."""
+        return Potential(self.path, self.precision, self.has_virial)
+
+
+def predict(
+    judged: Judged,
+    frames: Sequence[Frame],
+    journal: Journal,
+    progress: Progress | None = None,
+) -> str:
+    """Evaluate the frames that the journal lacks, each structure once, and add them to it.
+
+    Parameters
+    ----------
+    judged : Judged
+    frames : sequence of Frame
+        Of the model's elements.
+    journal : Journal
+        Holds all of them afterwards.
+    progress : callable, optional
+        Told after each call of the engine.
+
+    Returns
+    -------
+    str
+        What the engine says of itself: where it runs, with how many threads.
+    """
+    missing = {frame.key: frame for frame in frames if frame.key not in journal.known}
+    n_atoms = sum(len(frame.atoms) for frame in missing.values())
+    with judged.open() as potential:
+        if missing:  # the first call finds its memory: no time of it is taken
+            evaluate_many(potential, [next(iter(missing.values()))])
+        done = 0
+        for call in _calls(list(missing.values())):
+            start = time.perf_counter()
+            found = evaluate_many(potential, call)
+            atoms = sum(len(frame.atoms) for frame in call)
+            journal.add(_predictions(call, found, (time.perf_counter() - start) / atoms))
+            done += atoms
+            if progress is not None:
+                progress(judged.name, done, n_atoms)
+        return potential.describe()
+
+
+def evaluate_many(potential: Potential, frames: Sequence[Frame]) -> list[Properties | str]:
+    """Evaluate frames; of one that the engine refuses, its reason comes instead."""
+    found: list[Properties | str] = []
+    for frame in frames:
+        atoms = frame.atoms
+        try:
+            found.append(potential.evaluate(atoms.numbers, atoms.positions, cell_of(atoms)))
+        except EqnnError as error:
+            found.append(one_line(error, named=False))
+    return found
+
+
+def _calls(frames: Sequence[Frame]) -> Iterator[list[Frame]]:
+    call: list[Frame] = []
+    atoms = 0
+    for frame in frames:
+        call.append(frame)
+        atoms += len(frame.atoms)
+        if atoms >= CALL_ATOMS:
+            yield call
+            call, atoms = [], 0
+    if call:
+        yield call
+
+
+def _predictions(
+    frames: Sequence[Frame], found: Sequence[Properties | str], seconds: float
+) -> list[Prediction]:
+    out = []
+    for frame, one in zip(frames, found, strict=True):
+        if isinstance(one, str):
+            out.append(refusal(frame.key, one))
+        elif not (np.isfinite(one.energy) and np.isfinite(one.forces).all()):
+            out.append(refusal(frame.key, "energy or forces are not finite"))
+        else:
+            out.append(Prediction(frame.key, one.energy, one.forces, one.virial, seconds))
+    return out
