@@ -134,13 +134,18 @@ def _parity(
     with drawing(5.4, 5.2) as figure:
         axis = figure.add_subplot()
         axis.axline((limits[0],) * 2, slope=1, color="0.6", lw=1, zorder=0)
-        for k, (name, points) in enumerate(sets.items()):
-            if len(points):
-                axis.plot(*points.T, ".", ms=4, alpha=0.6, color=_colour(k), label=name)
+        points = np.concatenate(list(sets.values()))
+        colours = np.repeat([_colour(k) for k in range(len(sets))], [len(p) for p in sets.values()])
+        # In a random order: no set covers another one.
+        order = np.random.default_rng(0).permutation(len(points))
+        axis.scatter(*points[order].T, s=5, c=colours[order], alpha=0.6, linewidths=0)
         axis.set(title=title, xlim=limits, ylim=limits, aspect="equal")
         axis.set(xlabel=labels[0], ylabel=labels[1])
         if len(sets) > 1:
-            axis.legend(fontsize=9, markerscale=2.5, handletextpad=0.2)
+            for k, (name, of) in enumerate(sets.items()):
+                if len(of):
+                    axis.plot([], [], "o", ms=4, color=_colour(k), label=name)
+            axis.legend(fontsize=9, handletextpad=0.2)
         return png(figure)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import ase.io
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.db import connect
 
 from eqnn.errors import EqnnError, one_line
 from eqnn.evaluation.frame import Frame, Keys, Kind, Problem, frame_of
@@ -58,7 +59,8 @@ def read_frames(path: Path, set_name: str, keys: Keys) -> Iterator[Frame | Probl
         yield from _read_lmdb(path, set_name, keys)
         return
     with _unpacked(path) as plain:
-        for number, found in _read_ase(plain):
+        reader = _read_database if plain.suffix == ".db" else _read_ase
+        for number, found in reader(plain):
             if isinstance(found, str):
                 yield Problem(Kind.UNREADABLE, set_name, number, found)
             else:
@@ -104,6 +106,18 @@ def _read_ase(path: Path) -> Iterator[tuple[int, Atoms | str]]:
             return
         yield broken, f"ASE cannot read it ({said})"
         start = broken + 1
+
+
+def _read_database(path: Path) -> Iterator[tuple[int, Atoms | str]]:
+    """Read an ASE database as `_read_ase` does, which leaves out what a row says of itself."""
+    number = 0
+    try:
+        with connect(path) as database:
+            for row in database.select():
+                yield number, row.toatoms(add_additional_information=True)
+                number += 1
+    except Exception as error:  # ASE's databases raise whatever they meet
+        yield number, f"ASE cannot read it, nor what comes after ({one_line(error)})"
 
 
 def _can_read(path: Path, start: int, stop: int) -> bool:

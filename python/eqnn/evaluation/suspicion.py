@@ -85,9 +85,8 @@ def _median(values: FloatArray) -> float:
 def _other_energies(group: Sequence[Frame]) -> list[Problem]:
     energies = np.array([frame.energy for frame in group])
     rule = _median(energies)
-    near = np.abs(energies - rule) < 0.5 * abs(rule)
-    # Relative energies, which cross zero, have every ratio to each other.
-    if rule == 0.0 or not np.median(np.abs(energies[near] - rule)) < 0.05 * abs(rule):
+    # Relative energies, which cross zero, have every ratio to each other: most must be alike.
+    if not np.mean(np.abs(energies - rule) < 0.05 * abs(rule)) >= 0.5:
         return []
     pairs = [(b / a, x, y) for x, a in _ENERGY_UNITS.items() for y, b in _ENERGY_UNITS.items()]
     found = []
