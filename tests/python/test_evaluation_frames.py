@@ -419,7 +419,7 @@ def test_one_long_bond_is_no_other_unit() -> None:
 
 
 def predicted(frames: list[Frame], factors: list[float], noise: float = 0.1) -> Any:
-    """Forces of a model that is right but for noise and the factors."""
+    """Give forces of a model that is right but for noise and the factors."""
     rng = np.random.default_rng(5)
     out = {}
     for f, factor in zip(frames, factors, strict=True):

@@ -17,6 +17,7 @@ from eqnn.check import (
 from eqnn.errors import EqnnError
 from eqnn.evaluation.frame import Frame
 from eqnn.evaluation.predict import Judged
+from eqnn.library import Potential
 from eqnn.report import Grade
 from eqnn.structures import neighbours
 
@@ -31,12 +32,16 @@ GRADES = {
 }
 
 
-def defects(judged: Judged, frames: Sequence[Frame]) -> tuple[str, tuple[Measurement, ...]]:
+def defects(
+    judged: Judged, potential: Potential, frames: Sequence[Frame]
+) -> tuple[str, tuple[Measurement, ...]]:
     """Measure on the first frame that is fit for it.
 
     Parameters
     ----------
     judged : Judged
+    potential : Potential
+        The same, open.
     frames : sequence of Frame
         Of the model's elements.
 
@@ -48,20 +53,19 @@ def defects(judged: Judged, frames: Sequence[Frame]) -> tuple[str, tuple[Measure
     """
     document = judged.model.document
     cutoff = document["cutoff"]
-    with judged.open() as potential:
-        evaluate = network_of(potential, judged.model)
-        for frame in frames:
-            atoms = frame.atoms
-            if len(atoms) > MOST_ATOMS or len(neighbours("i", atoms, cutoff)) == 0:
-                continue
-            is_extensive = document["energy"]["semantics"] == "extensive"
-            try:
-                return frame.label, (
-                    rotation(evaluate, atoms, document["equivariance"]["exact"]),
-                    inversion(evaluate, atoms, document["parity"] == "o3"),
-                    cutoff_jump(evaluate, atoms, cutoff),
-                    extensivity(evaluate, atoms, cutoff, is_extensive),
-                )
-            except EqnnError:  # moved atoms may meet: another frame will do
-                continue
+    evaluate = network_of(potential, judged.model)
+    for frame in frames:
+        atoms = frame.atoms
+        if len(atoms) > MOST_ATOMS or len(neighbours("i", atoms, cutoff)) == 0:
+            continue
+        is_extensive = document["energy"]["semantics"] == "extensive"
+        try:
+            return frame.label, (
+                rotation(evaluate, atoms, document["equivariance"]["exact"]),
+                inversion(evaluate, atoms, document["parity"] == "o3"),
+                cutoff_jump(evaluate, atoms, cutoff),
+                extensivity(evaluate, atoms, cutoff, is_extensive),
+            )
+        except EqnnError:  # moved atoms may meet: another frame will do
+            continue
     return "", ()

@@ -58,43 +58,39 @@ class Judged:
 
 
 def predict(
-    judged: Judged,
+    name: str,
+    potential: Potential,
     frames: Sequence[Frame],
     journal: Journal,
     progress: Progress | None = None,
-) -> str:
+) -> None:
     """Evaluate the frames that the journal lacks, each structure once, and add them to it.
 
     Parameters
     ----------
-    judged : Judged
+    name : str
+        What progress calls the model.
+    potential : Potential
     frames : sequence of Frame
         Of the model's elements.
     journal : Journal
         Holds all of them afterwards.
     progress : callable, optional
         Told after each call of the engine.
-
-    Returns
-    -------
-    str
-        What the engine says of itself: where it runs, with how many threads.
     """
     missing = {frame.key: frame for frame in frames if frame.key not in journal.known}
     n_atoms = sum(len(frame.atoms) for frame in missing.values())
-    with judged.open() as potential:
-        if missing:  # the first call finds its memory: no time of it is taken
-            evaluate_many(potential, [next(iter(missing.values()))])
-        done = 0
-        for call in _calls(list(missing.values())):
-            start = time.perf_counter()
-            found = evaluate_many(potential, call)
-            atoms = sum(len(frame.atoms) for frame in call)
-            journal.add(_predictions(call, found, (time.perf_counter() - start) / atoms))
-            done += atoms
-            if progress is not None:
-                progress(judged.name, done, n_atoms)
-        return potential.describe()
+    if missing:  # the first call finds its memory: no time of it is taken
+        evaluate_many(potential, [next(iter(missing.values()))])
+    done = 0
+    for call in _calls(list(missing.values())):
+        start = time.perf_counter()
+        found = evaluate_many(potential, call)
+        atoms = sum(len(frame.atoms) for frame in call)
+        journal.add(_predictions(call, found, (time.perf_counter() - start) / atoms))
+        done += atoms
+        if progress is not None:
+            progress(name, done, n_atoms)
 
 
 def evaluate_many(potential: Potential, frames: Sequence[Frame]) -> list[Properties | str]:

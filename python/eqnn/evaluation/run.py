@@ -10,6 +10,7 @@ import platform
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from eqnn.evaluation.predict import Judged, Progress, predict
 from eqnn.evaluation.read import read_frames, set_names
 from eqnn.evaluation.result import DataSet, Evaluation, ModelResult, Worst
 from eqnn.evaluation.suspicion import composition, duplicates, force_units, mixed_units
-from eqnn.library import find_built
+from eqnn.library import Potential, find_built
 from eqnn.model_file import read_model
 
 PRECISIONS = ("double", "mixed", "single")
@@ -113,18 +114,18 @@ def evaluate(
     frames = _without(frames, problems)
     _require(frames, problems)
     problems += duplicates(frames)
-    pairs, engines, more = _predict(judged, frames, folder, progress)
-    problems += more
-    predicted = {name: {p.frame.key: p.found.forces for p in of} for name, of in pairs.items()}
-    other_units = force_units(frames, predicted)
-    problems += other_units
-    good = {name: _good(of, other_units) for name, of in pairs.items()}
-    if not any(good.values()):
-        _require([], problems)
-    done = tuple(_result(one, engines[one.name], good[one.name], chosen) for one in judged)
-    found = Evaluation(
-        done, _counted(sets, good.values()), tuple(problems), _provenance(engines.values())
-    )
+    with ExitStack() as stack:
+        opened = [(one, stack.enter_context(one.open())) for one in judged]
+        pairs, more = _predict(opened, frames, folder, progress)
+        problems += more
+        predicted = {name: {p.frame.key: p.found.forces for p in of} for name, of in pairs.items()}
+        other_units = force_units(frames, predicted)
+        problems += other_units
+        good = {name: _good(of, other_units) for name, of in pairs.items()}
+        if not any(good.values()):
+            _require([], problems)
+        done = tuple(_result(*both, good[both[0].name], chosen) for both in opened)
+    found = Evaluation(done, _counted(sets, good.values()), tuple(problems), _provenance(done))
     folder.write(found)
     return found
 
@@ -216,13 +217,15 @@ def _require(frames: Sequence[Frame], problems: Sequence[Problem]) -> None:
 
 
 def _predict(
-    judged: Sequence[Judged], frames: Sequence[Frame], folder: Output, progress: Progress | None
-) -> tuple[dict[str, list[Pair]], dict[str, str], list[Problem]]:
-    """Pairs of each model, what the engine says of itself, and frames that it cannot take."""
+    opened: Sequence[tuple[Judged, Potential]],
+    frames: Sequence[Frame],
+    folder: Output,
+    progress: Progress | None,
+) -> tuple[dict[str, list[Pair]], list[Problem]]:
+    """Return pairs of each model, and frames that it cannot take."""
     pairs: dict[str, list[Pair]] = {}
-    engines: dict[str, str] = {}
     problems: list[Problem] = []
-    for one in judged:
+    for one, potential in opened:
         known = [frame for frame in frames if one.knows(frame)]
         for frame in frames:
             if not one.knows(frame):
@@ -231,7 +234,7 @@ def _predict(
                 problems.append(_problem(Kind.UNKNOWN_ELEMENT, frame, one, said))
         journal = Journal(folder.predictions(one), one.model.sha256, one.precision)
         try:
-            engines[one.name] = predict(one, known, journal, progress)
+            predict(one.name, potential, known, journal, progress)
         finally:
             journal.close()
         pairs[one.name] = []
@@ -241,7 +244,7 @@ def _predict(
                 problems.append(_problem(Kind.REFUSED, frame, one, found.refused))
             else:
                 pairs[one.name].append(Pair(frame, found))
-    return pairs, engines, problems
+    return pairs, problems
 
 
 def _problem(kind: Kind, frame: Frame, judged: Judged, what: str) -> Problem:
@@ -262,16 +265,18 @@ def _counted(sets: Sequence[DataSet], good: Iterable[Sequence[Pair]]) -> tuple[D
 # ---- errors ----
 
 
-def _result(judged: Judged, engine: str, pairs: Sequence[Pair], chosen: Settings) -> ModelResult:
+def _result(
+    judged: Judged, potential: Potential, pairs: Sequence[Pair], chosen: Settings
+) -> ModelResult:
     offset = offsets(pairs)
-    on, measured = defects(judged, [pair.frame for pair in pairs])
+    on, measured = defects(judged, potential, [pair.frame for pair in pairs])
     elements = sorted({z for pair in pairs for z in pair.frame.atoms.numbers.tolist()})
     by_element = {chemical_symbols[z]: force_errors(pairs, z) for z in elements}
     drawn = choose(pairs, chosen.through_lammps, chosen.seed)
     times = [pair.found.seconds for pair in pairs]
     return ModelResult(
         judged,
-        engine,
+        potential.describe(),
         errors_of(pairs, offset),
         _grouped(pairs, offset, [pair.frame.set for pair in pairs]),
         _grouped(pairs, offset, [pair.frame.stage for pair in pairs]),
@@ -321,13 +326,13 @@ def _of_frame(by: str, pair: Pair, offset: Mapping[str, float]) -> Worst:
     return Worst(by, pair.frame.label, formula, energy, 1e3 * rms(error), float(sizes[at]), atom)
 
 
-def _provenance(engines: Iterable[str]) -> dict[str, str]:
+def _provenance(models: Sequence[ModelResult]) -> dict[str, str]:
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     return {
         "eqnn": eqnn.__version__,
         "libeqnn": library.version(),
         "run on": f"{_processor()}, {os.cpu_count()} cores",
-        "engine": next(iter(engines)).split(";")[0],
+        "engine": models[0].engine.split(";")[0],
         "at": now,
     }
 
