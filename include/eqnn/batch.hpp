@@ -59,8 +59,8 @@ struct BatchOptions {
 };
 
 /// One result for each structure, in their order. A structure without one says why, and stops none
-/// of the others. Where `progress` returned false, the results so far. @pre the potential is that of
-/// the model. Throws std::bad_alloc for want of memory for the results themselves.
+/// of the others. Where `progress` returned false, the results so far. @pre the potential is that
+/// of the model. Throws std::bad_alloc for want of memory for the results themselves.
 EQNN_API std::vector<StructureResult> evaluate_structures(const Model& model,
                                                           Potential& potential,
                                                           const std::vector<Structure>& structures,

@@ -40,8 +40,8 @@ EQNN_API void require_sound_edges(const EdgeList& edges);
 /// No structures, in the memory that is there.
 EQNN_API void clear_structures(EdgeList& edges);
 
-/// Packs a structure behind those that are there. Throws Error for one with ghosts, for several, and
-/// where `to` has edges that name no structures.
+/// Packs a structure behind those that are there. Throws Error for one with ghosts, for several,
+/// and where `to` has edges that name no structures.
 EQNN_API void append_structure(EdgeList& to, const EdgeList& one);
 
 } // namespace eqnn

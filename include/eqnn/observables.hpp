@@ -32,8 +32,8 @@ struct Observables {
   std::vector<double> atom_virial;
 };
 
-/// Of structures that are packed one after another in one EdgeList. What was not wanted is empty. All
-/// numbers of a structure that failed are NaN.
+/// Of structures that are packed one after another in one EdgeList. What was not wanted is empty.
+/// All numbers of a structure that failed are NaN.
 struct PackedObservables {
   std::vector<std::string> failure; ///< [n_structures] empty where all is well
   std::vector<double> energy;       ///< [n_structures] eV

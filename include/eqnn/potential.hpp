@@ -74,8 +74,8 @@ public:
   /// result is valid until the next call.
   const PackedObservables& evaluate_each(const EdgeList& edges, Wanted wanted = {});
 
-  /// As evaluate() of neighbors that are where the model runs, with forces and virials left there. Not
-  /// for direct forces, for which it throws Error. Where a position or an edge is bad, the Error
+  /// As evaluate() of neighbors that are where the model runs, with forces and virials left there.
+  /// Not for direct forces, for which it throws Error. Where a position or an edge is bad, the Error
   /// does not say of which atoms.
   const ResultsOnDevice&
   evaluate(const NeighborsOnDevice& neighbors, HaloExchange& halo, Wanted wanted);
