@@ -57,10 +57,10 @@ typedef int (*eqnn_progress)(void* context, size_t done, size_t all);
 
 /* The same of many structures, packed one after another and evaluated on all threads; each gets
  * what it would get alone, bit by bit. n_atoms [n_structures]; atomic_numbers, positions,
- * atom_energy and forces: the atoms of all structures, one after another. cells [n_structures,9] of those where
- * is_periodic [n_structures] is not 0; both NULL where none is. atoms_at_once: of one pass, 0: what
- * suits the machine; results do not depend on it. energy [n_structures]; virial [n_structures,9].
- * Any output may be NULL, and progress too.
+ * atom_energy and forces: the atoms of all structures, one after another. cells [n_structures,9] of
+ * those where is_periodic [n_structures] is not 0; both NULL where none is. atoms_at_once: of one
+ * pass, 0: what suits the machine; results do not depend on it. energy [n_structures]; virial
+ * [n_structures,9]. Any output may be NULL, and progress too.
  * status [n_structures]: a structure that fails stops none of the others. Its numbers are NaN, and
  * eqnn_reason() says why. n_done: how many have a status. Not of the reference evaluator. */
 EQNN_API int eqnn_evaluate_many(eqnn_model* model,

@@ -75,8 +75,8 @@ public:
   const PackedObservables& evaluate_each(const EdgeList& edges, Wanted wanted = {});
 
   /// As evaluate() of neighbors that are where the model runs, with forces and virials left there.
-  /// Not for direct forces, for which it throws Error. Where a position or an edge is bad, the Error
-  /// does not say of which atoms.
+  /// Not for direct forces, for which it throws Error. Where a position or an edge is bad, the
+  /// Error does not say of which atoms.
   const ResultsOnDevice&
   evaluate(const NeighborsOnDevice& neighbors, HaloExchange& halo, Wanted wanted);
 
