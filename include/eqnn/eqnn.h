@@ -44,6 +44,46 @@ EQNN_API int eqnn_evaluate(eqnn_model* model,
                            double* forces,
                            double* virial);
 
+/* What eqnn_evaluate_many() found of a structure. */
+enum {
+  EQNN_OK = 0,
+  EQNN_UNKNOWN_ELEMENT = 1, /* the model does not know it */
+  EQNN_NAN = 2,             /* a coordinate that is given, or a result, is not finite */
+  EQNN_INVALID = 3          /* no atoms, atoms at one place, a cell without volume, ... */
+};
+
+/* Is told how many structures of all are done; a number other than 0 ends the call there. */
+typedef int (*eqnn_progress)(void* context, size_t done, size_t all);
+
+/* The same of many structures, packed one after another and evaluated on all threads; each gets
+ * what it would get alone, bit by bit. n_atoms [n_structures]; atomic_numbers, positions,
+ * atom_energy and forces: the atoms of all structures, one after another. cells [n_structures,9] of
+ * those where is_periodic [n_structures] is not 0; both NULL where none is. atoms_at_once: of one
+ * pass, 0: what suits the machine; results do not depend on it. energy [n_structures]; virial
+ * [n_structures,9]. Any output may be NULL, and progress too.
+ * status [n_structures]: a structure that fails stops none of the others. Its numbers are NaN, and
+ * eqnn_reason() says why. n_done: how many have a status. Not of the reference evaluator. */
+EQNN_API int eqnn_evaluate_many(eqnn_model* model,
+                                size_t n_structures,
+                                const int* n_atoms,
+                                const int* atomic_numbers,
+                                const double* positions,
+                                const double* cells,
+                                const int* is_periodic,
+                                int atoms_at_once,
+                                eqnn_progress progress,
+                                void* context,
+                                double* energy,
+                                double* atom_energy,
+                                double* forces,
+                                double* virial,
+                                int* status,
+                                size_t* n_done);
+
+/* Why the last call of eqnn_evaluate_many() has no result of a structure; empty where it
+ * has one. Valid until the next such call. */
+EQNN_API const char* eqnn_reason(eqnn_model* model, size_t structure);
+
 /* Runs the self-tests that travel in the file. Largest errors: energy in eV per atom, forces in
  * eV/Angstrom (one component), virial in eV per atom (one component; 0 for direct forces). */
 EQNN_API int eqnn_self_test(eqnn_model* model,

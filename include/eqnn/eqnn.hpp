@@ -2,6 +2,7 @@
 // The whole C++ interface of libeqnn. Angstrom and eV throughout; docs/library.md shows a program.
 #pragma once
 
+#include "eqnn/batch.hpp"
 #include "eqnn/edges.hpp"
 #include "eqnn/error.hpp"
 #include "eqnn/halo.hpp"
