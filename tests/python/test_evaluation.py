@@ -439,7 +439,7 @@ def test_a_run_that_was_killed_goes_on(frames: list[Atoms], tmp_path: Path) -> N
     program = (
         "import os, signal, sys, eqnn\n"
         "from eqnn.evaluation import Settings, predict\n"
-        "predict.CALL_ATOMS = 100\n"
+        "predict.CALL_ATOMS, predict.CALL_SECONDS = 100, 0.0\n"
         "def kill(name, done, total):\n"
         "    if done > 250: os.kill(os.getpid(), signal.SIGKILL)\n"
         "eqnn.evaluate(sys.argv[1], sys.argv[2], output=sys.argv[3], progress=kill,\n"
@@ -723,6 +723,7 @@ def test_results_do_not_depend_on_how_many_go_in_one_call(
     found = []
     for atoms in (1, 100, 10**6):
         monkeypatch.setattr("eqnn.evaluation.predict.CALL_ATOMS", atoms)
+        monkeypatch.setattr("eqnn.evaluation.predict.CALL_SECONDS", 0.0)
         found.append(one(evaluate(GAUNT, frames[:20], settings=QUICK)))
     for other in found[1:]:
         assert other.overall == found[0].overall

@@ -4,20 +4,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from eqnn.errors import EqnnError, one_line
 from eqnn.evaluation.frame import Frame
 from eqnn.evaluation.journal import Journal, Prediction, refusal
 from eqnn.library import Potential, Properties
 from eqnn.model_file import Model
 from eqnn.structures import cell_of
 
-# What is lost by a kill, and how often progress is told: some seconds.
+# Of one call of the engine: what a kill loses, and how often progress is told. A call has as many
+# atoms as take this long, and so many at least that all threads are busy.
+CALL_SECONDS = 0.5
 CALL_ATOMS = 1000
 
 Progress = Callable[[str, int, int], None]
@@ -82,40 +83,33 @@ def predict(
     n_atoms = sum(len(frame.atoms) for frame in missing.values())
     if missing:  # the first call finds its memory: no time of it is taken
         evaluate_many(potential, [next(iter(missing.values()))])
-    done = 0
-    for call in _calls(list(missing.values())):
+    left, done, size = list(missing.values()), 0, CALL_ATOMS
+    while left:
+        call = _call(left, size)
+        left = left[len(call) :]
         start = time.perf_counter()
         found = evaluate_many(potential, call)
         atoms = sum(len(frame.atoms) for frame in call)
-        journal.add(_predictions(call, found, (time.perf_counter() - start) / atoms))
+        seconds = (time.perf_counter() - start) / atoms
+        journal.add(_predictions(call, found, seconds))
+        size = max(CALL_ATOMS, int(CALL_SECONDS / seconds))
         done += atoms
         if progress is not None:
             progress(name, done, n_atoms)
 
 
 def evaluate_many(potential: Potential, frames: Sequence[Frame]) -> list[Properties | str]:
-    """Evaluate frames; of one that the engine refuses, its reason comes instead."""
-    found: list[Properties | str] = []
-    for frame in frames:
-        atoms = frame.atoms
-        try:
-            found.append(potential.evaluate(atoms.numbers, atoms.positions, cell_of(atoms)))
-        except EqnnError as error:
-            found.append(one_line(error, named=False))
-    return found
+    """Evaluate frames in one call; of one that the engine refuses, its reason comes instead."""
+    found = potential.evaluate_many(
+        [(frame.atoms.numbers, frame.atoms.positions, cell_of(frame.atoms)) for frame in frames]
+    )
+    return [one.properties or " ".join(one.reason.split()) for one in found]
 
 
-def _calls(frames: Sequence[Frame]) -> Iterator[list[Frame]]:
-    call: list[Frame] = []
-    atoms = 0
-    for frame in frames:
-        call.append(frame)
-        atoms += len(frame.atoms)
-        if atoms >= CALL_ATOMS:
-            yield call
-            call, atoms = [], 0
-    if call:
-        yield call
+def _call(frames: Sequence[Frame], size: int) -> list[Frame]:
+    """Take frames from the front: a number of atoms, or a little more."""
+    ends = np.cumsum([len(frame.atoms) for frame in frames])
+    return list(frames[: int(np.searchsorted(ends, size)) + 1])
 
 
 def _predictions(
