@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from eqnn.evaluation import scales
 from eqnn.evaluation.result import Evaluation, ModelResult
 from eqnn.evaluation.tables import everything
-from eqnn.report import Grade, Page, Scale, number
+from eqnn.report import Column, Grade, Page, Scale, Table, number
 
 _HEADS = {
     "sets": "By set",
@@ -32,14 +32,16 @@ def page(found: Evaluation, pictures: Mapping[str, tuple[bytes, str]]) -> Page:
         PNGs and captions, as `eqnn.evaluation.plots.pictures` gives them; may be empty.
     """
     tables = everything(found)
-    names = ", ".join(m.judged.name for m in found.models)
-    made = Page(f"{names} against DFT", _subtitle(found))
+    made = Page(_title(found), _subtitle(found))
     made.foot = "; ".join(f"{key} {value}" for key, value in found.provenance.items())
     verdict = made.section("In short")
-    for m in found.models:
-        if len(found.models) > 1:
-            verdict.head(m.judged.name)
-        verdict.cards([_card(m, scale) for scale in _SHOWN if _value(m, scale) is not None])
+    if len(found.models) <= _MOST_CARDS:
+        for m in found.models:
+            if len(found.models) > 1:
+                verdict.head(m.judged.name)
+            verdict.cards([_card(m, scale) for scale in _SHOWN if _value(m, scale) is not None])
+    else:
+        verdict.table(_verdicts(found), with_title=False)
     verdict.text(_left_out(found))
     made.section("All frames").table(tables["overall"], with_title=False)
     if pictures:
@@ -61,6 +63,8 @@ def page(found: Evaluation, pictures: Mapping[str, tuple[bytes, str]]) -> Page:
     return made
 
 
+# Of more models the numbers stand in a table, or they would fill the first three screens.
+_MOST_CARDS = 2
 _SHOWN = (scales.ENERGY, scales.FORCE_MAE, scales.FORCE_COSINE, scales.STRESS)
 
 
@@ -80,6 +84,25 @@ def _card(m: ModelResult, scale: Scale) -> tuple[str, str, str, Grade]:
     digits = 4 if scale.rises else 3
     shown = f"{number(value, digits)} {scale.unit}".rstrip()
     return scale.name, shown, scale.meaning(value), scale.grade(value)
+
+
+def _verdicts(found: Evaluation) -> Table:
+    """Return the judged numbers of each model, and what its forces mean."""
+    scales_ = [s for s in _SHOWN if any(_value(m, s) is not None for m in found.models)]
+    columns = [Column(s.name, s.unit, 4 if s.rises else 3, s) for s in scales_]
+    table = Table("In short", [Column("model"), *columns, Column("what it means", wraps=True)])
+    for m in found.models:
+        values = [_value(m, scale) for scale in scales_]
+        said = scales.FORCE_MAE.meaning(_value(m, scales.FORCE_MAE))
+        table.add(m.judged.name, *values, said or scales.ENERGY.meaning(values[0]))
+    return table
+
+
+def _title(found: Evaluation) -> str:
+    names = [m.judged.name for m in found.models]
+    if len(names) > _MOST_CARDS:
+        return f"{len(names)} potentials against DFT"
+    return f"{' and '.join(names)} against DFT"
 
 
 def _subtitle(found: Evaluation) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from eqnn.evaluation.errors import Pair
 from eqnn.evaluation.result import Evaluation, ModelResult
 from eqnn.evaluation.suspicion import composition
-from eqnn.report import PALETTE, drawing, png
+from eqnn.report import PALETTE, drawing, number, png
 from eqnn.so3 import FloatArray
 
 # More points than these are not told apart.
@@ -208,7 +208,7 @@ def _bars(found: Evaluation, values: dict[str, dict[str, float | None]]) -> byte
             for place, size in zip(places, lengths, strict=True):
                 if np.isfinite(size):
                     axis.annotate(
-                        f"{size:.3g}", (size, place), (3, 0), textcoords="offset points",
+                        number(size), (size, place), (3, 0), textcoords="offset points",
                         va="center", fontsize=9,
                     )  # fmt: skip
         axis.set(yticks=range(len(names)), xlabel="mean absolute force error / (meV/Å)")
@@ -232,12 +232,12 @@ def _speed(found: Evaluation) -> bytes:
         return b""
     with drawing(6.0, 4.6) as figure:
         axis = figure.add_subplot()
-        for k, (name, time, error) in enumerate(points):
-            axis.plot(time, error, "o", ms=9, color=_colour(k))
-            axis.annotate(name, (time, error), (0, 8), textcoords="offset points", ha="center")
+        for k, (_, time, error) in enumerate(points):
+            axis.plot(time, error, "o", ms=10, mew=2, color=_colour(k), alpha=0.8)
         axis.set(xscale="log", yscale="log")
         axis.set(xlabel="time for an atom / µs", ylabel="force error, rms / (meV/Å)")
         _widen(axis, [p[1] for p in points], [p[2] for p in points])
+        _legend(figure, [p[0] for p in points], [_colour(k) for k in range(len(points))])
         return png(figure)
 
 
