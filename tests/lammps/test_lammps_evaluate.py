@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from eqnn_models import PRETRAINED
-from lmp import POTENTIALS
+from eqnn_models import PRETRAINED, tiny_model
 from safetensors.numpy import load_file
 
 from eqnn.errors import EqnnError
 from eqnn.evaluation import ModelResult, Settings, evaluate
 from eqnn.evaluation.lammps import choose, through_lammps
+from eqnn.model_file import Model, write_model
+from eqnn.self_test import add_self_test
 
 QUICK = Settings(with_plots=False)
 pytestmark = pytest.mark.no_kokkos("eqnn evaluate runs the plain pair style")
@@ -65,10 +66,15 @@ def test_lammps_has_the_engines_numbers(acac: list[Atoms], precision: str) -> No
     assert found.energy <= bound and found.force <= bound
 
 
-def test_a_model_that_lammps_must_be_allowed(tmp_path: Path) -> None:
-    """Another family, whose energies jump at the cutoff: LAMMPS takes it, and so does this."""
-    atoms = labelled(golden_atoms(PRETRAINED / "mace_acac.md300_0.safetensors"))
-    found = judged(POTENTIALS / "tdn_3bpa.eqnn", [atoms], through_lammps=1).lammps
+@pytest.mark.parametrize("kind", ["mean-per-atom", "direct"])
+def test_a_model_that_lammps_must_be_allowed(acac: list[Atoms], tmp_path: Path, kind: str) -> None:
+    model = tiny_model(forces="direct" if kind == "direct" else "gradient")
+    document = model.document
+    if kind == "mean-per-atom":
+        document = document | {"energy": document["energy"] | {"semantics": kind}}
+    tested = add_self_test(Model(document, model.tensors, "tiny"))
+    write_model(tmp_path / "tiny.eqnn", tested.document, tested.tensors)
+    found = judged(tmp_path / "tiny.eqnn", acac[:2], through_lammps=2).lammps
     assert found is not None and found.agrees
 
 

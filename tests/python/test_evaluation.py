@@ -18,7 +18,7 @@ import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.units import GPa
-from eqnn_models import PRETRAINED, ROOT, TDN
+from eqnn_models import PRETRAINED, ROOT, tiny_model
 from safetensors.numpy import load_file
 
 import eqnn
@@ -30,7 +30,8 @@ from eqnn.evaluation.frame import Problem
 from eqnn.evaluation.journal import Journal, Prediction, refusal
 from eqnn.evaluation.result import Evaluation, ModelResult, grouped
 from eqnn.library import Potential
-from eqnn.model_file import read_model
+from eqnn.model_file import write_model
+from eqnn.report import number
 
 GAUNT = ROOT / "potentials" / "gaunt_acetylacetone.eqnn"
 MACE = ROOT / "potentials" / "mace_acetylacetone.eqnn"
@@ -199,6 +200,23 @@ def test_published_test_sets_give_the_errors_of_upstreams_code(name: str) -> Non
             assert value == pytest.approx(row[key], rel=1e-6), (set_name, key)
 
 
+def test_documents_have_the_errors_of_upstreams_code() -> None:
+    """potentials/README.md and docs/benchmarks.md, to the digits that they show."""
+    readme = (ROOT / "potentials" / "README.md").read_text()
+    benchmarks = (ROOT / "docs" / "benchmarks.md").read_text()
+    names = {"gaunt_acetylacetone": "gaunt_acetylacetone", "mace_acac": "mace_acetylacetone"}
+    for file, name in names.items():
+        found = json.loads((PRETRAINED / f"{file}.errors.json").read_text())
+        for set_name in ("test_MD_300K", "test_MD_600K"):
+            row = found[set_name]
+            values = [row[key] for key in ("energy_mae", "energy_rmse", "force_mae", "force_rmse")]
+            kelvin = set_name[8:11]
+            shown = " | ".join(f"{value:.1f}" for value in values)
+            assert f"| {kelvin} K, test | 650 | {shown} |" in readme
+            shown = " | ".join(number(value) for value in values)
+            assert f"| {set_name} | `{name}` | 650 | {shown} |" in benchmarks
+
+
 def test_worst_frames_are_named_by_forces_and_by_energy(frames: list[Atoms]) -> None:
     data = [labelled(a, **a.calc.results) for a in frames]
     data[7].calc.results["forces"][4, 1] += 3.0
@@ -224,21 +242,27 @@ def test_defects_and_time_are_measured(frames: list[Atoms]) -> None:
     assert found.microseconds is not None and 0.1 < found.microseconds < 1e6
 
 
-def test_models_with_direct_forces_and_means_per_atom_are_judged_too() -> None:
-    """Any family: what LAMMPS refuses is judged, and its defects say why it is refused."""
-    path = next(iter(sorted(TDN.glob("*.eqnn"))))
-    species = read_model(path).document["species"]
+def test_models_with_direct_forces_and_means_per_atom_are_judged_too(tmp_path: Path) -> None:
+    """Any family: what LAMMPS refuses is judged too, and a stress of direct forces is none."""
+    direct = tiny_model(forces="direct")
+    document = tiny_model().document
+    means = document | {"energy": document["energy"] | {"semantics": "mean-per-atom"}}
+    write_model(tmp_path / "direct.eqnn", direct.document, direct.tensors)
+    write_model(tmp_path / "means.eqnn", means, tiny_model().tensors)
     rng = np.random.default_rng(0)
-    data = [
-        labelled(
-            Atoms((species * 3)[:5], 1.5 * rng.normal(size=(5, 3)) + np.arange(5)[:, None]),
-            energy=-1.0,
-            forces=np.ones((5, 3)),
-        )
-        for _ in range(3)
-    ]
-    found = one(evaluate(path, data, settings=QUICK))
-    assert found.overall.n_frames == 3 and found.defects
+    data = []
+    for _ in range(3):
+        atoms = Atoms("OCH4", 0.3 * rng.normal(size=(6, 3)) + np.arange(6)[:, None])
+        atoms.set_cell(12 * np.eye(3))
+        atoms.pbc = True
+        labels = {"energy": -1.0, "forces": np.ones((6, 3)), "stress": np.zeros(6)}
+        data.append(labelled(atoms, **labels))
+    models = [tmp_path / "direct.eqnn", tmp_path / "means.eqnn"]
+    direct_forces, of_means = evaluate(models, data, settings=QUICK).models
+    assert direct_forces.overall.forces.n_atoms == 18 and of_means.overall.forces.n_atoms == 18
+    assert direct_forces.overall.stress.n_frames == 0 and of_means.overall.stress.n_frames == 3
+    assert of_means.defects[-1].what == "twice the system"
+    assert of_means.defects[-1].status.value == "limit"
 
 
 # ---- bad frames ----

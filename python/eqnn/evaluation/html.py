@@ -88,13 +88,13 @@ def _card(m: ModelResult, scale: Scale) -> tuple[str, str, str, Grade]:
 
 def _verdicts(found: Evaluation) -> Table:
     """Return the judged numbers of each model, and what its forces mean."""
-    scales_ = [s for s in _SHOWN if any(_value(m, s) is not None for m in found.models)]
-    columns = [Column(s.name, s.unit, 4 if s.rises else 3, s) for s in scales_]
+    shown = [s for s in _SHOWN if any(_value(m, s) is not None for m in found.models)]
+    columns = [Column(s.name.split(",")[0], s.unit, 4 if s.rises else 3, s) for s in shown]
     table = Table("In short", [Column("model"), *columns, Column("what it means", wraps=True)])
     for m in found.models:
-        values = [_value(m, scale) for scale in scales_]
         said = scales.FORCE_MAE.meaning(_value(m, scales.FORCE_MAE))
-        table.add(m.judged.name, *values, said or scales.ENERGY.meaning(values[0]))
+        said = said or scales.ENERGY.meaning(_value(m, scales.ENERGY))
+        table.add(m.judged.name, *(_value(m, scale) for scale in shown), said)
     return table
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from eqnn.report import Scale
 
 ENERGY = Scale(
-    "energy error per atom, of one composition",
+    "relative energy error, mean absolute",
     "meV/atom",
     1.0,
     5.0,

@@ -24,7 +24,8 @@ table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabu
 caption { text-align: left; font-weight: 600; padding: 0.3rem 0; }
 th, td { padding: 0.25rem 0.7rem; text-align: left; vertical-align: top; white-space: nowrap;
   border-bottom: 1px solid var(--line); overflow-wrap: normal; }
-th { vertical-align: bottom; white-space: normal; min-width: 4.2rem; max-width: 10rem; font-weight: 600; border-bottom: 2px solid var(--soft); }
+th { vertical-align: bottom; white-space: normal; min-width: 4.2rem; max-width: 10rem;
+  font-weight: 600; border-bottom: 2px solid var(--soft); }
 td:first-child, th:first-child { padding-left: 0.2rem; }
 .number { text-align: right; }
 .wraps { white-space: normal; min-width: 16rem; }
