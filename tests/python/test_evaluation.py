@@ -392,13 +392,14 @@ def test_the_folder_has_page_tables_and_pictures(frames: list[Atoms], tmp_path: 
     folder = tmp_path / "new" / "out"
     found = evaluate([GAUNT, MACE], {"a": frames[:5], "b": frames[5:15]}, output=folder)
     names = {path.name for path in folder.iterdir()}
-    tables = {"overall", "sets", "elements", "worst", "defects", "models", "data", "frames"}
+    tables = {"overall", "sets", "stages", "elements", "worst", "defects", "models"}
+    tables |= {"data", "frames"}
     pictures = {"force_errors", "errors_by_set", "errors_by_element", "speed_and_error"}
     for model in ("gaunt", "mace"):
         pictures |= {f"parity_{of}_{model}_acetylacetone" for of in ("energies", "forces")}
     assert names == {
         *("predictions", "report.html", "report.txt", "result.json"),
-        *(f"{name}.csv" for name in tables | {"stages"} & {p.removesuffix(".csv") for p in names}),
+        *(f"{name}.csv" for name in tables),
         *(f"{name}.png" for name in pictures),
     }
     page = (folder / "report.html").read_text()
@@ -496,6 +497,19 @@ def test_a_run_that_was_killed_goes_on(frames: list[Atoms], tmp_path: Path) -> N
     )
     assert told == [] and one(again).overall == one(whole).overall
     assert one(again).microseconds == one(found).microseconds
+
+
+def test_what_an_earlier_run_drew_is_not_taken_for_this_ones(
+    frames: list[Atoms], tmp_path: Path
+) -> None:
+    evaluate([GAUNT, MACE], {"a": frames[:3], "b": frames[3:6]}, output=tmp_path)
+    assert (tmp_path / "speed_and_error.png").exists() and (tmp_path / "elements.csv").exists()
+    (tmp_path / "mine.csv").write_text("of the user")
+    evaluate(GAUNT, [frames[30]], output=tmp_path)
+    assert not list(tmp_path.glob("*.png"))
+    tables = {"overall", "sets", "defects", "models", "data", "frames"}
+    assert {path.stem for path in tmp_path.glob("*.csv")} == tables | {"mine"}
+    assert "speed" not in (tmp_path / "report.html").read_text()
 
 
 def test_another_model_or_structure_takes_nothing_from_the_folder(
