@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.units import GPa
+from ase.units import Bohr, GPa, Hartree
 from eqnn_models import PRETRAINED, ROOT, tiny_model
 from safetensors.numpy import load_file
 
@@ -291,6 +291,18 @@ def test_bad_frames_are_named_and_the_rest_is_compared(frames: list[Atoms]) -> N
     assert texts[3] == "Si" and not found.is_complete
     assert [m.overall.n_frames for m in found.models] == [8, 8]
     assert [(s.name, s.n_frames, s.n_good) for s in found.sets] == [("a", 12, 7), ("b", 1, 1)]
+
+
+def test_forces_in_another_unit_do_not_count(frames: list[Atoms]) -> None:
+    data = [labelled(a, **a.calc.results) for a in frames[:12]]
+    before = one(evaluate(GAUNT, [*data[:3], *data[5:]], settings=QUICK)).overall
+    for a in data[3:5]:
+        a.calc.results["forces"] = a.calc.results["forces"] * (Bohr / Hartree)
+    found = evaluate(GAUNT, data, settings=QUICK)
+    assert [(p.number, p.kind) for p in found.problems] == [(3, Kind.UNITS), (4, Kind.UNITS)]
+    assert one(found).overall == before and not found.is_complete
+    with pytest.raises(EqnnError, match=r"The first: data#0: units: the models' forces are 5.*\n"):
+        evaluate(GAUNT, data[3:5], settings=QUICK)
 
 
 def test_elements_that_one_model_lacks_are_left_out_of_that_model_alone() -> None:

@@ -407,11 +407,13 @@ def test_positions_in_bohr_among_angstrom() -> None:
     )
 
 
-def test_one_long_bond_is_no_other_unit() -> None:
+def test_fragments_that_part_are_no_other_unit() -> None:
+    """Their extent grows by the factor of Bohr, their bonds do not."""
     frames = []
     for k in range(8):
-        atoms = molecule(k)
-        atoms.positions[5] += [0.9 * (k == 5), 0.0, 0.0]
+        far = 3.0 / Bohr if k == 5 else 3.0
+        atoms = Atoms("OHOH", [[0, 0, 0], [0, 0, 0.96], [far, 0, 0], [far, 0, 0.96]])
+        label(atoms, -4000.0)
         one = frame_of(atoms, "s", k, KEYS)
         assert isinstance(one, Frame)
         frames.append(one)
