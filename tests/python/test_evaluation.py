@@ -60,6 +60,7 @@ def one(found: Evaluation) -> ModelResult:
 # ---- numbers ----
 
 
+@pytest.mark.slow
 def test_errors_are_those_of_the_predictions(frames: list[Atoms]) -> None:
     hot = frames[:30]
     with Potential(GAUNT) as potential:
@@ -89,8 +90,9 @@ def test_errors_are_those_of_the_predictions(frames: list[Atoms]) -> None:
     assert forces.cosine == pytest.approx(cosines.mean(), rel=1e-12)
 
 
-def test_errors_by_set_stage_and_element(frames: list[Atoms]) -> None:
-    sets = {"cold": frames[30:], "hot": frames[:30]}
+def test_errors_by_set_stage_and_element(frames: list[Atoms], tmp_path: Path) -> None:
+    ase.io.write(tmp_path / "hot.xyz", frames[:30])
+    sets: Any = {"cold": frames[30:], "hot": tmp_path / "hot.xyz"}
     found = one(evaluate(GAUNT, sets, settings=QUICK))
     assert list(found.sets) == ["cold", "hot"] and list(found.stages) == ["H_transfer", "300K_MD"]
     assert found.sets["cold"].forces.mae is None and found.sets["cold"].energy.n_frames == 10
@@ -104,6 +106,7 @@ def test_errors_by_set_stage_and_element(frames: list[Atoms]) -> None:
     assert found.offsets["C5H8O2"] == pytest.approx(15e-3 * (e.mean_per_atom or 0), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_what_is_off_for_a_whole_composition_counts_in_totals_only(frames: list[Atoms]) -> None:
     def moved(by: float) -> ModelResult:
         data = [
@@ -133,6 +136,7 @@ def golden(name: str) -> tuple[Atoms, Any]:
     return atoms, values
 
 
+@pytest.mark.slow
 def test_stress_is_in_gpa_and_has_ases_sign() -> None:
     """Labels are upstream's stress and a tenth of a GPa in each component."""
     atoms, values = golden("mace_acac.acac3_pbc")
@@ -268,6 +272,7 @@ def test_models_with_direct_forces_and_means_per_atom_are_judged_too(tmp_path: P
 # ---- bad frames ----
 
 
+@pytest.mark.slow
 def test_bad_frames_are_named_and_the_rest_is_compared(frames: list[Atoms]) -> None:
     data = [labelled(a, **a.calc.results) for a in frames[:12]]
     data[1].calc.results["energy"] = np.nan
@@ -293,6 +298,7 @@ def test_bad_frames_are_named_and_the_rest_is_compared(frames: list[Atoms]) -> N
     assert [(s.name, s.n_frames, s.n_good) for s in found.sets] == [("a", 12, 7), ("b", 1, 1)]
 
 
+@pytest.mark.slow
 def test_forces_in_another_unit_do_not_count(frames: list[Atoms]) -> None:
     data = [labelled(a, **a.calc.results) for a in frames[:12]]
     before = one(evaluate(GAUNT, [*data[:3], *data[5:]], settings=QUICK)).overall
@@ -305,6 +311,7 @@ def test_forces_in_another_unit_do_not_count(frames: list[Atoms]) -> None:
         evaluate(GAUNT, data[3:5], settings=QUICK)
 
 
+@pytest.mark.slow
 def test_elements_that_one_model_lacks_are_left_out_of_that_model_alone() -> None:
     atoms = Atoms("NaCl", cell=5.64 * np.eye(3), positions=[[0, 0, 0], [2.82, 0, 0]], pbc=True)
     data: Any = {"salt": [labelled(atoms, energy=-1.0)], "acac": ase.io.read(
@@ -400,6 +407,7 @@ def test_one_function_of_the_package() -> None:
 # ---- output ----
 
 
+@pytest.mark.slow
 def test_the_folder_has_page_tables_and_pictures(frames: list[Atoms], tmp_path: Path) -> None:
     folder = tmp_path / "new" / "out"
     found = evaluate([GAUNT, MACE], {"a": frames[:5], "b": frames[5:15]}, output=folder)
@@ -471,6 +479,7 @@ def test_the_document_has_what_its_page_says(frames: list[Atoms]) -> None:
 # ---- the folder is gone on from ----
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on(frames: list[Atoms], tmp_path: Path) -> None:
     ase.io.write(tmp_path / "a.xyz", frames[:30])
     program = (
@@ -511,6 +520,7 @@ def test_a_run_that_was_killed_goes_on(frames: list[Atoms], tmp_path: Path) -> N
     assert one(again).microseconds == one(found).microseconds
 
 
+@pytest.mark.slow
 def test_what_an_earlier_run_drew_is_not_taken_for_this_ones(
     frames: list[Atoms], tmp_path: Path
 ) -> None:
@@ -524,6 +534,7 @@ def test_what_an_earlier_run_drew_is_not_taken_for_this_ones(
     assert "speed" not in (tmp_path / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_another_model_or_structure_takes_nothing_from_the_folder(
     frames: list[Atoms], tmp_path: Path
 ) -> None:
@@ -767,6 +778,7 @@ def test_progress_has_the_time_left(
     )
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_how_many_go_in_one_call(
     monkeypatch: pytest.MonkeyPatch, frames: list[Atoms]
 ) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from eqnn.evaluation.frame import Keys
-from eqnn.evaluation.run import PRECISIONS, Settings, evaluate
+from eqnn.evaluation.run import evaluate
+from eqnn.evaluation.settings import PRECISIONS, Settings
 from eqnn.evaluation.text import text
 
 # Seconds between lines of progress where they are kept, as in a log.
