@@ -7,6 +7,7 @@ import enum
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,11 @@ class Frame:
     forces: FloatArray | None
     stress: FloatArray | None
     key: str
+
+    @cached_property
+    def formula(self) -> str:
+        """Chemical formula."""
+        return str(self.atoms.get_chemical_formula())
 
     @property
     def label(self) -> str:

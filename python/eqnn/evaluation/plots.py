@@ -11,7 +11,6 @@ import numpy as np
 
 from eqnn.evaluation.errors import Pair
 from eqnn.evaluation.result import Evaluation, ModelResult
-from eqnn.evaluation.suspicion import composition
 from eqnn.report import PALETTE, drawing, number, png
 from eqnn.so3 import FloatArray
 
@@ -106,10 +105,10 @@ def _energies(m: ModelResult, pairs: Sequence[Pair]) -> FloatArray:
     """DFT's and predicted energies [n, 2] in meV/atom without the mean of the composition."""
     groups: dict[str, list[float]] = {}
     for pair in m.pairs:
-        groups.setdefault(composition(pair.frame), []).append(pair.frame.energy)
+        groups.setdefault(pair.frame.formula, []).append(pair.frame.energy)
     points = []
     for pair in pairs:
-        name, n = composition(pair.frame), len(pair.frame.atoms)
+        name, n = pair.frame.formula, len(pair.frame.atoms)
         if name in m.offsets:
             dft = 1e3 * (pair.frame.energy - float(np.mean(groups[name]))) / n
             points.append([dft, dft + 1e3 * (pair.energy_error - m.offsets[name]) / n])

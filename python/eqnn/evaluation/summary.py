@@ -22,7 +22,6 @@ from eqnn.evaluation.lammps import choose, through_lammps
 from eqnn.evaluation.predict import Judged
 from eqnn.evaluation.result import ModelResult, Worst
 from eqnn.evaluation.settings import Settings
-from eqnn.evaluation.suspicion import composition
 from eqnn.library import Potential
 
 
@@ -84,7 +83,7 @@ def _worst(pairs: Sequence[Pair], offset: Mapping[str, float], n: int) -> tuple[
 
 
 def _of_frame(by: str, pair: Pair, offset: Mapping[str, float]) -> Worst:
-    atoms, formula = pair.frame.atoms, composition(pair.frame)
+    atoms, formula = pair.frame.atoms, pair.frame.formula
     energy = None
     if formula in offset:
         energy = 1e3 * (pair.energy_error - offset[formula]) / len(atoms)

@@ -10,7 +10,6 @@ import numpy as np
 from eqnn.evaluation import scales
 from eqnn.evaluation.errors import Errors, ForceErrors, Pair, rms
 from eqnn.evaluation.result import Evaluation, ModelResult, grade_of, grouped
-from eqnn.evaluation.suspicion import composition
 from eqnn.report import Cell, Column, Grade, Table, number
 
 _ENERGY_COLUMNS = (
@@ -194,7 +193,7 @@ def frames(found: Evaluation) -> Table:
 
 
 def _frame(pair: Pair, offsets: Mapping[str, float]) -> list[Cell]:
-    frame, formula = pair.frame, composition(pair.frame)
+    frame, formula = pair.frame, pair.frame.formula
     forces = pair.force_errors
     row: list[Cell] = [frame.set, frame.number, frame.name, frame.stage, formula]
     row += [len(frame.atoms), frame.energy, pair.found.energy, pair.energy_error]
