@@ -250,9 +250,10 @@ def _speed(found: Evaluation) -> bytes:
 
 
 def _plain_ticks(axis: Any) -> None:
-    """Show 1, 2, 5, 10 on a logarithmic axis, not powers."""
+    """Show 1, 2, 5, 10 on a logarithmic axis, not powers; 1 and 10 where there is little room."""
     from matplotlib.ticker import FuncFormatter, LogLocator
 
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 100 * low else (1.0,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(FuncFormatter(lambda value, _: ""))

@@ -10,6 +10,7 @@ import numpy as np
 from eqnn.evaluation import scales
 from eqnn.evaluation.errors import Errors, ForceErrors, Pair, rms
 from eqnn.evaluation.result import Evaluation, ModelResult, grade_of, grouped
+from eqnn.info import elements
 from eqnn.report import Cell, Column, Grade, Table, number
 
 _ENERGY_COLUMNS = (
@@ -25,7 +26,8 @@ _FORCE_COLUMNS = (
     Column("F error", "% of F", scale=scales.FORCE_RELATIVE),
     Column("cosine", "", 4, scale=scales.FORCE_COSINE),
 )
-_STRESS_COLUMNS = (Column("stress MAE", "GPa", scale=scales.STRESS), Column("stress RMSE", "GPa"))
+_STRESS_COLUMNS = (Column("stress MAE", "GPa", scale=scales.STRESS),)
+_MOST_ELEMENTS = 12
 _NOTE = (
     "rel. E: after the mean error of each composition is removed, over compositions with two "
     "frames or more."
@@ -61,7 +63,7 @@ def _cells(e: Errors, has_stress: bool) -> list[Cell]:
     energy, relative = e.energy, e.relative_energy
     cells: list[Cell] = [energy.mae, energy.mae_per_atom, energy.rmse_per_atom]
     cells += [relative.mae, relative.mae_per_atom, *_force_cells(e.forces)]
-    return cells + ([e.stress.mae, e.stress.rmse] if has_stress else [])
+    return cells + ([e.stress.mae] if has_stress else [])
 
 
 def _force_cells(e: ForceErrors) -> list[Cell]:
@@ -163,7 +165,7 @@ def data(found: Evaluation) -> Table:
 
 def models(found: Evaluation) -> Table:
     """Return model files."""
-    columns = [Column("model"), Column("family"), Column("elements", wraps=True)]
+    columns = [Column("model"), Column("family"), Column("elements")]
     columns += [Column("cutoff", "A"), Column("precision"), Column("file"), Column("SHA-256")]
     table = Table("Models", columns)
     for m in found.models:
@@ -174,9 +176,11 @@ def models(found: Evaluation) -> Table:
 
 
 def _elements(m: ModelResult) -> str:
-    from eqnn.info import elements
-
-    return elements(m.judged.model)
+    """Symbols, or the first and the last of many and their number."""
+    symbols = elements(m.judged.model).split()
+    if len(symbols) <= _MOST_ELEMENTS:
+        return " ".join(symbols)
+    return f"{' '.join(symbols[:4])} ... {symbols[-1]} ({len(symbols)})"
 
 
 def frames(found: Evaluation) -> Table:
