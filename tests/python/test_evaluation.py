@@ -626,6 +626,43 @@ def test_two_runs_do_not_write_one_journal(tmp_path: Path) -> None:
     Journal(path, "abc", "double").close()
 
 
+def test_a_journal_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(EqnnError) as error:
+        Journal(tmp_path, "abc", "double")
+    assert str(error.value) == (
+        f"{tmp_path}: cannot be opened (Is a directory). Give another --output."
+    )
+    path = tmp_path / "a.jsonl"
+    journal = Journal(path, "abc", "double")
+    journal.add([prediction("x")])
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("eqnn.evaluation.journal.os.fsync", full)
+    with pytest.raises(EqnnError) as error:
+        journal.add([prediction("y")])
+    assert str(error.value) == (
+        f"{path}: cannot be written (No space left on device). Make room, and run it again: it "
+        "goes on from here."
+    )
+    journal.close()
+    again = Journal(path, "abc", "double")
+    assert "x" in again.known
+    again.close()
+
+
+def test_a_result_that_cannot_be_written(frames: list[Atoms], tmp_path: Path) -> None:
+    (tmp_path / "predictions").mkdir()
+    (tmp_path / "result.json").mkdir()
+    with pytest.raises(EqnnError) as error:
+        evaluate(GAUNT, frames[:2], output=tmp_path, settings=QUICK)
+    assert str(error.value) == (
+        f"--output {tmp_path / 'result.json'}: cannot be written (Is a directory). Mend that, and "
+        "run it again: nothing is computed twice."
+    )
+
+
 def test_a_folder_of_somebody_else_is_refused(frames: list[Atoms], tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(EqnnError) as error:
@@ -692,6 +729,24 @@ def test_the_command_ends_with_1_where_a_frame_is_left_out(
     assert cli.main(["evaluate", str(GAUNT), "--data", str(path)]) == 1
     printed = capsys.readouterr().out
     assert re.search(r"^  a +2 +no energy +all +yes +no energy$", printed, re.MULTILINE)
+
+
+def test_an_interrupted_run_says_that_it_goes_on(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*told: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Teller, "__call__", interrupt)
+    data = str(ACAC / "test_H_transfer.xyz.gz")
+    assert cli.main(["evaluate", str(GAUNT), "--data", data]) == 130
+    assert capsys.readouterr().err == "eqnn: interrupted.\n"
+    words = ["evaluate", str(GAUNT), "--data", data, "--output", str(tmp_path), "--no-plots"]
+    assert cli.main(words) == 130
+    assert capsys.readouterr().err == "eqnn: interrupted. The same command goes on from here.\n"
+    monkeypatch.undo()
+    assert cli.main(words) == 0
+    assert "of 225 atoms" not in capsys.readouterr().err  # all were on disk
 
 
 @pytest.mark.parametrize(

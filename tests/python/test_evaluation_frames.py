@@ -229,6 +229,15 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("content", [b"", b"\x00\x01nothing of ASE's\xff" * 9])
+def test_a_file_that_ase_cannot_read_at_all(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.dat"
+    path.write_bytes(content)
+    (found,) = read(path)
+    assert isinstance(found, Problem) and (found.number, found.kind) == (0, Kind.UNREADABLE)
+    assert found.what.startswith("ASE cannot read it, nor what comes after (")
+
+
 def test_a_packed_file_that_is_cut_short(tmp_path: Path) -> None:
     path = tmp_path / "a.xyz.gz"
     path.write_bytes(gzip.compress(b"1\n\nH 0 0 0\n" * 1000)[:-20])

@@ -16,6 +16,7 @@ from eqnn.evaluation.text import text
 
 # Seconds between lines of progress where they are kept, as in a log.
 _LINE_EVERY = 10.0
+INTERRUPTED = 130  # as shells have it
 
 
 def add_parser(commands: Any) -> None:
@@ -78,9 +79,15 @@ def _run(options: argparse.Namespace) -> int:
         with_plots=not options.no_plots,
     )
     teller = Teller()
-    found = evaluate(
-        options.models, options.data, output=options.output, settings=settings, progress=teller
-    )
+    try:
+        found = evaluate(
+            options.models, options.data, output=options.output, settings=settings, progress=teller
+        )
+    except KeyboardInterrupt:
+        teller.end()
+        cure = "" if options.output is None else " The same command goes on from here."
+        print(f"eqnn: interrupted.{cure}", file=sys.stderr)
+        return INTERRUPTED
     teller.end()
     print(text(found), end="")
     if options.output is not None:

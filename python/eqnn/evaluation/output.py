@@ -81,13 +81,19 @@ class Output:
             self._put(name, content)
         self._put("report.txt", text(found).encode())
         self._put("result.json", found.json().encode())
-        page(found, drawn).write(self.folder / "report.html")
+        self._put("report.html", page(found, drawn).html().encode())
 
     def _put(self, name: str, content: bytes) -> None:
         assert self.folder is not None  # asked for by `write` alone
         partial = self.folder / f"{name}.partial"
-        partial.write_bytes(content)
-        os.replace(partial, self.folder / name)
+        try:
+            partial.write_bytes(content)
+            os.replace(partial, self.folder / name)
+        except OSError as error:
+            raise EqnnError(
+                f"--output {self.folder / name}: cannot be written ({error.strerror}). Mend that, "
+                "and run it again: nothing is computed twice."
+            ) from None
 
 
 def _require_plots() -> None:
