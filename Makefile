@@ -126,8 +126,9 @@ kokkos: setup
 	@$(VENV)/python -m pytest $(PYTEST_ARGS) -rs --lammps-kk $(KOKKOS_SPACE) $(KOKKOS_TESTS)
 
 lint:
-	@$(SETUP) venv deps lint kokkos-serial
-	@.ci/lint
+	@LAMMPS_SOURCE_DIR="$(LAMMPS_SOURCE_DIR)" $(SETUP) \
+		venv deps lint kokkos-serial kokkos-shared-serial lammps-source
+	@LAMMPS_SOURCE_DIR="$(LAMMPS_SOURCE_DIR)" .ci/lint
 
 format:
 	@$(SETUP) venv lint
