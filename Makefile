@@ -26,6 +26,7 @@
 #   make bench    time whole models and each kernel on one thread
 #   make cuda     compile and link for CUDA 13 (needs nvcc; no GPU)
 #   make device-branch  run on the host what kernels do on a GPU, and test it
+#   make cuda-report  registers, stack and warps of each kernel, by ptxas
 #   make gpu-bundle  tests and benchmarks for a machine with a GPU: a folder, .eqnn/gpu-bundle
 #   make clean    remove what was built; `make distclean` removes all of .eqnn/
 
@@ -57,8 +58,8 @@ BUILD_TREE = cmake --build .eqnn/build/$(1) $(2) -- --no-print-directory \
 UPSTREAM_PYTEST = PYTHONPATH=python .eqnn/venv-$(1)/bin/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: build setup demo test test-quick test-published test-upstream test-upstream-mace \
-	test-upstream-convnets dataset test-dataset lammps-table kokkos lint format bench cuda gpu-bundle \
-	device-branch debug clean distclean
+	test-upstream-convnets dataset test-dataset lammps-table kokkos lint format bench cuda \
+	cuda-report gpu-bundle device-branch debug clean distclean
 
 build: setup
 	@$(call CONFIGURE,openmp,-DEQNN_MARCH=$(MARCH))
@@ -145,6 +146,11 @@ cuda:
 	@$(SETUP) venv deps kokkos-cuda
 	@$(call CONFIGURE,cuda)
 	@$(call BUILD_TREE,cuda)
+
+cuda-report:
+	@$(SETUP) venv deps kokkos-cuda
+	@$(call CONFIGURE,cuda)
+	@$(VENV)/python bench/cuda_report.py $(REPORT_ARGS)
 
 gpu-bundle: cuda
 	@$(call CONFIGURE,cuda,-DEQNN_BUILD_BENCH=ON)
