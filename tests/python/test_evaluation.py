@@ -611,7 +611,7 @@ def test_a_journal_of_another_model_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     Journal(path, "abc", "double").close()
     with pytest.raises(EqnnError, match=r"a\.jsonl:1: is no line of this model's predictions"):
-        Journal(path, "abd", "double")
+        Journal(path, "other", "double")
 
 
 def test_two_runs_do_not_write_one_journal(tmp_path: Path) -> None:
