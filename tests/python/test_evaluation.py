@@ -307,7 +307,7 @@ def test_forces_in_another_unit_do_not_count(frames: list[Atoms]) -> None:
     found = evaluate(GAUNT, data, settings=QUICK)
     assert [(p.number, p.kind) for p in found.problems] == [(3, Kind.UNITS), (4, Kind.UNITS)]
     assert one(found).overall == before and not found.is_complete
-    with pytest.raises(EqnnError, match=r"The first: data#0: units: the models' forces are 5.*\n"):
+    with pytest.raises(EqnnError, match=r"The first: data#0: units: against the models' .*\n"):
         evaluate(GAUNT, data[3:5], settings=QUICK)
 
 
@@ -327,9 +327,13 @@ def test_elements_that_one_model_lacks_are_left_out_of_that_model_alone() -> Non
 def test_frames_that_say_the_same_come_in_one_line() -> None:
     problems = [Problem(Kind.UNKNOWN_ELEMENT, "a", k, "N", "m") for k in (0, 1, 2, 7, 9, 10)]
     problems.append(Problem(Kind.UNKNOWN_ELEMENT, "b", 0, "N", "m"))
-    assert [(p.set, numbers) for p, numbers in grouped(problems)] == [
-        ("a", "0-2, 7, 9-10"),
-        ("b", "0"),
+    problems += [Problem(Kind.DUPLICATE, "b", k, f"{k}", together="all") for k in (3, 4)]
+    problems.append(Problem(Kind.DUPLICATE, "c", 3, "3", together="all"))
+    assert [(p.set, numbers, p.what) for p, numbers in grouped(problems)] == [
+        ("a", "0-2, 7, 9-10", "N"),
+        ("b", "0", "N"),
+        ("b", "3-4", "all"),
+        ("c", "3", "3"),
     ]
 
 

@@ -279,7 +279,11 @@ def test_where_frames_cannot_be_told_apart_the_rest_is_named(
 
 def test_sets_are_called_by_their_files() -> None:
     paths = [Path("x/test.xyz.gz"), Path("x/b.db"), Path("y/b.xyz"), Path("c")]
-    assert set_names(paths) == ["test", "x/b.db", "y/b.xyz", "c"]
+    assert set_names(paths) == ["test", "x/b", "y/b", "c"]
+    # Where folders do not tell them apart, suffixes do.
+    assert set_names([Path("/x/b.db"), Path("/x/b.xyz")]) == ["/x/b.db", "/x/b.xyz"]
+    assert set_names([Path("1/x/b.db"), Path("2/x/b.db")]) == ["1/x/b", "2/x/b"]
+    assert set_names([]) == []
 
 
 # ---- PubChemQCR ----
@@ -450,8 +454,11 @@ def test_forces_in_another_unit_are_found_by_the_models() -> None:
     found = force_units(frames, said)
     assert [p.number for p in found] == [1, 4]
     assert found[0].what == (
-        "the models' forces are 51.42 times these: Hartree/Bohr, not eV/Angstrom"
+        "against the models' the forces are in Hartree/Bohr, it seems, not in eV/Angstrom"
     )
+    # Another model, with errors of its own, sees it too.
+    noisy = predicted(frames, factors, noise=1e-3)
+    assert force_units(frames, said | {"b": noisy["model"]}) == found
     # Another model that does not see it: then it is the models that differ.
     assert force_units(frames, said | {"b": predicted(frames, [1.0] * 6)["model"]}) == []
 
@@ -460,7 +467,10 @@ def test_a_set_of_gradients_is_found_and_one_frame_against_the_model_is_not() ->
     frames = [frame(k, "s") for k in range(6)]
     found = force_units(frames, predicted(frames, [-1.0] * 6))
     assert [p.number for p in found] == list(range(6))
-    assert found[0].what == "forces are minus the models': the gradient, not the forces"
+    assert (
+        found[0].what
+        == "against the models' the forces have the other sign: the gradient, it seems"
+    )
     assert force_units(frames, predicted(frames, [1.0] * 5 + [-1.0])) == []
 
 

@@ -51,6 +51,8 @@ class Problem:
         The only model that it is wrong for; empty for all.
     is_left_out : bool
         Whether the frame counts nowhere; otherwise it does, and this is a warning.
+    together : str
+        What is said of several such frames at once; empty where ``what`` is the same for all.
     """
 
     kind: Kind
@@ -59,6 +61,7 @@ class Problem:
     what: str
     model: str = ""
     is_left_out: bool = True
+    together: str = ""
 
     def text(self) -> str:
         """Return one line for people."""

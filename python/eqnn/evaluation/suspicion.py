@@ -54,6 +54,7 @@ def duplicates(frames: Iterable[Frame]) -> list[Problem]:
                     frame.number,
                     f"the same structure as {first.label}, of another set",
                     is_left_out=False,
+                    together=f"structures that are in {first.set} too",
                 )
             )
     return found
@@ -96,6 +97,7 @@ def _other_energies(group: Sequence[Frame]) -> list[Problem]:
                     frame,
                     f"energy {frame.energy:.6g} is {ratio:.4g} times that of the molecule's other "
                     f"frames, as {unit} is of {rule_unit}",
+                    f"energies of the molecule's frames differ as {unit} and {rule_unit}",
                 )
             )
     return found
@@ -116,7 +118,8 @@ def _other_lengths(group: Sequence[Frame]) -> list[Problem]:
                 bond = _median(np.array([_bond(one) for one in usual[:_FEWEST]]))
                 if _is_near(_bond(frame), bond, factor):
                     said = f"{extent / rule:.4g} times those of the molecule's other frames"
-                    found.append(_units(frame, f"distances are {said}: {unit}"))
+                    together = f"distances of the molecule's frames differ by a factor: {unit}"
+                    found.append(_units(frame, f"distances are {said}: {unit}", together))
     return found
 
 
@@ -139,8 +142,8 @@ def _extent(frame: Frame) -> float:
     return float(np.sqrt(frame.atoms.positions.var(axis=0).sum()))
 
 
-def _units(frame: Frame, what: str) -> Problem:
-    return Problem(Kind.UNITS, frame.set, frame.number, what)
+def _units(frame: Frame, what: str, together: str = "") -> Problem:
+    return Problem(Kind.UNITS, frame.set, frame.number, what, together=together)
 
 
 def force_units(
@@ -208,8 +211,9 @@ def _force_unit(predicted: FloatArray, labels: FloatArray, with_sign: bool = Tru
         return ""
     slope = both / square
     if with_sign and abs(slope + 1) < _FORCE_TOLERANCE:
-        return "forces are minus the models': the gradient, not the forces"
+        return "against the models' the forces have the other sign: the gradient, it seems"
     unit = min(_FORCE_UNITS, key=lambda name: abs(slope / _FORCE_UNITS[name] - 1))
     if abs(slope / _FORCE_UNITS[unit] - 1) < _FORCE_TOLERANCE:
-        return f"the models' forces are {slope:.4g} times these: {unit}, not eV/Angstrom"
+        # Without the ratio, which differs a little from model to model.
+        return f"against the models' the forces are in {unit}, it seems, not in eV/Angstrom"
     return ""
