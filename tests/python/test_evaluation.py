@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import ase.io
@@ -26,6 +27,7 @@ from eqnn import cli
 from eqnn.errors import EqnnError
 from eqnn.evaluation import Kind, Settings, evaluate
 from eqnn.evaluation.command import Teller
+from eqnn.evaluation.data import _Draw
 from eqnn.evaluation.frame import Problem
 from eqnn.evaluation.journal import Journal, Prediction, refusal
 from eqnn.evaluation.result import Evaluation, ModelResult, grouped
@@ -296,6 +298,7 @@ def test_bad_frames_are_named_and_the_rest_is_compared(frames: list[Atoms]) -> N
     assert texts[3] == "Si" and not found.is_complete
     assert [m.overall.n_frames for m in found.models] == [8, 8]
     assert [(s.name, s.n_frames, s.n_good) for s in found.sets] == [("a", 12, 7), ("b", 1, 1)]
+    assert [s.n_drawn for s in found.sets] == [10, 1]
 
 
 @pytest.mark.slow
@@ -322,6 +325,36 @@ def test_elements_that_one_model_lacks_are_left_out_of_that_model_alone() -> Non
     assert [p.text() for p in found.problems] == [
         "salt#0: unknown element for gaunt_acetylacetone: Na, Cl (left out)"
     ]
+
+
+def test_of_a_large_set_some_frames_are_drawn(frames: list[Atoms]) -> None:
+    data = {"a": [*frames[:30], Atoms("H")], "b": frames[30:]}
+
+    def drawn(seed: int) -> list[int]:
+        chosen = Settings(with_plots=False, sample=12, seed=seed)
+        found = evaluate(GAUNT, data, settings=chosen)
+        assert [(s.n_frames, s.n_drawn, s.n_good) for s in found.sets] == [
+            (31, 12, 12),
+            (10, 10, 10),
+        ]
+        assert [(p.set, p.number, p.kind) for p in found.problems] == [("a", 30, Kind.NO_ENERGY)]
+        numbers = [p.frame.number for p in one(found).pairs if p.frame.set == "a"]
+        assert numbers == sorted(set(numbers)) and len(numbers) == 12
+        return numbers
+
+    assert drawn(0) == drawn(0) != drawn(1)
+
+
+def test_every_frame_has_the_same_chance_to_be_drawn() -> None:
+    counts = np.zeros(20)
+    for seed in range(400):
+        draw = _Draw(5, seed)
+        for k in range(20):
+            draw.take(SimpleNamespace(number=k))  # type: ignore[arg-type]
+        for kept in draw.frames():
+            counts[kept.number] += 1
+    # 100 each, with a standard deviation of 9
+    assert np.abs(counts - 100).max() <= 40 and counts.sum() == 2000
 
 
 def test_frames_that_say_the_same_come_in_one_line() -> None:
@@ -369,6 +402,8 @@ def test_frames_that_say_the_same_come_in_one_line() -> None:
             {},
             "data has both paths and Atoms, expected one kind. Give a mapping.",
         ),
+        (GAUNT, [Atoms("H"), 7], {}, "data[1] is a int, expected Atoms of ASE, or paths. Give "
+         "those."),
         (GAUNT, ["/a/b.xyz", "/a/b.xyz"], {}, "/a/b.xyz: is given twice as data. Give each file "
          "once."),
         (

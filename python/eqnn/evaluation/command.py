@@ -49,7 +49,14 @@ def add_parser(commands: Any) -> None:
         metavar="N",
         help="evaluate N random frames in LAMMPS too, and print the largest difference",
     )
-    one.add_argument("--seed", type=_count, default=0, help="of the draw of these; 0 if left out")
+    one.add_argument(
+        "--sample",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="draw N random frames of each file, for sets that are larger than memory",
+    )
+    one.add_argument("--seed", type=_count, default=0, help="of both draws; 0 if left out")
     one.add_argument(
         "--worst",
         type=_count,
@@ -75,6 +82,7 @@ def _run(options: argparse.Namespace) -> int:
         keys=Keys(options.energy_key, options.forces_key, options.stress_key),
         worst=options.worst,
         through_lammps=options.through_lammps,
+        sample=options.sample,
         seed=options.seed,
         with_plots=not options.no_plots,
     )

@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from ase import Atoms
 
 from eqnn.errors import EqnnError
 from eqnn.evaluation.frame import Frame, Keys, Problem, frame_of
 from eqnn.evaluation.read import read_frames, set_names
 from eqnn.evaluation.result import DataSet
+from eqnn.evaluation.settings import Settings
 
 Given = str | Path | Sequence[Atoms]
 Data = Given | Sequence[str | Path] | Mapping[str, Given]
@@ -35,26 +37,58 @@ def _sources(data: Data) -> list[tuple[str, Path | Sequence[Atoms]]]:
         return list(zip(set_names(paths), paths, strict=True))
     if paths:
         raise EqnnError("data has both paths and Atoms, expected one kind. Give a mapping.")
-    return [("data", [one for one in data if isinstance(one, Atoms)])]
+    return [("data", _all_atoms(data))]
 
 
-def read_data(data: Data, keys: Keys) -> tuple[list[DataSet], list[Frame], list[Problem]]:
+def _all_atoms(data: Sequence[object]) -> list[Atoms]:
+    for k, one in enumerate(data):
+        if not isinstance(one, Atoms):
+            raise EqnnError(
+                f"data[{k}] is a {type(one).__name__}, expected Atoms of ASE, or paths. Give those."
+            )
+    return [one for one in data if isinstance(one, Atoms)]
+
+
+def read_data(data: Data, chosen: Settings) -> tuple[list[DataSet], list[Frame], list[Problem]]:
     """Read all sets; return them, their good frames, and what is wrong with the others."""
     sets: list[DataSet] = []
     frames: list[Frame] = []
     problems: list[Problem] = []
     for name, source in _sources(data):
-        n = 0
-        for one in _frames(name, source, keys):
+        n, draw = 0, _Draw(chosen.sample, chosen.seed)
+        for one in _frames(name, source, chosen.keys):
             n += 1
             if isinstance(one, Frame):
-                frames.append(one)
+                draw.take(one)
             else:
                 problems.append(one)
+        frames += draw.frames()
         is_file = isinstance(source, Path)
         hashed = _sha256(source) if isinstance(source, Path) and source.is_file() else ""
-        sets.append(DataSet(name, str(source) if is_file else "", hashed, n, 0))
+        sets.append(DataSet(name, str(source) if is_file else "", hashed, n, len(draw.frames()), 0))
     return sets, frames, problems
+
+
+class _Draw:
+    """Keeps some frames of a set at random, or all, in the memory of those that it keeps."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        self._size = size
+        self._random = np.random.default_rng(seed)
+        self._kept: list[Frame] = []
+        self._n = 0
+
+    def take(self, frame: Frame) -> None:
+        """Take the next frame: each has the same chance to stay (Vitter's algorithm R)."""
+        self._n += 1
+        if self._size == 0 or len(self._kept) < self._size:
+            self._kept.append(frame)
+        elif (place := int(self._random.integers(self._n))) < self._size:
+            self._kept[place] = frame
+
+    def frames(self) -> list[Frame]:
+        """Return those that are kept, in the order of the set."""
+        return sorted(self._kept, key=lambda frame: frame.number)
 
 
 def _frames(name: str, source: Path | Sequence[Atoms], keys: Keys) -> Iterator[Frame | Problem]:

@@ -36,6 +36,8 @@ class DataSet:
         Of the file; empty where there is none, or where it is a folder.
     n_frames : int
         Frames found, bad ones too.
+    n_drawn : int
+        Those that were compared, but for what is left out: all, or as many as were asked for.
     n_good : int
         Those that some model could be compared on.
     """
@@ -44,6 +46,7 @@ class DataSet:
     path: str
     sha256: str
     n_frames: int
+    n_drawn: int
     n_good: int
 
 

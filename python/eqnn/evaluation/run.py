@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from ase.data import chemical_symbols
@@ -70,7 +71,7 @@ def evaluate(
         find_lammps()
         find_built("eqnnplugin.so", "EQNN_PLUGIN")
     folder = Output(output, with_plots=chosen.with_plots)
-    sets, frames, problems = read_data(data, chosen.keys)
+    sets, frames, problems = read_data(data, chosen)
     problems += mixed_units(frames)
     frames = without(frames, problems)
     require_some(frames, problems)
@@ -150,4 +151,4 @@ def _good(pairs: Sequence[Pair], problems: Sequence[Problem]) -> list[Pair]:
 def _counted(sets: Sequence[DataSet], good: Iterable[Sequence[Pair]]) -> tuple[DataSet, ...]:
     places = {(pair.frame.set, pair.frame.number) for pairs in good for pair in pairs}
     n_good = Counter(name for name, _ in places)
-    return tuple(DataSet(s.name, s.path, s.sha256, s.n_frames, n_good[s.name]) for s in sets)
+    return tuple(replace(one, n_good=n_good[one.name]) for one in sets)

@@ -24,8 +24,10 @@ class Settings:
         How many of the worst frames are named for each model, by forces and by energy.
     through_lammps : int
         How many frames of each model LAMMPS evaluates too.
+    sample : int
+        How many frames of each set are drawn at random; 0: all.
     seed : int
-        Of the draw of these.
+        Of both draws.
     with_plots : bool
         Whether pictures are drawn into the output folder and the page.
     """
@@ -34,5 +36,6 @@ class Settings:
     keys: Keys = field(default_factory=Keys)
     worst: int = 5
     through_lammps: int = 0
+    sample: int = 0
     seed: int = 0
     with_plots: bool = True

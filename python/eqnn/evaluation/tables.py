@@ -156,10 +156,10 @@ def problems(found: Evaluation) -> Table:
 
 def data(found: Evaluation) -> Table:
     """Return files and their frames."""
-    columns = [Column("set"), Column("frames"), Column("good"), Column("file"), Column("SHA-256")]
-    table = Table("Data", columns)
+    columns = [Column("set"), Column("frames"), Column("drawn"), Column("good")]
+    table = Table("Data", [*columns, Column("file"), Column("SHA-256")])
     for one in found.sets:
-        table.add(one.name, one.n_frames, one.n_good, one.path, one.sha256[:16])
+        table.add(one.name, one.n_frames, one.n_drawn, one.n_good, one.path, one.sha256[:16])
     return table
 
 
