@@ -870,6 +870,18 @@ def test_progress_has_the_time_left(
         "m: 500 of 1000 atoms, 50 %, 30 s left\n"
         "m: 1000 of 1000 atoms, 100 %, 0 s left\n"
     )
+    for done in (1000, 2000, 3000, 4000):
+        teller("reading a", done, 0)
+        clock[0] += 6.0
+    assert capsys.readouterr().err == "reading a: 3000 frames\n"
+
+
+def test_a_large_set_tells_that_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eqnn.evaluation.data._TOLD_EVERY", 2)
+    told: list[tuple[str, int, int]] = []
+    with pytest.raises(EqnnError, match="no frame can be compared"):
+        evaluate(GAUNT, {"a": [Atoms("H")] * 5}, settings=QUICK, progress=lambda *x: told.append(x))
+    assert told == [("reading a", 2, 0), ("reading a", 4, 0)]
 
 
 @pytest.mark.slow

@@ -113,18 +113,21 @@ class Teller:
         self._before = self._width = 0
 
     def __call__(self, name: str, done: int, total: int) -> None:
-        """Tell progress of a model: atoms done of all."""
+        """Tell progress of a model, atoms done of all, or of reading, frames read of 0."""
         now = time.monotonic()
         if name != self._name:
             self.end()
             self._name, self._start, self._told = name, now, now
             self._before = done  # when the first call began is not known
             return
-        left = (total - done) * (now - self._start) / max(done - self._before, 1)
-        if done < total and now - self._told < (0.5 if self._is_terminal else _LINE_EVERY):
+        if done != total and now - self._told < (0.5 if self._is_terminal else _LINE_EVERY):
             return
         self._told = now
-        line = f"{name}: {done} of {total} atoms, {100 * done // total} %, {_duration(left)} left"
+        line = f"{name}: {done} frames"
+        if total > 0:
+            left = (total - done) * (now - self._start) / max(done - self._before, 1)
+            said = f"{100 * done // total} %, {_duration(left)} left"
+            line = f"{name}: {done} of {total} atoms, {said}"
         if self._is_terminal:
             print(f"\r{line:<{self._width}}", end="", file=sys.stderr, flush=True)
             self._width = len(line)

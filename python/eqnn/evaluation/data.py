@@ -13,10 +13,12 @@ from ase import Atoms
 
 from eqnn.errors import EqnnError
 from eqnn.evaluation.frame import Frame, Keys, Problem, frame_of
+from eqnn.evaluation.predict import Progress
 from eqnn.evaluation.read import read_frames, set_names
 from eqnn.evaluation.result import DataSet
 from eqnn.evaluation.settings import Settings
 
+_TOLD_EVERY = 1000
 Given = str | Path | Sequence[Atoms]
 Data = Given | Sequence[str | Path] | Mapping[str, Given]
 
@@ -49,7 +51,9 @@ def _all_atoms(data: Sequence[object]) -> list[Atoms]:
     return [one for one in data if isinstance(one, Atoms)]
 
 
-def read_data(data: Data, chosen: Settings) -> tuple[list[DataSet], list[Frame], list[Problem]]:
+def read_data(
+    data: Data, chosen: Settings, progress: Progress | None = None
+) -> tuple[list[DataSet], list[Frame], list[Problem]]:
     """Read all sets; return them, their good frames, and what is wrong with the others."""
     sets: list[DataSet] = []
     frames: list[Frame] = []
@@ -58,6 +62,8 @@ def read_data(data: Data, chosen: Settings) -> tuple[list[DataSet], list[Frame],
         n, draw = 0, _Draw(chosen.sample, chosen.seed)
         for one in _frames(name, source, chosen.keys):
             n += 1
+            if progress is not None and n % _TOLD_EVERY == 0:
+                progress(f"reading {name}", n, 0)
             if isinstance(one, Frame):
                 draw.take(one)
             else:

@@ -53,7 +53,8 @@ def evaluate(
         they are made, so that a run that was cut short goes on where it was.
     settings : Settings, optional
     progress : callable, optional
-        Told a model's name, the atoms done and all atoms, every second or so.
+        Told a model's name, the atoms done and all atoms, every second or so; and ``reading SET``,
+        the frames read and 0 every thousand frames.
 
     Returns
     -------
@@ -71,7 +72,7 @@ def evaluate(
         find_lammps()
         find_built("eqnnplugin.so", "EQNN_PLUGIN")
     folder = Output(output, with_plots=chosen.with_plots)
-    sets, frames, problems = read_data(data, chosen)
+    sets, frames, problems = read_data(data, chosen, progress)
     problems += mixed_units(frames)
     frames = without(frames, problems)
     require_some(frames, problems)
