@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import signal
 import subprocess
@@ -882,6 +883,29 @@ def test_a_large_set_tells_that_it_is_read(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(EqnnError, match="no frame can be compared"):
         evaluate(GAUNT, {"a": [Atoms("H")] * 5}, settings=QUICK, progress=lambda *x: told.append(x))
     assert told == [("reading a", 2, 0), ("reading a", 4, 0)]
+
+
+@pytest.mark.slow
+def test_results_do_not_depend_on_threads_bit_by_bit(frames: list[Atoms], tmp_path: Path) -> None:
+    ase.io.write(tmp_path / "a.xyz", frames)
+    found = []
+    for threads in ("1", "2"):
+        out = tmp_path / threads
+        words = ["-m", "eqnn.cli", "evaluate", str(GAUNT), "--data", str(tmp_path / "a.xyz")]
+        done = subprocess.run(
+            [sys.executable, *words, "--output", str(out), "--no-plots"],
+            env=os.environ | {"OMP_NUM_THREADS": threads},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        document = json.loads((out / "result.json").read_text())
+        assert f"with {threads} thread" in document["provenance"]["engine"]
+        (journal,) = (out / "predictions").iterdir()
+        lines = [json.loads(line) for line in journal.read_text().splitlines()[1:]]
+        found.append([{k: v for k, v in line.items() if k != "seconds"} for line in lines])
+    assert len(found[0]) == len(frames) and found[0] == found[1]
 
 
 @pytest.mark.slow
