@@ -137,8 +137,8 @@ typedef struct {
 
 /* Relaxes many structures together, given as to eqnn_evaluate_many(). fixed [all atoms]: those that
  * do not move where it is not 0; or NULL. Each structure is told to `finished` once, when it is
- * done, whatever became of it, and each step of it to `frame`. Neither atoms_at_once nor the order or
- * the number of threads changes a result. Not of the reference evaluator. */
+ * done, whatever became of it, and each step of it to `frame`. Neither atoms_at_once nor the order
+ * or the number of threads changes a result. Not of the reference evaluator. */
 EQNN_API int eqnn_relax(eqnn_model* model,
                         size_t n_structures,
                         const int* n_atoms,
