@@ -20,6 +20,10 @@ struct EdgeList {
   std::vector<std::int64_t> begin;
   std::vector<std::int32_t> source; ///< [n_edges] node index of the neighbour
   std::vector<double> vector;       ///< [n_edges, 3] x_source - x_center, Angstrom
+  /// [n_structures + 1] of several structures, packed one after another, of which none has an edge
+  /// to another: the centres of structure s are structures[s] .. structures[s+1]-1. Empty: all are
+  /// one. For Potential::evaluate_each(), made by append_structure().
+  std::vector<std::int32_t> structures;
 
   std::int64_t n_edges() const { return static_cast<std::int64_t>(source.size()); }
 };
@@ -32,5 +36,12 @@ inline constexpr double kShortestEdge = 1e-6;
 /// or whose vector is not finite. Potential::evaluate() refuses all of these, and also rows that
 /// the model's tables do not have and edges beyond its cutoff.
 EQNN_API void require_sound_edges(const EdgeList& edges);
+
+/// No structures, in the memory that is there.
+EQNN_API void clear_structures(EdgeList& edges);
+
+/// Packs a structure behind those that are there. Throws Error for one with ghosts, for several,
+/// and where `to` has edges that name no structures.
+EQNN_API void append_structure(EdgeList& to, const EdgeList& one);
 
 } // namespace eqnn

@@ -2,6 +2,7 @@
 // The whole C++ interface of libeqnn. Angstrom and eV throughout; docs/library.md shows a program.
 #pragma once
 
+#include "eqnn/batch.hpp"
 #include "eqnn/edges.hpp"
 #include "eqnn/error.hpp"
 #include "eqnn/halo.hpp"
@@ -11,5 +12,6 @@
 #include "eqnn/on_device.hpp"
 #include "eqnn/potential.hpp"
 #include "eqnn/precision.hpp"
+#include "eqnn/relax.hpp"
 #include "eqnn/self_test.hpp"
 #include "eqnn/version.hpp"

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <string>
 #include <vector>
 
 namespace eqnn {
@@ -29,6 +30,17 @@ struct Observables {
   /// [n_nodes, 3, 3] eV: of each edge's part, half to its centre and half to its source. Their sum
   /// is the virial.
   std::vector<double> atom_virial;
+};
+
+/// Of structures that are packed one after another in one EdgeList. What was not wanted is empty.
+/// All numbers of a structure that failed are NaN.
+struct PackedObservables {
+  std::vector<std::string> failure; ///< [n_structures] empty where all is well
+  std::vector<double> energy;       ///< [n_structures] eV
+  std::vector<double> atom_energy;  ///< [n_centers] eV, as in Observables
+  std::vector<double> forces;       ///< [n_centers, 3] eV/Angstrom
+  std::vector<double> virial;       ///< [n_structures, 3, 3] eV, as in Observables
+  std::vector<double> atom_virial;  ///< [n_centers, 3, 3] eV
 };
 
 } // namespace eqnn

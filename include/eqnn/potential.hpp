@@ -65,16 +65,23 @@ public:
 
   /// All ranks call it together: halo is used the same number of times on each, also by ranks
   /// without atoms. Throws Error, on all ranks, where one's edges do not fit together or the model
-  /// (require_sound_edges()), a result is not finite or memory does not suffice; the potential is
-  /// then as good as before. The result is valid until the next call.
+  /// (require_sound_edges()), are of several structures, a result is not finite or memory does not
+  /// suffice; the potential is then as good as before. The result is valid until the next call.
   const Observables& evaluate(const EdgeList& edges, HaloExchange& halo, Wanted wanted = {});
 
   /// The same for edges without ghosts, as edges_of() makes them. Throws Error for ghosts.
   const Observables& evaluate(const EdgeList& edges, Wanted wanted = {});
 
-  /// The same of neighbors that are where the model runs, with forces and virials left there. Not
-  /// for direct forces, for which it throws Error. Where a position or an edge is bad, the Error
-  /// does not say of which atoms.
+  /// Structures that are packed one after another (EdgeList::structures), all in one pass of all
+  /// threads. Each gets, bit by bit, what it would get alone, whatever is packed beside it, on any
+  /// number of threads; where a result is not finite, its failure says so and the others stand.
+  /// Throws Error where the edges do not fit together or the model, and for want of memory. The
+  /// result is valid until the next call.
+  const PackedObservables& evaluate_each(const EdgeList& edges, Wanted wanted = {});
+
+  /// As evaluate() of neighbors that are where the model runs, with forces and virials left there.
+  /// Not for direct forces, for which it throws Error. Where a position or an edge is bad, the
+  /// Error does not say of which atoms.
   const ResultsOnDevice&
   evaluate(const NeighborsOnDevice& neighbors, HaloExchange& halo, Wanted wanted);
 

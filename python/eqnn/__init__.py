@@ -1,14 +1,30 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Export, inspect and check equivariant potentials for LAMMPS."""
+"""Export, inspect, check and judge equivariant potentials for LAMMPS."""
 
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
 
 from eqnn.errors import EqnnError
 from eqnn.model_file import Model, read_model, write_model
+
+if TYPE_CHECKING:
+    from eqnn.evaluation import evaluate
+    from eqnn.relaxation import relax
 
 try:
     __version__ = version("eqnn")
 except PackageNotFoundError:  # run from a source tree
     __version__ = "unknown"
 
-__all__ = ["EqnnError", "Model", "__version__", "read_model", "write_model"]
+__all__ = ["EqnnError", "Model", "__version__", "evaluate", "read_model", "relax", "write_model"]
+
+# What takes half a second to import comes when it is asked for.
+_FROM = {"evaluate": "eqnn.evaluation", "relax": "eqnn.relaxation"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a function of this package where it is first used."""
+    if name not in _FROM:
+        raise AttributeError(f"module 'eqnn' has no attribute {name!r}")
+    return getattr(import_module(_FROM[name]), name)

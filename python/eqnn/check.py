@@ -613,9 +613,9 @@ def check_model(path: str | Path, structure: Atoms | None = None) -> Result:
         else:
             for name, engine in engines.items():
                 measurements.append(self_test(model, name, _total(engine)))
-        double = _network(engines["double"], model)
+        double = network_of(engines["double"], model)
         for name in ("mixed", "single"):
-            measurements.append(precision(name, _network(engines[name], model), double, molecule))
+            measurements.append(precision(name, network_of(engines[name], model), double, molecule))
         if is_gradient:
             measurements.append(finite_differences(double, molecule, cutoff))
             measurements.append(virial(double, periodic, cutoff))
@@ -661,7 +661,7 @@ def _total(potential: Potential) -> Evaluate:
     return lambda atoms: potential.evaluate(atoms.numbers, atoms.positions, cell_of(atoms))
 
 
-def _network(potential: Potential, model: Model) -> Evaluate:
+def network_of(potential: Potential, model: Model) -> Evaluate:
     """Evaluate without what is constant: shift and reference energies."""
     energy = model.document["energy"]
     constant = np.zeros(max(model.document["species"]) + 1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The ``eqnn`` command: export, validate, info, check, plugin-path."""
+"""The ``eqnn`` command: export, validate, info, check, evaluate, relax, plugin-path."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ import eqnn
 from eqnn import library
 from eqnn.check import check_model, exit_status, report
 from eqnn.errors import EqnnError
+from eqnn.evaluation.command import add_parser as add_evaluate
 from eqnn.export import UPSTREAMS
 from eqnn.export.upstream import NOT_STATED, STATED_KEYS, check_checkpoint, exported
 from eqnn.export.verify import verify
 from eqnn.info import describe
 from eqnn.library import Potential, find_built
 from eqnn.model_file import in_single_precision, read_model, write_model
+from eqnn.relaxation.command import add_parser as add_relax
 from eqnn.self_test import add_self_test
 from eqnn.structures import read_structure
 
@@ -106,6 +108,9 @@ def _parser() -> argparse.ArgumentParser:
         help="measure on the first structure of a file that ASE can read, not on the model's own",
     )
     check.set_defaults(run=_check)
+
+    add_evaluate(commands)
+    add_relax(commands)
 
     plugin = commands.add_parser(
         "plugin-path", help="print where eqnnplugin.so is, for LAMMPS_PLUGIN_PATH"

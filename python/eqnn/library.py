@@ -5,18 +5,36 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from eqnn.c_relax import RelaxEvents, RelaxOptions
 from eqnn.errors import EqnnError, InvalidModelError
+from eqnn.packed import (
+    NOTHING,
+    PROGRESS,
+    Arrays,
+    IntArray,
+    Packed,
+    Progress,
+    Structure,
+    arrays_of,
+    double_pointer,
+    int_pointer,
+    told,
+)
 from eqnn.so3 import FloatArray
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+# What include/eqnn/eqnn.h calls EQNN_OK, ...
+STATUSES = ("ok", "unknown_element", "nan", "invalid")
 # In the order in which they are looked for; the debug build is slow.
 _BUILDS = ("openmp", "serial", "cuda", "debug")
 
@@ -71,6 +89,27 @@ def _library() -> ctypes.CDLL:
         library.eqnn_close.restype = None
         library.eqnn_close.argtypes = [ctypes.c_void_p]
         library.eqnn_evaluate.argtypes = [ctypes.c_void_p, ctypes.c_int, int_p, *[double_p] * 6]
+        size_p = ctypes.POINTER(ctypes.c_size_t)
+        arrays: list[Any] = [int_p, int_p, double_p, double_p, int_p]
+        callback: list[Any] = [PROGRESS, ctypes.c_void_p]
+        library.eqnn_evaluate_many.argtypes = [
+            *(ctypes.c_void_p, ctypes.c_size_t),
+            *arrays,
+            ctypes.c_int,
+            *callback,
+            *[double_p] * 4,
+            *(int_p, size_p),
+        ]
+        library.eqnn_relax_defaults.restype = None
+        library.eqnn_relax_defaults.argtypes = [ctypes.POINTER(RelaxOptions)]
+        library.eqnn_relax.argtypes = [
+            *(ctypes.c_void_p, ctypes.c_size_t),
+            *arrays,
+            int_p,
+            *(ctypes.POINTER(RelaxOptions), ctypes.POINTER(RelaxEvents)),
+        ]
+        library.eqnn_reason.restype = ctypes.c_char_p
+        library.eqnn_reason.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
         library.eqnn_self_test.argtypes = [ctypes.c_void_p, *[double_p] * 3, int_p]
         library.eqnn_describe.restype = ctypes.c_char_p
         library.eqnn_describe.argtypes = [ctypes.c_void_p]
@@ -113,6 +152,13 @@ def validate(name: str, content: bytes | None = None, *, load: bool = False) -> 
         raise InvalidModelError(library.eqnn_last_error().decode(errors="replace"), name)
 
 
+def relax_defaults() -> RelaxOptions:
+    """Return the options of relaxation that C++ has as defaults: ASE's."""
+    options = RelaxOptions()
+    _library().eqnn_relax_defaults(ctypes.byref(options))
+    return options
+
+
 @dataclass(frozen=True)
 class Properties:
     """What an evaluation gives.
@@ -133,6 +179,25 @@ class Properties:
     atom_energies: FloatArray
     forces: FloatArray
     virial: FloatArray | None
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What an evaluation of one of many structures gives.
+
+    Attributes
+    ----------
+    status : str
+        One of `STATUSES`.
+    reason : str
+        What was found, what was expected, and the cure; empty for ``ok``.
+    properties : Properties or None
+        None where the status is not ``ok``.
+    """
+
+    status: str
+    reason: str
+    properties: Properties | None
 
 
 class Potential:
@@ -169,31 +234,126 @@ class Potential:
         cell : array_like [3, 3], optional
             Rows are lattice vectors, periodic in all three directions.
         """
-        z = np.asarray(numbers, dtype=None if np.size(numbers) else np.intc)
+        z, x, h = arrays_of(numbers, positions, cell)
         n = z.size
-        x = np.ascontiguousarray(positions, dtype=np.float64)
-        h = None if cell is None else np.ascontiguousarray(cell, dtype=np.float64)
-        if x.size != 3 * n or (h is not None and h.size != 9):
-            raise EqnnError(
-                f"{n} atomic numbers, {x.size} coordinates{'' if h is None else f', {h.size} '}"
-                f"{'' if h is None else 'components of the cell'}: expected three coordinates an "
-                "atom and nine components of a cell.\nCorrect the structure."
-            )
-        # A number that does not fit would otherwise come out as another element.
-        if n > 0 and not (z.min() >= 0 and z.max() <= np.iinfo(np.intc).max):
-            raise EqnnError(f"atomic numbers from {z.min()} to {z.max()}. Correct the structure.")
-        z = np.ascontiguousarray(z.astype(np.intc, casting="same_kind"))
         energy, atom_energies, forces = np.zeros(1), np.zeros(n), np.zeros((n, 3))
         virial = np.zeros((3, 3)) if self._has_virial else None
         self._check(
             self._library.eqnn_evaluate(
                 self._opened,
                 n,
-                np.ctypeslib.as_ctypes(z.reshape(-1)),
-                *map(_pointer, (x, h, energy, atom_energies, forces, virial)),
+                np.ctypeslib.as_ctypes(z),
+                *map(double_pointer, (x, h, energy, atom_energies, forces, virial)),
             )
         )
         return Properties(float(energy[0]), atom_energies, forces, virial)
+
+    def evaluate_many(
+        self,
+        structures: Sequence[Structure],
+        *,
+        atoms_at_once: int = 0,
+        progress: Progress | None = None,
+    ) -> list[Evaluated]:
+        """Evaluate many structures in one call, on all threads.
+
+        Parameters
+        ----------
+        structures : sequence of (numbers [n], positions [n, 3], cell [3, 3] or None)
+            As in `evaluate`. One that fails stops none of the others.
+        atoms_at_once : int
+            Atoms of one pass; 0: what suits the machine. No result depends on it.
+        progress : callable, optional
+            Called with how many structures of all are done; the call ends where it returns False.
+
+        Returns
+        -------
+        list of Evaluated
+            In the order of `structures`; shorter where ``progress`` ended the call. Numbers are
+            those of `evaluate`, bit by bit.
+        """
+        arrays: list[Arrays] = []
+        refused: dict[int, str] = {}
+        for k, structure in enumerate(structures):
+            try:
+                arrays.append(arrays_of(*structure))
+            except EqnnError as error:
+                arrays.append(NOTHING)
+                refused[k] = str(error)
+        packed = Packed(arrays)
+        n, n_atoms = len(arrays), int(packed.first[-1])
+        status = np.zeros(n, np.intc)
+        energy, atom_energies = np.zeros(n), np.zeros(n_atoms)
+        forces = np.zeros((n_atoms, 3))
+        virial = np.zeros((n, 3, 3)) if self._has_virial else None
+        done = ctypes.c_size_t()
+        with told(progress) as callback:
+            self._check(
+                self._library.eqnn_evaluate_many(
+                    *(self._opened, n, int_pointer(packed.n_atoms), int_pointer(packed.numbers)),
+                    *map(double_pointer, (packed.positions, packed.cells)),
+                    *(int_pointer(packed.is_periodic), atoms_at_once, callback, None),
+                    *map(double_pointer, (energy, atom_energies, forces, virial)),
+                    *(int_pointer(status), ctypes.byref(done)),
+                )
+            )
+
+        def result(k: int) -> Evaluated:
+            if k in refused:
+                return Evaluated("invalid", refused[k], None)
+            if status[k] != 0:
+                return Evaluated(STATUSES[status[k]], self._reason(k), None)
+            return Evaluated(
+                STATUSES[0],
+                "",
+                Properties(
+                    float(energy[k]),
+                    packed.of_atoms(atom_energies, k),
+                    packed.of_atoms(forces, k),
+                    None if virial is None else np.array(virial[k]),
+                ),
+            )
+
+        return [result(k) for k in range(done.value)]
+
+    def relax_many(
+        self,
+        structures: Sequence[Arrays],
+        options: RelaxOptions,
+        events: RelaxEvents,
+        fixed: Sequence[IntArray] | None = None,
+    ) -> None:
+        """Relax many structures together; what becomes of them is told to ``events``.
+
+        `eqnn.relax` does this for ASE's Atoms.
+
+        Parameters
+        ----------
+        structures : sequence of Arrays
+            As of `eqnn.packed.arrays_of`.
+        options : RelaxOptions
+            As of `relax_defaults`.
+        events : RelaxEvents
+            Callbacks of C. Exceptions in them are theirs to keep.
+        fixed : sequence of ndarray of int [n], optional
+            For each structure, atoms that do not move where it is not 0.
+        """
+        packed = Packed(structures)
+        flags = None if fixed is None else np.concatenate([NOTHING[0], *fixed])
+        if flags is not None and flags.size != packed.numbers.size:
+            raise EqnnError(
+                f"{flags.size} flags of fixed atoms for {packed.numbers.size} atoms, expected one "
+                "for each. Correct the call."
+            )
+        self._check(
+            self._library.eqnn_relax(
+                *(self._opened, len(structures)),
+                *map(int_pointer, (packed.n_atoms, packed.numbers)),
+                *map(double_pointer, (packed.positions, packed.cells)),
+                *map(int_pointer, (packed.is_periodic, flags)),
+                *(ctypes.byref(options), ctypes.byref(events)),
+            )
+        )
 
     def self_test(self) -> tuple[float, float, float, int]:
         """Run the file's self-tests.
@@ -244,10 +404,9 @@ class Potential:
             raise EqnnError("the potential was closed. Open it again.")
         return int(self._handle)
 
+    def _reason(self, structure: int) -> str:
+        return str(self._library.eqnn_reason(self._opened, structure).decode())
+
     def _check(self, code: int) -> None:
         if code != 0:
             raise EqnnError(self._library.eqnn_last_error().decode())
-
-
-def _pointer(values: FloatArray | None) -> ctypes.Array[ctypes.c_double] | None:
-    return None if values is None else np.ctypeslib.as_ctypes(values.reshape(-1))

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 namespace eqnn {
 namespace {
@@ -103,14 +104,75 @@ void require_begin(const EdgeList& edges) {
   }
 }
 
+/// The structures cover all centres, one after another, and there are no ghosts.
+void require_structures(const EdgeList& edges) {
+  const std::vector<std::int32_t>& starts = edges.structures;
+  if (starts.empty()) {
+    return;
+  }
+  if (starts.front() != 0 || starts.back() != edges.n_centers || edges.n_nodes != edges.n_centers) {
+    fail("EdgeList::structures goes from ",
+         starts.front(),
+         " to ",
+         starts.back(),
+         " with ",
+         edges.n_nodes - edges.n_centers,
+         " ghosts, expected from 0 to ",
+         edges.n_centers,
+         ", the number of atoms, and no ghosts.\nPack structures with append_structure().");
+  }
+  for (std::size_t s = 1; s < starts.size(); ++s) {
+    if (starts[s] < starts[s - 1]) {
+      fail("EdgeList::structures[",
+           s,
+           "] is ",
+           starts[s],
+           " after ",
+           starts[s - 1],
+           ", expected no fall.\nPack structures with append_structure().");
+    }
+  }
+}
+
+/// No edge leads from one structure to another. @pre require_structures() and require_begin()
+void require_separate(const EdgeList& edges) {
+  for (std::size_t s = 1; s < edges.structures.size(); ++s) {
+    const std::int32_t first = edges.structures[s - 1];
+    const std::int32_t end = edges.structures[s];
+    if (first == end) { // without any atoms, begin may be empty
+      continue;
+    }
+    for (std::int64_t e = edges.begin[static_cast<std::size_t>(first)];
+         e < edges.begin[static_cast<std::size_t>(end)];
+         ++e) {
+      const std::int32_t source = edges.source[static_cast<std::size_t>(e)];
+      if (source < first || source >= end) {
+        fail("EdgeList::source[",
+             e,
+             "] is ",
+             source,
+             ", expected one of the atoms ",
+             first,
+             " to ",
+             end - 1,
+             " of its structure ",
+             s - 1,
+             ".\nPack structures with append_structure().");
+      }
+    }
+  }
+}
+
 void require_consistent(const EdgeList& edges) {
   require_sizes(edges);
   require_begin(edges);
+  require_structures(edges);
   require_indices("source",
                   edges.source,
                   static_cast<std::size_t>(edges.n_nodes),
                   "nodes",
                   "Nodes are the owned atoms and then the ghosts.");
+  require_separate(edges);
 }
 
 /// Centre of edge e.
@@ -172,6 +234,49 @@ void require_sound_edges(const EdgeList& edges) {
       }
     }
   }
+}
+
+void clear_structures(EdgeList& edges) {
+  edges.n_centers = edges.n_nodes = 0;
+  edges.species.clear();
+  edges.begin.assign(1, 0);
+  edges.source.clear();
+  edges.vector.clear();
+  edges.structures.assign(1, 0);
+}
+
+void append_structure(EdgeList& to, const EdgeList& one) {
+  if (to.structures.empty()) {
+    if (to.n_nodes != 0) {
+      fail("a structure is to be packed behind edges of ",
+           to.n_nodes,
+           " atoms that name no structures.\nBegin with an empty EdgeList, or clear_structures().");
+    }
+    clear_structures(to);
+  }
+  if (one.n_nodes != one.n_centers || one.structures.size() > 2) {
+    fail("a structure to be packed has ",
+         one.n_nodes - one.n_centers,
+         " ghosts and is packed of ",
+         one.structures.empty() ? 1 : one.structures.size() - 1,
+         ", expected one without ghosts.\nGive periodic images as edges, as edges_of() does.");
+  }
+  if (one.n_centers > std::numeric_limits<std::int32_t>::max() - to.n_centers) {
+    fail("structures of ",
+         std::int64_t{to.n_centers} + one.n_centers,
+         " atoms are to be packed together, expected fewer than 2147483648.\nPack fewer of them.");
+  }
+  const std::int64_t first_edge = to.n_edges();
+  to.species.insert(to.species.end(), one.species.begin(), one.species.end());
+  for (std::size_t i = 1; i < one.begin.size(); ++i) {
+    to.begin.push_back(first_edge + one.begin[i]);
+  }
+  for (const std::int32_t source : one.source) {
+    to.source.push_back(to.n_centers + source);
+  }
+  to.vector.insert(to.vector.end(), one.vector.begin(), one.vector.end());
+  to.n_centers = to.n_nodes = to.n_centers + one.n_centers;
+  to.structures.push_back(to.n_centers);
 }
 
 } // namespace eqnn

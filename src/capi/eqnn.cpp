@@ -2,6 +2,8 @@
 #include "eqnn/eqnn.h"
 
 #include "base/error.hpp"
+#include "capi/model.hpp"
+#include "capi/structures.hpp"
 #include "engine/observe.hpp"
 #include "eqnn/eqnn.hpp"
 #include "reference/evaluate.hpp"
@@ -14,30 +16,34 @@
 #include <string>
 #include <vector>
 
-struct eqnn_model {
-  eqnn::Model model;
-  std::unique_ptr<eqnn::Potential> potential; ///< none: the reference evaluator
-  std::string description;
-  eqnn::Observables of_reference;
-
-  const eqnn::Observables& evaluate(const eqnn::EdgeList& edges, eqnn::Wanted wanted) {
-    if (potential) {
-      return potential->evaluate(edges, wanted);
-    }
-    const eqnn::Outputs outputs = eqnn::reference::evaluate(model.spec(), edges).outputs;
-    eqnn::engine::observe(edges, outputs, model.forces(), wanted, of_reference);
-    return of_reference;
-  }
-};
-
 namespace {
 
-thread_local std::string last_error;
+using eqnn::capi::compiled;
+using eqnn::capi::guarded;
+using eqnn::capi::last_error;
 
-/// Runs body; 0, or 1 with the message kept.
-template <class Body> int guarded(const Body& body) {
-  last_error = eqnn::failure_of([] { return "not enough memory."; }, body);
-  return last_error.empty() ? 0 : 1;
+const eqnn::Observables&
+evaluate(eqnn_model& model, const eqnn::EdgeList& edges, eqnn::Wanted wanted) {
+  if (model.potential) {
+    return model.potential->evaluate(edges, wanted);
+  }
+  const eqnn::Outputs outputs = eqnn::reference::evaluate(model.model.spec(), edges).outputs;
+  eqnn::engine::observe(edges, outputs, model.model.forces(), wanted, model.of_reference);
+  return model.of_reference;
+}
+
+void require_virial(const eqnn_model& model, const double* virial) {
+  if (virial != nullptr && model.model.forces() == eqnn::ForceKind::Direct) {
+    eqnn::fail(model.model.file(),
+               ": forces are direct, so there is no virial. Ask for energy and forces only.");
+  }
+}
+
+eqnn::Progress progress_of(eqnn_progress told, void* context) {
+  if (told == nullptr) {
+    return {};
+  }
+  return [=](std::size_t done, std::size_t all) { return told(context, done, all) == 0; };
 }
 
 template <class Numbers> void copy(const Numbers& from, double* to) {
@@ -48,9 +54,14 @@ template <class Numbers> void copy(const Numbers& from, double* to) {
 
 } // namespace
 
+std::string& eqnn::capi::last_error() {
+  thread_local std::string text;
+  return text;
+}
+
 const char* eqnn_version(void) { return eqnn::version(); }
 
-const char* eqnn_last_error(void) { return last_error.c_str(); }
+const char* eqnn_last_error(void) { return last_error().c_str(); }
 
 int eqnn_validate(const char* bytes, size_t n_bytes, const char* name, int load) {
   return guarded([&] {
@@ -83,7 +94,7 @@ int eqnn_validate(const char* bytes, size_t n_bytes, const char* name, int load)
 eqnn_model* eqnn_open(const char* path, const char* evaluator) {
   std::unique_ptr<eqnn_model> model;
   guarded([&] {
-    model.reset(new eqnn_model{eqnn::Model::open(path), nullptr, "", {}});
+    model.reset(new eqnn_model{eqnn::Model::open(path), nullptr, "", {}, {}});
     if (const std::string name = evaluator; name != "reference") {
       eqnn::PotentialOptions options;
       options.precision = eqnn::precision_from_name(name);
@@ -93,7 +104,7 @@ eqnn_model* eqnn_open(const char* path, const char* evaluator) {
       model->description = "reference evaluator: plain loops in double precision";
     }
   });
-  return last_error.empty() ? model.release() : nullptr;
+  return last_error().empty() ? model.release() : nullptr;
 }
 
 void eqnn_close(eqnn_model* model) { delete model; }
@@ -109,10 +120,7 @@ int eqnn_evaluate(eqnn_model* model,
                   double* forces,
                   double* virial) {
   return guarded([&] {
-    if (virial != nullptr && model->model.forces() == eqnn::ForceKind::Direct) {
-      eqnn::fail(model->model.file(),
-                 ": forces are direct, so there is no virial. Ask for energy and forces only.");
-    }
+    require_virial(*model, virial);
     if (n_atoms < 0) {
       eqnn::fail(
           "n_atoms is ", n_atoms, ", expected 0 or more. Correct the call of eqnn_evaluate().");
@@ -131,7 +139,7 @@ int eqnn_evaluate(eqnn_model* model,
                                                 model->model.species(),
                                                 model->model.cutoff());
     const eqnn::Observables& found =
-        model->evaluate(edges, {forces != nullptr, virial != nullptr, false});
+        evaluate(*model, edges, {forces != nullptr, virial != nullptr, false});
     if (energy != nullptr) {
       *energy = found.energy;
     }
@@ -139,6 +147,52 @@ int eqnn_evaluate(eqnn_model* model,
     copy(found.forces, forces);
     copy(found.virial, virial);
   });
+}
+
+// NOLINTNEXTLINE(readability-function-size): C has no better way
+int eqnn_evaluate_many(eqnn_model* model,
+                       size_t n_structures,
+                       const int* n_atoms,
+                       const int* atomic_numbers,
+                       const double* positions,
+                       const double* cells,
+                       const int* is_periodic,
+                       int atoms_at_once,
+                       eqnn_progress progress,
+                       void* context,
+                       double* energy,
+                       double* atom_energy,
+                       double* forces,
+                       double* virial,
+                       int* status,
+                       size_t* n_done) {
+  return guarded([&] {
+    model->reasons.clear();
+    eqnn::Potential& potential = compiled(*model);
+    require_virial(*model, virial);
+    const std::vector<eqnn::Structure> structures = eqnn::capi::structures_of(
+        {n_structures, n_atoms, atomic_numbers, positions, cells, is_periodic});
+    eqnn::BatchOptions options;
+    options.wanted = {forces != nullptr, virial != nullptr, false};
+    options.atoms_at_once = atoms_at_once;
+    options.progress = progress_of(progress, context);
+    const auto results = eqnn::evaluate_structures(model->model, potential, structures, options);
+    for (std::size_t k = 0; k < results.size(); ++k) {
+      const eqnn::StructureResult& result = results[k];
+      const std::size_t n = structures[k].numbers.size();
+      model->reasons.push_back(result.reason);
+      status[k] = static_cast<int>(result.failure);
+      eqnn::capi::put({result.energy}, 1, energy);
+      eqnn::capi::put(result.atom_energy, n, atom_energy);
+      eqnn::capi::put(result.forces, 3 * n, forces);
+      eqnn::capi::put({result.virial.begin(), result.virial.end()}, 9, virial);
+    }
+    *n_done = results.size();
+  });
+}
+
+const char* eqnn_reason(eqnn_model* model, size_t structure) {
+  return structure < model->reasons.size() ? model->reasons[structure].c_str() : "";
 }
 
 int eqnn_self_test(eqnn_model* model,
@@ -149,7 +203,7 @@ int eqnn_self_test(eqnn_model* model,
   return guarded([&] {
     const eqnn::SelfTestResult result =
         eqnn::run_self_tests(model->model, [&](const eqnn::EdgeList& edges) {
-          return model->evaluate(edges, {true, true, false});
+          return evaluate(*model, edges, {true, true, false});
         });
     *energy_error = result.energy_error;
     *force_error = result.force_error;

@@ -28,6 +28,9 @@ public:
   void
   apply(const EdgeList& edges, double factor, Outputs& outputs, std::vector<double>& seed) const;
 
+  /// The same of structures that are packed one after another: f is the number of atoms of each.
+  void apply_each(const EdgeList& edges, Outputs& outputs, std::vector<double>& seed) const;
+
   /// The same for energies that are on a device. Valid until the next call.
   const kernels::EnergyOfAtoms& on_device(double factor);
 
@@ -37,6 +40,12 @@ public:
   const std::vector<double>& zero() const { return zero_; }
 
 private:
+  /// factor_of(i): f of the structure of centre i
+  template <class FactorOf> void apply_with(const EdgeList& edges,
+                                            const FactorOf& factor_of,
+                                            Outputs& outputs,
+                                            std::vector<double>& seed) const;
+
   bool are_means_, isolated_atoms_are_zero_;
   std::vector<double> scale_;  ///< [n_species] s
   std::vector<double> offset_; ///< [n_species] b + E0, eV

@@ -23,6 +23,23 @@ std::string no_memory_for(std::int32_t n_nodes, const std::string& edges) {
          " on this rank: use more ranks on more machines, or single precision";
 }
 
+/// The mean energy per atom of several structures would be that of none of them.
+void require_one_structure(const EdgeList& edges) {
+  if (!edges.structures.empty()) {
+    fail("the edges are of ",
+         edges.structures.size() - 1,
+         " structures, packed one after another, expected of one.\nGive them to "
+         "Potential::evaluate_each().");
+  }
+}
+
+void require_packed(const EdgeList& edges) {
+  if (edges.structures.empty()) {
+    fail("the edges name no structures, expected EdgeList::structures.\nPack structures with "
+         "append_structure().");
+  }
+}
+
 } // namespace
 
 Engine::Engine(const ModelSpec& model, std::unique_ptr<kernels::AnyEvaluator> evaluator)
@@ -38,8 +55,6 @@ const Observables& Engine::evaluate(const EdgeList& edges, HaloExchange& halo, W
 }
 
 const Outputs& Engine::outputs_of(const EdgeList& edges, HaloExchange& halo, Wanted wanted) {
-  const bool with_gradient =
-      forces_ == ForceKind::Gradient && (wanted.forces || wanted.virial || wanted.atom_virial);
   const auto agree = [&](const auto& body) {
     halo.agree(failure_of(
         [&] { return no_memory_for(edges.n_nodes, std::to_string(edges.n_edges()) + " edges"); },
@@ -47,15 +62,15 @@ const Outputs& Engine::outputs_of(const EdgeList& edges, HaloExchange& halo, Wan
   };
   // What a rank cannot do it says before the others wait for it. All memory is taken here.
   agree([&] {
-    require_fitting(edges, n_species_, cutoff_);
-    evaluator_->take(edges);
-    reserve(edges, wanted, with_gradient);
+    require_one_structure(edges);
+    take(edges, wanted);
+    engine::reserve(edges, wanted, observables_);
   });
   const double factor = energies_.are_means() ? halo.sum(edges.n_centers) : 1.0;
   evaluator_->forward(halo, outputs_);
   energies_.apply(edges, factor, outputs_, seed_);
   outputs_.edge_gradient.clear();
-  if (with_gradient) {
+  if (with_gradient(wanted)) {
     evaluator_->reverse(halo, seed_, outputs_);
   }
   // Only now: the others wait for this rank's exchanges, whatever it found.
@@ -63,12 +78,33 @@ const Outputs& Engine::outputs_of(const EdgeList& edges, HaloExchange& halo, Wan
   return outputs_;
 }
 
+const PackedObservables& Engine::evaluate_each(const EdgeList& edges, Wanted wanted) {
+  const std::string failure = failure_of(
+      [&] { return no_memory_for(edges.n_nodes, std::to_string(edges.n_edges()) + " edges"); },
+      [&] {
+        require_packed(edges);
+        take(edges, wanted);
+        NoHalo halo;
+        evaluator_->forward(halo, outputs_);
+        energies_.apply_each(edges, outputs_, seed_);
+        outputs_.edge_gradient.clear();
+        if (with_gradient(wanted)) {
+          evaluator_->reverse(halo, seed_, outputs_);
+        }
+        observe_each(edges, outputs_, forces_, wanted, packed_);
+      });
+  if (!failure.empty()) {
+    fail(failure);
+  }
+  return packed_;
+}
+
 const ResultsOnDevice&
 Engine::evaluate(const NeighborsOnDevice& neighbors, HaloExchange& halo, Wanted wanted) {
   if (forces_ == ForceKind::Direct) {
     fail("direct forces are made on the host. Give an EdgeList.");
   }
-  const bool with_gradient = wanted.forces || wanted.virial || wanted.atom_virial;
+  const bool with_gradient = this->with_gradient(wanted);
   const auto agree = [&](const auto& body) {
     halo.agree(failure_of([&] { return no_memory_for(neighbors.n_nodes, "their edges"); }, body));
   };
@@ -89,13 +125,14 @@ Engine::evaluate(const NeighborsOnDevice& neighbors, HaloExchange& halo, Wanted 
   return evaluator_->fold(wanted);
 }
 
-void Engine::reserve(const EdgeList& edges, Wanted wanted, bool with_gradient) {
+void Engine::take(const EdgeList& edges, Wanted wanted) {
+  require_fitting(edges, n_species_, cutoff_);
+  evaluator_->take(edges);
   const auto n_centers = static_cast<std::size_t>(edges.n_centers);
   outputs_.energy.reserve(n_centers);
-  outputs_.edge_gradient.reserve(with_gradient ? 3 * edges.source.size() : 0);
+  outputs_.edge_gradient.reserve(with_gradient(wanted) ? 3 * edges.source.size() : 0);
   outputs_.direct_forces.reserve(forces_ == ForceKind::Direct ? 3 * n_centers : 0);
   seed_.reserve(n_centers);
-  engine::reserve(edges, wanted, observables_);
 }
 
 std::vector<double> Engine::free_atom_energies() {
@@ -119,7 +156,12 @@ std::size_t Engine::bytes_used() const {
                               &seed_,
                               &observables_.atom_energy,
                               &observables_.forces,
-                              &observables_.atom_virial}) {
+                              &observables_.atom_virial,
+                              &packed_.energy,
+                              &packed_.atom_energy,
+                              &packed_.forces,
+                              &packed_.virial,
+                              &packed_.atom_virial}) {
     n_doubles += numbers->capacity();
   }
   return evaluator_->bytes_used() + n_doubles * sizeof(double);

@@ -25,6 +25,9 @@ public:
   /// As Potential::evaluate.
   const Observables& evaluate(const EdgeList& edges, HaloExchange& halo, Wanted wanted);
 
+  /// As Potential::evaluate_each.
+  const PackedObservables& evaluate_each(const EdgeList& edges, Wanted wanted);
+
   /// The first half of evaluate(): what the observables are made of, as the model means it.
   const Outputs& outputs_of(const EdgeList& edges, HaloExchange& halo, Wanted wanted);
 
@@ -44,7 +47,12 @@ public:
   std::size_t bytes_used() const;
 
 private:
-  void reserve(const EdgeList& edges, Wanted wanted, bool with_gradient);
+  bool with_gradient(Wanted wanted) const {
+    return forces_ == ForceKind::Gradient && (wanted.forces || wanted.virial || wanted.atom_virial);
+  }
+
+  /// Holds the edges against the model and takes all memory of a step but that of observables.
+  void take(const EdgeList& edges, Wanted wanted);
 
   ForceKind forces_;
   std::size_t n_species_;
@@ -54,6 +62,7 @@ private:
   Outputs outputs_;
   std::vector<double> seed_; ///< [n_centers] dE/d(network's energy of an atom)
   Observables observables_;
+  PackedObservables packed_;
 };
 
 } // namespace eqnn::engine

@@ -6,11 +6,12 @@
 namespace eqnn::engine {
 
 void fold_edges(const EdgeList& edges,
+                Centers centers,
                 const std::vector<double>& edge_gradient,
                 double* forces,
                 double* virial,
                 double* atom_virial) {
-  for (std::int32_t i = 0; i < edges.n_centers; ++i) {
+  for (std::int32_t i = centers.first; i < centers.end; ++i) {
     const std::int64_t end = edges.begin[static_cast<std::size_t>(i) + 1];
     for (std::int64_t e = edges.begin[static_cast<std::size_t>(i)]; e < end; ++e) {
       const double* const g = edge_gradient.data() + 3 * e;
@@ -34,6 +35,14 @@ void fold_edges(const EdgeList& edges,
       }
     }
   }
+}
+
+void fold_edges(const EdgeList& edges,
+                const std::vector<double>& edge_gradient,
+                double* forces,
+                double* virial,
+                double* atom_virial) {
+  fold_edges(edges, {0, edges.n_centers}, edge_gradient, forces, virial, atom_virial);
 }
 
 } // namespace eqnn::engine

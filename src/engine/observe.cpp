@@ -2,6 +2,7 @@
 #include "engine/observe.hpp"
 
 #include "engine/fold_edges.hpp"
+#include "engine/require_finite.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -9,6 +10,49 @@
 #include <numeric>
 
 namespace eqnn::engine {
+
+namespace {
+
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+
+/// The numbers of some structures or atoms; null where they are not wanted.
+double* at(std::vector<double>& numbers, std::size_t first) {
+  return numbers.empty() ? nullptr : numbers.data() + first;
+}
+
+/// Virials of direct forces, which have none, must not pass for a number.
+void clear(std::size_t n_structures,
+           std::size_t n_atoms,
+           bool is_direct,
+           Wanted wanted,
+           PackedObservables& observables) {
+  const double of_virial = is_direct ? kNone : 0.0;
+  observables.failure.resize(n_structures);
+  observables.energy.assign(n_structures, 0.0);
+  observables.forces.assign(wanted.forces ? 3 * n_atoms : 0, 0.0);
+  observables.virial.assign(wanted.virial ? 9 * n_structures : 0, of_virial);
+  observables.atom_virial.assign(wanted.atom_virial ? 9 * n_atoms : 0, of_virial);
+}
+
+/// All numbers of a structure that failed are none.
+void spoil(std::size_t s, Centers atoms, PackedObservables& observables) {
+  const auto fill = [](std::vector<double>& numbers, std::size_t first, std::size_t end) {
+    if (!numbers.empty()) {
+      std::fill(numbers.begin() + static_cast<std::ptrdiff_t>(first),
+                numbers.begin() + static_cast<std::ptrdiff_t>(end),
+                kNone);
+    }
+  };
+  const auto first = static_cast<std::size_t>(atoms.first);
+  const auto end = static_cast<std::size_t>(atoms.end);
+  fill(observables.energy, s, s + 1);
+  fill(observables.virial, 9 * s, 9 * s + 9);
+  fill(observables.atom_energy, first, end);
+  fill(observables.forces, 3 * first, 3 * end);
+  fill(observables.atom_virial, 9 * first, 9 * end);
+}
+
+} // namespace
 
 void reserve(const EdgeList& edges, Wanted wanted, Observables& observables) {
   const auto n_nodes = static_cast<std::size_t>(edges.n_nodes);
@@ -28,7 +72,7 @@ void observe(const EdgeList& edges,
   observables.energy = std::accumulate(outputs.energy.begin(), outputs.energy.end(), 0.0);
   observables.forces.assign(wanted.forces ? 3 * n_nodes : 0, 0.0);
   // What is derived from a virial that direct forces lack must not pass for a number.
-  const double none = is_direct ? std::numeric_limits<double>::quiet_NaN() : 0.0;
+  const double none = is_direct ? kNone : 0.0;
   observables.virial.fill(wanted.virial ? none : 0.0);
   observables.atom_virial.assign(wanted.atom_virial ? 9 * n_nodes : 0, none);
   if (!is_direct) {
@@ -40,6 +84,38 @@ void observe(const EdgeList& edges,
   } else if (wanted.forces) {
     std::copy(
         outputs.direct_forces.begin(), outputs.direct_forces.end(), observables.forces.begin());
+  }
+}
+
+void observe_each(const EdgeList& edges,
+                  const Outputs& outputs,
+                  ForceKind forces,
+                  Wanted wanted,
+                  PackedObservables& observables) {
+  const bool is_direct = forces == ForceKind::Direct;
+  const std::size_t n_structures = edges.structures.size() - 1;
+  clear(n_structures, outputs.energy.size(), is_direct, wanted, observables);
+  observables.atom_energy = outputs.energy;
+  if (is_direct && wanted.forces) {
+    observables.forces = outputs.direct_forces;
+  }
+  for (std::size_t s = 0; s < n_structures; ++s) {
+    const Centers atoms{edges.structures[s], edges.structures[s + 1]};
+    observables.failure[s] = not_finite_in(edges, outputs, atoms);
+    if (!observables.failure[s].empty()) {
+      spoil(s, atoms, observables);
+      continue;
+    }
+    observables.energy[s] = std::accumulate(
+        outputs.energy.begin() + atoms.first, outputs.energy.begin() + atoms.end, 0.0);
+    if (!is_direct) {
+      fold_edges(edges,
+                 atoms,
+                 outputs.edge_gradient,
+                 at(observables.forces, 0),
+                 at(observables.virial, 9 * s),
+                 at(observables.atom_virial, 0));
+    }
   }
 }
 

@@ -18,4 +18,12 @@ void observe(const EdgeList& edges,
              Wanted wanted,
              Observables& observables);
 
+/// The same of structures that are packed one after another; what is not finite is the failure of
+/// its structure.
+void observe_each(const EdgeList& edges,
+                  const Outputs& outputs,
+                  ForceKind forces,
+                  Wanted wanted,
+                  PackedObservables& observables);
+
 } // namespace eqnn::engine

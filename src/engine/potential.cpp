@@ -96,6 +96,10 @@ const Observables& Potential::evaluate(const EdgeList& edges, Wanted wanted) {
   return impl_->engine->evaluate(edges, halo, wanted);
 }
 
+const PackedObservables& Potential::evaluate_each(const EdgeList& edges, Wanted wanted) {
+  return impl_->engine->evaluate_each(edges, wanted);
+}
+
 std::vector<double> Potential::free_atom_energies() { return impl_->engine->free_atom_energies(); }
 
 EnergyZero Potential::energy_zero() const { return impl_->energy_zero; }

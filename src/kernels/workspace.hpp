@@ -58,6 +58,30 @@ private:
   Array<S, T> copy_;
 };
 
+/// Whether a centre is the first of one of several structures: asked for all centres in their order.
+class StructureStarts {
+public:
+  explicit StructureStarts(const EdgeList& edges)
+      : starts_(&edges.structures) {}
+
+  /// Of neighbors that are on the device there is one structure.
+  template <class Edges> explicit StructureStarts(const Edges& /*edges*/) {}
+
+  bool operator()(std::int32_t center) {
+    if (starts_ == nullptr) {
+      return false;
+    }
+    while (next_ < starts_->size() && (*starts_)[next_] < center) {
+      ++next_;
+    }
+    return next_ < starts_->size() && (*starts_)[next_] == center;
+  }
+
+private:
+  const std::vector<std::int32_t>* starts_ = nullptr;
+  std::size_t next_ = 0;
+};
+
 /// Groups of centres (one team each), chunks of groups (one round of messages each) and, where
 /// several threads work, the order in which messages are gathered. Depends on the edges only, not
 /// on the number of threads.
@@ -80,13 +104,16 @@ public:
     segment_begin.clear();
     segment_edge.clear();
     group.push_back(0);
+    // Sums over neighbours are made tile by tile of a group: where no group has centres of two structures,
+    // none depends on what is packed beside it.
+    StructureStarts begins_structure(edges);
     for (std::int32_t i = 0; i < edges.n_centers; ++i) {
       const auto at = static_cast<std::size_t>(i);
       std::fill(center.begin() + edges.begin[at], center.begin() + edges.begin[at + 1], i);
       const std::int64_t n_open =
           edges.begin[at] - edges.begin[static_cast<std::size_t>(group.back())];
       if (i > group.back() && (n_open + edges.begin[at + 1] - edges.begin[at] > group_edges ||
-                               i - group.back() >= kMostCentersOfGroup)) {
+                               i - group.back() >= kMostCentersOfGroup || begins_structure(i))) {
         group.push_back(i);
       }
     }

@@ -258,7 +258,7 @@ const std::vector<BadEdges> kBadEdges{
      "EdgeList::vector has 11 entries, expected 12 (3 for each of EdgeList::source).\nGive each "
      "edge its source and the three components of its vector."},
     {"EdgesOfNobody",
-     [](EdgeList& e) { e = EdgeList{0, 0, {}, {}, {0}, {1, 0, 0}}; },
+     [](EdgeList& e) { e = EdgeList{0, 0, {}, {}, {0}, {1, 0, 0}, {}}; },
      "EdgeList::begin goes from 0 to 0, expected from 0 to 1, the number of edges.\nbegin[i] is "
      "the first edge of atom i, in the order of source."},
     {"BeginAtOne",

@@ -95,6 +95,15 @@ LINES: dict[str, Runs | str] = {
     "eqnn export mace-gaunt "
     "--checkpoint tests/golden/pretrained/gaunt_acetylacetone.weights.safetensors "
     "--config tests/golden/pretrained/gaunt_acetylacetone.config.json --output my.eqnn": Runs(),
+    "eqnn evaluate potentials/gaunt_acetylacetone.eqnn potentials/mace_acetylacetone.eqnn "
+    "--data data/acetylacetone/test_MD_300K.xyz.gz data/acetylacetone/test_MD_600K.xyz.gz "
+    "--output errors --through-lammps 3": Runs(),
+    "eqnn evaluate model.eqnn --data dft.xyz": Runs(
+        (
+            ("model.eqnn", POTENTIALS / "tdn_3bpa.eqnn"),
+            ("dft.xyz", ROOT / "examples" / "data" / "3bpa_labelled.xyz"),
+        )
+    ),
     "python examples/new_architecture.py argon.eqnn": Runs(),
     "eqnn check argon.eqnn": Runs((("argon.eqnn", POTENTIALS / "nequip_toluene.eqnn"),)),
     "gunzip -c data/qcr-small/train.xyz.gz > train.xyz": Runs(),

@@ -56,7 +56,7 @@ def test_the_printed_lines_give_a_wall(tmp_path: Path, name: str) -> None:
     model = read_model(path)
     document = model.document
     with Potential(path) as potential:
-        evaluate = check._network(potential, model)
+        evaluate = check.network_of(potential, model)
         found = examine(evaluate, document["species"], document["cutoff"], str(path))
         assert found.mendings
         for k, mending in enumerate(found.mendings):

@@ -255,7 +255,7 @@ def test_info_and_check_say_the_same_of_free_atoms(path: Path) -> None:
     model = read_model(path)
     species = model.document["species"]
     with Potential(path, "reference") as potential:
-        evaluate = check._network(potential, model)
+        evaluate = check.network_of(potential, model)
         is_zero = model.document["energy"]["isolated_atoms"] == "zero"
         found = check.isolated_atoms(evaluate, species, model.document["cutoff"], is_zero)
     sentence = found.meaning.split(". ")[0]

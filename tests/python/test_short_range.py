@@ -240,7 +240,7 @@ def test_a_network_with_zbl_is_fit_and_one_without_is_not() -> None:
         path = ROOT / "tests" / "golden" / "pretrained" / f"{name}.eqnn"
         model = read_model(path)
         with Potential(path) as potential:
-            evaluate = check._network(potential, model)
+            evaluate = check.network_of(potential, model)
             document = model.document
             counts[name] = examine(evaluate, document["species"], document["cutoff"], name).n_low
     assert counts["nequip_zbl"] == 0 < counts["nequip_parity"]

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Write the tables of docs/benchmarks.md: the shipped potentials against DFT.
+
+    .eqnn/venv/bin/python bench/evaluate_shipped.py [--write] [FOLDER]
+
+prints them; with --write they take the place of those in the document, and with a folder the whole
+report of each data set is left there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from eqnn.evaluation import Evaluation, Settings, evaluate
+from eqnn.report import number
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "benchmarks.md"
+BEGIN, END = "<!-- errors against DFT -->", "<!-- end -->"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A data set and the potentials that are judged on it."""
+
+    title: str
+    folder: str
+    said: str
+    models: tuple[str, ...]
+    files: tuple[str, ...]
+    is_relative_only: bool
+
+
+CASES = (
+    Case(
+        "Acetylacetone, published test sets",
+        "acetylacetone",
+        "[data/acetylacetone](../data/acetylacetone), PBE-D3/def2-SVP; both potentials were "
+        "trained on molecular dynamics at 300 K at this level.",
+        ("mace_acetylacetone", "gaunt_acetylacetone"),
+        tuple(
+            f"data/acetylacetone/test_{name}.xyz.gz"
+            for name in ("MD_300K", "MD_600K", "H_transfer", "dihedral")
+        ),
+        False,
+    ),
+    Case(
+        "3BPA",
+        "3bpa",
+        "[examples/data](../examples/data): sixty structures at 300, 600 and 1200 K, "
+        "wB97X/6-31G(d), of the set that the potentials were trained on at 300 K.",
+        ("tdn_3bpa", "tdn_3bpa_exact"),
+        ("examples/data/3bpa_labelled.xyz",),
+        False,
+    ),
+    Case(
+        "qcr-small, validation and test relaxations",
+        "qcr-small",
+        "[data/qcr-small](../data/qcr-small): small molecules of H, C, N and O, B3LYP/6-31G\\*. "
+        "None of the potentials was trained on such molecules, nor at this level: this is how far "
+        "they are from a task that is not theirs. Energies have other zeros, so only relative ones "
+        "are shown; frames with an element that a potential lacks are left out for it.",
+        ("tdn_3bpa_exact", "mace_solvents", "nequix_mp_1", "sevennet_0"),
+        ("data/qcr-small/validation.xyz.gz", "data/qcr-small/test.xyz.gz"),
+        True,
+    ),
+)
+
+
+def run(case: Case, folder: Path | None) -> Evaluation:
+    """Evaluate a case."""
+    return evaluate(
+        [ROOT / "potentials" / f"{name}.eqnn" for name in case.models],
+        [ROOT / file for file in case.files],
+        output=None if folder is None else folder / case.folder,
+        settings=Settings(),
+        progress=lambda name, done, total: None,
+    )
+
+
+def rows(case: Case, found: Evaluation) -> list[str]:
+    """Return a table in Markdown: a row for each set and potential."""
+    head = ["set", "potential", "frames", "E MAE, meV", "E RMSE, meV"]
+    if case.is_relative_only:
+        head = [*head[:3], "relative E MAE, meV", "meV/atom"]
+    head += ["F MAE, meV/A", "F RMSE, meV/A", "cosine"]
+    lines = [head, ["---"] * len(head)]
+    for name in (one.name for one in found.sets):
+        for model in found.models:
+            if name not in model.sets:
+                continue
+            e = model.sets[name]
+            energies = [e.energy.mae, e.energy.rmse]
+            if case.is_relative_only:
+                energies = [e.relative_energy.mae, e.relative_energy.mae_per_atom]
+            numbers = [*energies, e.forces.mae, e.forces.rmse]
+            cosine = "" if e.forces.cosine is None else f"{e.forces.cosine:.4f}"
+            shown = ["" if value is None else number(value) for value in numbers]
+            lines.append([name, f"`{model.judged.name}`", str(e.n_frames), *shown, cosine])
+    return ["| " + " | ".join(line) + " |" for line in lines]
+
+
+def text(folder: Path | None) -> str:
+    """Return all tables, and where they were made."""
+    git = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    parts, engine = [], ""
+    for case in CASES:
+        found = run(case, folder)
+        engine = f"libeqnn {found.provenance['libeqnn']}, {found.provenance['engine']}"
+        table = "\n".join(rows(case, found))
+        parts.append(f"### {case.title}\n\n{case.said}\n\n{table}\n")
+    return f"Commit {commit}; {engine}.\n\n" + "\n".join(parts)
+
+
+def main() -> None:
+    """Print or write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path)
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    made = text(options.folder)
+    if not options.write:
+        print(made)
+        return
+    page = PAGE.read_text()
+    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
+    assert pattern.search(page), f"{PAGE} has no {BEGIN} ... {END}"
+    PAGE.write_text(pattern.sub(lambda _: f"{BEGIN}\n{made}\n{END}", page))
+
+
+if __name__ == "__main__":
+    main()

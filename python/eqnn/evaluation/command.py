@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command ``eqnn evaluate``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from eqnn.evaluation.frame import Keys
+from eqnn.evaluation.run import PRECISIONS, Settings, evaluate
+from eqnn.evaluation.text import text
+
+# Seconds between lines of progress where they are kept, as in a log.
+_LINE_EVERY = 10.0
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to those of argparse."""
+    one = commands.add_parser(
+        "evaluate",
+        help="judge models against DFT",
+        description="Errors of energies, forces and stresses against DFT; docs/evaluate.md.",
+    )
+    one.add_argument("models", nargs="+", type=Path, metavar="MODEL")
+    one.add_argument(
+        "--data",
+        nargs="+",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="DFT frames: any format that ASE reads, gzipped or not, or PubChemQCR's LMDB",
+    )
+    one.add_argument(
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="for the page, result.json, tables and pictures; a run that was cut short goes on",
+    )
+    one.add_argument("--precision", choices=PRECISIONS, default="double")
+    one.add_argument(
+        "--through-lammps",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="evaluate N random frames in LAMMPS too, and print the largest difference",
+    )
+    one.add_argument("--seed", type=_count, default=0, help="of the draw of these; 0 if left out")
+    one.add_argument(
+        "--worst",
+        type=_count,
+        default=5,
+        metavar="N",
+        help="worst frames to name, by forces and by energy; 5",
+    )
+    for what in ("energy", "forces", "stress"):
+        one.add_argument(f"--{what}-key", metavar="KEY", help=f"what the files call the {what}")
+    one.add_argument("--no-plots", action="store_true", help="draw no pictures")
+    one.set_defaults(run=_run)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number from 0 on")
+    return int(text)
+
+
+def _run(options: argparse.Namespace) -> int:
+    settings = Settings(
+        precision=options.precision,
+        keys=Keys(options.energy_key, options.forces_key, options.stress_key),
+        worst=options.worst,
+        through_lammps=options.through_lammps,
+        seed=options.seed,
+        with_plots=not options.no_plots,
+    )
+    teller = Teller()
+    found = evaluate(
+        options.models, options.data, output=options.output, settings=settings, progress=teller
+    )
+    teller.end()
+    print(text(found), end="")
+    if options.output is not None:
+        print(f"Page: {options.output / 'report.html'}")
+    return 0 if found.is_complete else 1
+
+
+class Teller:
+    """Tells on stderr how far a run is, and how long it will take."""
+
+    def __init__(self) -> None:
+        self._is_terminal = sys.stderr.isatty()
+        self._name = ""
+        self._start = self._told = 0.0
+        self._before = self._width = 0
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        """Tell progress of a model: atoms done of all."""
+        now = time.monotonic()
+        if name != self._name:
+            self.end()
+            self._name, self._start, self._told = name, now, now
+            self._before = done  # when the first call began is not known
+            return
+        left = (total - done) * (now - self._start) / max(done - self._before, 1)
+        if done < total and now - self._told < (0.5 if self._is_terminal else _LINE_EVERY):
+            return
+        self._told = now
+        line = f"{name}: {done} of {total} atoms, {100 * done // total} %, {_duration(left)} left"
+        if self._is_terminal:
+            print(f"\r{line:<{self._width}}", end="", file=sys.stderr, flush=True)
+            self._width = len(line)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        """Begin a new line."""
+        if self._width:
+            print(file=sys.stderr)
+        self._width = 0
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Reads frames: whatever ASE reads, packed or not, and PubChemQCR's LMDB."""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ase.io
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.db import connect
+
+from eqnn.errors import EqnnError, one_line
+from eqnn.evaluation.frame import Frame, Keys, Kind, Problem, frame_of
+from eqnn.library import ROOT
+
+# Of PubChemQCR: the others are other levels of theory.
+DFT_STAGES = ("DFT_1st", "DFT_2nd")
+
+
+def set_names(paths: Sequence[Path]) -> list[str]:
+    """Return a name for each file: its own without suffixes, or the path where two are alike."""
+    short = [path.name.removesuffix(".gz").rsplit(".", 1)[0] or path.name for path in paths]
+    return [
+        name if short.count(name) == 1 else str(path)
+        for name, path in zip(short, paths, strict=True)
+    ]
+
+
+def read_frames(path: Path, set_name: str, keys: Keys) -> Iterator[Frame | Problem]:
+    """Read all frames of a file, good and bad, in order.
+
+    Parameters
+    ----------
+    path : Path
+        Extended XYZ, an ASE database, or anything else that ASE reads, gzipped or not; or an LMDB
+        file or folder of PubChemQCR.
+    set_name : str
+        What frames and problems call the file.
+    keys : Keys
+        Where labels are.
+
+    Raises
+    ------
+    EqnnError
+        Where there is no such file.
+    """
+    if not path.exists():
+        raise EqnnError(f"{path}: no such file. Give the path of a file with DFT frames.")
+    if path.suffix == ".lmdb" or (path.is_dir() and (path / "data.mdb").exists()):
+        yield from _read_lmdb(path, set_name, keys)
+        return
+    for number, found in read_atoms(path):
+        if isinstance(found, str):
+            yield Problem(Kind.UNREADABLE, set_name, number, found)
+        else:
+            yield frame_of(found, set_name, number, keys)
+
+
+def read_atoms(path: Path) -> Iterator[tuple[int, Atoms | str]]:
+    """Read whatever ASE reads, gzipped or not: numbers and frames, or why one cannot be read."""
+    with _unpacked(path) as plain:
+        yield from (_read_database if plain.suffix == ".db" else _read_ase)(plain)
+
+
+@contextmanager
+def _unpacked(path: Path) -> Iterator[Path]:
+    """Give the file itself, or a temporary copy of a packed one: ASE is slow with those."""
+    if path.suffix != ".gz":
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / path.name.removesuffix(".gz")
+        try:
+            with gzip.open(path) as packed, plain.open("wb") as out:
+                shutil.copyfileobj(packed, out)
+        except (OSError, EOFError) as error:
+            raise EqnnError(
+                f"{path}: cannot be unpacked ({one_line(error)}). Fetch the file again."
+            ) from None
+        yield plain
+
+
+def _read_ase(path: Path) -> Iterator[tuple[int, Atoms | str]]:
+    """Numbers and frames; where one cannot be read, what ASE says of it."""
+    start = 0
+    while True:
+        try:
+            for atoms in ase.io.iread(path, index=slice(start, None)):
+                yield start, atoms
+                start += 1
+            return
+        except Exception as error:  # ASE's readers raise whatever they meet
+            said = one_line(error)
+        # ASE may have looked ahead: all frames before the broken one are still to be had.
+        broken = _first_broken(path, start)
+        for atoms in ase.io.iread(path, index=slice(start, broken)) if broken > start else ():
+            yield start, atoms
+            start += 1
+        if not _can_read(path, broken + 1, broken + 2):
+            yield broken, f"ASE cannot read it, nor what comes after ({said})"
+            return
+        yield broken, f"ASE cannot read it ({said})"
+        start = broken + 1
+
+
+def _read_database(path: Path) -> Iterator[tuple[int, Atoms | str]]:
+    """Read an ASE database as `_read_ase` does, which leaves out what a row says of itself."""
+    number = 0
+    try:
+        with connect(path) as database:
+            for row in database.select():
+                yield number, row.toatoms(add_additional_information=True)
+                number += 1
+    except Exception as error:  # ASE's databases raise whatever they meet
+        yield number, f"ASE cannot read it, nor what comes after ({one_line(error)})"
+
+
+def _can_read(path: Path, start: int, stop: int) -> bool:
+    try:
+        for _ in ase.io.iread(path, index=slice(start, stop)):
+            pass
+    except Exception:
+        return False
+    return True
+
+
+def _first_broken(path: Path, start: int) -> int:
+    """Return the number of the first frame that cannot be read, in a logarithm of tries."""
+    good, step, grows = start, 1, True
+    while step:
+        if _can_read(path, good, good + step):
+            good += step
+            step = step * 2 if grows else step // 2
+        else:
+            step, grows = step // 2, False
+    return good
+
+
+# ---- PubChemQCR ----
+
+
+def _read_lmdb(path: Path, set_name: str, keys: Keys) -> Iterator[Frame | Problem]:
+    published, lmdb = _lmdb_reader(path)
+    report = published.Report()
+    number = 0
+    try:
+        with (
+            lmdb.open(
+                str(path), subdir=path.is_dir(), readonly=True, lock=False, readahead=False
+            ) as database,
+            database.begin() as transaction,
+        ):
+            for key, value in transaction.cursor():
+                said = len(report.damaged)
+                for one in published.frames_of(key, value, DFT_STAGES, False, report):
+                    yield frame_of(_atoms(one), set_name, number, keys)
+                    number += 1
+                for text in report.damaged[said:]:
+                    yield Problem(Kind.UNREADABLE, set_name, number, text)
+    except lmdb.Error as error:
+        raise EqnnError(f"{path}: no LMDB file ({one_line(error)}). Fetch it again.") from None
+
+
+def _lmdb_reader(path: Path) -> tuple[Any, Any]:
+    """Load the reader of the data set's tools, which are no part of this package."""
+    tools = ROOT / "data" / "qcr"
+    if (tools / "qcr").is_dir() and str(tools) not in sys.path:
+        sys.path.append(str(tools))
+    try:
+        return importlib.import_module("qcr.published"), importlib.import_module("lmdb")
+    except ImportError as error:
+        raise EqnnError(
+            f"{path}: reading LMDB needs {error.name}, which is not installed: `pip install lmdb`, "
+            "and data/qcr of\neqnn's source tree in PYTHONPATH. Or give extended XYZ."
+        ) from None
+
+
+def _atoms(one: Any) -> Atoms:
+    atoms = Atoms(one.elements, one.positions)
+    atoms.info = dict(one.info)
+    atoms.calc = SinglePointCalculator(atoms, energy=one.energy, forces=one.forces)
+    return atoms

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Frames that look sound one by one and do not belong together: copies, and other units."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from ase.data import covalent_radii
+from ase.units import Bohr, Hartree, Rydberg, kcal, kJ, mol
+
+from eqnn.evaluation.frame import Frame, Kind, Problem
+from eqnn.so3 import FloatArray
+from eqnn.structures import neighbours
+
+# Frames that agree to this are one: trajectories are written with as many digits. Angstrom.
+SAME = 1e-3
+# How near a ratio must be to a factor between units: total energies of one composition differ by
+# less than a hundredth, forces by the model's own error.
+_ENERGY_TOLERANCE = 0.02
+_LENGTH_TOLERANCE = 0.05
+_FORCE_TOLERANCE = 0.1
+# Below this, forces and their prediction say little of each other's size.
+_FORCE_COSINE = 0.95
+_TELLING_ATOMS = 6
+_TELLING_FORCE = 0.3
+# Of fewer frames none is the rule, and none the exception.
+_FEWEST = 3
+
+_ENERGY_UNITS = {"eV": 1.0, "Hartree": Hartree, "Rydberg": Rydberg, "kcal/mol": kcal / mol}
+_ENERGY_UNITS |= {"kJ/mol": kJ / mol, "meV": 1e-3}
+_FORCE_UNITS = {"Hartree/Bohr": Hartree / Bohr, "Hartree/Angstrom": Hartree, "meV/Angstrom": 1e-3}
+_FORCE_UNITS |= {"kcal/mol/Angstrom": kcal / mol, "kJ/mol/Angstrom": kJ / mol}
+_FORCE_UNITS |= {"Rydberg/Bohr": Rydberg / Bohr}
+
+
+def composition(frame: Frame) -> str:
+    """Chemical formula."""
+    return str(frame.atoms.get_chemical_formula())
+
+
+def duplicates(frames: Iterable[Frame]) -> list[Problem]:
+    """Frames that an earlier set has too: a test set with training frames flatters."""
+    seen: dict[bytes, Frame] = {}
+    found = []
+    for frame in frames:
+        place = frame.atoms.positions - frame.atoms.positions[0]
+        rounded = np.round(place / SAME).astype(np.int64)
+        cell = np.round(frame.atoms.cell.array / SAME).astype(np.int64)
+        key = frame.atoms.numbers.tobytes() + rounded.tobytes() + cell.tobytes()
+        first = seen.setdefault(key, frame)
+        if first.set != frame.set:
+            found.append(
+                Problem(
+                    Kind.DUPLICATE,
+                    frame.set,
+                    frame.number,
+                    f"the same structure as {first.label}, of another set",
+                    is_left_out=False,
+                )
+            )
+    return found
+
+
+def mixed_units(frames: Sequence[Frame]) -> list[Problem]:
+    """Frames whose energies or lengths are others' times the factor between two units."""
+    groups: dict[str, list[Frame]] = defaultdict(list)
+    for frame in frames:
+        groups[composition(frame)].append(frame)
+    found = []
+    for group in groups.values():
+        if len(group) >= _FEWEST:
+            found += _other_energies(group)
+            found += _other_lengths(group)
+    order = {(frame.set, frame.number): k for k, frame in enumerate(frames)}
+    return sorted(found, key=lambda p: order[p.set, p.number])
+
+
+def _median(values: FloatArray) -> float:
+    """One of the values, also of an even number: no mean of two units."""
+    return float(np.sort(values)[(len(values) - 1) // 2])
+
+
+def _other_energies(group: Sequence[Frame]) -> list[Problem]:
+    energies = np.array([frame.energy for frame in group])
+    rule = _median(energies)
+    # Relative energies, which cross zero, have every ratio to each other: most must be alike.
+    if not np.mean(np.abs(energies - rule) < 0.05 * abs(rule)) >= 0.5:
+        return []
+    pairs = [(b / a, x, y) for x, a in _ENERGY_UNITS.items() for y, b in _ENERGY_UNITS.items()]
+    found = []
+    for frame, ratio in zip(group, energies / rule, strict=True):
+        hits = [(a, b) for r, a, b in pairs if a != b and abs(ratio / r - 1) < _ENERGY_TOLERANCE]
+        if hits:
+            # eV first: what others are in, and what this one then is in.
+            rule_unit, unit = next(((b, a) for a, b in hits if b == "eV"), (hits[0][1], hits[0][0]))
+            found.append(
+                _units(
+                    frame,
+                    f"energy {frame.energy:.6g} is {ratio:.4g} times that of the molecule's other "
+                    f"frames, as {unit} is of {rule_unit}",
+                )
+            )
+    return found
+
+
+def _other_lengths(group: Sequence[Frame]) -> list[Problem]:
+    if len(group[0].atoms) < _FEWEST:
+        return []
+    # Two measures of size, so that one long bond is no other unit.
+    sizes = np.array([[_bond(frame), _extent(frame)] for frame in group])
+    rule = np.array([_median(sizes[:, k]) for k in range(2)])
+    if not (np.isfinite(rule) & (rule > 0.0)).all():
+        return []
+    found = []
+    for frame, ratio in zip(group, sizes / rule, strict=True):
+        for factor, unit in ((1.0 / Bohr, "Bohr"), (Bohr, "Angstrom among Bohr"), (0.1, "nm")):
+            if (np.abs(ratio / factor - 1) < _LENGTH_TOLERANCE).all():
+                said = f"distances are {ratio[0]:.4g} times those of the molecule's other frames"
+                found.append(_units(frame, f"{said}: {unit}"))
+    return found
+
+
+def _bond(frame: Frame) -> float:
+    """Median over atoms of the distance to the nearest other, in sums of covalent radii."""
+    numbers = frame.atoms.numbers
+    i, j, r = neighbours("ijd", frame.atoms, 12.0)
+    nearest = np.full(len(numbers), np.inf)
+    np.minimum.at(nearest, i, r / (covalent_radii[numbers[i]] + covalent_radii[numbers[j]]))
+    return float(np.median(nearest))
+
+
+def _extent(frame: Frame) -> float:
+    if frame.atoms.pbc.any():
+        return float(frame.atoms.get_volume() ** (1 / 3))
+    return float(np.sqrt(frame.atoms.positions.var(axis=0).sum()))
+
+
+def _units(frame: Frame, what: str) -> Problem:
+    return Problem(Kind.UNITS, frame.set, frame.number, what)
+
+
+def force_units(
+    frames: Sequence[Frame], predicted: Mapping[str, Mapping[str, FloatArray]]
+) -> list[Problem]:
+    """Frames whose forces all models meet but for a factor between units, or for the sign.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+    predicted : mapping of str to mapping of str to ndarray [n, 3]
+        Forces (eV/Angstrom) by the name of the model and the frame's key.
+    """
+    sets: dict[str, list[Frame]] = defaultdict(list)
+    for frame in frames:
+        if frame.forces is not None:
+            sets[frame.set].append(frame)
+    found = []
+    for members in sets.values():
+        said = [_force_units(members, forces) for forces in predicted.values()]
+        for k, frame in enumerate(members):
+            words = {one[k] for one in said if one[k] is not None}
+            if len(words) == 1 and (what := words.pop()):
+                found.append(_units(frame, what))
+    return found
+
+
+def _force_units(members: Sequence[Frame], predicted: Mapping[str, FloatArray]) -> list[str | None]:
+    """Say of each frame of a set what one model finds: a unit, nothing (empty), or not asked."""
+    known = [frame for frame in members if frame.key in predicted]
+    if not known:
+        return [None] * len(members)
+    pairs = {frame.key: (predicted[frame.key], _labels(frame)) for frame in known}
+    stacked = [np.concatenate([pair[k] for pair in pairs.values()]) for k in range(2)]
+    of_all = _force_unit(stacked[0], stacked[1]) if len(known) >= _FEWEST else ""
+    typical = float(np.median([_rms(forces) for forces, _ in pairs.values()]))
+    words: list[str | None] = []
+    for frame in members:
+        if frame.key not in pairs:
+            words.append(None)
+            continue
+        forces, labels = pairs[frame.key]
+        # Between the model's minimum and DFT's their forces have any ratio: frames of forces that
+        # are small for the set, or of few atoms, are judged with the others only.
+        is_telling = len(labels) >= _TELLING_ATOMS and _rms(forces) >= _TELLING_FORCE * typical
+        words.append(of_all or (_force_unit(forces, labels, False) if is_telling else ""))
+    return words
+
+
+def _labels(frame: Frame) -> FloatArray:
+    assert frame.forces is not None  # only such frames are asked for
+    return frame.forces
+
+
+def _rms(values: FloatArray) -> float:
+    return float(np.sqrt(np.mean(values**2)))
+
+
+def _force_unit(predicted: FloatArray, labels: FloatArray, with_sign: bool = True) -> str:
+    """Say what unit the labels seem to be in; empty for eV/Angstrom and for no agreement."""
+    square = float((labels**2).sum())
+    both = float((labels * predicted).sum())
+    size = np.sqrt(square * float((predicted**2).sum()))
+    if not size > 0.0 or not abs(both) >= _FORCE_COSINE * size:
+        return ""
+    slope = both / square
+    if with_sign and abs(slope + 1) < _FORCE_TOLERANCE:
+        return "forces are minus the models': the gradient, not the forces"
+    unit = min(_FORCE_UNITS, key=lambda name: abs(slope / _FORCE_UNITS[name] - 1))
+    if abs(slope / _FORCE_UNITS[unit] - 1) < _FORCE_TOLERANCE:
+        return f"the models' forces are {slope:.4g} times these: {unit}, not eV/Angstrom"
+    return ""
