@@ -81,8 +81,8 @@ def main() -> None:
                 axis.plot(*zip(*points, strict=True), "o-", color=colour, label=method)
             axis.set(yscale="log", title=f"{kind} rank, {precision}", xticks=range(1, 7))
             axis.grid(alpha=0.3, which="both")
-            axis.legend()
         row[0].set_ylabel("forward and adjoint, us an edge")
+    axes[0, 0].legend()
     for axis in axes[-1]:
         axis.set_xlabel("l_max")
     figure.suptitle(f"Couplings in factors: 64 channels, {dense:.0f} neighbours, one thread")

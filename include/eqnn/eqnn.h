@@ -84,6 +84,72 @@ EQNN_API int eqnn_evaluate_many(eqnn_model* model,
  * has one. Valid until the next such call. */
 EQNN_API const char* eqnn_reason(eqnn_model* model, size_t structure);
 
+/* How structures are relaxed, and when they have exploded: eqnn/relax.hpp says what each is. */
+typedef struct {
+  int optimizer; /* 0: L-BFGS, 1: FIRE, with ASE's parameters and update rules */
+  double fmax;   /* eV/Angstrom */
+  int max_steps;
+  int relax_cell;
+  double exploded_force, exploded_distance, exploded_volume;
+  int atoms_at_once;
+  int lbfgs_memory;
+  double lbfgs_damping, lbfgs_alpha, lbfgs_max_step;
+  double fire_dt, fire_max_step, fire_dt_max;
+  int fire_n_min;
+  double fire_f_inc, fire_f_dec, fire_a_start, fire_f_a;
+} eqnn_relax_options;
+
+EQNN_API void eqnn_relax_defaults(eqnn_relax_options* options);
+
+/* A structure on its way, or at the end of it. Pointers are valid while the callback runs. */
+typedef struct {
+  int step, n_atoms;
+  const double* positions; /* [n_atoms,3] */
+  const double* cell;      /* [9] or NULL */
+  double energy, fmax;     /* NaN where they could not be computed */
+  const double* forces;    /* [n_atoms,3] or NULL */
+} eqnn_frame;
+
+/* What became of a structure. status: EQNN_CONVERGED, ...; reason: empty for the first two. */
+typedef struct {
+  int status;
+  const char* reason;
+  eqnn_frame last;
+  double first_energy;
+} eqnn_relaxed;
+
+enum {
+  EQNN_CONVERGED = 0,
+  EQNN_MAX_STEPS = 1,
+  EQNN_RELAX_NAN = 2,
+  EQNN_EXPLODED = 3,
+  EQNN_RELAX_UNKNOWN_ELEMENT = 4,
+  EQNN_RELAX_INVALID = 5
+};
+
+/* Any may be NULL. A number other than 0 ends eqnn_relax() there. */
+typedef struct {
+  void* context;
+  int (*finished)(void* context, size_t structure, const eqnn_relaxed* relaxed);
+  int (*frame)(void* context, size_t structure, const eqnn_frame* frame);
+  int (*progress)(void* context, size_t done, size_t all, size_t n_evaluations);
+} eqnn_relax_events;
+
+/* Relaxes many structures together, given as to eqnn_evaluate_many(). fixed [all atoms]: those that
+ * do not move where it is not 0; or NULL. Each structure is told to `finished` once, when it is
+ * done, whatever became of it, and each step of it to `frame`. Neither atoms_at_once nor the order
+ * or the number of threads changes a result. Not of the reference evaluator. */
+EQNN_API int eqnn_relax(eqnn_model* model,
+                        size_t n_structures,
+                        const int* n_atoms,
+                        const int* atomic_numbers,
+                        const double* positions,
+                        const double* cells,
+                        const int* is_periodic,
+                        const int* fixed,
+                        const eqnn_relax_options* options,
+                        const eqnn_relax_events* events);
+
 /* Runs the self-tests that travel in the file. Largest errors: energy in eV per atom, forces in
  * eV/Angstrom (one component), virial in eV per atom (one component; 0 for direct forces). */
 EQNN_API int eqnn_self_test(eqnn_model* model,

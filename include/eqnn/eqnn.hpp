@@ -12,5 +12,6 @@
 #include "eqnn/on_device.hpp"
 #include "eqnn/potential.hpp"
 #include "eqnn/precision.hpp"
+#include "eqnn/relax.hpp"
 #include "eqnn/self_test.hpp"
 #include "eqnn/version.hpp"

@@ -10,16 +10,17 @@ from eqnn.model_file import Model, read_model, write_model
 
 if TYPE_CHECKING:
     from eqnn.evaluation import evaluate
+    from eqnn.relaxation import relax
 
 try:
     __version__ = version("eqnn")
 except PackageNotFoundError:  # run from a source tree
     __version__ = "unknown"
 
-__all__ = ["EqnnError", "Model", "__version__", "evaluate", "read_model", "write_model"]
+__all__ = ["EqnnError", "Model", "__version__", "evaluate", "read_model", "relax", "write_model"]
 
 # What takes half a second to import comes when it is asked for.
-_FROM = {"evaluate": "eqnn.evaluation"}
+_FROM = {"evaluate": "eqnn.evaluation", "relax": "eqnn.relaxation"}
 
 
 def __getattr__(name: str) -> Any:

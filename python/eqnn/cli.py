@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The ``eqnn`` command: export, validate, info, check, evaluate, plugin-path."""
+"""The ``eqnn`` command: export, validate, info, check, evaluate, relax, plugin-path."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from eqnn.export.verify import verify
 from eqnn.info import describe
 from eqnn.library import Potential, find_built
 from eqnn.model_file import in_single_precision, read_model, write_model
+from eqnn.relaxation.command import add_parser as add_relax
 from eqnn.self_test import add_self_test
 from eqnn.structures import read_structure
 
@@ -109,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(run=_check)
 
     add_evaluate(commands)
+    add_relax(commands)
 
     plugin = commands.add_parser(
         "plugin-path", help="print where eqnnplugin.so is, for LAMMPS_PLUGIN_PATH"

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from eqnn.c_relax import RelaxEvents, RelaxOptions
 from eqnn.errors import EqnnError, InvalidModelError
 from eqnn.packed import (
     NOTHING,
     PROGRESS,
     Arrays,
+    IntArray,
     Packed,
     Progress,
     Structure,
@@ -98,6 +100,14 @@ def _library() -> ctypes.CDLL:
             *[double_p] * 4,
             *(int_p, size_p),
         ]
+        library.eqnn_relax_defaults.restype = None
+        library.eqnn_relax_defaults.argtypes = [ctypes.POINTER(RelaxOptions)]
+        library.eqnn_relax.argtypes = [
+            *(ctypes.c_void_p, ctypes.c_size_t),
+            *arrays,
+            int_p,
+            *(ctypes.POINTER(RelaxOptions), ctypes.POINTER(RelaxEvents)),
+        ]
         library.eqnn_reason.restype = ctypes.c_char_p
         library.eqnn_reason.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
         library.eqnn_self_test.argtypes = [ctypes.c_void_p, *[double_p] * 3, int_p]
@@ -140,6 +150,13 @@ def validate(name: str, content: bytes | None = None, *, load: bool = False) -> 
     size = 0 if content is None else len(content)
     if library.eqnn_validate(content, size, os.fsencode(name), int(load)) != 0:
         raise InvalidModelError(library.eqnn_last_error().decode(errors="replace"), name)
+
+
+def relax_defaults() -> RelaxOptions:
+    """Return the options of relaxation that C++ has as defaults: ASE's."""
+    options = RelaxOptions()
+    _library().eqnn_relax_defaults(ctypes.byref(options))
+    return options
 
 
 @dataclass(frozen=True)
@@ -298,6 +315,45 @@ class Potential:
             )
 
         return [result(k) for k in range(done.value)]
+
+    def relax_many(
+        self,
+        structures: Sequence[Arrays],
+        options: RelaxOptions,
+        events: RelaxEvents,
+        fixed: Sequence[IntArray] | None = None,
+    ) -> None:
+        """Relax many structures together; what becomes of them is told to ``events``.
+
+        `eqnn.relax` does this for ASE's Atoms.
+
+        Parameters
+        ----------
+        structures : sequence of Arrays
+            As of `eqnn.packed.arrays_of`.
+        options : RelaxOptions
+            As of `relax_defaults`.
+        events : RelaxEvents
+            Callbacks of C. Exceptions in them are theirs to keep.
+        fixed : sequence of ndarray of int [n], optional
+            For each structure, atoms that do not move where it is not 0.
+        """
+        packed = Packed(structures)
+        flags = None if fixed is None else np.concatenate([NOTHING[0], *fixed])
+        if flags is not None and flags.size != packed.numbers.size:
+            raise EqnnError(
+                f"{flags.size} flags of fixed atoms for {packed.numbers.size} atoms, expected one "
+                "for each. Correct the call."
+            )
+        self._check(
+            self._library.eqnn_relax(
+                *(self._opened, len(structures)),
+                *map(int_pointer, (packed.n_atoms, packed.numbers)),
+                *map(double_pointer, (packed.positions, packed.cells)),
+                *map(int_pointer, (packed.is_periodic, flags)),
+                *(ctypes.byref(options), ctypes.byref(events)),
+            )
+        )
 
     def self_test(self) -> tuple[float, float, float, int]:
         """Run the file's self-tests.

@@ -2,6 +2,7 @@
 #include "eqnn/eqnn.h"
 
 #include "base/error.hpp"
+#include "capi/model.hpp"
 #include "capi/structures.hpp"
 #include "engine/observe.hpp"
 #include "eqnn/eqnn.hpp"
@@ -15,40 +16,20 @@
 #include <string>
 #include <vector>
 
-struct eqnn_model {
-  eqnn::Model model;
-  std::unique_ptr<eqnn::Potential> potential; ///< none: the reference evaluator
-  std::string description;
-  eqnn::Observables of_reference;
-  std::vector<std::string> reasons; ///< of the last call for many structures
-
-  const eqnn::Observables& evaluate(const eqnn::EdgeList& edges, eqnn::Wanted wanted) {
-    if (potential) {
-      return potential->evaluate(edges, wanted);
-    }
-    const eqnn::Outputs outputs = eqnn::reference::evaluate(model.spec(), edges).outputs;
-    eqnn::engine::observe(edges, outputs, model.forces(), wanted, of_reference);
-    return of_reference;
-  }
-};
-
 namespace {
 
-thread_local std::string last_error;
+using eqnn::capi::compiled;
+using eqnn::capi::guarded;
+using eqnn::capi::last_error;
 
-/// Runs body; 0, or 1 with the message kept.
-template <class Body> int guarded(const Body& body) {
-  last_error = eqnn::failure_of([] { return "not enough memory."; }, body);
-  return last_error.empty() ? 0 : 1;
-}
-
-/// Of many structures the reference evaluator would take one after another, in minutes.
-eqnn::Potential& compiled(eqnn_model& model) {
-  if (!model.potential) {
-    eqnn::fail(model.model.file(),
-               ": the reference evaluator takes one structure at a time. Use double.");
+const eqnn::Observables&
+evaluate(eqnn_model& model, const eqnn::EdgeList& edges, eqnn::Wanted wanted) {
+  if (model.potential) {
+    return model.potential->evaluate(edges, wanted);
   }
-  return *model.potential;
+  const eqnn::Outputs outputs = eqnn::reference::evaluate(model.model.spec(), edges).outputs;
+  eqnn::engine::observe(edges, outputs, model.model.forces(), wanted, model.of_reference);
+  return model.of_reference;
 }
 
 void require_virial(const eqnn_model& model, const double* virial) {
@@ -73,9 +54,14 @@ template <class Numbers> void copy(const Numbers& from, double* to) {
 
 } // namespace
 
+std::string& eqnn::capi::last_error() {
+  thread_local std::string text;
+  return text;
+}
+
 const char* eqnn_version(void) { return eqnn::version(); }
 
-const char* eqnn_last_error(void) { return last_error.c_str(); }
+const char* eqnn_last_error(void) { return last_error().c_str(); }
 
 int eqnn_validate(const char* bytes, size_t n_bytes, const char* name, int load) {
   return guarded([&] {
@@ -118,7 +104,7 @@ eqnn_model* eqnn_open(const char* path, const char* evaluator) {
       model->description = "reference evaluator: plain loops in double precision";
     }
   });
-  return last_error.empty() ? model.release() : nullptr;
+  return last_error().empty() ? model.release() : nullptr;
 }
 
 void eqnn_close(eqnn_model* model) { delete model; }
@@ -153,7 +139,7 @@ int eqnn_evaluate(eqnn_model* model,
                                                 model->model.species(),
                                                 model->model.cutoff());
     const eqnn::Observables& found =
-        model->evaluate(edges, {forces != nullptr, virial != nullptr, false});
+        evaluate(*model, edges, {forces != nullptr, virial != nullptr, false});
     if (energy != nullptr) {
       *energy = found.energy;
     }
@@ -217,7 +203,7 @@ int eqnn_self_test(eqnn_model* model,
   return guarded([&] {
     const eqnn::SelfTestResult result =
         eqnn::run_self_tests(model->model, [&](const eqnn::EdgeList& edges) {
-          return model->evaluate(edges, {true, true, false});
+          return evaluate(*model, edges, {true, true, false});
         });
     *energy_error = result.energy_error;
     *force_error = result.force_error;

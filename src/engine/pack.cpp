@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <utility>
 
 namespace eqnn::engine {
 namespace {
@@ -32,6 +34,25 @@ Failure kind_of(const Structure& structure, const Model& model) {
              : Failure::UnknownElement;
 }
 
+/// The edges of one of the structures that are packed.
+EdgeList structure_of(const EdgeList& packed, std::size_t k) {
+  const std::int32_t first = packed.structures[k];
+  const std::int32_t end = packed.structures[k + 1];
+  EdgeList one;
+  one.n_centers = one.n_nodes = end - first;
+  one.species.assign(packed.species.begin() + first, packed.species.begin() + end);
+  const std::int64_t first_edge = packed.begin[static_cast<std::size_t>(first)];
+  const std::int64_t end_edge = packed.begin[static_cast<std::size_t>(end)];
+  for (std::int32_t i = first; i <= end; ++i) {
+    one.begin.push_back(packed.begin[static_cast<std::size_t>(i)] - first_edge);
+  }
+  for (std::int64_t e = first_edge; e < end_edge; ++e) {
+    one.source.push_back(packed.source[static_cast<std::size_t>(e)] - first);
+  }
+  one.vector.assign(packed.vector.begin() + 3 * first_edge, packed.vector.begin() + 3 * end_edge);
+  return one;
+}
+
 } // namespace
 
 EdgesOrFailure edges_or_failure(const Structure& structure, const Model& model) {
@@ -53,6 +74,80 @@ EdgesOrFailure edges_or_failure(const Structure& structure, const Model& model) 
     out.failure = kind_of(structure, model);
   }
   return out;
+}
+
+StructureResult failed(Failure failure, std::string reason) {
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  StructureResult result;
+  result.failure = failure;
+  result.reason = std::move(reason);
+  result.energy = kNone;
+  result.virial.fill(kNone);
+  return result;
+}
+
+Pass::Pass(Potential& potential, Wanted wanted, Take take)
+    : potential_(potential)
+    , wanted_(wanted)
+    , take_(std::move(take)) {
+  wanted_.atom_virial = false;
+  clear_structures(packed_);
+}
+
+void Pass::add(std::size_t tag, const EdgeList& edges) {
+  append_structure(packed_, edges);
+  tags_.push_back(tag);
+}
+
+void Pass::run() {
+  const PackedObservables* found = nullptr;
+  const std::string failure =
+      failure_of([] { return "not enough memory for this structure."; },
+                 [&] { found = &potential_.evaluate_each(packed_, wanted_); });
+  if (failure.empty()) {
+    hand_out(*found);
+  } else {
+    run_one_by_one(failure);
+  }
+  clear_structures(packed_);
+  tags_.clear();
+}
+
+/// Where a pass fails as a whole, as for want of memory, some of its structures may still go.
+void Pass::run_one_by_one(const std::string& failure) {
+  if (tags_.size() == 1) {
+    take_(tags_.front(), failed(Failure::Invalid, failure));
+    return;
+  }
+  Pass alone(potential_, wanted_, take_);
+  for (std::size_t k = 0; k < tags_.size(); ++k) {
+    alone.add(tags_[k], structure_of(packed_, k));
+    alone.run();
+  }
+}
+
+void Pass::hand_out(const PackedObservables& found) const {
+  for (std::size_t k = 0; k < tags_.size(); ++k) {
+    if (!found.failure[k].empty()) {
+      take_(tags_[k], failed(Failure::NotFinite, found.failure[k]));
+      continue;
+    }
+    const auto part = [&](const std::vector<double>& numbers, std::ptrdiff_t width) {
+      return numbers.empty()
+                 ? std::vector<double>()
+                 : std::vector<double>(numbers.begin() + width * packed_.structures[k],
+                                       numbers.begin() + width * packed_.structures[k + 1]);
+    };
+    StructureResult result;
+    result.energy = found.energy[k];
+    result.atom_energy = part(found.atom_energy, 1);
+    result.forces = part(found.forces, 3);
+    if (!found.virial.empty()) {
+      std::copy_n(
+          found.virial.begin() + static_cast<std::ptrdiff_t>(9 * k), 9, result.virial.begin());
+    }
+    take_(tags_[k], std::move(result));
+  }
 }
 
 std::int32_t default_atoms_at_once(const Potential& potential) {

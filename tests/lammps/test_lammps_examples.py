@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.io import iread
+from ase.io import iread, read
 from lmp import GOLDEN, POTENTIALS, ROOT, read_dump, run_script, write_trajectory
 from safetensors.numpy import load_file
 
 from eqnn.library import Potential
+from eqnn.relaxation import Settings, relax
+from eqnn.relaxation.compare import rmsd
 
 INPUTS = ROOT / "examples" / "lammps_inputs"
 EXACT = POTENTIALS / "tdn_3bpa_exact.eqnn"
@@ -142,6 +144,29 @@ def test_acetylacetone_relaxes_and_moves(tmp_path: Path) -> None:
     assert 100.0 <= nvt["Temp"][-10:].mean() <= 500.0
     assert nve["Step"][-1] == 800
     assert np.abs(nve["TotEng"] - nve["TotEng"][0]).max() <= 2e-3
+
+
+def test_a_folder_of_data_files_relaxes_as_eqnn_relax_does_it(tmp_path: Path) -> None:
+    run_example(tmp_path, "in.relax_many", tolerance=0.0005)
+    rows = [line.split() for line in (tmp_path / "relaxed.txt").read_text().splitlines()]
+    paths = sorted(INPUTS.glob("data.molecule_*"))
+    assert [Path(row[0]).name for row in rows] == [path.name for path in paths]
+    assert len(rows) == 4
+    structures = []
+    for path in paths:
+        atoms = read(path, format="lammps-data")
+        assert isinstance(atoms, Atoms)
+        atoms.pbc = False
+        structures.append(atoms)
+    by_lammps = list(iread(tmp_path / "relaxed.xyz"))
+    model, settings = POTENTIALS / "mace_solvents.eqnn", Settings(fmax=0.0005, max_steps=2000)
+    by_eqnn = relax(structures, model, settings)
+    for row, one, other in zip(rows, by_lammps, by_eqnn, strict=True):
+        assert other is not None and other.status == "converged"
+        assert float(row[2]) <= 0.0005
+        assert abs(float(row[1]) - other.energy) <= 2e-6 * len(one)
+        # A soft torsion turns by so much at this force; xyz has five decimals.
+        assert rmsd(one, other.atoms) <= 0.01
 
 
 @pytest.mark.parametrize("path", sorted(INPUTS.glob("in.*")), ids=lambda path: path.name)

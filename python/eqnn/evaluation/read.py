@@ -63,13 +63,17 @@ def read_frames(path: Path, set_name: str, keys: Keys) -> Iterator[Frame | Probl
     if path.suffix == ".lmdb" or (path.is_dir() and (path / "data.mdb").exists()):
         yield from _read_lmdb(path, set_name, keys)
         return
+    for number, found in read_atoms(path):
+        if isinstance(found, str):
+            yield Problem(Kind.UNREADABLE, set_name, number, found)
+        else:
+            yield frame_of(found, set_name, number, keys)
+
+
+def read_atoms(path: Path) -> Iterator[tuple[int, Atoms | str]]:
+    """Read whatever ASE reads, gzipped or not: numbers and frames, or why one cannot be read."""
     with _unpacked(path) as plain:
-        reader = _read_database if plain.suffix == ".db" else _read_ase
-        for number, found in reader(plain):
-            if isinstance(found, str):
-                yield Problem(Kind.UNREADABLE, set_name, number, found)
-            else:
-                yield frame_of(found, set_name, number, keys)
+        yield from (_read_database if plain.suffix == ".db" else _read_ase)(plain)
 
 
 @contextmanager

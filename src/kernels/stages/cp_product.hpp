@@ -24,7 +24,7 @@ template <class S> struct CpTile {
   Scalar *b, *adj_b;         ///< [tile, rank_stride]; by tangents: adj_b is [2, tile, rank_stride]
   Scalar *adj_mixed, *mixed; ///< [slots, rank, stride]: adjoint of a, and a where it is made here
 
-  static std::int64_t scalars(const CpArrays<S>& on) {
+  KOKKOS_INLINE_FUNCTION static std::int64_t scalars(const CpArrays<S>& on) {
     const std::int64_t n = on.product.tile_edges;
     const std::int64_t n_rows = std::int64_t{on.product.slots} * (on.product.is_mixed ? 1 : 2);
     return n * (2 * on.radial.stride + 3 * on.product.rank_stride) +
@@ -118,6 +118,23 @@ template <class S> struct CpTile {
         give_messages(tile.first + e, some, to.messages);
         barrier(team);
       }
+    }
+  }
+
+  /// Adjoints of the tile's edges, and what their directions are given.
+  KOKKOS_FORCEINLINE_FUNCTION void directions_and_edges(const EdgeTile<S>& tile,
+                                                        const ProductAdjoints<S>& to) const {
+    if constexpr (kByTangents<S>) {
+      factors_of_tangents(tile, to.tangents.data());
+      edges_adjoint(tile, to);
+    } else {
+      edges_adjoint(tile, to);
+      multiply<true>(team,
+                     Extents{static_cast<int>(tile.n), p.harmonics_stride, p.rank},
+                     Left<Scalar>{adj_b, p.rank_stride, 1},
+                     packed(p.harmonic_adjoint.data(), p.rank),
+                     Target<Scalar>{to.adj_harmonics.data() + tile.first * p.harmonics_stride,
+                                    p.harmonics_stride});
     }
   }
 
@@ -220,7 +237,6 @@ template <class S> void cp_product_adjoint(const typename S::Exec& space,
                                            const EdgeSchedule::Chunk& chunk,
                                            const CpArrays<S>& arrays,
                                            const ProductAdjoints<S>& adjoints) {
-  using Scalar = typename S::Scalar;
   using Team = typename S::Team;
   const std::int32_t first_group = chunk.first_group;
   Kokkos::parallel_for(
@@ -229,24 +245,12 @@ template <class S> void cp_product_adjoint(const typename S::Exec& space,
       KOKKOS_LAMBDA(const Team& team) {
         const std::int32_t g = first_group + static_cast<std::int32_t>(team.league_rank());
         const DeviceEdges<S>& edges = arrays.edges;
-        const DeviceCp<S>& p = arrays.product;
         const CpTile<S> at(team, arrays);
-        for_tiles_of_group(team, edges, g, p.tile_edges, [&](const EdgeTile<S>& tile) {
+        for_tiles_of_group(team, edges, g, arrays.product.tile_edges, [&](const EdgeTile<S>& tile) {
           radial_rows<true>(
               team, arrays.radial, &edges.distance(tile.first), tile.n, at.w, at.slope);
           at.factors(tile);
-          if constexpr (kByTangents<S>) {
-            at.factors_of_tangents(tile, adjoints.tangents.data());
-            at.edges_adjoint(tile, adjoints);
-          } else {
-            at.edges_adjoint(tile, adjoints);
-            Scalar* const adj_y = adjoints.adj_harmonics.data() + tile.first * p.harmonics_stride;
-            multiply<true>(team,
-                           Extents{static_cast<int>(tile.n), p.harmonics_stride, p.rank},
-                           Left<Scalar>{at.adj_b, p.rank_stride, 1},
-                           packed(p.harmonic_adjoint.data(), p.rank),
-                           Target<Scalar>{adj_y, p.harmonics_stride});
-          }
+          at.directions_and_edges(tile, adjoints);
         });
       });
 }

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Relaxation of many structures: `eqnn.relax`, and what stands behind ``eqnn relax``."""
+
+from eqnn.relaxation.many import Relaxed, Settings, relax
+
+__all__ = ["Relaxed", "Settings", "relax"]

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command ``eqnn relax``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from eqnn.c_relax import OPTIMIZERS
+from eqnn.errors import EqnnError
+from eqnn.relaxation.jobs import read_jobs
+from eqnn.relaxation.many import Settings
+from eqnn.relaxation.report import text, write
+from eqnn.relaxation.run import Plan, relax_all
+
+# Seconds between lines of progress where they are kept, as in a log.
+_LINE_EVERY = 10.0
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to those of argparse."""
+    one = commands.add_parser(
+        "relax",
+        help="relax many structures",
+        description="Relax molecules or cells, thousands in one run; docs/relax.md.",
+    )
+    one.add_argument("model", type=Path, metavar="MODEL")
+    one.add_argument(
+        "--input",
+        nargs="+",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="structures: any format that ASE reads, gzipped or not",
+    )
+    one.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="extended XYZ that only grows; a run that was cut short goes on",
+    )
+    one.add_argument("--optimizer", choices=OPTIMIZERS, default="lbfgs")
+    one.add_argument("--fmax", type=float, default=0.05, help="eV/A, of an atom; 0.05")
+    one.add_argument("--max-steps", type=int, default=500, help="of a structure; 500")
+    one.add_argument("--cell", action="store_true", help="relax the cells of crystals too")
+    one.add_argument("--precision", choices=("double", "mixed", "single"), default="double")
+    one.add_argument("--reference", type=Path, metavar="FILE", help="minima of another method")
+    one.add_argument("--id-key", metavar="KEY", help="what the files call the id; id")
+    one.add_argument(
+        "--trajectories", type=Path, metavar="FOLDER", help="a file for each with all its steps"
+    )
+    one.add_argument(
+        "--report", type=Path, metavar="FOLDER", help="for the page, result.json, tables, pictures"
+    )
+    one.add_argument("--no-plots", action="store_true", help="draw no pictures")
+    one.add_argument(
+        "--atoms-at-once",
+        type=int,
+        default=0,
+        metavar="N",
+        help="atoms of one pass; no result depends on it",
+    )
+    one.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    settings = Settings(
+        fmax=options.fmax,
+        max_steps=options.max_steps,
+        optimizer=options.optimizer,
+        relax_cell=options.cell,
+        atoms_at_once=options.atoms_at_once,
+    )
+    inputs = [*options.input, *([options.reference] if options.reference else [])]
+    for path in inputs:
+        if path.exists() and options.output.exists() and path.samefile(options.output):
+            raise EqnnError(f"--output {options.output}: is an input too. Give another path.")
+    jobs = read_jobs(options.input, options.reference, options.id_key)
+    plan = Plan(options.model, options.precision, settings, options.output, options.trajectories)
+    teller = Teller()
+    try:
+        result = relax_all(plan, jobs, said=teller.say, progress=teller)
+    except KeyboardInterrupt:
+        teller.end()
+        raise EqnnError(
+            f"stopped; {options.output} has all that is done. Run the same command to go on."
+        ) from None
+    teller.end()
+    print(text(result), end="")
+    if options.report is not None:
+        write(result, options.report, with_plots=not options.no_plots)
+        print(f"Page: {options.report / 'report.html'}")
+    return 0
+
+
+class Teller:
+    """Tells on stderr how far a run is, and how long it will take."""
+
+    def __init__(self) -> None:
+        self._is_terminal = sys.stderr.isatty()
+        self._start = self._told = time.monotonic()
+        self._width = 0
+
+    def say(self, line: str) -> None:
+        """Say a line of its own."""
+        self.end()
+        print(line, file=sys.stderr, flush=True)
+
+    def __call__(self, done: int, total: int, n_evaluations: int) -> None:
+        """Tell how many structures of this run are done."""
+        now = time.monotonic()
+        if done < total and now - self._told < (0.5 if self._is_terminal else _LINE_EVERY):
+            return
+        self._told = now
+        # Until the first are done nobody knows how many steps the others take.
+        left = f"{_duration((total - done) * (now - self._start) / done)} left" if done else ""
+        line = f"{done} of {total} structures, {n_evaluations} evaluations{left and ', '}{left}"
+        if self._is_terminal:
+            print(f"\r{line:<{self._width}}", end="", file=sys.stderr, flush=True)
+            self._width = len(line)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        """Begin a new line."""
+        if self._width:
+            print(file=sys.stderr)
+        self._width = 0
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A relaxed molecule against the minimum of another method."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from ase.data import chemical_symbols, covalent_radii
+from ase.neighborlist import neighbor_list
+
+from eqnn.so3 import FloatArray
+
+# Of the sum of covalent radii: up to here a pair is bonded.
+BOND = 1.25
+# Ways to exchange like atoms that are tried; molecules of more have many equal parts.
+MOST_WAYS = 5000
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How far a relaxed structure is from the reference.
+
+    Attributes
+    ----------
+    rmsd : float
+        Angstrom, of the heavy atoms (of all atoms where there are none), turned onto each other,
+        like atoms exchanged as the molecule's symmetry allows. Of a cell: of all atoms, by the
+        nearest images.
+    made, broken : tuple of str
+        Bonds that the reference lacks, and that it has: ``C1-O4``.
+    energy_drop_error : float or None
+        eV: by how much more the model's energy falls along the relaxation than that of the
+        reference; None where the reference's energies are not known.
+    steps, reference_steps : int, int or None
+    """
+
+    rmsd: float
+    made: tuple[str, ...]
+    broken: tuple[str, ...]
+    energy_drop_error: float | None
+    steps: int
+    reference_steps: int | None
+
+
+def bonds(atoms: Atoms) -> set[tuple[int, int]]:
+    """Return the bonded pairs (i < j), by distances."""
+    radii = covalent_radii[atoms.numbers]
+    i, j = neighbor_list("ij", atoms, list(BOND * radii))
+    return {(int(a), int(b)) for a, b in zip(i, j, strict=True) if a < b}
+
+
+def changed_bonds(atoms: Atoms, reference: Atoms) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the bonds that were made and those that were broken."""
+    now, then = bonds(atoms), bonds(reference)
+    symbols = [chemical_symbols[z] for z in atoms.numbers]
+
+    def names(pairs: set[tuple[int, int]]) -> tuple[str, ...]:
+        return tuple(f"{symbols[i]}{i + 1}-{symbols[j]}{j + 1}" for i, j in sorted(pairs))
+
+    return names(now - then), names(then - now)
+
+
+def rmsd(atoms: Atoms, reference: Atoms) -> float:
+    """Return the root mean square distance (Angstrom) that `Comparison.rmsd` says."""
+    if reference.pbc.any():
+        fractions = atoms.cell.scaled_positions(atoms.positions)
+        fractions = fractions - reference.cell.scaled_positions(reference.positions)
+        fractions -= np.round(fractions)
+        fractions -= fractions.mean(axis=0)
+        moved = fractions @ reference.cell.array
+        return float(np.sqrt((moved**2).sum(axis=1).mean()))
+    heavy = np.flatnonzero(reference.numbers > 1)
+    chosen = heavy if heavy.size else np.arange(len(reference))
+    x, y = atoms.positions[chosen], reference.positions[chosen]
+    ways = itertools.islice(_symmetries(reference, chosen.tolist()), MOST_WAYS)
+    return min(_aligned(x[list(way)], y) for way in ways)
+
+
+def _aligned(x: FloatArray, y: FloatArray) -> float:
+    """Kabsch: the best rotation, without reflection."""
+    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+    u, s, v = np.linalg.svd(x.T @ y)
+    if np.linalg.det(u @ v) < 0:
+        s[-1] = -s[-1]
+    square = (x**2).sum() + (y**2).sum() - 2.0 * s.sum()
+    return float(np.sqrt(max(square, 0.0) / len(x)))
+
+
+def _symmetries(atoms: Atoms, chosen: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Yield the ways to exchange like atoms that keep all bonds, the identity among the first.
+
+    Like atoms have one element, as many hydrogens, and like neighbours.
+    """
+    place = {atom: k for k, atom in enumerate(chosen)}
+    near: list[set[int]] = [set() for _ in chosen]
+    hydrogens = [0] * len(chosen)
+    for i, j in bonds(atoms):
+        for a, b in ((i, j), (j, i)):
+            if a in place and b in place:
+                near[place[a]].add(place[b])
+            elif a in place:
+                hydrogens[place[a]] += 1
+    kinds: list[object] = list(zip(atoms.numbers[list(chosen)].tolist(), hydrogens, strict=True))
+    for (
+        _
+    ) in chosen:  # what differs somewhere differs here after as many rounds as atoms lie between
+        found = [(kinds[k], tuple(sorted(hash(kinds[j]) for j in near[k]))) for k in place.values()]
+        names = {kind: number for number, kind in enumerate(dict.fromkeys(found))}
+        kinds = [names[kind] for kind in found]
+    yield from _extended((), kinds, near)
+
+
+def _extended(
+    way: tuple[int, ...], kinds: Sequence[object], near: Sequence[set[int]]
+) -> Iterator[tuple[int, ...]]:
+    k = len(way)
+    if k == len(kinds):
+        yield way
+        return
+    for image in sorted(range(len(kinds)), key=lambda j: j != k):
+        if image in way or kinds[image] != kinds[k]:
+            continue
+        if all((way[j] in near[image]) == (j in near[k]) for j in range(k)):
+            yield from _extended((*way, image), kinds, near)
+
+
+def compare(
+    atoms: Atoms,
+    reference: Atoms,
+    drops: tuple[float | None, float | None],
+    steps: tuple[int, int | None],
+) -> Comparison:
+    """Hold a relaxed structure against the reference.
+
+    Parameters
+    ----------
+    atoms, reference : Atoms
+        The same atoms in the same order.
+    drops : tuple
+        eV, by which the energy fell: of the model, and of the reference.
+    steps : tuple
+        Of the model, and of the reference.
+    """
+    made, broken = changed_bonds(atoms, reference)
+    model, other = drops
+    error = None if model is None or other is None else model - other
+    return Comparison(rmsd(atoms, reference), made, broken, error, *steps)

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""ASE's Atoms, relaxed together by the engine."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms
+
+from eqnn import c_relax
+from eqnn.errors import EqnnError
+from eqnn.library import Potential, relax_defaults
+from eqnn.packed import Arrays, IntArray, arrays_of
+from eqnn.structures import cell_of
+
+# Told how many are done, how many there are, and how many evaluations of one structure that took;
+# False ends it there.
+Progress = Callable[[int, int, int], bool | None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How structures are relaxed.
+
+    Attributes
+    ----------
+    fmax : float
+        eV/Angstrom; converged is a structure of which no atom, and of a relaxed cell no row of the
+        cell's force, has more.
+    max_steps : int
+    optimizer : str
+        ``lbfgs`` or ``fire``, with ASE's parameters and update rules.
+    relax_cell : bool
+        Relax the cells of periodic structures too, as ASE's FrechetCellFilter does.
+    exploded_force, exploded_distance, exploded_volume : float
+        A structure has exploded when a force is larger (eV/Angstrom), an atom went farther
+        (Angstrom), or the volume changed by more than this factor.
+    atoms_at_once : int
+        Atoms of one pass; 0: what suits the machine. No result depends on it.
+    """
+
+    fmax: float = 0.05
+    max_steps: int = 500
+    optimizer: str = "lbfgs"
+    relax_cell: bool = False
+    exploded_force: float = 1e4
+    exploded_distance: float = 50.0
+    exploded_volume: float = 5.0
+    atoms_at_once: int = 0
+
+    def for_c(self) -> c_relax.RelaxOptions:
+        """Return these settings as the library takes them."""
+        if self.optimizer not in c_relax.OPTIMIZERS:
+            raise EqnnError(f"optimizer {self.optimizer!r}, expected lbfgs or fire.")
+        options = relax_defaults()
+        options.optimizer = c_relax.OPTIMIZERS.index(self.optimizer)
+        options.relax_cell = int(self.relax_cell)
+        for name in ("fmax", "max_steps", "atoms_at_once"):
+            setattr(options, name, getattr(self, name))
+        for name in ("exploded_force", "exploded_distance", "exploded_volume"):
+            setattr(options, name, getattr(self, name))
+        return options
+
+
+@dataclass(frozen=True)
+class Relaxed:
+    """What became of a structure.
+
+    Attributes
+    ----------
+    status : str
+        ``converged``, ``max_steps``, ``nan``, ``exploded``, ``unknown_element`` or ``invalid``.
+    reason : str
+        What was found, what was expected, and the cure; empty for the first two.
+    atoms : Atoms
+        The last structure whose energy could be computed, with energy and forces as ASE's results;
+        the first one where none could.
+    steps : int
+    fmax : float
+        eV/Angstrom, what the criterion looks at; NaN where nothing could be computed.
+    energy, first_energy : float
+        eV, of ``atoms`` and of where it began; NaN where they could not be computed.
+    """
+
+    status: str
+    reason: str
+    atoms: Atoms
+    steps: int
+    fmax: float
+    energy: float
+    first_energy: float
+
+
+def relax(
+    structures: Sequence[Atoms],
+    model: str | Path | Potential,
+    settings: Settings | None = None,
+    *,
+    precision: str = "double",
+    finished: Callable[[int, Relaxed], bool | None] | None = None,
+    frame: Callable[[int, Atoms, int], None] | None = None,
+    progress: Progress | None = None,
+) -> list[Relaxed | None]:
+    """Relax structures together, each with an optimizer of its own.
+
+    The order of the structures, how many are on their way together and the number of threads
+    change no bit of a result. One that fails has its reason, and stops none of the others.
+
+    Parameters
+    ----------
+    structures : sequence of Atoms
+        Periodic in all three directions or in none. Atoms under ``FixAtoms`` do not move.
+    model : str, Path or Potential
+        A ``.eqnn`` file, or one that is open.
+    settings : Settings, optional
+        ASE's defaults if left out.
+    precision : str
+        ``double``, ``mixed`` or ``single``, for a file.
+    finished : callable, optional
+        Called with the number of a structure and its `Relaxed` as soon as it is done; False ends
+        it there.
+    frame : callable, optional
+        Called with the number of a structure, where it is and the step, for each step.
+    progress : callable, optional
+        Called after each pass with how many are done, how many there are, and how many evaluations
+        of one structure that took; False ends it there.
+
+    Returns
+    -------
+    list of Relaxed or None
+        In the order of ``structures``; None for those that were not done when a callback ended it.
+    """
+    settings = settings or Settings()
+    if not isinstance(model, Potential):
+        with Potential(model, precision, has_virial=False) as potential:
+            return relax(
+                structures,
+                potential,
+                settings,
+                finished=finished,
+                frame=frame,
+                progress=progress,
+            )
+    run = _Run(structures, finished, frame, progress)
+    if run.goes_on:
+        model.relax_many(run.arrays, settings.for_c(), run.events, run.fixed)
+    if run.raised:
+        raise run.raised[0]
+    return run.results
+
+
+class _Run:
+    """One call: the arrays that go to C, and the callbacks that come back."""
+
+    def __init__(
+        self,
+        structures: Sequence[Atoms],
+        finished: Callable[[int, Relaxed], bool | None] | None,
+        frame: Callable[[int, Atoms, int], None] | None,
+        progress: Progress | None,
+    ) -> None:
+        self.structures = structures
+        self.results: list[Relaxed | None] = [None] * len(structures)
+        self.raised: list[BaseException] = []
+        self.goes_on = True
+        self.arrays: list[Arrays] = []
+        self.fixed: list[IntArray] = []
+        self._where: list[int] = []  # of each structure that goes to C
+        self._finished, self._frame, self._progress = finished, frame, progress
+        for k, atoms in enumerate(structures):
+            self._add(k, atoms)
+        self.events = c_relax.RelaxEvents(
+            None,
+            c_relax.FINISHED(self._guarded(self._on_finished)),
+            c_relax.FRAME() if frame is None else c_relax.FRAME(self._guarded(self._on_frame)),
+            c_relax.PROGRESS()
+            if progress is None
+            else c_relax.PROGRESS(self._guarded(self._on_progress)),
+        )
+
+    def _add(self, k: int, atoms: Atoms) -> None:
+        """Keep a structure for C, or its refusal as its result."""
+        try:
+            arrays = arrays_of(atoms.numbers, atoms.positions, _cell_of(atoms))
+            fixed = _fixed(atoms)
+        except EqnnError as error:
+            nan = math.nan
+            relaxed = Relaxed("invalid", str(error), atoms.copy(), 0, nan, nan, nan)
+            self.results[k] = relaxed
+            if self.goes_on and self._finished is not None:
+                self.goes_on = self._finished(k, relaxed) is not False
+            return
+        self.arrays.append(arrays)
+        self.fixed.append(fixed)
+        self._where.append(k)
+
+    def _guarded(self, call: Callable[..., bool | None]) -> Callable[..., int]:
+        """C knows no exceptions: the call ends, and then the exception goes on."""
+
+        def guarded(_context: int | None, *arguments: Any) -> int:
+            try:
+                return int(call(*arguments) is False)
+            except BaseException as error:
+                self.raised.append(error)
+                return 1
+
+        return guarded
+
+    def _on_finished(self, structure: int, found: Any) -> bool | None:
+        k, relaxed = self._where[structure], found.contents
+        result = Relaxed(
+            c_relax.STATUSES[relaxed.status],
+            relaxed.reason.decode(),
+            self._atoms(k, relaxed.last),
+            int(relaxed.last.step),
+            float(relaxed.last.fmax),
+            float(relaxed.last.energy),
+            float(relaxed.first_energy),
+        )
+        self.results[k] = result
+        return None if self._finished is None else self._finished(k, result)
+
+    def _on_frame(self, structure: int, found: Any) -> bool | None:
+        assert self._frame is not None
+        k = self._where[structure]
+        self._frame(k, self._atoms(k, found.contents), int(found.contents.step))
+        return None
+
+    def _on_progress(self, done: int, _total: int, n_evaluations: int) -> bool | None:
+        assert self._progress is not None
+        refused = len(self.structures) - len(self._where)
+        return self._progress(done + refused, len(self.structures), n_evaluations)
+
+    def _atoms(self, k: int, frame: Any) -> Atoms:
+        """Return a copy of the structure, where it is in this frame."""
+        atoms: Atoms = self.structures[k].copy()
+        n = frame.n_atoms
+        constraints, atoms.constraints = atoms.constraints, []
+        if frame.cell:
+            atoms.set_cell(_copied(frame.cell, 9).reshape(3, 3))
+        if n:
+            atoms.positions[:] = _copied(frame.positions, 3 * n).reshape(n, 3)
+        atoms.constraints = constraints
+        if frame.forces:
+            forces = _copied(frame.forces, 3 * n).reshape(n, 3)
+            atoms.calc = SinglePointCalculator(atoms, energy=float(frame.energy), forces=forces)
+        return atoms
+
+
+def _copied(pointer: Any, n: int) -> Any:
+    return np.array(
+        np.ctypeslib.as_array(ctypes.cast(pointer, ctypes.POINTER(ctypes.c_double)), (n,))
+    )
+
+
+def _cell_of(atoms: Atoms) -> Any:
+    """Refuse what is periodic along some axes; what the library refuses itself it names better."""
+    if not atoms.pbc.any():
+        return None
+    if atoms.pbc.all():
+        return atoms.cell.array
+    return cell_of(atoms)
+
+
+def _fixed(atoms: Atoms) -> IntArray:
+    fixed = np.zeros(len(atoms), np.intc)
+    for constraint in atoms.constraints:
+        if not isinstance(constraint, FixAtoms):
+            raise EqnnError(
+                f"the structure has the constraint {type(constraint).__name__}, expected FixAtoms "
+                "alone.\nRemove it, or fix atoms instead."
+            )
+        fixed[constraint.index] = 1
+    return fixed

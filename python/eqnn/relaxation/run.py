@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A run of ``eqnn relax``: what is left to do, records as they come, and what became of all."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import ase.io
+from ase import Atoms
+
+import eqnn
+from eqnn.errors import EqnnError
+from eqnn.library import Potential
+from eqnn.model_file import read_model
+from eqnn.relaxation.jobs import Job
+from eqnn.relaxation.many import Progress, Relaxed, Settings, relax
+from eqnn.relaxation.records import Output, Record, record_of
+from eqnn.relaxation.result import Result, outcomes_of
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done with the structures.
+
+    Attributes
+    ----------
+    model : Path
+    precision : str
+        ``double``, ``mixed`` or ``single``.
+    settings : Settings
+    output : Path
+        The file of records.
+    trajectories : Path or None
+        A folder, for a file of all steps for each structure.
+    """
+
+    model: Path
+    precision: str
+    settings: Settings
+    output: Path
+    trajectories: Path | None = None
+
+    def name(self) -> str:
+        """Say model and options in a word of the records: all that a result depends on."""
+        s = self.settings
+        options = f"{s.optimizer} fmax {s.fmax:g} max_steps {s.max_steps}"
+        cell = " cell" if s.relax_cell else ""
+        return f"{read_model(self.model).sha256[:12]} {self.precision} {options}{cell}"
+
+
+def relax_all(
+    plan: Plan,
+    jobs: Sequence[Job],
+    *,
+    said: Callable[[str], None] = lambda line: None,
+    progress: Progress | None = None,
+) -> Result:
+    """Relax what the output lacks, and return what became of all.
+
+    Parameters
+    ----------
+    plan : Plan
+    jobs : sequence of Job
+    said : callable
+        Called with lines for a log.
+    progress : callable, optional
+        As of `eqnn.relax`, of those that this run does.
+    """
+    name = plan.name()
+    with Potential(plan.model, plan.precision, has_virial=False) as potential:
+        with Output(plan.output) as output:
+            _require_same(output, jobs, name)
+            left = [job for job in jobs if job.id not in output.records]
+            if output.torn:
+                said(f"{plan.output}: the last record was cut short, and is done again.")
+            if len(left) < len(jobs):
+                said(f"{plan.output} has {len(jobs) - len(left)} records; {len(left)} are left.")
+            _Writer(plan, name, left, output).run(potential, progress)
+            provenance = {
+                "model": plan.model.name,
+                "run": name,
+                "eqnn": eqnn.__version__,
+                "engine": potential.describe().split(";")[0],
+            }
+            return Result(outcomes_of(jobs, output.records), provenance)
+
+
+def _require_same(output: Output, jobs: Sequence[Job], name: str) -> None:
+    """Refuse an output of another run: its records would pass for this one's."""
+    starts = {job.id: job.start for job in jobs}
+    for record in output.records.values():
+        if record.run != name:
+            raise EqnnError(
+                f"--output {output.path}: has records of `{record.run}`, this run is `{name}`.\n"
+                "Name another path, or give model and options as they were."
+            )
+        if record.id in starts and starts[record.id] != record.start:
+            raise EqnnError(
+                f"--output {output.path}: its {record.id!r} began at another structure than that "
+                "of --input.\nName another path, or give the input as it was."
+            )
+
+
+@dataclass
+class _Writer:
+    """Writes what is done, and keeps what is on its way."""
+
+    plan: Plan
+    name: str
+    jobs: Sequence[Job]
+    output: Output
+    _steps: dict[int, list[Atoms]] = field(default_factory=dict)
+
+    def run(self, potential: Potential, progress: Progress | None) -> None:
+        readable = []
+        for job in self.jobs:
+            if job.atoms is None:
+                self.output.add(_unread(job, self.name))
+            else:
+                readable.append(job)
+        folder = self.plan.trajectories
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        relax(
+            [job.atoms for job in readable if job.atoms is not None],
+            potential,
+            self.plan.settings,
+            finished=lambda k, relaxed: self._finished(k, readable[k], relaxed),
+            frame=None if folder is None else self._frame,
+            progress=progress,
+        )
+
+    def _frame(self, structure: int, atoms: Atoms, step: int) -> None:
+        atoms.info = {"step": step}
+        self._steps.setdefault(structure, []).append(atoms)
+
+    def _finished(self, structure: int, job: Job, relaxed: Relaxed) -> None:
+        steps = self._steps.pop(structure, [])
+        if self.plan.trajectories is not None and steps:
+            # First the trajectory: what has a record is done.
+            path = self.plan.trajectories / f"{file_name(job.id)}.xyz"
+            partial = path.with_name(path.name + ".partial")
+            ase.io.write(partial, steps, format="extxyz")
+            os.replace(partial, path)
+        self.output.add(record_of(job.id, job.start, self.name, relaxed))
+
+
+def file_name(id_: str) -> str:
+    """Return an id as the name of a file: other characters by their numbers, so no two are one."""
+    return re.sub(r"[^A-Za-z0-9.-]", lambda found: f"_{ord(found.group()):x}_", id_)
+
+
+def _unread(job: Job, name: str) -> Record:
+    nan = math.nan
+    relaxed = Relaxed("invalid", job.problem, Atoms(), 0, nan, nan, nan)
+    return record_of(job.id, job.start, name, relaxed)

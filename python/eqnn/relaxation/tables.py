@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Tables of relaxations, and from which number on each is good, fair or poor."""
+
+from __future__ import annotations
+
+import math
+
+from eqnn.relaxation.result import Outcome, Result
+from eqnn.report import Column, Scale, Table
+
+RMSD = Scale(
+    "heavy-atom RMSD from the reference",
+    "A",
+    0.075,
+    0.3,
+    (
+        "Structures are the reference's: use them without another look.",
+        "Bond lengths and angles are right, torsions or ring puckers somewhat off: check what "
+        "hangs on them.",
+        "The molecule ends in another conformer or falls apart: do not use the structures.",
+    ),
+)
+CONVERGED = Scale(
+    "converged",
+    "%",
+    99.0,
+    95.0,
+    (
+        "The potential is smooth where these structures are.",
+        "Some structures need more steps or lead off: look at their reasons.",
+        "Many structures lead nowhere: the potential has not seen what they are.",
+    ),
+    rises=True,
+)
+BONDS = Scale(
+    "bonds kept",
+    "%",
+    99.5,
+    97.0,
+    (
+        "Molecules stay what they are.",
+        "A few react on the way: look at them before the others are used.",
+        "Molecules react that must not: do not relax unknown structures with this model.",
+    ),
+    rises=True,
+)
+SCALES = (RMSD, CONVERGED, BONDS)
+
+
+def percent(fraction: float | int | None) -> float | None:
+    """Return a fraction in per cent."""
+    return None if fraction is None else 100.0 * fraction
+
+
+def overview(result: Result) -> Table:
+    """Return how many ended how, and how far from the references."""
+    summary, counts = result.summary(), result.counts()
+    table = Table(
+        "Relaxations",
+        [Column("what"), Column("value", digits=4), Column("unit")],
+    )
+    table.add("structures", summary["structures"], "")
+    for status, count in counts.items():
+        if count or status == "converged":
+            table.add(status, count, "")
+    table.add("steps, median", summary["median_steps"], "")
+    if summary["compared"]:
+        table.add("held against a reference", summary["compared"], "")
+        table.add("heavy-atom RMSD, mean", summary["mean_rmsd"], "A")
+        table.add("heavy-atom RMSD, median", summary["median_rmsd"], "A")
+        table.add("heavy-atom RMSD, largest", summary["largest_rmsd"], "A")
+        table.add(
+            "energy of the relaxation, mean absolute error", summary["mean_energy_drop_error"], "eV"
+        )
+        table.add("bonds kept", percent(summary["bonds_kept_fraction"]), "%")
+        table.add("steps to those of the reference, median", summary["median_steps_ratio"], "")
+    return table
+
+
+def structures(result: Result) -> Table:
+    """Return a row for each structure."""
+    table = Table(
+        "Structures",
+        [
+            *(Column("id"), Column("formula"), Column("status"), Column("steps")),
+            *(Column("fmax", "eV/A"), Column("energy", "eV", 9), Column("first energy", "eV", 9)),
+            Column("RMSD", "A", scale=RMSD),
+            *(Column("energy drop error", "eV"), Column("reference steps")),
+            *(Column("bonds made"), Column("bonds broken"), Column("reason", wraps=True)),
+        ],
+    )
+    for outcome in result.outcomes:
+        table.add(*_row(outcome))
+    return table
+
+
+def _row(outcome: Outcome) -> tuple[str | int | float | None, ...]:
+    record, found = outcome.record, outcome.comparison
+    known = [
+        value if math.isfinite(value) else None
+        for value in (record.fmax, record.energy, record.first_energy)
+    ]
+    compared: tuple[str | int | float | None, ...] = (None, None, None, "", "")
+    if found is not None:
+        made, broken = " ".join(found.made), " ".join(found.broken)
+        compared = (found.rmsd, found.energy_drop_error, found.reference_steps, made, broken)
+    formula = record.atoms.get_chemical_formula()
+    return record.id, formula, record.status, record.steps, *known, *compared, record.reason
+
+
+def failures(result: Result) -> Table:
+    """Return what did not converge, by name, with the reason."""
+    table = Table("Not converged", [Column("id"), Column("status"), Column("reason", wraps=True)])
+    for outcome in result.outcomes:
+        if outcome.record.status != "converged":
+            table.add(outcome.record.id, outcome.record.status, outcome.record.reason)
+    return table

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What stands behind the C interface's handle, and how its functions fail.
+#pragma once
+
+#include "base/error.hpp"
+#include "eqnn/model.hpp"
+#include "eqnn/observables.hpp"
+#include "eqnn/potential.hpp"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+struct eqnn_model {
+  eqnn::Model model;
+  std::unique_ptr<eqnn::Potential> potential; ///< none: the reference evaluator
+  std::string description;
+  eqnn::Observables of_reference;
+  std::vector<std::string> reasons; ///< of the last call for many structures
+};
+
+namespace eqnn::capi {
+
+/// What eqnn_last_error() returns.
+std::string& last_error();
+
+/// Runs body; 0, or 1 with the message kept.
+template <class Body> int guarded(const Body& body) {
+  last_error() = failure_of([] { return "not enough memory."; }, body);
+  return last_error().empty() ? 0 : 1;
+}
+
+/// Of many structures the reference evaluator would take one after another, in minutes.
+inline Potential& compiled(eqnn_model& model) {
+  if (!model.potential) {
+    fail(model.model.file(),
+         ": the reference evaluator takes one structure at a time. Use double.");
+  }
+  return *model.potential;
+}
+
+} // namespace eqnn::capi

@@ -1,0 +1,492 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`eqnn relax`: records, resuming after a kill, reasons, references and refusals."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule
+from ase.constraints import FixAtoms, FixBondLength
+from eqnn_models import ROOT, refusal
+
+import eqnn
+from eqnn.cli import main
+from eqnn.relaxation import Settings
+from eqnn.relaxation.command import Teller
+from eqnn.relaxation.jobs import read_jobs
+from eqnn.relaxation.records import Output
+from eqnn.relaxation.run import file_name
+
+MACE = ROOT / "potentials" / "mace_solvents.eqnn"
+COLUMNS = ("symbols", "positions")
+VALIDATION = ROOT / "data" / "qcr-small" / "validation.xyz.gz"
+
+
+def some_molecules(n: int, name: str = "H2O") -> list[Atoms]:
+    """Rattle a molecule n times, and number them."""
+    out = []
+    for k in range(n):
+        atoms = molecule(name)
+        atoms.rattle(0.05, seed=k)
+        atoms.info = {"id": f"{name} {k}"}
+        out.append(atoms)
+    return out
+
+
+def written(path: Path, structures: Sequence[Atoms]) -> Path:
+    """Write structures as extended XYZ."""
+    ase.io.write(path, list(structures), format="extxyz")
+    return path
+
+
+def relaxed(folder: Path, structures: Path, *options: str, name: str = "out") -> Path:
+    """Run the command, which must succeed, and return its output."""
+    out = folder / f"{name}.xyz"
+    given = ["--input", str(structures), "--output", str(out), "--precision", "single"]
+    assert main(["relax", str(MACE), *given, *options]) == 0
+    return out
+
+
+def records(path: Path) -> dict[str, str]:
+    """Return the text of each record by its id."""
+    lines = path.read_text().splitlines()
+    out = {}
+    while lines:
+        n = int(lines[0]) + 2
+        name = lines[1].split('"')[1]
+        assert name not in out
+        out[name] = "\n".join(lines[:n])
+        lines = lines[n:]
+    return out
+
+
+def in_process(
+    structures: Path, out: Path, *options: str, threads: int = 1
+) -> subprocess.Popen[str]:
+    """Start the command in a process of its own."""
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "eqnn.cli", "relax", str(MACE), "--precision", "single"),
+            *("--input", str(structures), "--output", str(out), *options),
+        ],
+        env={**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT / "python")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+# ---- records ----
+
+
+def test_records_are_structures_that_ase_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    structures = some_molecules(3)
+    structures[1].set_constraint(FixAtoms([0]))
+    given = tmp_path / "in.xyz"
+    ase.io.write(given, structures, format="extxyz", columns=[*COLUMNS, "move_mask"])
+    out = relaxed(tmp_path, given)
+    structures = list(ase.io.iread(given, index=":"))
+    assert structures[1].constraints  # as the file says
+    found = {atoms.info["id"]: atoms for atoms in ase.io.iread(out, index=":")}
+    assert list(found) and set(found) == {atoms.info["id"] for atoms in structures}
+    direct = eqnn.relax(structures, MACE, precision="single")
+    for atoms, expected in zip(structures, direct, strict=True):
+        one = found[atoms.info["id"]]
+        assert expected is not None and expected.status == "converged"
+        assert one.info["status"] == "converged" and one.info["steps"] == expected.steps
+        assert abs(one.get_potential_energy() - expected.energy) <= 1e-9 * abs(expected.energy)
+        assert abs(one.info["first_energy"] - expected.first_energy) <= 1e-6
+        assert one.info["fmax"] < 0.05
+        forces = expected.atoms.get_forces(apply_constraint=False)
+        assert np.abs(one.positions - expected.atoms.positions).max() <= 1e-10
+        assert np.abs(one.get_forces() - forces).max() <= 1e-10
+    assert np.array_equal(found["H2O 1"].positions[0], structures[1].positions[0])
+    said = capsys.readouterr()
+    assert "  converged" in said.out and "3 of 3 structures, " in said.err
+
+
+def test_cells_are_relaxed_where_that_is_asked_for(tmp_path: Path) -> None:
+    water = some_molecules(2)
+    for atoms in water:
+        atoms.set_cell(np.diag([4.0, 4.2, 4.4]))
+        atoms.pbc = True
+    structures = written(tmp_path / "in.xyz", water)
+    options = ("--max-steps", "5")
+    fixed = ase.io.read(relaxed(tmp_path, structures, *options), index=0)
+    moved = ase.io.read(relaxed(tmp_path, structures, *options, "--cell", name="cell"), index=0)
+    assert isinstance(fixed, Atoms) and isinstance(moved, Atoms)
+    assert np.array_equal(fixed.cell.array, water[0].cell.array)
+    assert np.abs(moved.cell.array - water[0].cell.array).max() > 1e-3
+    assert moved.pbc.all()
+
+
+def test_trajectories_have_every_step(tmp_path: Path) -> None:
+    structures = written(tmp_path / "in.xyz", some_molecules(3))
+    out = relaxed(tmp_path, structures, "--trajectories", str(tmp_path / "steps"))
+    for record in ase.io.iread(out, index=":"):
+        path = tmp_path / "steps" / f"{file_name(record.info['id'])}.xyz"
+        steps = list(ase.io.iread(path, index=":"))
+        assert [frame.info["step"] for frame in steps] == list(range(record.info["steps"] + 1))
+        assert np.abs(steps[-1].positions - record.positions).max() <= 1e-7
+        assert abs(steps[-1].get_potential_energy() - record.get_potential_energy()) <= 1e-6
+    assert not list((tmp_path / "steps").glob("*.partial"))
+
+
+def test_names_of_files_tell_ids_apart() -> None:
+    names = ["a/b", "a_b", "a b", "a_2f_b", "../a", "A.xyz:1"]
+    assert len({file_name(name) for name in names}) == len(names)
+    assert all("/" not in file_name(name) for name in names)
+
+
+# ---- what does not change results ----
+
+
+@pytest.mark.slow
+def test_neither_order_nor_passes_nor_threads_change_a_record(tmp_path: Path) -> None:
+    structures = some_molecules(20) + some_molecules(10, "CH3OH")
+    forwards = written(tmp_path / "in.xyz", structures)
+    backwards = written(tmp_path / "backwards.xyz", structures[::-1])
+    expected = records(relaxed(tmp_path, forwards, "--atoms-at-once", "1"))
+    assert len(expected) == 30
+    for k, (path, threads, at_once) in enumerate(
+        [(forwards, 2, "0"), (backwards, 1, "17"), (backwards, 2, "1000")]
+    ):
+        out = tmp_path / f"{k}.xyz"
+        run = in_process(path, out, "--atoms-at-once", at_once, threads=threads)
+        assert run.wait() == 0, run.communicate()
+        assert records(out) == expected
+
+
+# ---- what fails ----
+
+POISONED = {
+    "iron": ("unknown_element", "atom 0 is Fe, which the model does not know"),
+    "same place": ("invalid", "node 1 is 0 Angstrom from atom 0"),
+    "nan": ("nan", "atom 1 is at (0, 0, nan), expected finite coordinates."),
+    "infinite": ("nan", "atom 1 is at (0, 0, inf), expected finite coordinates."),
+    "empty": ("invalid", "there are no atoms, expected one or more."),
+    "flat": ("invalid", "the cell's volume is 0 A^3"),
+    "far": ("invalid", "atom 1 is at (0, 0, 1e+09), expected within 1e+08 Angstrom"),
+    "exploded": ("exploded", "after 2 steps: node 1 is "),
+    "slab": ("invalid", "the structure: periodic along a and b only"),
+}
+
+
+def poisoned() -> str:
+    """Return all of them, and one of no element, as extended XYZ."""
+
+    def pair(name: str, x: str, first: str = "O", more: str = "") -> str:
+        columns = "Properties=species:S:1:pos:R:3"
+        return f'2\n{columns} id="{name}"{more}\n{first} 0 0 0\nH 0 0 {x}\n'
+
+    cell = ' Lattice="{} 0 0 5 0 0 0 0 5"'
+    return (
+        pair("iron", "1.0", "Fe")
+        + pair("same place", "0.0")
+        + pair("nan", "nan")
+        + pair("infinite", "inf")
+        + '0\nProperties=species:S:1:pos:R:3 id="empty"\n'
+        + pair("flat", "1.0", more=cell.format(5))
+        + pair("far", "1e9")
+        + pair("exploded", "0.0001")
+        + pair("slab", "1.0", more=' Lattice="5 0 0 0 5 0 0 0 5" pbc="T T F"')
+        + pair("no element", "1.0", "Qq")
+    )
+
+
+@pytest.mark.slow
+def test_a_thousand_molecules_with_ten_poisoned_have_990_results(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = written(tmp_path / "good.xyz", some_molecules(990)).read_text()
+    half = len(good) // 2
+    half = good.index("3\nProperties", half)
+    (tmp_path / "in.xyz").write_text(good[:half] + poisoned() + good[half:])
+    found = {}
+    out = relaxed(tmp_path, tmp_path / "in.xyz", "--report", str(tmp_path / "report"))
+    with Output(out) as output:
+        found = dict(output.records)
+    assert len(found) == 1000
+    bad = {name: record for name, record in found.items() if record.status != "converged"}
+    assert len(bad) == 10
+    for name, (status, reason) in POISONED.items():
+        assert (name, bad[name].status) == (name, status), bad[name].reason
+        assert bad[name].reason.startswith(reason), bad[name].reason
+    (unread,) = set(bad) - set(POISONED)
+    assert bad[unread].status == "invalid"
+    assert bad[unread].reason.startswith("ASE cannot read it (KeyError: 'Qq'")
+    said = capsys.readouterr().out
+    assert "Not converged" in said and "atom 0 is Fe" in said
+    document = json.loads((tmp_path / "report" / "result.json").read_text())
+    assert document["schema"] == "eqnn-relax-1"
+    assert document["counts"] == {
+        "converged": 990,
+        "max_steps": 0,
+        "nan": 2,
+        "exploded": 1,
+        "unknown_element": 1,
+        "invalid": 6,
+    }
+    assert len(document["structures"]) == 1000
+
+
+def test_constraints_other_than_fixed_atoms_are_a_reason(tmp_path: Path) -> None:
+    water = some_molecules(2)
+    water[0].set_constraint(FixBondLength(0, 1))
+    first, second = eqnn.relax(water, MACE)
+    assert first is not None and second is not None
+    assert (first.status, second.status) == ("invalid", "converged")
+    assert first.reason == (
+        "the structure has the constraint FixBondLengths, expected FixAtoms alone.\nRemove it, or "
+        "fix atoms instead."
+    )
+
+
+# ---- the next run goes on ----
+
+
+@pytest.mark.slow
+def test_after_a_kill_the_same_command_goes_on(tmp_path: Path) -> None:
+    structures = written(tmp_path / "in.xyz", some_molecules(300, "CH3CH2OH"))
+    out, steps = tmp_path / "killed.xyz", tmp_path / "steps"
+    run = in_process(structures, out, "--trajectories", str(steps), "--atoms-at-once", "30")
+    while run.poll() is None and (not out.exists() or out.stat().st_size < 20_000):
+        time.sleep(0.01)
+    run.send_signal(signal.SIGKILL)
+    assert run.wait() == -signal.SIGKILL, "it was done before it was killed"
+    run.communicate()
+    with out.open("ab") as file:  # as if the kill had come in the middle of a record
+        file.write(b'9\nid="CH3CH2OH 299" status=conv')
+    before = out.read_bytes()
+    n_before = len(records_of_whole(before))
+    assert 0 < n_before < 300
+    run = in_process(structures, out, "--trajectories", str(steps))
+    _, said = run.communicate()
+    assert run.returncode == 0, said
+    assert f"{out}: the last record was cut short, and is done again.\n" in said
+    assert f"{out} has {n_before} records; {300 - n_before} are left.\n" in said
+    whole = before[: before.rindex(b'9\nid="CH3CH2OH 299" status=conv')]
+    assert out.read_bytes().startswith(whole)  # what was there stays as it was
+    expected = records(relaxed(tmp_path, structures, name="whole"))
+    assert records(out) == expected
+    assert len(list(steps.glob("*.xyz"))) == 300
+
+
+def records_of_whole(content: bytes) -> list[bytes]:
+    """Return the comment lines of the records that are whole, of ethanol."""
+    lines = content.split(b"\n")
+    return [lines[k + 1] for k in range(0, len(lines) - 11, 11)]
+
+
+def test_a_record_that_was_cut_anywhere_is_done_again(tmp_path: Path) -> None:
+    structures = written(tmp_path / "in.xyz", some_molecules(3))
+    out = relaxed(tmp_path, structures)
+    whole = out.read_bytes()
+    last = whole.rindex(b"3\nid=")
+    for end in (last + 1, last + 2, last + 4, last + 40, len(whole) - 70, len(whole) - 1):
+        out.write_bytes(whole[:end])
+        relaxed(tmp_path, structures)
+        assert out.read_bytes() == whole, end
+
+
+def test_an_output_of_another_run_is_refused_and_stays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    structures = written(tmp_path / "in.xyz", some_molecules(2))
+    out = relaxed(tmp_path, structures)
+    whole = out.read_bytes()
+
+    def refused(*options: str, given: Path = structures) -> str:
+        capsys.readouterr()
+        command = ["relax", str(MACE), "--input", str(given), "--output", str(out), *options]
+        assert main(command) == 1
+        assert out.read_bytes() == whole
+        return capsys.readouterr().err
+
+    sha = eqnn.read_model(MACE).sha256[:12]
+    assert refused("--precision", "single", "--fmax", "0.01") == (
+        f"eqnn: --output {out}: has records of `{sha} single lbfgs fmax 0.05 max_steps 500`, this "
+        f"run is `{sha} single lbfgs fmax 0.01 max_steps 500`.\nName another path, or give model "
+        "and options as they were.\n"
+    )
+    others = some_molecules(2)
+    others[1].rattle(0.01)
+    other = written(tmp_path / "other.xyz", others)
+    assert refused("--precision", "single", given=other) == (
+        f"eqnn: --output {out}: its 'H2O 1' began at another structure than that of --input.\n"
+        "Name another path, or give the input as it was.\n"
+    )
+    assert refused("--precision", "single", given=out) == (
+        f"eqnn: --output {out}: is an input too. Give another path.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"notes of mine\n", "what"),
+        (b"12345", "what"),
+        (b"1\nProperties=species:S:1:pos:R:3\nH 0 0 0\n", "frames that"),
+        (b"2\nmolecule\nH 0 0 0\n", "what"),
+    ],
+)
+def test_files_of_others_are_not_written_to(tmp_path: Path, content: bytes, what: str) -> None:
+    out = tmp_path / "out.xyz"
+    out.write_bytes(content)
+    if content.isdigit():  # the count of a record that was cut short
+        with Output(out) as output:
+            assert output.torn == len(content)
+        return
+    assert refusal(lambda: Output(out)) == (
+        f"--output {out}: holds {what} `eqnn relax` did not write, and stays as it is. "
+        "Name another path."
+    )
+    assert out.read_bytes() == content
+
+
+# ---- ids and references ----
+
+
+def test_ids_name_structures_once(tmp_path: Path) -> None:
+    twins = some_molecules(1) * 2
+    path = written(tmp_path / "in.xyz", twins)
+    assert refusal(lambda: read_jobs([path])) == (
+        "--input: two structures have the id 'H2O 0', expected one each.\nGive them others, or "
+        "name the key of another id with --id-key."
+    )
+    assert refusal(lambda: read_jobs([path], id_key="name")) == (
+        "in:0 has no name, which --id-key names; it has id.\nName a key that all have, or leave "
+        "--id-key out."
+    )
+    nameless = [Atoms("H"), Atoms("O")]
+    jobs = read_jobs([written(tmp_path / "no ids.xyz", nameless)])
+    assert [job.id for job in jobs] == ["no ids:0", "no ids:1"]
+    assert refusal(lambda: read_jobs([tmp_path / "none.xyz"])) == (
+        f"--input {tmp_path / 'none.xyz'}: no such file. Give the path of a file with structures."
+    )
+    (tmp_path / "nothing.xyz").write_text("")
+    said = refusal(lambda: read_jobs([tmp_path / "nothing.xyz"]))
+    assert said.startswith(f"--input {tmp_path / 'nothing.xyz'}: holds no structure (")
+    assert said.endswith(").\nGive a file with structures.")
+
+
+def test_runs_of_a_data_set_have_their_minima() -> None:
+    jobs = read_jobs([VALIDATION])
+    with gzip.open(VALIDATION, "rt") as file:
+        n_minima = file.read().count("relaxed=T")
+    assert len(jobs) == n_minima == 18
+    job = next(job for job in jobs if job.id == "cyanamide-0")
+    assert job.atoms is not None and job.reference is not None
+    assert job.atoms.info["step"] == 0 and job.atoms.info["stage"] == "relax"
+    assert job.reference.info["relaxed"]
+    assert job.reference_steps == job.reference.info["step"] > 0
+
+
+def test_minima_may_be_in_a_file_of_their_own(tmp_path: Path) -> None:
+    structures = some_molecules(3)
+    minima = [atoms.copy() for atoms in structures[:2]]
+    minima[0].info["steps"] = 7
+    given = written(tmp_path / "in.xyz", structures)
+    jobs = read_jobs([given], written(tmp_path / "minima.xyz", minima[::-1]))
+    assert [job.reference is not None for job in jobs] == [True, True, False]
+    assert [job.reference_steps for job in jobs] == [7, None, None]
+    for atoms in minima:
+        atoms.info = {}
+    few = written(tmp_path / "few.xyz", minima)
+    assert refusal(lambda: read_jobs([given], few)) == (
+        f"--reference {few}: 2 minima without id for 3 structures, expected one for each.\nGive "
+        "each the id of its structure."
+    )
+    other = written(tmp_path / "other.xyz", [*minima, Atoms("HHO", np.eye(3))])
+    assert refusal(lambda: read_jobs([given], other)) == (
+        f"--reference {other}: the minimum of H2O 2 is H2O in another order or another molecule "
+        "than H2O.\nGive the same atoms in the same order."
+    )
+
+
+def test_against_references(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    structures = written(tmp_path / "in.xyz", some_molecules(4))
+    minima = relaxed(tmp_path, structures, "--fmax", "0.001", name="minima")
+    report = tmp_path / "report"
+    relaxed(tmp_path, structures, "--reference", str(minima), "--report", str(report))
+    said = capsys.readouterr().out
+    assert "held against a reference" in said and "bonds kept" in said
+    document = json.loads((report / "result.json").read_text())
+    summary = document["summary"]
+    assert summary["compared"] == 4
+    assert 0.0 <= summary["mean_rmsd"] <= summary["largest_rmsd"] < 0.02
+    assert summary["bonds_kept_fraction"] == 1.0
+    for entry in document["structures"]:
+        assert entry["reference"]["made"] == entry["reference"]["broken"] == []
+        assert entry["reference"]["reference_steps"] > entry["steps"]
+    names = {path.name for path in report.iterdir()}
+    assert names == {
+        *("report.html", "report.txt", "result.json", "structures.csv", "rmsd.png", "steps.png")
+    }
+    page = (report / "report.html").read_text()
+    assert "http" not in page.split("</style>")[1] and page.count("<img") == 2
+    assert (report / "structures.csv").read_text().count("\n") == 5
+
+
+# ---- progress ----
+
+
+def test_progress_tells_the_time_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    teller = Teller()
+    teller(0, 10, 5)  # too early for a line
+    now[0] += 20.0
+    teller(0, 10, 50)
+    teller(2, 10, 60)
+    now[0] += 20.0
+    teller(4, 10, 100)
+    teller(10, 10, 200)
+    assert capsys.readouterr().err.splitlines() == [
+        "0 of 10 structures, 50 evaluations",
+        "4 of 10 structures, 100 evaluations, 60 s left",
+        "10 of 10 structures, 200 evaluations, 0 s left",
+    ]
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    teller = Teller()
+    now[0] += 20.0
+    teller(5, 10, 100)
+    teller(10, 10, 200)
+    teller.end()
+    assert capsys.readouterr().err == (
+        "\r5 of 10 structures, 100 evaluations, 20 s left"
+        "\r10 of 10 structures, 200 evaluations, 0 s left\n"
+    )
+
+
+def test_callbacks_can_end_it_and_their_exceptions_come_through() -> None:
+    water = some_molecules(5)
+    settings = Settings(atoms_at_once=3)
+    found = eqnn.relax(water, MACE, settings, finished=lambda k, _: k < 1)
+    assert [one is None for one in found] == [False, False, True, True, True]
+
+    def interrupted(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        eqnn.relax(water, MACE, settings, progress=interrupted)
+    with pytest.raises(eqnn.EqnnError, match=r"^optimizer 'bfgs', expected lbfgs or fire\.$"):
+        eqnn.relax(water, MACE, Settings(optimizer="bfgs"))
+    with pytest.raises(eqnn.EqnnError, match=r"^RelaxOptions::fmax is 0, expected a finite"):
+        eqnn.relax(water, MACE, Settings(fmax=0.0))
