@@ -53,9 +53,9 @@ EQNN_API std::string couplings_from_name(std::string_view name);
 /// for several threads at once: an evaluation uses them all by itself.
 class EQNN_API Potential {
 public:
-  /// Throws Error for a name of products, convolutions or couplings that is not known, for energies
-  /// of free atoms of a model whose energy is a mean per atom, and for a radial function that varies too
-  /// fast for a table; std::bad_alloc for want of memory.
+  /// Throws Error for a name of products, convolutions or couplings that is not known, for
+  /// energies of free atoms of a model whose energy is a mean per atom, and for a radial function
+  /// that varies too fast for a table; std::bad_alloc for want of memory.
   explicit Potential(const Model& model, const PotentialOptions& options = {});
   ~Potential();
   Potential(Potential&&) noexcept;

@@ -14,6 +14,7 @@ from types import ModuleType
 
 import pytest
 from eqnn_models import ROOT
+from setuptools import find_packages
 
 # Built, or of the reader's machine: no file of the tree.
 NOT_IN_THE_TREE = re.compile(r"^\.eqnn/|^/|^~|[*?{}<>$…]|\.\.\.|NAME|STRUCTURE")
@@ -114,10 +115,12 @@ def test_what_a_broken_link_is() -> None:
 
 def test_the_package_is_all_that_is_under_python() -> None:
     """What is another product (the set's generator, training) is not installed."""
-    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    where = tool["packages"]["find"]["where"]
+    packages = {name for folder in where for name in find_packages(str(ROOT / folder))}
     folders = {path.parent for path in files("python", ".py")}
     names = {".".join(folder.relative_to(ROOT / "python").parts) for folder in folders}
-    assert set(packages["packages"]) == names
+    assert packages == names
 
 
 def imported(path: Path) -> set[str]:
