@@ -28,6 +28,7 @@
 #   make bench    time whole models and each kernel on one thread
 #   make cuda     compile and link for CUDA 13 (needs nvcc; no GPU)
 #   make device-branch  run on the host what kernels do on a GPU, and test it
+#   make cuda-report  registers, stack and warps of each kernel, by ptxas
 #   make gpu-bundle  tests and benchmarks for a machine with a GPU: a folder, .eqnn/gpu-bundle
 #   make clean    remove what was built; `make distclean` removes all of .eqnn/
 
@@ -60,7 +61,7 @@ UPSTREAM_PYTEST = PYTHONPATH=python .eqnn/venv-$(1)/bin/python -m pytest $(PYTES
 
 .PHONY: build setup demo test test-quick test-published test-upstream test-upstream-mace \
 	test-upstream-convnets evaluate-shipped relax-shipped dataset test-dataset lammps-table kokkos \
-	lint format bench cuda gpu-bundle device-branch debug clean distclean
+	lint format bench cuda cuda-report gpu-bundle device-branch debug clean distclean
 
 build: setup
 	@$(call CONFIGURE,openmp,-DEQNN_MARCH=$(MARCH))
@@ -128,8 +129,9 @@ kokkos: setup
 	@$(VENV)/python -m pytest $(PYTEST_ARGS) -rs --lammps-kk $(KOKKOS_SPACE) $(KOKKOS_TESTS)
 
 lint:
-	@$(SETUP) venv deps lint kokkos-serial
-	@.ci/lint
+	@LAMMPS_SOURCE_DIR="$(LAMMPS_SOURCE_DIR)" $(SETUP) \
+		venv deps lint kokkos-serial kokkos-shared-serial lammps-source
+	@LAMMPS_SOURCE_DIR="$(LAMMPS_SOURCE_DIR)" .ci/lint
 
 format:
 	@$(SETUP) venv lint
@@ -154,6 +156,11 @@ cuda:
 	@$(SETUP) venv deps kokkos-cuda
 	@$(call CONFIGURE,cuda)
 	@$(call BUILD_TREE,cuda)
+
+cuda-report:
+	@$(SETUP) venv deps kokkos-cuda
+	@$(call CONFIGURE,cuda)
+	@$(VENV)/python bench/cuda_report.py $(REPORT_ARGS)
 
 gpu-bundle: cuda
 	@$(call CONFIGURE,cuda,-DEQNN_BUILD_BENCH=ON)

@@ -3,11 +3,14 @@
 // of this core's matrix-product peak.
 //   bench_model [--model FILE] [--channels C] [--blocks B] [--l-max L] [--neighbors N] [--atoms N]
 //   [--structure FILE] [--repeat R] [--precision double|mixed|single] [--space Serial|OpenMP|Cuda]
+//   [--count only]
 // A model file, or random networks of attention blocks, on random periodic structures of so many
 // neighbours (all of 18 and 40, l_max 1, 2 and 3, where not given), or on that of an extended XYZ
 // file. Energy and forces; edge list given. Best of R evaluations; kernels are timed in R more, since a
-// GPU stops between them for that. On a GPU the times are those of the wall clock.
+// GPU stops between them for that. On a GPU the times are those of the wall clock. --count only prints
+// what kernels do by count, and the least time that an H100 allows for it.
 #include "base/error.hpp"
+#include "bench/counts.hpp"
 #include "bench/peak.hpp"
 #include "eqnn/version.hpp"
 #include "model/model_file.hpp"
@@ -28,85 +31,13 @@ using eqnn::bench::peak;
 using eqnn::bench::seconds_since;
 using eqnn::bench::watch_kernels;
 
-/// Multiply-adds count two. Per atom and evaluation, by kernel; what dominates is counted, from the
-/// plan.
-struct Flops {
-  Flops(const eqnn::plan::Plan& plan, double n_neighbors)
-      : plan_(plan)
-      , neighbors_(n_neighbors) {
-    for (const auto& stage : plan.stages) {
-      std::visit([&](const auto& op) { count(op); }, stage);
-    }
-  }
-
-  std::map<std::string, double> of;
-
-private:
-  template <class Stage> void count(const Stage&) {}
-
-  void count(const eqnn::plan::EdgeAttention& s) {
-    const double d = value(s.out).components;
-    const double c = value(s.out).channels;
-    const double mix = 2.0 * (d + 2.0) * c * c; // values on all components; logits and gates on one
-    const double apply = 2.0 * d * d * c;       // an edge matrix
-    of["eqnn::edge_attention"] += neighbors_ * (mix + 2.0 * apply);
-    of["eqnn::edge_attention_adjoint"] += neighbors_ * (2.0 * mix + 5.0 * apply);
-  }
-
-  void count(const eqnn::plan::Linear& s) {
-    const char* const name = s.per_species ? "eqnn::species_linear" : "eqnn::linear";
-    for (const auto& map : s.maps) {
-      const auto& in = value(s.in.value).blocks[static_cast<std::size_t>(map.in)];
-      const auto& out = value(s.out).blocks[static_cast<std::size_t>(map.out)];
-      double components = 0.0;
-      for (std::int32_t k = 0; k < map.n_blocks; ++k) {
-        components += value(s.out).blocks[static_cast<std::size_t>(map.out + k)].components;
-      }
-      const double flops = 2.0 * components * in.channels * out.channels;
-      of[name] += flops;
-      of[std::string(name) + "_adjoint"] += flops;
-    }
-  }
-
-  void count(const eqnn::plan::EdgeProduct& s) {
-    const double powers = plan_.radials[static_cast<std::size_t>(s.radial)].degree;
-    const double radial = plan_.radials[static_cast<std::size_t>(s.radial)].channels;
-    double product = 0.0;
-    for (const auto& path : s.paths) {
-      const double d1 =
-          value(s.source.value).blocks[static_cast<std::size_t>(path.source)].components;
-      const double d3 = value(s.out).blocks[static_cast<std::size_t>(path.out)].components;
-      product += d1 * d3 * path.channels;
-    }
-    const double matrices = 2.0 * s.harmonics * s.entries;
-    of["eqnn::edge_product"] += neighbors_ * (2.0 * product + 2.0 * powers * radial + matrices);
-    of["eqnn::edge_product_adjoint"] +=
-        neighbors_ * (4.0 * product + 4.0 * powers * radial + 2.0 * matrices);
-  }
-
-  void count(const eqnn::plan::Polynomial& s) {
-    const double c = value(s.in.value).channels;
-    of["eqnn::polynomial"] +=
-        c * (2.0 * static_cast<double>(s.target.size()) + static_cast<double>(s.monomials.size()));
-    of["eqnn::polynomial_adjoint"] += c * (2.0 * static_cast<double>(s.target.size()) +
-                                           5.0 * static_cast<double>(s.monomials.size()));
-  }
-
-  const eqnn::plan::NodeValue& value(eqnn::plan::ValueId v) const {
-    return plan_.values[static_cast<std::size_t>(v)];
-  }
-
-  const eqnn::plan::Plan& plan_;
-  double neighbors_;
-};
-
 struct Arguments {
   int channels = 64, blocks = 4, atoms = 216, repeat = 7;
   int l_max = 0;          ///< 0: 1, 2 and 3
   double neighbors = 0.0; ///< 0: 18 and 40
   std::string model;      ///< file; empty: random networks
   std::string structure;  ///< file; empty: at random
-  std::string precision = "single", space = "Serial";
+  std::string precision = "single", space = "Serial", count;
 };
 
 Arguments parse(int argc, char** argv) {
@@ -134,6 +65,8 @@ Arguments parse(int argc, char** argv) {
       a.precision = value;
     } else if (key == "--space") {
       a.space = value;
+    } else if (key == "--count") {
+      a.count = value;
     } else {
       eqnn::fail("unknown option ", key, ": see the head of bench_model.cpp");
     }
@@ -200,6 +133,40 @@ structure_of(const Arguments& arguments, const eqnn::ModelSpec& model, double me
                   copies);
 }
 
+/// A Markdown table: what each kernel does for an atom, and the least time that an H100 allows for it.
+void print_counts(const std::string& what,
+                  const eqnn::plan::Plan& plan,
+                  const eqnn::plan::Options& options,
+                  double neighbors) {
+  const eqnn::bench::Counts counts(plan, options, neighbors);
+  const auto& card = eqnn::bench::kH100;
+  std::printf("\n%s, %.1f neighbours: an atom, and %s\n\n"
+              "| kernel | MFLOP | kB of memory | kB of cache | least us | bound by |\n"
+              "|---|---|---|---|---|---|\n",
+              what.c_str(),
+              neighbors,
+              card.name);
+  double least = 0.0;
+  const auto print = [&](const std::string& name, const eqnn::bench::Count& c) {
+    const double us = least_time(c, card);
+    const char* const bound = us <= 1.0001e6 * c.flops / card.flops     ? "arithmetic"
+                              : us <= 1.0001e6 * c.memory / card.memory ? "memory"
+                                                                        : "cache";
+    std::printf("| %s | %.3f | %.2f | %.2f | %.4f | %s |\n",
+                name.c_str(),
+                1e-6 * c.flops,
+                1e-3 * c.memory,
+                1e-3 * c.cache,
+                us,
+                bound);
+    least += us;
+  };
+  for (const auto& [name, count] : counts.of) {
+    print(name.substr(6), count);
+  }
+  std::printf("| all | %.3f | | | %.3f | |\n", 1e-6 * counts.flops(), least);
+}
+
 void run_case(const Arguments& arguments,
               const eqnn::ModelSpec& model,
               const std::string& what,
@@ -209,7 +176,12 @@ void run_case(const Arguments& arguments,
   const auto setup = Clock::now();
   const eqnn::test::Target target{space_from_name(arguments.space),
                                   eqnn::precision_from_name(arguments.precision)};
-  const auto plan = eqnn::plan::compile(model, eqnn::kernels::plan_options(target.precision));
+  const auto options = eqnn::kernels::plan_options(target.precision);
+  const auto plan = eqnn::plan::compile(model, options);
+  if (arguments.count == "only") {
+    print_counts(what, plan, options, static_cast<double>(edges.n_edges()) / edges.n_centers);
+    return;
+  }
   const auto engine = eqnn::test::make_engine(model, plan, target);
   const double setup_seconds = seconds_since(setup);
   eqnn::NoHalo halo;
@@ -236,11 +208,8 @@ void run_case(const Arguments& arguments,
   watch_kernels(false);
   const double atoms = edges.n_centers;
   const double neighbors = static_cast<double>(edges.n_edges()) / atoms;
-  const Flops flops(plan, neighbors);
-  double total = 0.0;
-  for (const auto& [name, count] : flops.of) {
-    total += count;
-  }
+  const eqnn::bench::Counts counts(plan, options, neighbors);
+  const double total = counts.flops();
   const double per_atom = 1e6 * best / atoms;
   std::printf(
       "\n%s, %.1f neighbours, %d atoms, %s: %.1f us/atom, "
@@ -259,12 +228,12 @@ void run_case(const Arguments& arguments,
       energy);
   for (const auto& [name, seconds] : best_kernels) {
     const double us = 1e6 * seconds / atoms;
-    const auto found = flops.of.find(name);
+    const auto found = counts.of.find(name);
     std::printf("  %-38s %8.2f us/atom %5.1f %%", name.c_str(), us, 100.0 * us / per_atom);
-    if (found != flops.of.end()) {
+    if (found != counts.of.end() && found->second.flops > 0.0) {
       std::printf("  %6.1f GFLOP/s, %3.0f %% of peak",
-                  1e-3 * found->second / us,
-                  100e-3 * found->second / us / peak_gflops);
+                  1e-3 * found->second.flops / us,
+                  100e-3 * found->second.flops / us / peak_gflops);
     }
     std::printf("\n");
   }

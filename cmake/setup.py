@@ -8,12 +8,12 @@ Parts: ``venv`` (Python with LAMMPS, MPI and our package), ``lint`` (formatters 
 ``venv-upstream`` (torch and what upstream's TDN runs with), ``venv-upstream-mace`` (mace-torch),
 ``venv-upstream-convnets`` (nequip, sevenn, nequix), ``venv-qcr`` (PySCF, RDKit, tblite and
 geomeTRIC, which compute the data set), ``venv-lammps-2024`` (an older LAMMPS, for the tests),
-``deps`` (Eigen, nlohmann-json, GoogleTest), ``kokkos-openmp``, ``kokkos-serial``,
-``kokkos-debug``, ``kokkos-old-abi``, ``kokkos-cuda``, ``lammps-kokkos-openmp`` and
-``lammps-kokkos-serial`` (a LAMMPS with the KOKKOS package: Debian's source package, or the tree
-that the variable LAMMPS_SOURCE_DIR names). Needs Python 3.11, CMake, a C++17 compiler and pip's
-way to PyPI, and nothing else: where Python comes without pip, as on Debian, pip's wheel is taken
-out of Debian's own package.
+``deps`` (Eigen, nlohmann-json, GoogleTest), ``kokkos-openmp``, ``kokkos-serial``, ``kokkos-debug``,
+``kokkos-old-abi``, ``kokkos-cuda``, ``lammps-kokkos-openmp`` and ``lammps-kokkos-serial`` (a LAMMPS
+with the KOKKOS package, from ``lammps-source``: Debian's source package, or the tree that the
+variable LAMMPS_SOURCE_DIR names). Needs Python 3.11, CMake, a C++17 compiler and pip's way to PyPI,
+and nothing else: where Python comes without pip, as on Debian, pip's wheel is taken out of Debian's
+own package.
 
 Each part leaves a stamp in .eqnn/stamps that holds all that it was made from. A part whose stamp
 still holds is skipped, so a second call takes no time.
@@ -428,7 +428,7 @@ class Part:
     """Something under .eqnn/ that this script makes."""
 
     what: str
-    make: Callable[[], None]
+    make: Callable[[], object]
     key: str  # all that it is made from
     needs: list[str] = field(default_factory=list)
     inside_venv: bool = False  # lost when the venv is made anew; libraries stay good
@@ -496,12 +496,15 @@ def parts() -> dict[str, Part]:
             key,
             ["venv-packages"],
         )
+    table["lammps-source"] = Part(
+        "source of a LAMMPS with the KOKKOS package", lammps_source, lammps_key()
+    )
     for space in ("openmp", "serial"):
         table[f"lammps-kokkos-{space}"] = Part(
             f"LAMMPS with the KOKKOS package ({space}; some 10 minutes of one core)",
             partial(install_lammps_kokkos, space),
             lammps_key(),
-            ["venv-packages", f"kokkos-shared-{space}"],
+            ["venv-packages", f"kokkos-shared-{space}", "lammps-source"],
         )
     return table
 

@@ -36,6 +36,8 @@ struct PotentialOptions {
   std::string products;
   /// How their convolutions along edges are: "sparse", "aligned", or empty.
   std::string convolutions;
+  /// How couplings that are given in factors are: "matrix", "cp", "node", or empty.
+  std::string couplings;
 };
 
 /// Throws Error for a name that PotentialOptions::products does not know.
@@ -44,12 +46,15 @@ EQNN_API std::string products_from_name(std::string_view name);
 /// Throws Error for a name that PotentialOptions::convolutions does not know.
 EQNN_API std::string convolutions_from_name(std::string_view name);
 
+/// Throws Error for a name that PotentialOptions::couplings does not know.
+EQNN_API std::string couplings_from_name(std::string_view name);
+
 /// A compiled model. Construction takes the time (tables); a warm evaluate() allocates nothing. Not
 /// for several threads at once: an evaluation uses them all by itself.
 class EQNN_API Potential {
 public:
-  /// Throws Error for a name of products or convolutions that is not known, for energies of free
-  /// atoms of a model whose energy is a mean per atom, and for a radial function that varies too
+  /// Throws Error for a name of products, convolutions or couplings that is not known, for energies
+  /// of free atoms of a model whose energy is a mean per atom, and for a radial function that varies too
   /// fast for a table; std::bad_alloc for want of memory.
   explicit Potential(const Model& model, const PotentialOptions& options = {});
   ~Potential();
@@ -88,9 +93,11 @@ public:
   EnergyZero energy_zero() const;
   /// Largest number of scalars in a row that halo will be handed.
   std::int32_t max_row_width() const;
-  /// Whether PotentialOptions::products and convolutions have something to choose for this model.
+  /// Whether PotentialOptions::products, convolutions and couplings have something to choose for
+  /// this model.
   bool has_products() const;
   bool has_convolutions() const;
+  bool has_factored_couplings() const;
   /// Threads that work on one evaluation.
   int n_threads() const;
   /// Memory of buffers, tables and results now held.

@@ -222,11 +222,13 @@ def _check_output(options: argparse.Namespace) -> None:
         )
 
 
-def _on_the_sphere(path: Path) -> list[str]:
-    """Say how the engine computes products and convolutions of functions, stage by stage."""
+def _methods(path: Path) -> list[str]:
+    """Say how the engine computes what it has several ways for, stage by stage."""
+    several = ("on the sphere: ", "in factors: ")
     try:
         with Potential(path, "single") as potential:
-            return [part for part in potential.describe().split("; ") if "on the sphere: " in part]
+            parts = potential.describe().split("; ")
+            return [part for part in parts if any(what in part for what in several)]
     except EqnnError as error:
         return [f"products on the sphere: not known here ({error})"]
 
@@ -249,7 +251,7 @@ def _info(options: argparse.Namespace) -> int:
     print(describe(model))
     ops = {stage["op"] for stage in model.document["graph"]}
     if ops & {"gaunt_product", "gaunt_convolution", "sphere_polynomial"}:
-        for line in _on_the_sphere(options.model):
+        for line in _methods(options.model):
             print(f"  {line}")
     return 0
 

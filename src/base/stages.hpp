@@ -25,6 +25,9 @@
   FILE(EdgeAttention, edge_attention)                 \
   GRAPH(EdgeTensorProduct, edge_tensor_product)       \
   GRAPH(GauntConvolution, gaunt_convolution)          \
+  GRAPH(CpConvolution, cp_convolution)                \
+  KERNEL(CpProduct, cp_product)                       \
+  KERNEL(ComponentMap, component_map)                 \
   KERNEL(EdgeProduct, edge_product)                   \
   KERNEL(ZonalProduct, zonal_product)                 \
   GRAPH(SymmetricContraction, symmetric_contraction)  \

@@ -21,6 +21,10 @@ std::string convolutions_from_name(std::string_view name) {
   return plan::name_of(plan::convolution_method_from_name(name));
 }
 
+std::string couplings_from_name(std::string_view name) {
+  return plan::name_of(plan::coupling_method_from_name(name));
+}
+
 struct Potential::Impl {
   plan::Plan plan; ///< without its tables
   std::string described_plan;
@@ -49,6 +53,9 @@ Potential::Potential(const Model& model, const PotentialOptions& options)
   }
   if (!options.convolutions.empty()) {
     plan_options.convolutions = plan::convolution_method_from_name(options.convolutions);
+  }
+  if (!options.couplings.empty()) {
+    plan_options.couplings = plan::coupling_method_from_name(options.couplings);
   }
   impl_->plan = plan::compile(model.spec(), plan_options);
   impl_->engine = std::make_unique<engine::Engine>(
@@ -112,6 +119,8 @@ bool Potential::has_products() const { return !impl_->plan.products.empty(); }
 
 bool Potential::has_convolutions() const { return !impl_->plan.convolutions.empty(); }
 
+bool Potential::has_factored_couplings() const { return !impl_->plan.factored.empty(); }
+
 int Potential::n_threads() const { return impl_->engine->concurrency(); }
 
 std::size_t Potential::bytes_used() const { return impl_->engine->bytes_used(); }
@@ -134,13 +143,14 @@ std::string Potential::description() const {
     text << " (up to " << n_intervals << " intervals of degree "
          << impl_->plan.radials.front().degree << ", relative error " << error << ")";
   }
-  const auto list = [&](const char* what, const std::vector<plan::SphereMethod>& methods) {
+  const auto list = [&](const char* what, const auto& methods) {
     for (std::size_t k = 0; k < methods.size(); ++k) {
       text << (k == 0 ? what : ", ") << plan::name_of(methods[k]);
     }
   };
   list("; convolutions on the sphere: ", impl_->plan.convolutions);
   list("; products on the sphere: ", impl_->plan.products);
+  list("; couplings in factors: ", impl_->plan.factored);
   return text.str();
 }
 

@@ -39,6 +39,7 @@ plan::Options plan_options(Precision precision) {
     options.table_rate = 0.12; // docs/performance.md
   } else {
     options.channel_multiple = kLanes<float>;
+    options.scalar_bytes = sizeof(float);
     options.radial_tolerance = 6e-8;
     options.radial_degree = 5;
   }

@@ -221,13 +221,14 @@ void PairEQNN::report_model()
 
   const auto warn_needless = [&](const std::string &keyword, const std::string &value, bool has) {
     if (!value.empty() && !has)
-      error->warning(
-          FLERR, "Pair style eqnn: '{} {}' has no effect: {} has no {} of functions on the sphere",
-          keyword, value, model.file(), keyword);
+      error->warning(FLERR, "Pair style eqnn: '{} {}' has no effect: {} has no {} {}", keyword,
+                     value, model.file(), keyword,
+                     keyword == "couplings" ? "in factors" : "of functions on the sphere");
   };
-  warn_needless("products", impl->settings.options.products, loaded.potential->has_products());
-  warn_needless("convolutions", impl->settings.options.convolutions,
-                loaded.potential->has_convolutions());
+  const eqnn::PotentialOptions &options = impl->settings.options;
+  warn_needless("products", options.products, loaded.potential->has_products());
+  warn_needless("convolutions", options.convolutions, loaded.potential->has_convolutions());
+  warn_needless("couplings", options.couplings, loaded.potential->has_factored_couplings());
 }
 
 /* ---------------------------------------------------------------------- */

@@ -14,8 +14,9 @@ using namespace LAMMPS_NS;
 
 namespace {
 
-const std::vector<std::string> KEYWORDS = {"precision",   "allow",       "products", "convolutions",
-                                           "energy_zero", "check_edges", "self_test"};
+const std::vector<std::string> KEYWORDS = {"precision",    "allow",     "products",
+                                           "convolutions", "couplings", "energy_zero",
+                                           "check_edges",  "self_test"};
 
 }    // namespace
 
@@ -43,6 +44,7 @@ StyleSettings LAMMPS_NS::read_settings(LAMMPS *lmp, int narg, char **arg)
       else if (keyword == "products") said.options.products = eqnn::products_from_name(value);
       else if (keyword == "convolutions")
         said.options.convolutions = eqnn::convolutions_from_name(value);
+      else if (keyword == "couplings") said.options.couplings = eqnn::couplings_from_name(value);
     } catch (const eqnn::Error &failure) {
       error->all(FLERR, "Pair style eqnn: {}", failure.what());
     }

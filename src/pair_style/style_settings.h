@@ -11,7 +11,7 @@ namespace LAMMPS_NS {
 class LAMMPS;
 
 // pair_style eqnn [precision double|mixed|single] [allow mean-per-atom|direct-forces]
-//                 [products sparse|grid|fourier] [convolutions sparse|aligned]
+//                 [products sparse|grid|fourier] [convolutions sparse|aligned] [couplings matrix|cp|node]
 //                 [energy_zero model|free_atoms] [check_edges yes|no] [self_test yes|no]
 struct StyleSettings {
   eqnn::PotentialOptions options;

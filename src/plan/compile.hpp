@@ -20,6 +20,10 @@ struct Options {
   std::optional<SphereMethod> products;
   /// The same for their convolutions along edges.
   std::optional<SphereMethod> convolutions;
+  /// How couplings that are given in factors are computed.
+  std::optional<CouplingMethod> couplings;
+  /// Of a feature.
+  std::int32_t scalar_bytes = 8;
   /// Fraction of the machine's peak that the table of a product of two functions is taken to reach.
   double table_rate = 0.20;
 };

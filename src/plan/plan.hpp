@@ -34,6 +34,7 @@ struct Plan {
   bool direct_forces = false;
   std::vector<SphereMethod> products;     ///< of each product or polynomial on the sphere
   std::vector<SphereMethod> convolutions; ///< of each convolution of functions on the sphere
+  std::vector<CouplingMethod> factored;   ///< of each coupling that is given in factors
   std::vector<Coupling> couplings;
   std::vector<RadialTable> radials;
   std::vector<NodeValue> values;

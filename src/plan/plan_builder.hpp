@@ -68,6 +68,8 @@ public:
 
   void note_product(SphereMethod method) { plan_.products.push_back(method); }
 
+  void note_coupling(CouplingMethod method) { plan_.factored.push_back(method); }
+
   void note_convolution(SphereMethod method) { plan_.convolutions.push_back(method); }
 
   // ---- stages ----

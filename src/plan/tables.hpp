@@ -33,6 +33,14 @@ struct Buffer {
   bool on_ghosts = false;
 };
 
+/// How a coupling in factors is computed: as one dense matrix an edge, factor by factor on each edge, or
+/// with the factors of features on nodes.
+enum class CouplingMethod { Matrix, Cp, Node };
+
+std::string name_of(CouplingMethod method);
+/// Throws Error for another name than matrix, cp or node.
+CouplingMethod coupling_method_from_name(std::string_view name);
+
 /// How products of functions on the sphere are computed; convolutions: Sparse or Aligned.
 enum class SphereMethod { Sparse, Grid, Fourier, Aligned };
 

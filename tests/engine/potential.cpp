@@ -401,6 +401,10 @@ TEST(Potential, RefusesMethodsThatItDoesNotKnow) {
   options.convolutions = "fast";
   EXPECT_EQ(refusal([&] { const Potential potential(model, options); }),
             "convolutions \"fast\", expected sparse or aligned.");
+  options = {};
+  options.couplings = "fast";
+  EXPECT_EQ(refusal([&] { const Potential potential(model, options); }),
+            "couplings \"fast\", expected matrix, cp or node.");
 }
 
 TEST(Potential, SaysWhatItExecutes) {

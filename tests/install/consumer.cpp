@@ -65,6 +65,7 @@ int main(int /*argc*/, char** argv) {
   EXPECT(eqnn::name_of(eqnn::Precision::Single) == "single");
   EXPECT(eqnn::products_from_name("grid") == "grid");
   EXPECT(eqnn::convolutions_from_name("aligned") == "aligned");
+  EXPECT(eqnn::couplings_from_name("node") == "node");
   EXPECT(refusal([] { (void)eqnn::precision_from_name("half"); }) ==
          "precision \"half\", expected double, mixed or single.");
   EXPECT(refusal([] { (void)eqnn::Model::open("nowhere.eqnn"); }).find("nowhere.eqnn") == 0);
@@ -92,6 +93,7 @@ int main(int /*argc*/, char** argv) {
   EXPECT(potential.plan().find("energy += ") != std::string::npos);
   (void)potential.has_products();
   (void)potential.has_convolutions();
+  (void)potential.has_factored_couplings();
   const eqnn::SelfTestResult tested = eqnn::run_self_tests(model, potential);
   EXPECT(tested.n_structures == static_cast<int>(model.self_tests().size()));
   eqnn::require_passed(tested, model, eqnn::Precision::Double);

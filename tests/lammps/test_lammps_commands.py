@@ -279,13 +279,14 @@ def test_package_omp_has_no_effect(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("keyword", ["products grid", "convolutions aligned"])
-@tried("Warned of", "products and convolutions without such stages", "the keyword")
+@pytest.mark.parametrize("keyword", ["products grid", "convolutions aligned", "couplings cp"])
+@tried("Warned of", "products, convolutions and couplings without such stages", "the keyword")
 def test_keywords_that_the_model_has_no_use_for(tmp_path: Path, keyword: str) -> None:
     script = Setup(SMALL, water(), style=f"eqnn {keyword}").script(tmp_path)
     (found,) = warnings(succeed(tmp_path, script + "run 0\n"))
     what = keyword.split()[0]
-    assert f"'{keyword}' has no effect: {SMALL} has no {what} of functions on the sphere" in found
+    of = "in factors" if what == "couplings" else "of functions on the sphere"
+    assert f"'{keyword}' has no effect: {SMALL} has no {what} {of}" in found
 
 
 def test_keywords_that_the_model_has_a_use_for(tmp_path: Path) -> None:

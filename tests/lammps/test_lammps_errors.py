@@ -52,13 +52,14 @@ STYLE_ERRORS = [
         "'precision' is the last word, expected a value after it",
     ),
     ("eqnn convolutions grid", 'convolutions "grid", expected sparse or aligned'),
+    ("eqnn couplings grid", 'couplings "grid", expected matrix, cp or node'),
     ("eqnn products fast", 'products "fast", expected sparse, grid or fourier'),
     ("eqnn precision half", 'precision "half", expected double, mixed or single'),
     ("eqnn allow anything", "'allow anything' is not known, expected 'allow mean-per-atom' or"),
     (
         "eqnn accuracy double",
         "keyword 'accuracy' is not known, expected one of precision, allow, products, "
-        "convolutions, energy_zero, check_edges, self_test",
+        "convolutions, couplings, energy_zero, check_edges, self_test",
     ),
     ("eqnn self_test yes accuracy", "keyword 'accuracy' is not known, expected one of precision"),
     (

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase.build import bulk
-from eqnn_models import tiny_gaunt_model
+from eqnn_models import tiny_cp_model, tiny_gaunt_model
 from lmp import DOUBLE, GOLDEN, POTENTIALS, Setup, Tolerance, expect_frame, upstream_frame
 from tried import tried
 
-from eqnn.model_file import write_model
+from eqnn.model_file import Model, write_model
 from eqnn.numpy_evaluator import energy
 
 # Potentials whose weights, normalisations folded in, are stored in single precision: 6e-8 of each.
@@ -72,22 +72,14 @@ def test_every_way_to_multiply_on_the_sphere_gives_upstreams_results(
     assert f"products on the sphere: {products}, {products}" in log
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 4])
-@pytest.mark.parametrize("convolutions", ["sparse", "aligned"])
-@tried("What LAMMPS computes from it", "convolutions sparse, aligned", "the library")
-def test_every_way_to_convolve_on_the_sphere_gives_the_evaluators_results(
-    tmp_path: Path, convolutions: str, ranks: int
-) -> None:
-    """No published network convolves so: energies and their differences of the NumPy evaluator."""
-    model = tiny_gaunt_model()
-    write_model(tmp_path / "model.eqnn", model.document, model.tensors)
+def expect_numpy(folder: Path, model: Model, style: str, ranks: int) -> str:
+    """No published network is like it: energies and their differences of the NumPy evaluator."""
+    write_model(folder / "model.eqnn", model.document, model.tensors)
     rng = np.random.default_rng(3)
     atoms = bulk("C", "diamond", a=4.2, cubic=True)
     atoms.numbers[1::2] = [1, 8, 1, 8]
     atoms.rattle(0.2, rng=rng)
-    setup = Setup(tmp_path / "model.eqnn", atoms, style=f"eqnn convolutions {convolutions}")
-    found = setup.evaluate(tmp_path, ranks)
-    assert f"convolutions on the sphere: {convolutions}, {convolutions}" in found.log
+    found = Setup(folder / "model.eqnn", atoms, style=style).evaluate(folder, ranks)
     assert abs(found.energy - energy(model, atoms)) <= 1e-10 * abs(found.energy)
     direction = rng.normal(size=(len(atoms), 3))
     step = 1e-4
@@ -96,6 +88,28 @@ def test_every_way_to_convolve_on_the_sphere_gives_the_evaluators_results(
     behind.positions -= step * direction
     slope = (energy(model, ahead) - energy(model, behind)) / (2 * step)
     assert abs((found.forces * direction).sum() + slope) <= 1e-6 * max(1.0, abs(slope))
+    return found.log
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+@pytest.mark.parametrize("convolutions", ["sparse", "aligned"])
+@tried("What LAMMPS computes from it", "convolutions sparse, aligned", "the library")
+def test_every_way_to_convolve_on_the_sphere_gives_the_evaluators_results(
+    tmp_path: Path, convolutions: str, ranks: int
+) -> None:
+    style = f"eqnn convolutions {convolutions}"
+    log = expect_numpy(tmp_path, tiny_gaunt_model(), style, ranks)
+    assert f"convolutions on the sphere: {convolutions}, {convolutions}" in log
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+@pytest.mark.parametrize("couplings", ["matrix", "cp", "node"])
+@tried("What LAMMPS computes from it", "couplings matrix, cp, node", "the library")
+def test_every_way_to_compute_couplings_gives_the_evaluators_results(
+    tmp_path: Path, couplings: str, ranks: int
+) -> None:
+    log = expect_numpy(tmp_path, tiny_cp_model(), f"eqnn couplings {couplings}", ranks)
+    assert f"couplings in factors: {couplings}, {couplings}, {couplings}" in log
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from ase import Atoms
 from safetensors.numpy import load_file
 
 from eqnn.builder import ModelBuilder, layer
+from eqnn.cp import exact_factors
 from eqnn.errors import EqnnError
 from eqnn.library import Potential
 from eqnn.model_file import Array, Model, write_model
@@ -354,6 +355,52 @@ def tiny_gaunt_model(curl: bool = True) -> Model:
     build.stage("readout", "site", {"features": "norms"}, layers=[layer(random(1, c))])
     build.stage("energy", "energy", {"terms": ["site"]})
     parity = "so3" if curl else "o3"
+    return build.finish(
+        energy=SAID, forces="gradient", parity=parity, provenance=PROVENANCE, name="tiny"
+    )
+
+
+def even_factors() -> tuple[Array, Array, Array]:
+    """Factors of the coupling of paths 0 x 0, 0 x 1, 1 x 0 and 1 x 1 -> 0: an entry each."""
+    coupling = coupling_tensor(1)
+    coupling[1:, 1:, 1:] = 0.0  # the cross product
+    k, j, i = np.nonzero(coupling)
+    unit = np.eye(4)
+    return unit[i].T, unit[j].T, unit[k].T * coupling[k, j, i]
+
+
+def tiny_cp_model(parity: str = "so3") -> Model:
+    """Random model of convolutions with couplings in exact factors, without self-test."""
+    rng = np.random.default_rng(9)
+    build = ModelBuilder(family="tiny", species=[1, 6, 8], cutoff=3.0, l_max=1)
+
+    def random(*shape: int) -> Array:
+        out: Array = rng.normal(size=shape) / np.sqrt(shape[-1])
+        return out
+
+    def radial(name: str, n_out: int) -> str:
+        layers = [layer(3 * random(5, 4), random(5), "silu"), layer(5 * random(n_out, 5))]
+        ends = {"kind": "polynomial", "p": 6.0, "on": "output"}
+        return build.stage("radial", name, basis=bessel(3.0), envelope=ends, layers=layers)
+
+    c = 3
+    a, b, out = exact_factors(1) if parity == "so3" else even_factors()
+    build.stage("spherical_harmonics", "harmonics", l_max=1)
+    build.stage("species_embedding", "species", weights={"table": random(3, c)}, l_max=0)
+    x = "species"
+    for name, l_source, l_out in (("density", 0, 1), ("messages", 1, 1), ("norms", 1, 0)):
+        factors = {
+            "source_factor": a[: (l_source + 1) ** 2],
+            "harmonic_factor": b,
+            "out_factor": out[: (l_out + 1) ** 2],
+        }
+        inputs = {"source": x, "harmonics": "harmonics", "radial": radial(f"radial_{name}", c)}
+        build.stage("cp_convolution", name, inputs, factors, l_max=l_out)
+        x = name
+    build.stage("gaunt_product", "square", {"a": "messages", "b": "messages"}, {}, l_max=0)
+    build.stage("add", "scalars", {"a": "square", "b": "norms"})
+    build.stage("readout", "site", {"features": "scalars"}, layers=[layer(random(1, c))])
+    build.stage("energy", "energy", {"terms": ["site"]})
     return build.finish(
         energy=SAID, forces="gradient", parity=parity, provenance=PROVENANCE, name="tiny"
     )

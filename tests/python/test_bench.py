@@ -16,7 +16,7 @@ LIKE = "tests/kernels/networks.cpp"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["bench_model", "bench_products"])
+@pytest.mark.parametrize("name", ["bench_couplings", "bench_model", "bench_products"])
 def test_benchmark_compiles(name: str) -> None:
     """With the flags of the tests, but for what it is made into."""
     commands = json.loads((BUILD / "compile_commands.json").read_text())

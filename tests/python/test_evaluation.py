@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import ase.io
@@ -17,7 +19,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.units import GPa
+from ase.units import Bohr, GPa, Hartree
 from eqnn_models import PRETRAINED, ROOT, tiny_model
 from safetensors.numpy import load_file
 
@@ -26,6 +28,7 @@ from eqnn import cli
 from eqnn.errors import EqnnError
 from eqnn.evaluation import Kind, Settings, evaluate
 from eqnn.evaluation.command import Teller
+from eqnn.evaluation.data import _Draw
 from eqnn.evaluation.frame import Problem
 from eqnn.evaluation.journal import Journal, Prediction, refusal
 from eqnn.evaluation.result import Evaluation, ModelResult, grouped
@@ -60,6 +63,7 @@ def one(found: Evaluation) -> ModelResult:
 # ---- numbers ----
 
 
+@pytest.mark.slow
 def test_errors_are_those_of_the_predictions(frames: list[Atoms]) -> None:
     hot = frames[:30]
     with Potential(GAUNT) as potential:
@@ -89,8 +93,9 @@ def test_errors_are_those_of_the_predictions(frames: list[Atoms]) -> None:
     assert forces.cosine == pytest.approx(cosines.mean(), rel=1e-12)
 
 
-def test_errors_by_set_stage_and_element(frames: list[Atoms]) -> None:
-    sets = {"cold": frames[30:], "hot": frames[:30]}
+def test_errors_by_set_stage_and_element(frames: list[Atoms], tmp_path: Path) -> None:
+    ase.io.write(tmp_path / "hot.xyz", frames[:30])
+    sets: Any = {"cold": frames[30:], "hot": tmp_path / "hot.xyz"}
     found = one(evaluate(GAUNT, sets, settings=QUICK))
     assert list(found.sets) == ["cold", "hot"] and list(found.stages) == ["H_transfer", "300K_MD"]
     assert found.sets["cold"].forces.mae is None and found.sets["cold"].energy.n_frames == 10
@@ -104,6 +109,7 @@ def test_errors_by_set_stage_and_element(frames: list[Atoms]) -> None:
     assert found.offsets["C5H8O2"] == pytest.approx(15e-3 * (e.mean_per_atom or 0), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_what_is_off_for_a_whole_composition_counts_in_totals_only(frames: list[Atoms]) -> None:
     def moved(by: float) -> ModelResult:
         data = [
@@ -133,6 +139,7 @@ def golden(name: str) -> tuple[Atoms, Any]:
     return atoms, values
 
 
+@pytest.mark.slow
 def test_stress_is_in_gpa_and_has_ases_sign() -> None:
     """Labels are upstream's stress and a tenth of a GPa in each component."""
     atoms, values = golden("mace_acac.acac3_pbc")
@@ -268,6 +275,7 @@ def test_models_with_direct_forces_and_means_per_atom_are_judged_too(tmp_path: P
 # ---- bad frames ----
 
 
+@pytest.mark.slow
 def test_bad_frames_are_named_and_the_rest_is_compared(frames: list[Atoms]) -> None:
     data = [labelled(a, **a.calc.results) for a in frames[:12]]
     data[1].calc.results["energy"] = np.nan
@@ -291,8 +299,23 @@ def test_bad_frames_are_named_and_the_rest_is_compared(frames: list[Atoms]) -> N
     assert texts[3] == "Si" and not found.is_complete
     assert [m.overall.n_frames for m in found.models] == [8, 8]
     assert [(s.name, s.n_frames, s.n_good) for s in found.sets] == [("a", 12, 7), ("b", 1, 1)]
+    assert [s.n_drawn for s in found.sets] == [10, 1]
 
 
+@pytest.mark.slow
+def test_forces_in_another_unit_do_not_count(frames: list[Atoms]) -> None:
+    data = [labelled(a, **a.calc.results) for a in frames[:12]]
+    before = one(evaluate(GAUNT, [*data[:3], *data[5:]], settings=QUICK)).overall
+    for a in data[3:5]:
+        a.calc.results["forces"] = a.calc.results["forces"] * (Bohr / Hartree)
+    found = evaluate(GAUNT, data, settings=QUICK)
+    assert [(p.number, p.kind) for p in found.problems] == [(3, Kind.UNITS), (4, Kind.UNITS)]
+    assert one(found).overall == before and not found.is_complete
+    with pytest.raises(EqnnError, match=r"The first: data#0: units: against the models' .*\n"):
+        evaluate(GAUNT, data[3:5], settings=QUICK)
+
+
+@pytest.mark.slow
 def test_elements_that_one_model_lacks_are_left_out_of_that_model_alone() -> None:
     atoms = Atoms("NaCl", cell=5.64 * np.eye(3), positions=[[0, 0, 0], [2.82, 0, 0]], pbc=True)
     data: Any = {"salt": [labelled(atoms, energy=-1.0)], "acac": ase.io.read(
@@ -305,12 +328,46 @@ def test_elements_that_one_model_lacks_are_left_out_of_that_model_alone() -> Non
     ]
 
 
+def test_of_a_large_set_some_frames_are_drawn(frames: list[Atoms]) -> None:
+    data = {"a": [*frames[:30], Atoms("H")], "b": frames[30:]}
+
+    def drawn(seed: int) -> list[int]:
+        chosen = Settings(with_plots=False, sample=12, seed=seed)
+        found = evaluate(GAUNT, data, settings=chosen)
+        assert [(s.n_frames, s.n_drawn, s.n_good) for s in found.sets] == [
+            (31, 12, 12),
+            (10, 10, 10),
+        ]
+        assert [(p.set, p.number, p.kind) for p in found.problems] == [("a", 30, Kind.NO_ENERGY)]
+        numbers = [p.frame.number for p in one(found).pairs if p.frame.set == "a"]
+        assert numbers == sorted(set(numbers)) and len(numbers) == 12
+        return numbers
+
+    assert drawn(0) == drawn(0) != drawn(1)
+
+
+def test_every_frame_has_the_same_chance_to_be_drawn() -> None:
+    counts = np.zeros(20)
+    for seed in range(400):
+        draw = _Draw(5, seed)
+        for k in range(20):
+            draw.take(SimpleNamespace(number=k))  # type: ignore[arg-type]
+        for kept in draw.frames():
+            counts[kept.number] += 1
+    # 100 each, with a standard deviation of 9
+    assert np.abs(counts - 100).max() <= 40 and counts.sum() == 2000
+
+
 def test_frames_that_say_the_same_come_in_one_line() -> None:
     problems = [Problem(Kind.UNKNOWN_ELEMENT, "a", k, "N", "m") for k in (0, 1, 2, 7, 9, 10)]
     problems.append(Problem(Kind.UNKNOWN_ELEMENT, "b", 0, "N", "m"))
-    assert [(p.set, numbers) for p, numbers in grouped(problems)] == [
-        ("a", "0-2, 7, 9-10"),
-        ("b", "0"),
+    problems += [Problem(Kind.DUPLICATE, "b", k, f"{k}", together="all") for k in (3, 4)]
+    problems.append(Problem(Kind.DUPLICATE, "c", 3, "3", together="all"))
+    assert [(p.set, numbers, p.what) for p, numbers in grouped(problems)] == [
+        ("a", "0-2, 7, 9-10", "N"),
+        ("b", "0", "N"),
+        ("b", "3-4", "all"),
+        ("c", "3", "3"),
     ]
 
 
@@ -346,6 +403,8 @@ def test_frames_that_say_the_same_come_in_one_line() -> None:
             {},
             "data has both paths and Atoms, expected one kind. Give a mapping.",
         ),
+        (GAUNT, [Atoms("H"), 7], {}, "data[1] is a int, expected Atoms of ASE, or paths. Give "
+         "those."),
         (GAUNT, ["/a/b.xyz", "/a/b.xyz"], {}, "/a/b.xyz: is given twice as data. Give each file "
          "once."),
         (
@@ -388,17 +447,19 @@ def test_one_function_of_the_package() -> None:
 # ---- output ----
 
 
+@pytest.mark.slow
 def test_the_folder_has_page_tables_and_pictures(frames: list[Atoms], tmp_path: Path) -> None:
     folder = tmp_path / "new" / "out"
     found = evaluate([GAUNT, MACE], {"a": frames[:5], "b": frames[5:15]}, output=folder)
     names = {path.name for path in folder.iterdir()}
-    tables = {"overall", "sets", "elements", "worst", "defects", "models", "data", "frames"}
+    tables = {"overall", "sets", "stages", "elements", "worst", "defects", "models"}
+    tables |= {"data", "frames"}
     pictures = {"force_errors", "errors_by_set", "errors_by_element", "speed_and_error"}
     for model in ("gaunt", "mace"):
         pictures |= {f"parity_{of}_{model}_acetylacetone" for of in ("energies", "forces")}
     assert names == {
         *("predictions", "report.html", "report.txt", "result.json"),
-        *(f"{name}.csv" for name in tables | {"stages"} & {p.removesuffix(".csv") for p in names}),
+        *(f"{name}.csv" for name in tables),
         *(f"{name}.png" for name in pictures),
     }
     page = (folder / "report.html").read_text()
@@ -458,6 +519,7 @@ def test_the_document_has_what_its_page_says(frames: list[Atoms]) -> None:
 # ---- the folder is gone on from ----
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on(frames: list[Atoms], tmp_path: Path) -> None:
     ase.io.write(tmp_path / "a.xyz", frames[:30])
     program = (
@@ -498,6 +560,21 @@ def test_a_run_that_was_killed_goes_on(frames: list[Atoms], tmp_path: Path) -> N
     assert one(again).microseconds == one(found).microseconds
 
 
+@pytest.mark.slow
+def test_what_an_earlier_run_drew_is_not_taken_for_this_ones(
+    frames: list[Atoms], tmp_path: Path
+) -> None:
+    evaluate([GAUNT, MACE], {"a": frames[:3], "b": frames[3:6]}, output=tmp_path)
+    assert (tmp_path / "speed_and_error.png").exists() and (tmp_path / "elements.csv").exists()
+    (tmp_path / "mine.csv").write_text("of the user")
+    evaluate(GAUNT, [frames[30]], output=tmp_path)
+    assert not list(tmp_path.glob("*.png"))
+    tables = {"overall", "sets", "defects", "models", "data", "frames"}
+    assert {path.stem for path in tmp_path.glob("*.csv")} == tables | {"mine"}
+    assert "speed" not in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.slow
 def test_another_model_or_structure_takes_nothing_from_the_folder(
     frames: list[Atoms], tmp_path: Path
 ) -> None:
@@ -574,7 +651,7 @@ def test_a_journal_of_another_model_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     Journal(path, "abc", "double").close()
     with pytest.raises(EqnnError, match=r"a\.jsonl:1: is no line of this model's predictions"):
-        Journal(path, "abd", "double")
+        Journal(path, "other", "double")
 
 
 def test_two_runs_do_not_write_one_journal(tmp_path: Path) -> None:
@@ -587,6 +664,43 @@ def test_two_runs_do_not_write_one_journal(tmp_path: Path) -> None:
     )
     first.close()
     Journal(path, "abc", "double").close()
+
+
+def test_a_journal_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(EqnnError) as error:
+        Journal(tmp_path, "abc", "double")
+    assert str(error.value) == (
+        f"{tmp_path}: cannot be opened (Is a directory). Give another --output."
+    )
+    path = tmp_path / "a.jsonl"
+    journal = Journal(path, "abc", "double")
+    journal.add([prediction("x")])
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("eqnn.evaluation.journal.os.fsync", full)
+    with pytest.raises(EqnnError) as error:
+        journal.add([prediction("y")])
+    assert str(error.value) == (
+        f"{path}: cannot be written (No space left on device). Make room, and run it again: it "
+        "goes on from here."
+    )
+    journal.close()
+    again = Journal(path, "abc", "double")
+    assert "x" in again.known
+    again.close()
+
+
+def test_a_result_that_cannot_be_written(frames: list[Atoms], tmp_path: Path) -> None:
+    (tmp_path / "predictions").mkdir()
+    (tmp_path / "result.json").mkdir()
+    with pytest.raises(EqnnError) as error:
+        evaluate(GAUNT, frames[:2], output=tmp_path, settings=QUICK)
+    assert str(error.value) == (
+        f"--output {tmp_path / 'result.json'}: cannot be written (Is a directory). Mend that, and "
+        "run it again: nothing is computed twice."
+    )
 
 
 def test_a_folder_of_somebody_else_is_refused(frames: list[Atoms], tmp_path: Path) -> None:
@@ -655,6 +769,24 @@ def test_the_command_ends_with_1_where_a_frame_is_left_out(
     assert cli.main(["evaluate", str(GAUNT), "--data", str(path)]) == 1
     printed = capsys.readouterr().out
     assert re.search(r"^  a +2 +no energy +all +yes +no energy$", printed, re.MULTILINE)
+
+
+def test_an_interrupted_run_says_that_it_goes_on(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*told: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Teller, "__call__", interrupt)
+    data = str(ACAC / "test_H_transfer.xyz.gz")
+    assert cli.main(["evaluate", str(GAUNT), "--data", data]) == 130
+    assert capsys.readouterr().err == "eqnn: interrupted.\n"
+    words = ["evaluate", str(GAUNT), "--data", data, "--output", str(tmp_path), "--no-plots"]
+    assert cli.main(words) == 130
+    assert capsys.readouterr().err == "eqnn: interrupted. The same command goes on from here.\n"
+    monkeypatch.undo()
+    assert cli.main(words) == 0
+    assert "of 225 atoms" not in capsys.readouterr().err  # all were on disk
 
 
 @pytest.mark.parametrize(
@@ -739,8 +871,44 @@ def test_progress_has_the_time_left(
         "m: 500 of 1000 atoms, 50 %, 30 s left\n"
         "m: 1000 of 1000 atoms, 100 %, 0 s left\n"
     )
+    for done in (1000, 2000, 3000, 4000):
+        teller("reading a", done, 0)
+        clock[0] += 6.0
+    assert capsys.readouterr().err == "reading a: 3000 frames\n"
 
 
+def test_a_large_set_tells_that_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eqnn.evaluation.data._TOLD_EVERY", 2)
+    told: list[tuple[str, int, int]] = []
+    with pytest.raises(EqnnError, match="no frame can be compared"):
+        evaluate(GAUNT, {"a": [Atoms("H")] * 5}, settings=QUICK, progress=lambda *x: told.append(x))
+    assert told == [("reading a", 2, 0), ("reading a", 4, 0)]
+
+
+@pytest.mark.slow
+def test_results_do_not_depend_on_threads_bit_by_bit(frames: list[Atoms], tmp_path: Path) -> None:
+    ase.io.write(tmp_path / "a.xyz", frames)
+    found = []
+    for threads in ("1", "2"):
+        out = tmp_path / threads
+        words = ["-m", "eqnn.cli", "evaluate", str(GAUNT), "--data", str(tmp_path / "a.xyz")]
+        done = subprocess.run(
+            [sys.executable, *words, "--output", str(out), "--no-plots"],
+            env=os.environ | {"OMP_NUM_THREADS": threads},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        document = json.loads((out / "result.json").read_text())
+        assert f"with {threads} thread" in document["provenance"]["engine"]
+        (journal,) = (out / "predictions").iterdir()
+        lines = [json.loads(line) for line in journal.read_text().splitlines()[1:]]
+        found.append([{k: v for k, v in line.items() if k != "seconds"} for line in lines])
+    assert len(found[0]) == len(frames) and found[0] == found[1]
+
+
+@pytest.mark.slow
 def test_results_do_not_depend_on_how_many_go_in_one_call(
     monkeypatch: pytest.MonkeyPatch, frames: list[Atoms]
 ) -> None:

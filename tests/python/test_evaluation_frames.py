@@ -229,6 +229,15 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("content", [b"", b"\x00\x01nothing of ASE's\xff" * 9])
+def test_a_file_that_ase_cannot_read_at_all(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.dat"
+    path.write_bytes(content)
+    (found,) = read(path)
+    assert isinstance(found, Problem) and (found.number, found.kind) == (0, Kind.UNREADABLE)
+    assert found.what.startswith("ASE cannot read it, nor what comes after (")
+
+
 def test_a_packed_file_that_is_cut_short(tmp_path: Path) -> None:
     path = tmp_path / "a.xyz.gz"
     path.write_bytes(gzip.compress(b"1\n\nH 0 0 0\n" * 1000)[:-20])
@@ -270,7 +279,11 @@ def test_where_frames_cannot_be_told_apart_the_rest_is_named(
 
 def test_sets_are_called_by_their_files() -> None:
     paths = [Path("x/test.xyz.gz"), Path("x/b.db"), Path("y/b.xyz"), Path("c")]
-    assert set_names(paths) == ["test", "x/b.db", "y/b.xyz", "c"]
+    assert set_names(paths) == ["test", "x/b", "y/b", "c"]
+    # Where folders do not tell them apart, suffixes do.
+    assert set_names([Path("/x/b.db"), Path("/x/b.xyz")]) == ["/x/b.db", "/x/b.xyz"]
+    assert set_names([Path("1/x/b.db"), Path("2/x/b.db")]) == ["1/x/b", "2/x/b"]
+    assert set_names([]) == []
 
 
 # ---- PubChemQCR ----
@@ -407,11 +420,13 @@ def test_positions_in_bohr_among_angstrom() -> None:
     )
 
 
-def test_one_long_bond_is_no_other_unit() -> None:
+def test_fragments_that_part_are_no_other_unit() -> None:
+    """Their extent grows by the factor of Bohr, their bonds do not."""
     frames = []
     for k in range(8):
-        atoms = molecule(k)
-        atoms.positions[5] += [0.9 * (k == 5), 0.0, 0.0]
+        far = 3.0 / Bohr if k == 5 else 3.0
+        atoms = Atoms("OHOH", [[0, 0, 0], [0, 0, 0.96], [far, 0, 0], [far, 0, 0.96]])
+        label(atoms, -4000.0)
         one = frame_of(atoms, "s", k, KEYS)
         assert isinstance(one, Frame)
         frames.append(one)
@@ -439,8 +454,11 @@ def test_forces_in_another_unit_are_found_by_the_models() -> None:
     found = force_units(frames, said)
     assert [p.number for p in found] == [1, 4]
     assert found[0].what == (
-        "the models' forces are 51.42 times these: Hartree/Bohr, not eV/Angstrom"
+        "against the models' the forces are in Hartree/Bohr, it seems, not in eV/Angstrom"
     )
+    # Another model, with errors of its own, sees it too.
+    noisy = predicted(frames, factors, noise=1e-3)
+    assert force_units(frames, said | {"b": noisy["model"]}) == found
     # Another model that does not see it: then it is the models that differ.
     assert force_units(frames, said | {"b": predicted(frames, [1.0] * 6)["model"]}) == []
 
@@ -449,7 +467,10 @@ def test_a_set_of_gradients_is_found_and_one_frame_against_the_model_is_not() ->
     frames = [frame(k, "s") for k in range(6)]
     found = force_units(frames, predicted(frames, [-1.0] * 6))
     assert [p.number for p in found] == list(range(6))
-    assert found[0].what == "forces are minus the models': the gradient, not the forces"
+    assert (
+        found[0].what
+        == "against the models' the forces have the other sign: the gradient, it seems"
+    )
     assert force_units(frames, predicted(frames, [1.0] * 5 + [-1.0])) == []
 
 

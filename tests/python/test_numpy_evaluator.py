@@ -21,6 +21,7 @@ from eqnn_models import (
     refusal,
     relative_error,
     tiny_cg_model,
+    tiny_cp_model,
     tiny_gate_model,
     tiny_gaunt_model,
     tiny_model,
@@ -31,7 +32,8 @@ from eqnn.library import Potential
 from eqnn.model_file import Model, read_model, write_model
 from eqnn.numpy_evaluator import edges_of, energy, forces, free_atoms, run, site_energies
 from eqnn.so3 import gaunt, gaunt_curl, random_rotations, sphere_quadrature, spherical_harmonics
-from eqnn.stage_parts import Edges, dense
+from eqnn.stage_parts import Context, Edges, dense
+from eqnn.stages import FUNCTION_OF
 
 SETS = [(name, kind) for name in RANDOM_MODELS for kind in ("3bpa0", "3bpa1", "acac2", "pbc16")]
 TRAINED_SETS = ("trace_val0", "trace_hot440", "pbc_hot440")
@@ -165,6 +167,8 @@ NEW_MODELS: dict[str, Callable[[], Model]] = {
     "odd gates": tiny_gate_model,
     "Gaunt": lambda: tiny_gaunt_model(curl=False),
     "Gaunt with curl": tiny_gaunt_model,
+    "CP": tiny_cp_model,
+    "CP of even paths": lambda: tiny_cp_model("o3"),
 }
 
 
@@ -352,6 +356,27 @@ def test_factors_of_a_gaunt_product_enter_where_they_say() -> None:
     assert max_error(dense(values["product"]), even + odd) <= 1e-12
 
 
+@pytest.mark.parametrize("l_max", [1, 2, 3, 4])
+def test_products_in_cp_form_equal_upstream(l_max: int) -> None:
+    """Each of upstream's products is a node with one edge, to itself."""
+    golden = load_file(TDN / f"op_cptp_l{l_max}.safetensors")
+    nodes = np.arange(len(golden["x"]))
+    context = Context(tiny_cp_model(), nodes, Edges(nodes, nodes, golden["vec"]))
+    names = {"source_factor": "cp_a", "harmonic_factor": "cp_b", "out_factor": "cp_c"}
+    weights = {name: golden[upstream] for name, upstream in names.items()}
+    found = dense(
+        FUNCTION_OF["cp_convolution"](
+            context,
+            {},
+            weights,
+            source=golden["x"],
+            harmonics=golden["y"][:, :, 0],
+            radial=golden["w"][:, 0],
+        )
+    )
+    assert relative_error(found, golden["out"]) <= 1e-13
+
+
 def test_unknown_elements_are_refused() -> None:
     model = tiny_model()
     atoms = Atoms("HN", [[0, 0, 0], [1, 0, 0]])
@@ -364,7 +389,9 @@ def test_the_shipped_potential_is_the_golden_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [tiny_model, tiny_cg_model, tiny_gate_model, tiny_gaunt_model], ids=lambda f: f.__name__
+    "make",
+    [tiny_model, tiny_cg_model, tiny_gate_model, tiny_gaunt_model, tiny_cp_model],
+    ids=lambda f: f.__name__,
 )
 def test_free_atoms_have_what_the_library_gives_them(
     tmp_path: Path, make: Callable[[], Model]

@@ -16,6 +16,7 @@ namespace eqnn::test {
 /// How the plan must compute it; nothing: as it likes.
 struct Methods {
   std::optional<plan::SphereMethod> products, convolutions;
+  std::optional<plan::CouplingMethod> couplings = std::nullopt;
 };
 
 struct StageCase {

@@ -243,6 +243,7 @@ TEST_P(StageTest, KernelsEqualTheReference) {
       plan::Options options = kernels::plan_options(target.precision);
       options.products = of_stage_.methods.products;
       options.convolutions = of_stage_.methods.convolutions;
+      options.couplings = of_stage_.methods.couplings;
       plan::Plan plan = plan::lower(model_, options);
       plan::schedule(plan, options.channel_multiple);
       std::map<std::string, plan::ValueId> value_of;
@@ -324,6 +325,7 @@ TEST(StagesOfAPlan, AreAllPlayed) {
     plan::Options options;
     options.products = of_stage.methods.products;
     options.convolutions = of_stage.methods.convolutions;
+    options.couplings = of_stage.methods.couplings;
     plan::Plan plan = plan::lower(of_stage.model, options);
     plan::fuse_residuals(plan);
     plan::schedule(plan, 4);

@@ -351,6 +351,20 @@ public:
                     GauntConvolutionStage{x, y, w});
   }
 
+  /// Random factors, not equivariant: kernels do not care.
+  StageIndex cp_convolution(StageIndex x, StageIndex y, std::int32_t l_out, std::int64_t rank) {
+    CpConvolutionStage op;
+    op.source = x;
+    op.harmonics = y;
+    const std::int32_t channels = irreps(x).front().channels;
+    op.radial = radial(channels);
+    const double deviation = 1.0 / std::cbrt(static_cast<double>(rank));
+    op.source_factor = tensor({component_count(irreps(x)), rank}, deviation);
+    op.harmonic_factor = tensor({sphere_components(spec_.graph[at(y)].l_max), rank}, deviation);
+    op.out_factor = tensor({sphere_components(l_out), rank}, deviation);
+    return features(uniform_irreps(l_out, channels, spec_.parity == Parity::O3), std::move(op));
+  }
+
   StageIndex readout(StageIndex x, Activation last = Activation::None) {
     ReadoutStage op;
     op.features = x;

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from eqnn.evaluation.frame import Keys
-from eqnn.evaluation.run import PRECISIONS, Settings, evaluate
+from eqnn.evaluation.run import evaluate
+from eqnn.evaluation.settings import PRECISIONS, Settings
 from eqnn.evaluation.text import text
 
 # Seconds between lines of progress where they are kept, as in a log.
 _LINE_EVERY = 10.0
+INTERRUPTED = 130  # as shells have it
 
 
 def add_parser(commands: Any) -> None:
@@ -47,7 +49,14 @@ def add_parser(commands: Any) -> None:
         metavar="N",
         help="evaluate N random frames in LAMMPS too, and print the largest difference",
     )
-    one.add_argument("--seed", type=_count, default=0, help="of the draw of these; 0 if left out")
+    one.add_argument(
+        "--sample",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="draw N random frames of each file, for sets that are larger than memory",
+    )
+    one.add_argument("--seed", type=_count, default=0, help="of both draws; 0 if left out")
     one.add_argument(
         "--worst",
         type=_count,
@@ -73,13 +82,20 @@ def _run(options: argparse.Namespace) -> int:
         keys=Keys(options.energy_key, options.forces_key, options.stress_key),
         worst=options.worst,
         through_lammps=options.through_lammps,
+        sample=options.sample,
         seed=options.seed,
         with_plots=not options.no_plots,
     )
     teller = Teller()
-    found = evaluate(
-        options.models, options.data, output=options.output, settings=settings, progress=teller
-    )
+    try:
+        found = evaluate(
+            options.models, options.data, output=options.output, settings=settings, progress=teller
+        )
+    except KeyboardInterrupt:
+        teller.end()
+        cure = "" if options.output is None else " The same command goes on from here."
+        print(f"eqnn: interrupted.{cure}", file=sys.stderr)
+        return INTERRUPTED
     teller.end()
     print(text(found), end="")
     if options.output is not None:
@@ -97,18 +113,21 @@ class Teller:
         self._before = self._width = 0
 
     def __call__(self, name: str, done: int, total: int) -> None:
-        """Tell progress of a model: atoms done of all."""
+        """Tell progress of a model, atoms done of all, or of reading, frames read of 0."""
         now = time.monotonic()
         if name != self._name:
             self.end()
             self._name, self._start, self._told = name, now, now
             self._before = done  # when the first call began is not known
             return
-        left = (total - done) * (now - self._start) / max(done - self._before, 1)
-        if done < total and now - self._told < (0.5 if self._is_terminal else _LINE_EVERY):
+        if done != total and now - self._told < (0.5 if self._is_terminal else _LINE_EVERY):
             return
         self._told = now
-        line = f"{name}: {done} of {total} atoms, {100 * done // total} %, {_duration(left)} left"
+        line = f"{name}: {done} frames"
+        if total > 0:
+            left = (total - done) * (now - self._start) / max(done - self._before, 1)
+            said = f"{100 * done // total} %, {_duration(left)} left"
+            line = f"{name}: {done} of {total} atoms, {said}"
         if self._is_terminal:
             print(f"\r{line:<{self._width}}", end="", file=sys.stderr, flush=True)
             self._width = len(line)

@@ -12,7 +12,6 @@ from ase.units import GPa
 
 from eqnn.evaluation.frame import Frame
 from eqnn.evaluation.journal import Prediction
-from eqnn.evaluation.suspicion import composition
 from eqnn.so3 import FloatArray
 
 # eV/Angstrom. Below it the direction of a DFT force is that of its own numerical noise.
@@ -139,7 +138,7 @@ def offsets(pairs: Sequence[Pair]) -> dict[str, float]:
     """Mean energy error of each composition that has two frames or more, eV."""
     groups: dict[str, list[float]] = defaultdict(list)
     for pair in pairs:
-        groups[composition(pair.frame)].append(pair.energy_error)
+        groups[pair.frame.formula].append(pair.energy_error)
     return {name: mean(np.array(e)) for name, e in groups.items() if len(e) > 1}
 
 
@@ -155,7 +154,7 @@ def errors_of(pairs: Sequence[Pair], offset: Mapping[str, float]) -> Errors:
     """
     sizes = np.array([len(pair.frame.atoms) for pair in pairs], dtype=np.float64)
     energies = np.array([pair.energy_error for pair in pairs])
-    names = [composition(pair.frame) for pair in pairs]
+    names = [pair.frame.formula for pair in pairs]
     has_offset = np.array([name in offset for name in names], dtype=bool)
     centred = energies - np.array([offset.get(name, 0.0) for name in names])
     return Errors(

@@ -7,6 +7,7 @@ import enum
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,8 @@ class Problem:
         The only model that it is wrong for; empty for all.
     is_left_out : bool
         Whether the frame counts nowhere; otherwise it does, and this is a warning.
+    together : str
+        What is said of several such frames at once; empty where ``what`` is the same for all.
     """
 
     kind: Kind
@@ -58,6 +61,7 @@ class Problem:
     what: str
     model: str = ""
     is_left_out: bool = True
+    together: str = ""
 
     def text(self) -> str:
         """Return one line for people."""
@@ -116,6 +120,11 @@ class Frame:
     forces: FloatArray | None
     stress: FloatArray | None
     key: str
+
+    @cached_property
+    def formula(self) -> str:
+        """Chemical formula."""
+        return str(self.atoms.get_chemical_formula())
 
     @property
     def label(self) -> str:

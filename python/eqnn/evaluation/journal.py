@@ -65,18 +65,11 @@ class Journal:
         self._head = {"format": FORMAT, "model": sha256, "precision": precision}
         self._file: IO[bytes] | None = None
         if path is not None:
-            self._file = path.open("a+b")
+            self._file = _opened(path)
             try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self._load(path, self._file)
-            except OSError:
-                self._file.close()
-                raise EqnnError(
-                    f"{path}: another process writes it. Wait for that one, or give another "
-                    "--output."
-                ) from None
             except EqnnError:
-                self._file.close()
+                self.close()
                 raise
 
     def _load(self, path: Path, file: IO[bytes]) -> None:
@@ -111,16 +104,41 @@ class Journal:
         self._write([_written(prediction) for prediction in predictions])
 
     def _write(self, entries: Sequence[dict[str, Any]]) -> None:
-        if self._file is not None:
+        if self._file is None:
+            return
+        try:
             self._file.write(b"".join(json.dumps(e).encode() + b"\n" for e in entries))
             self._file.flush()
             os.fsync(self._file.fileno())
+        except OSError as error:
+            raise EqnnError(
+                f"{self.path}: cannot be written ({error.strerror}). Make room, and run it again: "
+                "it goes on from here."
+            ) from None
 
     def close(self) -> None:
         """Let others write the file."""
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """Open a journal for this process alone."""
+    try:
+        file = path.open("a+b")
+    except OSError as error:
+        raise EqnnError(
+            f"{path}: cannot be opened ({error.strerror}). Give another --output."
+        ) from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise EqnnError(
+            f"{path}: another process writes it. Wait for that one, or give another --output."
+        ) from None
+    return file
 
 
 def _written(prediction: Prediction) -> dict[str, Any]:

@@ -17,6 +17,11 @@ from eqnn.evaluation.text import text
 from eqnn.report import drawing
 
 PREDICTIONS = "predictions"
+# Tables and pictures that some runs have and others have not. Other files are not ours to remove.
+_OURS = re.compile(
+    r"(parity_(energies|forces)_.*|force_errors|errors_by_set|errors_by_element|speed_and_error)\.png"
+    r"|(sets|stages|elements|worst|defects|lammps|problems)\.csv"
+)
 
 
 class Output:
@@ -65,20 +70,30 @@ class Output:
         if self.folder is None:
             return
         drawn = pictures(found) if self.with_plots else {}
-        for name, (content, _) in drawn.items():
-            self._put(f"{name}.png", content)
-        for name, table in everything(found).items():
-            self._put(f"{name}.csv", table.csv().encode())
-        self._put("frames.csv", frames(found).csv().encode())
+        made = {f"{name}.png": content for name, (content, _) in drawn.items()}
+        made |= {f"{name}.csv": table.csv().encode() for name, table in everything(found).items()}
+        made["frames.csv"] = frames(found).csv().encode()
+        # What an earlier run had and this one has not would be taken for its own.
+        for path in self.folder.iterdir():
+            if _OURS.fullmatch(path.name) and path.name not in made:
+                path.unlink()
+        for name, content in made.items():
+            self._put(name, content)
         self._put("report.txt", text(found).encode())
         self._put("result.json", found.json().encode())
-        page(found, drawn).write(self.folder / "report.html")
+        self._put("report.html", page(found, drawn).html().encode())
 
     def _put(self, name: str, content: bytes) -> None:
         assert self.folder is not None  # asked for by `write` alone
         partial = self.folder / f"{name}.partial"
-        partial.write_bytes(content)
-        os.replace(partial, self.folder / name)
+        try:
+            partial.write_bytes(content)
+            os.replace(partial, self.folder / name)
+        except OSError as error:
+            raise EqnnError(
+                f"--output {self.folder / name}: cannot be written ({error.strerror}). Mend that, "
+                "and run it again: nothing is computed twice."
+            ) from None
 
 
 def _require_plots() -> None:

@@ -11,7 +11,6 @@ import numpy as np
 
 from eqnn.evaluation.errors import Pair
 from eqnn.evaluation.result import Evaluation, ModelResult
-from eqnn.evaluation.suspicion import composition
 from eqnn.report import PALETTE, drawing, number, png
 from eqnn.so3 import FloatArray
 
@@ -106,10 +105,10 @@ def _energies(m: ModelResult, pairs: Sequence[Pair]) -> FloatArray:
     """DFT's and predicted energies [n, 2] in meV/atom without the mean of the composition."""
     groups: dict[str, list[float]] = {}
     for pair in m.pairs:
-        groups.setdefault(composition(pair.frame), []).append(pair.frame.energy)
+        groups.setdefault(pair.frame.formula, []).append(pair.frame.energy)
     points = []
     for pair in pairs:
-        name, n = composition(pair.frame), len(pair.frame.atoms)
+        name, n = pair.frame.formula, len(pair.frame.atoms)
         if name in m.offsets:
             dft = 1e3 * (pair.frame.energy - float(np.mean(groups[name]))) / n
             points.append([dft, dft + 1e3 * (pair.energy_error - m.offsets[name]) / n])
@@ -135,13 +134,18 @@ def _parity(
         axis = figure.add_subplot()
         axis.axline((limits[0],) * 2, slope=1, color="0.6", lw=1, zorder=0)
         points = np.concatenate(list(sets.values()))
-        colours = np.repeat([_colour(k) for k in range(len(sets))], [len(p) for p in sets.values()])
+        # More sets than colours are not told apart.
+        told = len(sets) if len(sets) <= len(PALETTE) else 1
+        colours = np.repeat(
+            [_colour(k % told) for k in range(len(sets))], list(map(len, sets.values()))
+        )
         # In a random order: no set covers another one.
         order = np.random.default_rng(0).permutation(len(points))
-        axis.scatter(*points[order].T, s=5, c=colours[order], alpha=0.6, linewidths=0)
+        size = float(np.clip(4000 / len(points), 5, 30))
+        axis.scatter(*points[order].T, s=size, c=colours[order], alpha=0.6, linewidths=0)
         axis.set(title=title, xlim=limits, ylim=limits, aspect="equal")
         axis.set(xlabel=labels[0], ylabel=labels[1])
-        if len(sets) > 1:
+        if told > 1:
             for k, (name, of) in enumerate(sets.items()):
                 if len(of):
                     axis.plot([], [], "o", ms=4, color=_colour(k), label=name)
@@ -188,6 +192,7 @@ def _distribution(found: Evaluation) -> bytes:
         axis.set(xscale="log", xlabel="force error of an atom / (meV/Å)", ylabel="atoms below / %")
         low = min(float(np.quantile(sizes[sizes > 0], 0.01)) for _, sizes in curves)
         axis.set(ylim=(0, 101), xlim=(low, None))
+        _plain_ticks(axis.xaxis)
         axis.legend(fontsize=10)
         return png(figure)
 
@@ -228,7 +233,7 @@ def _speed(found: Evaluation) -> bytes:
         for m in found.models
         if m.microseconds and m.overall.forces.rmse
     ]
-    if not points:
+    if len(points) < 2:  # of one there is nothing to compare
         return b""
     with drawing(6.0, 4.6) as figure:
         axis = figure.add_subplot()
@@ -236,18 +241,19 @@ def _speed(found: Evaluation) -> bytes:
             axis.plot(time, error, "o", ms=10, mew=2, color=_colour(k), alpha=0.8)
         axis.set(xscale="log", yscale="log")
         axis.set(xlabel="time for an atom / µs", ylabel="force error, rms / (meV/Å)")
-        _widen(axis, [p[1] for p in points], [p[2] for p in points])
+        times, errors = [p[1] for p in points], [p[2] for p in points]
+        axis.set(xlim=(min(times) / 3, max(times) * 3), ylim=(min(errors) / 2, max(errors) * 2))
+        _plain_ticks(axis.xaxis)
+        _plain_ticks(axis.yaxis)
         _legend(figure, [p[0] for p in points], [_colour(k) for k in range(len(points))])
         return png(figure)
 
 
-def _widen(axis: Any, times: Sequence[float], errors: Sequence[float]) -> None:
-    """Leave room for names, and show ticks that are numbers."""
+def _plain_ticks(axis: Any) -> None:
+    """Show 1, 2, 5, 10 on a logarithmic axis, not powers; 1 and 10 where there is little room."""
     from matplotlib.ticker import FuncFormatter, LogLocator
 
-    axis.set_xlim(min(times) / 3, max(times) * 3)
-    axis.set_ylim(min(errors) / 2, max(errors) * 2)
-    for one in (axis.xaxis, axis.yaxis):
-        one.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        one.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        one.set_minor_formatter(FuncFormatter(lambda value, _: ""))
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 100 * low else (1.0,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(FuncFormatter(lambda value, _: ""))

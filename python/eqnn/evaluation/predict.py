@@ -22,7 +22,8 @@ CALL_SECONDS = 0.5
 CALL_ATOMS = 1000
 
 Progress = Callable[[str, int, int], None]
-"""Told a model's name, the atoms done and all atoms."""
+"""Told a model's name, the atoms done and all atoms; while a large set is read, ``reading SET``,
+the frames read and 0, since nobody knows of how many."""
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,16 @@ DFT_STAGES = ("DFT_1st", "DFT_2nd")
 
 
 def set_names(paths: Sequence[Path]) -> list[str]:
-    """Return a name for each file: its own without suffixes, or the path where two are alike."""
-    short = [path.name.removesuffix(".gz").rsplit(".", 1)[0] or path.name for path in paths]
+    """Return a name for each file: its own, without suffixes, and folders where two are alike."""
+    stems = [path.name.removesuffix(".gz").rsplit(".", 1)[0] or path.name for path in paths]
+    deepest = max((len(path.parts) for path in paths), default=1)
+    by_depth = [
+        ["/".join([*path.parts[-depth:-1], stem]) for path, stem in zip(paths, stems, strict=True)]
+        for depth in range(1, deepest + 1)
+    ]
     return [
-        name if short.count(name) == 1 else str(path)
-        for name, path in zip(short, paths, strict=True)
+        next((names[k] for names in by_depth if names.count(names[k]) == 1), str(path))
+        for k, path in enumerate(paths)
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ase.data import chemical_symbols
@@ -36,6 +36,8 @@ class DataSet:
         Of the file; empty where there is none, or where it is a folder.
     n_frames : int
         Frames found, bad ones too.
+    n_drawn : int
+        Those that were compared, but for what is left out: all, or as many as were asked for.
     n_good : int
         Those that some model could be compared on.
     """
@@ -44,6 +46,7 @@ class DataSet:
     path: str
     sha256: str
     n_frames: int
+    n_drawn: int
     n_good: int
 
 
@@ -148,7 +151,14 @@ class Evaluation:
             "provenance": self.provenance,
             "sets": [asdict(one) for one in self.sets],
             "problems": [
-                {**asdict(one), "kind": one.kind.value, "model": one.model or None}
+                {
+                    "kind": one.kind.value,
+                    "set": one.set,
+                    "number": one.number,
+                    "what": one.what,
+                    "model": one.model or None,
+                    "is_left_out": one.is_left_out,
+                }
                 for one in self.problems
             ],
             "models": [_model(one) for one in self.models],
@@ -206,13 +216,20 @@ def grouped(problems: Sequence[Problem]) -> list[tuple[Problem, str]]:
     Returns
     -------
     list of (Problem, str)
-        The first of them, and the numbers of all: ``0-3, 7``.
+        The first of them, with what is said of all, and the numbers of all: ``0-3, 7``.
     """
     groups: dict[tuple[object, ...], list[Problem]] = {}
     for one in problems:
-        key = (one.kind, one.set, one.model, one.what, one.is_left_out)
+        key = (one.kind, one.set, one.model, one.together or one.what, one.is_left_out)
         groups.setdefault(key, []).append(one)
-    return [(group[0], _ranges([one.number for one in group])) for group in groups.values()]
+    return [
+        (
+            group[0] if len(group) == 1 else replace(first, what=first.together or first.what),
+            _ranges([one.number for one in group]),
+        )
+        for group in groups.values()
+        for first in group[:1]
+    ]
 
 
 def _ranges(numbers: Sequence[int]) -> str:

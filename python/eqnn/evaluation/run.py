@@ -3,69 +3,31 @@
 
 from __future__ import annotations
 
-import datetime
-import hashlib
-import os
-import platform
-import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from ase import Atoms
 from ase.data import chemical_symbols
 
-import eqnn
-from eqnn import library
 from eqnn.errors import EqnnError
-from eqnn.evaluation.defects import defects
-from eqnn.evaluation.errors import Errors, Pair, errors_of, force_errors, offsets, rms
-from eqnn.evaluation.frame import Frame, Keys, Kind, Problem, frame_of
+from eqnn.evaluation.data import Data, read_data, require_some, without
+from eqnn.evaluation.errors import Pair
+from eqnn.evaluation.frame import Frame, Kind, Problem
 from eqnn.evaluation.journal import Journal
-from eqnn.evaluation.lammps import choose, find_lammps, through_lammps
+from eqnn.evaluation.lammps import find_lammps
 from eqnn.evaluation.output import Output
 from eqnn.evaluation.predict import Judged, Progress, predict
-from eqnn.evaluation.read import read_frames, set_names
-from eqnn.evaluation.result import DataSet, Evaluation, ModelResult, Worst
-from eqnn.evaluation.suspicion import composition, duplicates, force_units, mixed_units
+from eqnn.evaluation.read import set_names
+from eqnn.evaluation.result import DataSet, Evaluation
+from eqnn.evaluation.settings import PRECISIONS, Settings
+from eqnn.evaluation.summary import provenance, summary
+from eqnn.evaluation.suspicion import duplicates, force_units, mixed_units
 from eqnn.library import Potential, find_built
 from eqnn.model_file import read_model
 
-PRECISIONS = ("double", "mixed", "single")
-
 Models = str | Path | Sequence[str | Path]
-Data = str | Path | Sequence[str | Path] | Sequence[Atoms] | Mapping[str, Sequence[Atoms]]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What may be chosen; the defaults are those of the command.
-
-    Attributes
-    ----------
-    precision : str
-        ``double``, ``mixed`` or ``single``.
-    keys : Keys
-        Where frames have their labels.
-    worst : int
-        How many of the worst frames are named for each model, by forces and by energy.
-    through_lammps : int
-        How many frames of each model LAMMPS evaluates too.
-    seed : int
-        Of the draw of these.
-    with_plots : bool
-        Whether pictures are drawn into the output folder and the page.
-    """
-
-    precision: str = "double"
-    keys: Keys = field(default_factory=Keys)
-    worst: int = 5
-    through_lammps: int = 0
-    seed: int = 0
-    with_plots: bool = True
 
 
 def evaluate(
@@ -82,7 +44,7 @@ def evaluate(
     ----------
     models : path, or sequence of paths
         Model files (``.eqnn``).
-    data : path, sequence of paths, sequence of Atoms, or mapping of names to sequences of Atoms
+    data : path, sequence of paths, sequence of Atoms, or mapping of names to paths or such
         Frames with DFT energies (eV), and forces (eV/Angstrom) and stresses (eV/Angstrom^3) where
         there are: files of any format that ASE reads, gzipped or not, PubChemQCR's LMDB, or Atoms
         whose calculator has the labels.
@@ -91,7 +53,8 @@ def evaluate(
         they are made, so that a run that was cut short goes on where it was.
     settings : Settings, optional
     progress : callable, optional
-        Told a model's name, the atoms done and all atoms, every second or so.
+        Told a model's name, the atoms done and all atoms, every second or so; and ``reading SET``,
+        the frames read and 0 every thousand frames.
 
     Returns
     -------
@@ -109,10 +72,10 @@ def evaluate(
         find_lammps()
         find_built("eqnnplugin.so", "EQNN_PLUGIN")
     folder = Output(output, with_plots=chosen.with_plots)
-    sets, frames, problems = _read(data, chosen.keys)
+    sets, frames, problems = read_data(data, chosen, progress)
     problems += mixed_units(frames)
-    frames = _without(frames, problems)
-    _require(frames, problems)
+    frames = without(frames, problems)
+    require_some(frames, problems)
     problems += duplicates(frames)
     with ExitStack() as stack:
         opened = [(one, stack.enter_context(one.open())) for one in judged]
@@ -123,9 +86,9 @@ def evaluate(
         problems += other_units
         good = {name: _good(of, other_units) for name, of in pairs.items()}
         if not any(good.values()):
-            _require([], problems)
-        done = tuple(_result(*both, good[both[0].name], chosen) for both in opened)
-    found = Evaluation(done, _counted(sets, good.values()), tuple(problems), _provenance(done))
+            require_some([], problems)
+        done = tuple(summary(*both, good[both[0].name], chosen) for both in opened)
+    found = Evaluation(done, _counted(sets, good.values()), tuple(problems), provenance(done))
     folder.write(found)
     return found
 
@@ -144,76 +107,6 @@ def _judged(models: Models, precision: str) -> list[Judged]:
                 raise EqnnError(f"{path}: is the same model as {other.path}. Give each model once.")
         out.append(Judged(name, path, model, precision))
     return out
-
-
-# ---- frames ----
-
-
-def _sources(data: Data) -> list[tuple[str, Path | Sequence[Atoms]]]:
-    """Names and where their frames come from."""
-    if isinstance(data, Mapping):
-        return list(data.items())
-    if isinstance(data, str | Path):
-        data = [data]
-    if isinstance(data, Atoms):
-        raise EqnnError("data is one structure, expected a sequence of them. Give [atoms].")
-    paths = [Path(one) for one in data if isinstance(one, str | Path)]
-    if paths and len(paths) == len(data):
-        repeated = [str(p) for p, n in Counter(p.resolve() for p in paths).items() if n > 1]
-        if repeated:
-            raise EqnnError(f"{repeated[0]}: is given twice as data. Give each file once.")
-        return list(zip(set_names(paths), paths, strict=True))
-    if paths:
-        raise EqnnError("data has both paths and Atoms, expected one kind. Give a mapping.")
-    return [("data", [one for one in data if isinstance(one, Atoms)])]
-
-
-def _read(data: Data, keys: Keys) -> tuple[list[DataSet], list[Frame], list[Problem]]:
-    sets: list[DataSet] = []
-    frames: list[Frame] = []
-    problems: list[Problem] = []
-    for name, source in _sources(data):
-        n = 0
-        for one in _frames(name, source, keys):
-            n += 1
-            if isinstance(one, Frame):
-                frames.append(one)
-            else:
-                problems.append(one)
-        is_file = isinstance(source, Path)
-        hashed = _sha256(source) if isinstance(source, Path) and source.is_file() else ""
-        sets.append(DataSet(name, str(source) if is_file else "", hashed, n, 0))
-    return sets, frames, problems
-
-
-def _frames(name: str, source: Path | Sequence[Atoms], keys: Keys) -> Iterator[Frame | Problem]:
-    if isinstance(source, Path):
-        yield from read_frames(source, name, keys)
-        return
-    for number, atoms in enumerate(source):
-        yield frame_of(atoms, name, number, keys)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _without(frames: Sequence[Frame], problems: Sequence[Problem]) -> list[Frame]:
-    bad = {(p.set, p.number) for p in problems if p.is_left_out}
-    return [frame for frame in frames if (frame.set, frame.number) not in bad]
-
-
-def _require(frames: Sequence[Frame], problems: Sequence[Problem]) -> None:
-    if not frames:
-        first = problems[0].text() if problems else "there are none"
-        raise EqnnError(
-            f"no frame can be compared, expected one at least. The first: {first}\n"
-            "Give frames with DFT energies, of the models' elements."
-        )
-
-
-# ---- predictions ----
 
 
 def _predict(
@@ -259,87 +152,4 @@ def _good(pairs: Sequence[Pair], problems: Sequence[Problem]) -> list[Pair]:
 def _counted(sets: Sequence[DataSet], good: Iterable[Sequence[Pair]]) -> tuple[DataSet, ...]:
     places = {(pair.frame.set, pair.frame.number) for pairs in good for pair in pairs}
     n_good = Counter(name for name, _ in places)
-    return tuple(DataSet(s.name, s.path, s.sha256, s.n_frames, n_good[s.name]) for s in sets)
-
-
-# ---- errors ----
-
-
-def _result(
-    judged: Judged, potential: Potential, pairs: Sequence[Pair], chosen: Settings
-) -> ModelResult:
-    offset = offsets(pairs)
-    on, measured = defects(judged, potential, [pair.frame for pair in pairs])
-    elements = sorted({z for pair in pairs for z in pair.frame.atoms.numbers.tolist()})
-    by_element = {chemical_symbols[z]: force_errors(pairs, z) for z in elements}
-    drawn = choose(pairs, chosen.through_lammps, chosen.seed)
-    times = [pair.found.seconds for pair in pairs]
-    return ModelResult(
-        judged,
-        potential.describe(),
-        errors_of(pairs, offset),
-        _grouped(pairs, offset, [pair.frame.set for pair in pairs]),
-        _grouped(pairs, offset, [pair.frame.stage for pair in pairs]),
-        {name: e for name, e in by_element.items() if e.n_atoms},
-        _worst(pairs, offset, chosen.worst),
-        on,
-        measured,
-        1e6 * float(np.median(times)) if times else None,
-        through_lammps(judged, drawn) if drawn else None,
-        tuple(pairs),
-        offset,
-    )
-
-
-def _grouped(
-    pairs: Sequence[Pair], offset: Mapping[str, float], names: Sequence[str]
-) -> dict[str, Errors]:
-    groups: dict[str, list[Pair]] = defaultdict(list)
-    for name, pair in zip(names, pairs, strict=True):
-        if name:
-            groups[name].append(pair)
-    return {name: errors_of(group, offset) for name, group in groups.items()}
-
-
-def _worst(pairs: Sequence[Pair], offset: Mapping[str, float], n: int) -> tuple[Worst, ...]:
-    """Return the n frames with the largest force errors, and the n with the largest of energy."""
-    by_force = [_of_frame("forces", pair, offset) for pair in pairs]
-    by_force = [one for one in by_force if one.force_largest is not None]
-    by_energy = [_of_frame("energy", pair, offset) for pair in pairs]
-    by_energy = [one for one in by_energy if one.energy is not None]
-    by_force.sort(key=lambda one: one.force_largest or 0.0, reverse=True)
-    by_energy.sort(key=lambda one: abs(one.energy or 0.0), reverse=True)
-    return (*by_force[:n], *by_energy[:n])
-
-
-def _of_frame(by: str, pair: Pair, offset: Mapping[str, float]) -> Worst:
-    atoms, formula = pair.frame.atoms, composition(pair.frame)
-    energy = None
-    if formula in offset:
-        energy = 1e3 * (pair.energy_error - offset[formula]) / len(atoms)
-    error = pair.force_errors
-    if error is None:
-        return Worst(by, pair.frame.label, formula, energy, None, None, "")
-    sizes = 1e3 * np.linalg.norm(error, axis=1)
-    at = int(np.argmax(sizes))
-    atom = f"{chemical_symbols[atoms.numbers[at]]} {at}"
-    return Worst(by, pair.frame.label, formula, energy, 1e3 * rms(error), float(sizes[at]), atom)
-
-
-def _provenance(models: Sequence[ModelResult]) -> dict[str, str]:
-    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return {
-        "eqnn": eqnn.__version__,
-        "libeqnn": library.version(),
-        "run on": f"{_processor()}, {os.cpu_count()} cores",
-        "engine": models[0].engine.split(";")[0],
-        "at": now,
-    }
-
-
-def _processor() -> str:
-    try:
-        said = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    except OSError:
-        said = None
-    return said.group(1) if said else platform.processor() or platform.machine()
+    return tuple(replace(one, n_good=n_good[one.name]) for one in sets)

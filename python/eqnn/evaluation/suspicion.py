@@ -30,14 +30,10 @@ _FEWEST = 3
 
 _ENERGY_UNITS = {"eV": 1.0, "Hartree": Hartree, "Rydberg": Rydberg, "kcal/mol": kcal / mol}
 _ENERGY_UNITS |= {"kJ/mol": kJ / mol, "meV": 1e-3}
+_LENGTH_UNITS = {1.0 / Bohr: "Bohr", Bohr: "Angstrom among Bohr", 0.1: "nm"}
 _FORCE_UNITS = {"Hartree/Bohr": Hartree / Bohr, "Hartree/Angstrom": Hartree, "meV/Angstrom": 1e-3}
 _FORCE_UNITS |= {"kcal/mol/Angstrom": kcal / mol, "kJ/mol/Angstrom": kJ / mol}
 _FORCE_UNITS |= {"Rydberg/Bohr": Rydberg / Bohr}
-
-
-def composition(frame: Frame) -> str:
-    """Chemical formula."""
-    return str(frame.atoms.get_chemical_formula())
 
 
 def duplicates(frames: Iterable[Frame]) -> list[Problem]:
@@ -58,6 +54,7 @@ def duplicates(frames: Iterable[Frame]) -> list[Problem]:
                     frame.number,
                     f"the same structure as {first.label}, of another set",
                     is_left_out=False,
+                    together=f"structures that are in {first.set} too",
                 )
             )
     return found
@@ -67,7 +64,7 @@ def mixed_units(frames: Sequence[Frame]) -> list[Problem]:
     """Frames whose energies or lengths are others' times the factor between two units."""
     groups: dict[str, list[Frame]] = defaultdict(list)
     for frame in frames:
-        groups[composition(frame)].append(frame)
+        groups[frame.formula].append(frame)
     found = []
     for group in groups.values():
         if len(group) >= _FEWEST:
@@ -100,6 +97,7 @@ def _other_energies(group: Sequence[Frame]) -> list[Problem]:
                     frame,
                     f"energy {frame.energy:.6g} is {ratio:.4g} times that of the molecule's other "
                     f"frames, as {unit} is of {rule_unit}",
+                    f"energies of the molecule's frames differ as {unit} and {rule_unit}",
                 )
             )
     return found
@@ -108,18 +106,25 @@ def _other_energies(group: Sequence[Frame]) -> list[Problem]:
 def _other_lengths(group: Sequence[Frame]) -> list[Problem]:
     if len(group[0].atoms) < _FEWEST:
         return []
-    # Two measures of size, so that one long bond is no other unit.
-    sizes = np.array([[_bond(frame), _extent(frame)] for frame in group])
-    rule = np.array([_median(sizes[:, k]) for k in range(2)])
-    if not (np.isfinite(rule) & (rule > 0.0)).all():
-        return []
-    found = []
-    for frame, ratio in zip(group, sizes / rule, strict=True):
-        for factor, unit in ((1.0 / Bohr, "Bohr"), (Bohr, "Angstrom among Bohr"), (0.1, "nm")):
-            if (np.abs(ratio / factor - 1) < _LENGTH_TOLERANCE).all():
-                said = f"distances are {ratio[0]:.4g} times those of the molecule's other frames"
-                found.append(_units(frame, f"{said}: {unit}"))
+    # Two measures of size, so that fragments that part are no other unit. Bonds cost more, so that
+    # they are measured where the extent is suspicious.
+    extents = np.array([_extent(frame) for frame in group])
+    rule = _median(extents)
+    found: list[Problem] = []
+    usual = [frame for frame, x in zip(group, extents, strict=True) if _is_near(x, rule, 1.0)]
+    for frame, extent in zip(group, extents, strict=True):
+        for factor, unit in _LENGTH_UNITS.items():
+            if _is_near(extent, rule, factor):
+                bond = _median(np.array([_bond(one) for one in usual[:_FEWEST]]))
+                if _is_near(_bond(frame), bond, factor):
+                    said = f"{extent / rule:.4g} times those of the molecule's other frames"
+                    together = f"distances of the molecule's frames differ by a factor: {unit}"
+                    found.append(_units(frame, f"distances are {said}: {unit}", together))
     return found
+
+
+def _is_near(size: float, rule: float, factor: float) -> bool:
+    return bool(abs(size - factor * rule) < _LENGTH_TOLERANCE * factor * rule)
 
 
 def _bond(frame: Frame) -> float:
@@ -137,8 +142,8 @@ def _extent(frame: Frame) -> float:
     return float(np.sqrt(frame.atoms.positions.var(axis=0).sum()))
 
 
-def _units(frame: Frame, what: str) -> Problem:
-    return Problem(Kind.UNITS, frame.set, frame.number, what)
+def _units(frame: Frame, what: str, together: str = "") -> Problem:
+    return Problem(Kind.UNITS, frame.set, frame.number, what, together=together)
 
 
 def force_units(
@@ -206,8 +211,9 @@ def _force_unit(predicted: FloatArray, labels: FloatArray, with_sign: bool = Tru
         return ""
     slope = both / square
     if with_sign and abs(slope + 1) < _FORCE_TOLERANCE:
-        return "forces are minus the models': the gradient, not the forces"
+        return "against the models' the forces have the other sign: the gradient, it seems"
     unit = min(_FORCE_UNITS, key=lambda name: abs(slope / _FORCE_UNITS[name] - 1))
     if abs(slope / _FORCE_UNITS[unit] - 1) < _FORCE_TOLERANCE:
-        return f"the models' forces are {slope:.4g} times these: {unit}, not eV/Angstrom"
+        # Without the ratio, which differs a little from model to model.
+        return f"against the models' the forces are in {unit}, it seems, not in eV/Angstrom"
     return ""

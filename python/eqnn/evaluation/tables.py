@@ -10,7 +10,7 @@ import numpy as np
 from eqnn.evaluation import scales
 from eqnn.evaluation.errors import Errors, ForceErrors, Pair, rms
 from eqnn.evaluation.result import Evaluation, ModelResult, grade_of, grouped
-from eqnn.evaluation.suspicion import composition
+from eqnn.info import elements
 from eqnn.report import Cell, Column, Grade, Table, number
 
 _ENERGY_COLUMNS = (
@@ -26,7 +26,8 @@ _FORCE_COLUMNS = (
     Column("F error", "% of F", scale=scales.FORCE_RELATIVE),
     Column("cosine", "", 4, scale=scales.FORCE_COSINE),
 )
-_STRESS_COLUMNS = (Column("stress MAE", "GPa", scale=scales.STRESS), Column("stress RMSE", "GPa"))
+_STRESS_COLUMNS = (Column("stress MAE", "GPa", scale=scales.STRESS),)
+_MOST_ELEMENTS = 12
 _NOTE = (
     "rel. E: after the mean error of each composition is removed, over compositions with two "
     "frames or more."
@@ -62,7 +63,7 @@ def _cells(e: Errors, has_stress: bool) -> list[Cell]:
     energy, relative = e.energy, e.relative_energy
     cells: list[Cell] = [energy.mae, energy.mae_per_atom, energy.rmse_per_atom]
     cells += [relative.mae, relative.mae_per_atom, *_force_cells(e.forces)]
-    return cells + ([e.stress.mae, e.stress.rmse] if has_stress else [])
+    return cells + ([e.stress.mae] if has_stress else [])
 
 
 def _force_cells(e: ForceErrors) -> list[Cell]:
@@ -155,16 +156,16 @@ def problems(found: Evaluation) -> Table:
 
 def data(found: Evaluation) -> Table:
     """Return files and their frames."""
-    columns = [Column("set"), Column("frames"), Column("good"), Column("file"), Column("SHA-256")]
-    table = Table("Data", columns)
+    columns = [Column("set"), Column("frames"), Column("drawn"), Column("good")]
+    table = Table("Data", [*columns, Column("file"), Column("SHA-256")])
     for one in found.sets:
-        table.add(one.name, one.n_frames, one.n_good, one.path, one.sha256[:16])
+        table.add(one.name, one.n_frames, one.n_drawn, one.n_good, one.path, one.sha256[:16])
     return table
 
 
 def models(found: Evaluation) -> Table:
     """Return model files."""
-    columns = [Column("model"), Column("family"), Column("elements", wraps=True)]
+    columns = [Column("model"), Column("family"), Column("elements")]
     columns += [Column("cutoff", "A"), Column("precision"), Column("file"), Column("SHA-256")]
     table = Table("Models", columns)
     for m in found.models:
@@ -175,9 +176,11 @@ def models(found: Evaluation) -> Table:
 
 
 def _elements(m: ModelResult) -> str:
-    from eqnn.info import elements
-
-    return elements(m.judged.model)
+    """Symbols, or the first and the last of many and their number."""
+    symbols = elements(m.judged.model).split()
+    if len(symbols) <= _MOST_ELEMENTS:
+        return " ".join(symbols)
+    return f"{' '.join(symbols[:4])} ... {symbols[-1]} ({len(symbols)})"
 
 
 def frames(found: Evaluation) -> Table:
@@ -194,7 +197,7 @@ def frames(found: Evaluation) -> Table:
 
 
 def _frame(pair: Pair, offsets: Mapping[str, float]) -> list[Cell]:
-    frame, formula = pair.frame, composition(pair.frame)
+    frame, formula = pair.frame, pair.frame.formula
     forces = pair.force_errors
     row: list[Cell] = [frame.set, frame.number, frame.name, frame.stage, formula]
     row += [len(frame.atoms), frame.energy, pair.found.energy, pair.energy_error]

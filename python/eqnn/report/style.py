@@ -19,13 +19,18 @@ a { color: var(--accent); }
 .subtitle, .note, figcaption, footer, .unit { color: var(--soft); }
 .note, figcaption, footer { font-size: 0.85rem; }
 nav { display: flex; flex-wrap: wrap; gap: 0.3rem 1rem; margin-top: 0.6rem; }
-.table { overflow-x: auto; margin: 0.6rem 0; max-width: 100%; }
+/* A shadow where there is more to the side; the first two layers move with the table. */
+.table { overflow-x: auto; margin: 0.6rem 0; max-width: 100%; background:
+  linear-gradient(to right, #fff 1rem, transparent) 0 0 / 3rem 100% no-repeat local,
+  linear-gradient(to left, #fff 1rem, transparent) 100% 0 / 3rem 100% no-repeat local,
+  linear-gradient(to right, #0003, transparent) 0 0 / 0.7rem 100% no-repeat scroll,
+  linear-gradient(to left, #0003, transparent) 100% 0 / 0.7rem 100% no-repeat scroll; }
 table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding: 0.3rem 0; }
 th, td { padding: 0.25rem 0.7rem; text-align: left; vertical-align: top; white-space: nowrap;
   border-bottom: 1px solid var(--line); overflow-wrap: normal; }
-th { vertical-align: bottom; white-space: normal; min-width: 4.2rem; max-width: 10rem;
-  font-weight: 600; border-bottom: 2px solid var(--soft); }
+th { vertical-align: bottom; font-weight: 600; border-bottom: 2px solid var(--soft); }
+.breaks { white-space: normal; min-width: 5rem; max-width: 10rem; }
 td:first-child, th:first-child { padding-left: 0.2rem; }
 .number { text-align: right; }
 .wraps { white-space: normal; min-width: 16rem; }
@@ -53,7 +58,7 @@ footer { margin-top: 3rem; border-top: 1px solid var(--line); padding-top: 0.5re
   table { font-size: 0.82rem; } th, td { padding: 0.25rem 0.5rem; } }
 @media print { @page { margin: 14mm; } body { max-width: none; padding: 0; font-size: 9.5pt; }
   nav { display: none; } h2, h3, caption { break-after: avoid; } tr { break-inside: avoid; }
-  .table { overflow: visible; } table { font-size: 8pt; width: auto; }
+  .table { overflow: visible; background: none; } table { font-size: 8pt; width: auto; }
   th, td { padding: 0.15rem 0.35rem; } .wraps { min-width: 0; }
   .pictures { grid-template-columns: 1fr 1fr; } .card { break-inside: avoid; }
   .long { max-height: none; } .long thead { position: static; }

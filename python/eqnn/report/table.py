@@ -18,6 +18,8 @@ Cell = str | int | float | Grade | None
 # Read without colours too: in print, and by those who do not tell red from green.
 MARKS = {Grade.GOOD: "✓", Grade.FAIR: "~", Grade.POOR: "✗", Grade.NONE: ""}
 _TEXT_MARKS = {Grade.GOOD: " ", Grade.FAIR: "~", Grade.POOR: "!", Grade.NONE: " "}
+# Characters of a head that stands in one line, whatever the page's width.
+_LONG_HEAD = 12
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -176,7 +178,9 @@ class Table:
     def _head(self, k: int) -> str:
         column = self.columns[k]
         unit = f'<br><span class="unit">{html.escape(column.unit)}</span>' if column.unit else ""
-        kind = ' class="number"' if self._is_numeric(k) else ""
+        kinds = ["number"] if self._is_numeric(k) else []
+        kinds += ["breaks"] if len(column.name) > _LONG_HEAD else []
+        kind = f' class="{" ".join(kinds)}"' if kinds else ""
         return f'<th scope="col"{kind}>{html.escape(column.name)}{unit}</th>'
 
     def _cell(self, k: int, cell: Cell) -> str:

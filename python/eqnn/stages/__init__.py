@@ -25,6 +25,7 @@ STAGES = (
     "edge_attention",
     "edge_tensor_product",
     "gaunt_convolution",
+    "cp_convolution",
     "symmetric_contraction",
     "sphere_polynomial",
     "gaunt_product",

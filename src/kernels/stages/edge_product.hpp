@@ -256,14 +256,14 @@ template <class S> struct EdgeProductStage {
     DeviceEdgeProduct<S>& p = product;
     std::vector<DevicePath> paths;
     for (const plan::Path& path : op.paths) {
-      const plan::Block& source = tables.block(op.source.value, path.source);
-      const plan::Block& out = tables.block(op.out, path.out);
-      paths.push_back({tables.first_of(op.source.value, path.source),
-                       DeviceTables<S>::stride_of(source),
-                       source.components,
-                       tables.first_of(op.out, path.out) + path.channel,
-                       DeviceTables<S>::stride_of(out),
-                       out.components,
+      const LaneUnit source = place_of(op.source.value, path.source, tables);
+      const LaneUnit out = place_of(op.out, path.out, tables);
+      paths.push_back({source.block,
+                       source.stride,
+                       source.rows,
+                       out.block + path.channel,
+                       out.stride,
+                       out.rows,
                        padded_channels<Scalar>(path.channels),
                        path.radial,
                        path.entry});
@@ -319,22 +319,31 @@ template <class S> struct EdgeProductStage {
   }
 
 private:
+  /// Where a block is in a row: its first scalar, stride and rows.
+  static LaneUnit place_of(plan::ValueId v, std::int32_t block, const DeviceTables<S>& tables) {
+    const bool all = block == plan::kAllBlocks;
+    LaneUnit place;
+    place.block = all ? 0 : tables.first_of(v, block);
+    place.stride = place.channels = DeviceTables<S>::stride_of(tables.block(v, all ? 0 : block));
+    place.rows = all ? tables.value(v).components : tables.block(v, block).components;
+    return place;
+  }
+
   void share_out_among_lanes(const std::vector<DevicePath>& paths, DeviceTables<S>& tables) {
     std::vector<LaneUnit> sums, adjoints;
     std::vector<DevicePath> by_out, by_source;
     const auto for_blocks = [&](plan::ValueId v, const auto& paths_of, const auto& use) {
-      for (std::int32_t b = 0; b < static_cast<std::int32_t>(tables.value(v).blocks.size()); ++b) {
+      const bool all = paths_of(op.paths.front()) == plan::kAllBlocks;
+      const auto n = static_cast<std::int32_t>(tables.value(v).blocks.size());
+      for (std::int32_t b = all ? plan::kAllBlocks : 0; b < (all ? plan::kAllBlocks + 1 : n); ++b) {
         std::vector<DevicePath> of_block;
         for (std::size_t q = 0; q < paths.size(); ++q) {
           if (paths_of(op.paths[q]) == b) {
             of_block.push_back(paths[q]);
           }
         }
-        const plan::Block& block = tables.block(v, b);
-        LaneUnit unit;
-        unit.block = tables.first_of(v, b);
-        unit.stride = unit.channels = DeviceTables<S>::stride_of(block);
-        use(unit, block.components, of_block);
+        const LaneUnit unit = place_of(v, b, tables);
+        use(unit, unit.rows, of_block);
       }
     };
     for_blocks(

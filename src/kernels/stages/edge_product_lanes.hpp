@@ -6,6 +6,7 @@
 // in place of one for each entry of K. docs/spec/stages/edge_product.md
 #pragma once
 
+#include "kernels/edge_sums.hpp"
 #include "kernels/stages/edge_product_paths.hpp"
 
 #include <algorithm>
@@ -57,18 +58,6 @@ template <class Scalar, class FirstOf> void share_out(LaneUnit block,
     }
   }
 }
-
-/// What the adjoint of an edge gives its distance and its direction.
-template <class Accum> struct EdgeSums {
-  Accum distance = 0, first = 0, second = 0;
-
-  KOKKOS_INLINE_FUNCTION EdgeSums& operator+=(const EdgeSums& other) {
-    distance += other.distance;
-    first += other.first;
-    second += other.second;
-    return *this;
-  }
-};
 
 /// Matrices of one edge that are kept, as scalars: K, or K and its derivatives along the tangents.
 template <class S, int NMatrices> std::int64_t lane_matrix_bytes(const DeviceEdgeProduct<S>& p) {
@@ -450,8 +439,3 @@ template <class S> void edge_product_adjoint_lanes(const typename S::Exec& space
 }
 
 } // namespace eqnn::kernels
-
-/// Zero, for sums over lanes.
-template <class Accum> struct Kokkos::reduction_identity<eqnn::kernels::EdgeSums<Accum>> {
-  KOKKOS_FORCEINLINE_FUNCTION static eqnn::kernels::EdgeSums<Accum> sum() { return {}; }
-};

@@ -8,10 +8,13 @@
 
 namespace eqnn::plan {
 
+/// Blocks of a path that takes all components of uniform features together, which lie at one stride.
+inline constexpr std::int32_t kAllBlocks = -2;
+
 /// out[b, m3, c] += sum over edges of w_e[c] sum_m1 K_e[m1, m3] source[a, m1, c], with K_e = sum_j
 /// coupling[j][entry] Y_j(e): one path. Several may share radial channels and outputs.
 struct Path {
-  std::int32_t source = -1, out = -1; ///< blocks
+  std::int32_t source = -1, out = -1; ///< blocks, or kAllBlocks
   std::int32_t channels = 0;
   std::int32_t radial = 0;  ///< first channel of the radial function
   std::int32_t channel = 0; ///< first channel in the output's block
