@@ -24,6 +24,7 @@
 #                 another LAMMPS than Debian's
 #   make lint     formatters and linters, as CI runs them; `make format` mends what can be mended
 #   make evaluate-shipped  judge the shipped potentials against DFT and write docs/benchmarks.md
+#   make relax-shipped  relax with the shipped potentials, against DFT's minima, for the same page
 #   make bench    time whole models and each kernel on one thread
 #   make cuda     compile and link for CUDA 13 (needs nvcc; no GPU)
 #   make device-branch  run on the host what kernels do on a GPU, and test it
@@ -59,8 +60,8 @@ BUILD_TREE = cmake --build .eqnn/build/$(1) $(2) -- --no-print-directory \
 UPSTREAM_PYTEST = PYTHONPATH=python .eqnn/venv-$(1)/bin/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: build setup demo test test-quick test-published test-upstream test-upstream-mace \
-	test-upstream-convnets evaluate-shipped dataset test-dataset lammps-table kokkos lint format \
-	bench cuda cuda-report gpu-bundle device-branch debug clean distclean
+	test-upstream-convnets evaluate-shipped relax-shipped dataset test-dataset lammps-table kokkos \
+	lint format bench cuda cuda-report gpu-bundle device-branch debug clean distclean
 
 build: setup
 	@$(call CONFIGURE,openmp,-DEQNN_MARCH=$(MARCH))
@@ -138,6 +139,10 @@ format:
 
 evaluate-shipped: build
 	@$(VENV)/python bench/evaluate_shipped.py --write .eqnn/evaluation
+	@$(PYTHON) cmake/wrap_markdown.py --fix docs/benchmarks.md
+
+relax-shipped: build
+	@$(VENV)/python bench/relax_shipped.py --write .eqnn/relaxation
 	@$(PYTHON) cmake/wrap_markdown.py --fix docs/benchmarks.md
 
 bench: setup

@@ -104,6 +104,14 @@ LINES: dict[str, Runs | str] = {
             ("dft.xyz", ROOT / "examples" / "data" / "3bpa_labelled.xyz"),
         )
     ),
+    "eqnn relax potentials/nequix_mp_1.eqnn --input data/qcr-small/validation.xyz.gz "
+    "--output relaxed.xyz --report minima": Runs(),
+    "eqnn relax model.eqnn --input molecules.xyz --output relaxed.xyz": Runs(
+        (
+            ("model.eqnn", POTENTIALS / "tdn_3bpa.eqnn"),
+            ("molecules.xyz", ROOT / "examples" / "data" / "3bpa_labelled.xyz"),
+        )
+    ),
     "python examples/new_architecture.py argon.eqnn": Runs(),
     "eqnn check argon.eqnn": Runs((("argon.eqnn", POTENTIALS / "nequip_toluene.eqnn"),)),
     "gunzip -c data/qcr-small/train.xyz.gz > train.xyz": Runs(),

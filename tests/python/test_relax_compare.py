@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
+from ase.calculators.singlepoint import SinglePointCalculator
 from eqnn_models import max_error
 
 from eqnn.relaxation.compare import changed_bonds, compare, rmsd
+from eqnn.relaxation.jobs import Job
+from eqnn.relaxation.records import Record
+from eqnn.relaxation.result import Result, outcomes_of
 from eqnn.so3 import random_rotations
 
 
@@ -98,7 +102,7 @@ def test_bonds_that_were_made_and_broken_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("drops", "error"), [((-1.0, -0.75), -0.25), ((None, -0.75), None), ((-1.0, None), None)]
+    ("drops", "error"), [((1.0, 0.75), 0.25), ((None, 0.75), None), ((1.0, None), None)]
 )
 def test_energies_are_compared_by_what_the_relaxation_gained(
     drops: tuple[float | None, float | None], error: float | None
@@ -107,3 +111,17 @@ def test_energies_are_compared_by_what_the_relaxation_gained(
     found = compare(water, water, drops, (5, 7))
     assert found.energy_drop_error == error
     assert (found.steps, found.reference_steps) == (5, 7)
+
+
+def test_an_energy_that_falls_more_than_the_references_is_a_positive_error() -> None:
+    def water(energy: float) -> Atoms:
+        atoms: Atoms = molecule("H2O")
+        atoms.calc = SinglePointCalculator(atoms, energy=energy)
+        return atoms
+
+    job = Job("a", water(-10.0), "", water(-11.0), 4)
+    record = Record("a", job.start, "run", "converged", "", 3, 0.01, -7.0, -5.0, water(-7.0))
+    (outcome,) = outcomes_of([job], {"a": record})
+    assert outcome.comparison is not None
+    assert outcome.comparison.energy_drop_error == 1.0  # it fell by 2, the reference by 1
+    assert Result([outcome], {}).summary()["mean_energy_drop_error"] == 1.0

@@ -69,5 +69,5 @@ def _drops(result: Result) -> bytes:
     with drawing() as figure:
         axes = figure.subplots()
         axes.hist(errors, bins=min(40, max(5, len(errors) // 3)), color=PALETTE[0])
-        axes.set(xlabel="energy of the relaxation, model minus reference / eV", ylabel="structures")
+        axes.set(xlabel="fall of the energy, model minus reference / eV", ylabel="structures")
         return png(figure)

@@ -119,15 +119,15 @@ def _outcome(job: Job, record: Record) -> Outcome:
     comparison = compare(
         record.atoms,
         job.reference,
-        (record.energy - record.first_energy, _drop(job.atoms, job.reference)),
+        (record.first_energy - record.energy, _drop(job.atoms, job.reference)),
         (record.steps, job.reference_steps),
     )
     return Outcome(record, comparison)
 
 
 def _drop(first: Atoms | None, last: Atoms) -> float | None:
-    """Return the energy of the reference's relaxation, eV, where both ends have one."""
-    ends = [_energy(last), _energy(first)]
+    """Return by how much the reference's energy falls, eV, where both ends have one."""
+    ends = [_energy(first), _energy(last)]
     return None if ends[0] is None or ends[1] is None else ends[0] - ends[1]
 
 
