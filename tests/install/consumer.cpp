@@ -57,6 +57,36 @@ template <class Body> std::string refusal(const Body& body) {
   return "";
 }
 
+/// Two of the same in one call get what one gets; a bad one beside them says why it has nothing.
+int many(const eqnn::Model& model, eqnn::Potential& potential, const eqnn::EdgeList& edges) {
+  const double energy = potential.evaluate(edges).energy;
+  eqnn::EdgeList packed;
+  eqnn::clear_structures(packed);
+  eqnn::append_structure(packed, edges);
+  eqnn::append_structure(packed, edges);
+  const eqnn::PackedObservables& each = potential.evaluate_each(packed, {true, true, false});
+  EXPECT(each.energy.size() == 2 && each.energy[0] == energy && each.energy[1] == energy);
+
+  const eqnn::SelfTest& molecule = model.self_tests().front();
+  const eqnn::Structure structure{molecule.numbers, molecule.positions, molecule.cell};
+  const auto results = eqnn::evaluate_structures(model, potential, {structure, {}});
+  EXPECT(results.size() == 2 && results[0].energy == energy);
+  EXPECT(eqnn::name_of(results[1].failure) == "invalid" && !results[1].reason.empty());
+
+  eqnn::RelaxOptions options;
+  options.optimizer = eqnn::optimizer_from_name("fire");
+  options.max_steps = 2;
+  std::size_t n_ended = 0;
+  eqnn::RelaxEvents events;
+  events.finished = [&](std::size_t, const eqnn::Relaxed& relaxed) {
+    n_ended += eqnn::name_of(relaxed.status) == "invalid" || relaxed.first_energy == energy ? 1 : 0;
+    return true;
+  };
+  eqnn::relax(model, potential, {{structure, {}}, {{}, {}}}, options, events);
+  EXPECT(n_ended == 2);
+  return 0;
+}
+
 } // namespace
 
 int main(int /*argc*/, char** argv) {
@@ -104,6 +134,7 @@ int main(int /*argc*/, char** argv) {
   eqnn::require_sound_edges(edges);
   const eqnn::Observables found = potential.evaluate(edges, {true, true, true});
   EXPECT(std::abs(found.energy - molecule.energy) < 1e-6);
+  EXPECT(many(model, potential, edges) == 0);
 
   // The same with a ghost for each atom, which has all of its edges.
   eqnn::EdgeList ghosts = edges;
