@@ -7,6 +7,7 @@ import gzip
 import pickle
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -367,6 +368,18 @@ def test_a_structure_in_two_sets_is_named_with_both_places_and_kept() -> None:
     other = molecule(2)
     other.positions[1] += 0.01
     assert duplicates([*frames, frame_of(other, "test", 1, KEYS)]) == []  # type: ignore[list-item]
+
+
+def test_copies_that_were_moved_and_written_with_fewer_digits_are_duplicates() -> None:
+    random = np.random.default_rng(5)
+    frames = []
+    for k in range(20):
+        atoms = frame(k, "train").atoms.copy()
+        atoms.positions = random.uniform(-2.0, 2.0, size=atoms.positions.shape)
+        moved = atoms.copy()
+        moved.positions = np.round(moved.positions + np.array([1.1, 2.3, -0.7]), 4)
+        frames += [replace(frame(k, "train"), atoms=atoms), replace(frame(k, "test"), atoms=moved)]
+    assert [(p.set, p.number) for p in duplicates(frames)] == [("test", k) for k in range(20)]
 
 
 def with_energy(k: int, energy: float) -> Frame:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import ase.io
@@ -490,3 +490,97 @@ def test_callbacks_can_end_it_and_their_exceptions_come_through() -> None:
         eqnn.relax(water, MACE, Settings(optimizer="bfgs"))
     with pytest.raises(eqnn.EqnnError, match=r"^RelaxOptions::fmax is 0, expected a finite"):
         eqnn.relax(water, MACE, Settings(fmax=0.0))
+
+
+# ---- what a stranger broke ----
+
+
+def refused(options: Sequence[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Run the command, which must refuse in these words."""
+    capsys.readouterr()
+    assert main(["relax", str(MACE), "--precision", "single", *options]) == 1
+    said = capsys.readouterr().err
+    assert words in said, said
+
+
+def test_atoms_that_are_fixed_belong_to_where_it_begins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (water,) = some_molecules(1)
+    out = relaxed(tmp_path, written(tmp_path / "free.xyz", [water]))
+    water.set_constraint(FixAtoms([0]))
+    fixed = tmp_path / "fixed.xyz"
+    ase.io.write(fixed, water, format="extxyz", columns=[*COLUMNS, "move_mask"])
+    before = out.read_bytes()
+    words = "began at another structure"
+    refused(["--input", str(fixed), "--output", str(out)], words, capsys)
+    assert out.read_bytes() == before
+
+
+def test_fmax_to_the_last_digit_belongs_to_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = written(tmp_path / "in.xyz", some_molecules(1))
+    out = relaxed(tmp_path, given)
+    options = ["--input", str(given), "--output", str(out), "--fmax", "0.0500000001"]
+    refused(options, "fmax 0.0500000001", capsys)
+
+
+def test_two_runs_do_not_write_one_output(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = written(tmp_path / "in.xyz", some_molecules(1))
+    out = tmp_path / "out.xyz"
+    with Output(out):
+        refused(["--input", str(given), "--output", str(out)], "another process writes it", capsys)
+    relaxed(tmp_path, given)
+
+
+def test_ids_too_long_for_a_file_have_a_trajectory(tmp_path: Path) -> None:
+    structures = some_molecules(2)
+    for k, atoms in enumerate(structures):
+        atoms.info["id"] = "x" * 400 + str(k)
+    given = written(tmp_path / "in.xyz", structures)
+    relaxed(tmp_path, given, "--trajectories", str(tmp_path / "steps"))
+    assert len(list((tmp_path / "steps").glob("*.xyz"))) == 2
+
+
+@pytest.mark.parametrize("option", ["--max-steps", "--atoms-at-once"])
+@pytest.mark.parametrize("number", ["-5", "2147483648", "4294967296"])
+def test_numbers_that_the_library_does_not_count_to(
+    tmp_path: Path, option: str, number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = written(tmp_path / "in.xyz", some_molecules(1))
+    options = ["--input", str(given), "--output", str(tmp_path / "out.xyz"), option, number]
+    refused(options, f"is {number}, expected 0 to 2147483647", capsys)
+
+
+def test_references_of_ids_that_are_cleaned_are_found(tmp_path: Path) -> None:
+    structures = some_molecules(2)
+    structures[0].info["id"] = "two  spaces"
+    structures[1].info["id"] = "a/b"
+    jobs = read_jobs(
+        [written(tmp_path / "in.xyz", structures)], written(tmp_path / "ref.xyz", structures)
+    )
+    assert [job.id for job in jobs] == ["two spaces", "a/b"]
+    assert all(job.reference is not None for job in jobs)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda m: m[1].info.update(id="H2O 0"), "two minima have the id 'H2O 0'"),
+        (lambda m: [a.info.update(id=f"other {k}") for k, a in enumerate(m)], "no minimum has the"),
+        (lambda m: m[1].positions.__setitem__((0, 0), np.nan), "frame 1: a coordinate or the"),
+        (lambda m: m[1].info.update(energy=np.nan), "frame 1: a coordinate or the energy is not"),
+        (lambda m: m[1].info.update(steps="abc"), "frame 1: steps is 'abc', expected a whole"),
+    ],
+)
+def test_references_that_would_mislead_are_refused(
+    tmp_path: Path, change: Callable[[list[Atoms]], None], words: str
+) -> None:
+    given = written(tmp_path / "in.xyz", some_molecules(2))
+    minima = some_molecules(2)
+    change(minima)
+    reference = written(tmp_path / "ref.xyz", minima)
+    assert words in refusal(lambda: read_jobs([given], reference))

@@ -13,9 +13,8 @@ from eqnn.evaluation.frame import Keys
 from eqnn.evaluation.run import evaluate
 from eqnn.evaluation.settings import PRECISIONS, Settings
 from eqnn.evaluation.text import text
+from eqnn.status_line import StatusLine, duration
 
-# Seconds between lines of progress where they are kept, as in a log.
-_LINE_EVERY = 10.0
 INTERRUPTED = 130  # as shells have it
 
 
@@ -107,10 +106,10 @@ class Teller:
     """Tells on stderr how far a run is, and how long it will take."""
 
     def __init__(self) -> None:
-        self._is_terminal = sys.stderr.isatty()
+        self._line = StatusLine()
         self._name = ""
         self._start = self._told = 0.0
-        self._before = self._width = 0
+        self._before = 0
 
     def __call__(self, name: str, done: int, total: int) -> None:
         """Tell progress of a model, atoms done of all, or of reading, frames read of 0."""
@@ -120,28 +119,16 @@ class Teller:
             self._name, self._start, self._told = name, now, now
             self._before = done  # when the first call began is not known
             return
-        if done != total and now - self._told < (0.5 if self._is_terminal else _LINE_EVERY):
+        if done != total and not self._line.is_due(now - self._told):
             return
         self._told = now
         line = f"{name}: {done} frames"
         if total > 0:
             left = (total - done) * (now - self._start) / max(done - self._before, 1)
-            said = f"{100 * done // total} %, {_duration(left)} left"
+            said = f"{100 * done // total} %, {duration(left)} left"
             line = f"{name}: {done} of {total} atoms, {said}"
-        if self._is_terminal:
-            print(f"\r{line:<{self._width}}", end="", file=sys.stderr, flush=True)
-            self._width = len(line)
-        else:
-            print(line, file=sys.stderr, flush=True)
+        self._line.show(line)
 
     def end(self) -> None:
         """Begin a new line."""
-        if self._width:
-            print(file=sys.stderr)
-        self._width = 0
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+        self._line.end()

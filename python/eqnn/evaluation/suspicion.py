@@ -38,26 +38,50 @@ _FORCE_UNITS |= {"Rydberg/Bohr": Rydberg / Bohr}
 
 def duplicates(frames: Iterable[Frame]) -> list[Problem]:
     """Frames that an earlier set has too: a test set with training frames flatters."""
-    seen: dict[bytes, Frame] = {}
-    found = []
+    alike: dict[bytes, list[Frame]] = defaultdict(list)
     for frame in frames:
-        place = frame.atoms.positions - frame.atoms.positions[0]
-        rounded = np.round(place / SAME).astype(np.int64)
-        cell = np.round(frame.atoms.cell.array / SAME).astype(np.int64)
-        key = frame.atoms.numbers.tobytes() + rounded.tobytes() + cell.tobytes()
-        first = seen.setdefault(key, frame)
-        if first.set != frame.set:
-            found.append(
-                Problem(
-                    Kind.DUPLICATE,
-                    frame.set,
-                    frame.number,
-                    f"the same structure as {first.label}, of another set",
-                    is_left_out=False,
-                    together=f"structures that are in {first.set} too",
-                )
-            )
-    return found
+        alike[frame.atoms.numbers.tobytes()].append(frame)
+    first = {k: v for group in alike.values() for k, v in _first_copies(group).items()}
+    return [
+        Problem(
+            Kind.DUPLICATE,
+            frame.set,
+            frame.number,
+            f"the same structure as {first[id(frame)].label}, of another set",
+            is_left_out=False,
+            together=f"structures that are in {first[id(frame)].set} too",
+        )
+        for group in alike.values()
+        for frame in group
+        if id(frame) in first
+    ]
+
+
+def _first_copies(group: Sequence[Frame]) -> dict[int, Frame]:
+    """For frames (by `id`) that an earlier set has, its first one. All have the same atoms.
+
+    Copies are near each other along any direction of all coordinates: only those are compared.
+    """
+    places = np.stack([_place(frame) for frame in group])
+    direction = np.random.default_rng(0).normal(size=places.shape[1])
+    along = places @ (direction / np.linalg.norm(direction))
+    reach = SAME * np.sqrt(places.shape[1])
+    order = np.argsort(along, kind="stable")
+    end = np.searchsorted(along[order], along[order] + reach, side="right")
+    first: dict[int, int] = {}
+    for k, a in enumerate(order):
+        others = order[k + 1 : end[k]]
+        for b in others[np.abs(places[others] - places[a]).max(axis=1) < SAME]:
+            early, late = sorted((int(a), int(b)))
+            if group[early].set != group[late].set:
+                first[late] = min(early, first.get(late, early))
+    return {id(group[late]): group[early] for late, early in first.items()}
+
+
+def _place(frame: Frame) -> FloatArray:
+    """Coordinates from the middle, and the cell: equal for a copy that was moved."""
+    positions = frame.atoms.positions - frame.atoms.positions.mean(axis=0)
+    return np.concatenate([positions.ravel(), frame.atoms.cell.array.ravel()])
 
 
 def mixed_units(frames: Sequence[Frame]) -> list[Problem]:

@@ -15,9 +15,7 @@ from eqnn.relaxation.jobs import read_jobs
 from eqnn.relaxation.many import Settings
 from eqnn.relaxation.report import text, write
 from eqnn.relaxation.run import Plan, relax_all
-
-# Seconds between lines of progress where they are kept, as in a log.
-_LINE_EVERY = 10.0
+from eqnn.status_line import StatusLine, duration
 
 
 def add_parser(commands: Any) -> None:
@@ -101,9 +99,8 @@ class Teller:
     """Tells on stderr how far a run is, and how long it will take."""
 
     def __init__(self) -> None:
-        self._is_terminal = sys.stderr.isatty()
+        self._line = StatusLine()
         self._start = self._told = time.monotonic()
-        self._width = 0
 
     def say(self, line: str) -> None:
         """Say a line of its own."""
@@ -113,26 +110,15 @@ class Teller:
     def __call__(self, done: int, total: int, n_evaluations: int) -> None:
         """Tell how many structures of this run are done."""
         now = time.monotonic()
-        if done < total and now - self._told < (0.5 if self._is_terminal else _LINE_EVERY):
+        if done < total and not self._line.is_due(now - self._told):
             return
         self._told = now
         # Until the first are done nobody knows how many steps the others take.
-        left = f"{_duration((total - done) * (now - self._start) / done)} left" if done else ""
-        line = f"{done} of {total} structures, {n_evaluations} evaluations{left and ', '}{left}"
-        if self._is_terminal:
-            print(f"\r{line:<{self._width}}", end="", file=sys.stderr, flush=True)
-            self._width = len(line)
-        else:
-            print(line, file=sys.stderr, flush=True)
+        left = f"{duration((total - done) * (now - self._start) / done)} left" if done else ""
+        self._line.show(
+            f"{done} of {total} structures, {n_evaluations} evaluations{left and ', '}{left}"
+        )
 
     def end(self) -> None:
         """Begin a new line."""
-        if self._width:
-            print(file=sys.stderr)
-        self._width = 0
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+        self._line.end()

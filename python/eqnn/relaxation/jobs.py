@@ -47,6 +47,8 @@ class Job:
             return hashlib.sha256(self.problem.encode()).hexdigest()[:12]
         parts = (self.atoms.numbers, self.atoms.positions, self.atoms.cell.array, self.atoms.pbc)
         content = b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
+        # What does not move is part of where it begins.
+        content += "".join(repr(one.todict()) for one in self.atoms.constraints).encode()
         return hashlib.sha256(content).hexdigest()[:12]
 
 
@@ -156,10 +158,10 @@ def _with_reference(jobs: Sequence[Job], path: Path, id_key: str | None) -> list
         if isinstance(frame, str):
             raise EqnnError(f"--reference {path}: frame {number}: {frame}. Correct the file.")
         minima.append(frame)
+        _require_numbers(frame, f"--reference {path}: frame {number}")
     key = id_key or "id"
     if all(key in frame.info for frame in minima):
-        by_id = {str(frame.info[key]): frame for frame in minima}
-        found = [by_id.get(job.id) for job in jobs]
+        found = _by_id(jobs, minima, path, id_key)
     elif len(minima) == len(jobs):
         found = list(minima)
     else:
@@ -168,6 +170,36 @@ def _with_reference(jobs: Sequence[Job], path: Path, id_key: str | None) -> list
             f"expected one for each.\nGive each the {key} of its structure."
         )
     return [_matched(job, minimum, path) for job, minimum in zip(jobs, found, strict=True)]
+
+
+def _by_id(
+    jobs: Sequence[Job], minima: Sequence[Atoms], path: Path, id_key: str | None
+) -> list[Atoms | None]:
+    by_id: dict[str, Atoms] = {}
+    for frame in minima:
+        name = _id_of(frame, "", id_key)
+        if name in by_id:
+            raise EqnnError(
+                f"--reference {path}: two minima have the id {name!r}, expected one each.\nRemove "
+                "one, or name the key of another id with --id-key."
+            )
+        by_id[name] = frame
+    if not by_id.keys() & {job.id for job in jobs}:
+        raise EqnnError(
+            f"--reference {path}: no minimum has the id of a structure, as {next(iter(by_id))!r} "
+            "has not.\nGive minima with the ids of --input."
+        )
+    return [by_id.get(job.id) for job in jobs]
+
+
+def _require_numbers(minimum: Atoms, where: str) -> None:
+    """Refuse a reference that any comparison would come out wrong with."""
+    energy = None if minimum.calc is None else minimum.calc.results.get("energy")
+    if not np.isfinite([*minimum.positions.ravel(), energy or 0.0]).all():
+        raise EqnnError(f"{where}: a coordinate or the energy is not finite. Correct the file.")
+    steps = minimum.info.get("steps")
+    if steps is not None and not isinstance(steps, int | np.integer):
+        raise EqnnError(f"{where}: steps is {steps!r}, expected a whole number. Correct the file.")
 
 
 def _matched(job: Job, minimum: Atoms | None, path: Path) -> Job:

@@ -25,6 +25,9 @@ from eqnn.structures import cell_of
 # False ends it there.
 Progress = Callable[[int, int, int], bool | None]
 
+# What the library counts to.
+_MOST = 2**31 - 1
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -60,6 +63,11 @@ class Settings:
         """Return these settings as the library takes them."""
         if self.optimizer not in c_relax.OPTIMIZERS:
             raise EqnnError(f"optimizer {self.optimizer!r}, expected lbfgs or fire.")
+        for name in ("max_steps", "atoms_at_once"):
+            if not 0 <= getattr(self, name) <= _MOST:
+                raise EqnnError(
+                    f"{name} is {getattr(self, name)}, expected 0 to {_MOST}. Correct it."
+                )
         options = relax_defaults()
         options.optimizer = c_relax.OPTIMIZERS.index(self.optimizer)
         options.relax_cell = int(self.relax_cell)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import math
 import os
@@ -115,6 +116,15 @@ class Output:
         except OSError as error:
             raise EqnnError(
                 f"--output {path}: cannot be written ({error.strerror}). Name another path."
+            ) from None
+        try:
+            # Held until the file is closed: two runs would both do what is left.
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.close()
+            raise EqnnError(
+                f"--output {path}: another process writes it. Wait for that one, or name another "
+                "path."
             ) from None
         try:
             self._take_up()

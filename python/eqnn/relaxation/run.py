@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import re
@@ -21,6 +22,9 @@ from eqnn.relaxation.jobs import Job
 from eqnn.relaxation.many import Progress, Relaxed, Settings, relax
 from eqnn.relaxation.records import Output, Record, record_of
 from eqnn.relaxation.result import Result, outcomes_of
+
+# File systems take 255 bytes; .xyz.partial and a hash stand behind.
+_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Plan:
     def name(self) -> str:
         """Say model and options in a word of the records: all that a result depends on."""
         s = self.settings
-        options = f"{s.optimizer} fmax {s.fmax:g} max_steps {s.max_steps}"
+        options = f"{s.optimizer} fmax {float(s.fmax)!r} max_steps {s.max_steps}"
         cell = " cell" if s.relax_cell else ""
         return f"{read_model(self.model).sha256[:12]} {self.precision} {options}{cell}"
 
@@ -151,8 +155,14 @@ class _Writer:
 
 
 def file_name(id_: str) -> str:
-    """Return an id as the name of a file: other characters by their numbers, so no two are one."""
-    return re.sub(r"[^A-Za-z0-9.-]", lambda found: f"_{ord(found.group()):x}_", id_)
+    """Return an id as the name of a file: other characters by their numbers, so no two are one.
+
+    What is too long for a name ends in its hash.
+    """
+    name = re.sub(r"[^A-Za-z0-9.-]", lambda found: f"_{ord(found.group()):x}_", id_)
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return f"{name[:_LONGEST_NAME]}_{hashlib.sha256(id_.encode()).hexdigest()[:16]}"
 
 
 def _unread(job: Job, name: str) -> Record:

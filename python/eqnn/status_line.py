@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One line on stderr that says how far long work is: over itself on a terminal, kept in a log."""
+
+from __future__ import annotations
+
+import sys
+
+# Seconds between lines where they are kept, and on a terminal.
+_EVERY = (10.0, 0.5)
+
+
+class StatusLine:
+    """Shows lines on stderr, not too many."""
+
+    def __init__(self) -> None:
+        self._is_terminal = sys.stderr.isatty()
+        self._width = 0
+
+    def is_due(self, seconds: float) -> bool:
+        """Return whether so long after the last line another one is wanted."""
+        return seconds >= _EVERY[self._is_terminal]
+
+    def show(self, line: str) -> None:
+        """Show a line: over the last one on a terminal."""
+        if self._is_terminal:
+            print(f"\r{line:<{self._width}}", end="", file=sys.stderr, flush=True)
+            self._width = len(line)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        """Begin a new line."""
+        if self._width:
+            print(file=sys.stderr)
+        self._width = 0
+
+
+def duration(seconds: float) -> str:
+    """Say a time in seconds, minutes or hours."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
