@@ -288,7 +288,7 @@ private:
   double neighbors_, bytes_;
 };
 
-/// A card's rates, by its data sheet; the second cache's by measurement (Chips and Cheese, 2023).
+/// A card's rates, by its data sheet; that of the second cache, which has none there, is assumed.
 struct Card {
   const char* name;
   double flops, memory, cache; ///< a second
