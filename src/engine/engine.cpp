@@ -108,7 +108,7 @@ Engine::evaluate(const NeighborsOnDevice& neighbors, HaloExchange& halo, Wanted 
   const auto agree = [&](const auto& body) {
     halo.agree(failure_of([&] { return no_memory_for(neighbors.n_nodes, "their edges"); }, body));
   };
-  agree([&] { evaluator_->take(neighbors, wanted); });
+  agree([&] { evaluator_->take(neighbors, n_species_, wanted); });
   const double factor = energies_.are_means() ? halo.sum(neighbors.n_centers) : 1.0;
   evaluator_->forward(halo, energies_.on_device(factor));
   if (with_gradient) {

@@ -47,7 +47,7 @@ public:
 
   /// Makes the edges, and takes all memory of the step, that of fold(wanted) too. Throws Error, without
   /// saying of which atoms, where a position is not finite or an edge too short; std::bad_alloc.
-  virtual void take(const NeighborsOnDevice& neighbors, Wanted wanted) = 0;
+  virtual void take(const NeighborsOnDevice& neighbors, std::size_t n_species, Wanted wanted) = 0;
   /// Not for direct forces, which the host makes.
   virtual void forward(HaloExchange& halo, const EnergyOfAtoms& meaning) = 0;
   /// With the seeds that forward() left.

@@ -40,9 +40,9 @@ public:
     collect(run_reverse(halo), 3 * context_.edges().n_edges, outputs.edge_gradient);
   }
 
-  void take(const NeighborsOnDevice& neighbors, Wanted wanted) override {
+  void take(const NeighborsOnDevice& neighbors, std::size_t n_species, Wanted wanted) override {
     const std::int32_t n_bad = context_.bring(neighbors);
-    fold_.reserve_for(context_.edges(), wanted);
+    fold_.reserve_for(context_.edges(), n_species, wanted);
     if (context_.has_bad_edges() || n_bad > 0) { // the first makes the distances
       fail("atoms lie on top of each other, or are not at finite positions. Check the structure.");
     }

@@ -37,6 +37,13 @@ void poison([[maybe_unused]] const Exec& space, [[maybe_unused]] const View& vie
 /// A host vector on the device: the vector itself where the device is the host.
 template <class S, class T> class Mirror {
 public:
+  /// Memory for n elements, which `bring` would take otherwise.
+  void reserve_for([[maybe_unused]] const char* label, [[maybe_unused]] std::size_t n) {
+    if constexpr (!S::kOnHost) {
+      reserve(copy_, label, static_cast<std::int64_t>(n));
+    }
+  }
+
   Array<S, const T>
   bring(const typename S::Exec& space, const char* label, const std::vector<T>& values) {
     if constexpr (S::kOnHost) {
