@@ -175,6 +175,11 @@ public:
     results.atom_virial = wanted.atom_virial ? virials_.data() : nullptr;
   }
 
+  /// [n_nodes, 3] and [n_nodes, 9], with room to spare
+  const Array<S, double>& forces() const { return forces_; }
+
+  const Array<S, double>& atom_virials() const { return virials_; }
+
   std::size_t bytes() const {
     return scale_.bytes() + offset_.bytes() + bytes_of(forces_) + bytes_of(virials_) +
            bytes_of(sums_);
