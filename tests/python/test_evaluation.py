@@ -797,10 +797,13 @@ def test_an_interrupted_run_says_that_it_goes_on(
     monkeypatch.setattr(Teller, "__call__", interrupt)
     data = str(ACAC / "test_H_transfer.xyz.gz")
     assert cli.main(["evaluate", str(GAUNT), "--data", data]) == 130
-    assert capsys.readouterr().err == "eqnn: interrupted.\n"
+    assert capsys.readouterr().err == ("eqnn: interrupted; nothing is kept without --output.\n")
     words = ["evaluate", str(GAUNT), "--data", data, "--output", str(tmp_path), "--no-plots"]
     assert cli.main(words) == 130
-    assert capsys.readouterr().err == "eqnn: interrupted. The same command goes on from here.\n"
+    assert capsys.readouterr().err == (
+        f"eqnn: interrupted; {tmp_path} keeps all predictions. The same command goes on from "
+        "there.\n"
+    )
     monkeypatch.undo()
     assert cli.main(words) == 0
     assert "of 225 atoms" not in capsys.readouterr().err  # all were on disk

@@ -5,9 +5,13 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Callable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -16,7 +20,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 
 from eqnn import c_relax
-from eqnn.errors import EqnnError
+from eqnn.errors import EqnnError, readable
 from eqnn.library import Potential, relax_defaults
 from eqnn.packed import Arrays, IntArray, arrays_of
 from eqnn.structures import cell_of
@@ -159,10 +163,36 @@ def relax(
             )
     run = _Run(structures, finished, frame, progress)
     if run.goes_on:
-        model.relax_many(run.arrays, settings.for_c(), run.events, run.fixed)
+        with _signals_kept(run):
+            model.relax_many(run.arrays, settings.for_c(), run.events, run.fixed)
     if run.raised:
         raise run.raised[0]
+    if run.is_interrupted:  # after the last callback
+        raise KeyboardInterrupt
     return run.results
+
+
+@contextmanager
+def _signals_kept(run: _Run) -> Iterator[None]:
+    """Let Ctrl-C end the run between two callbacks.
+
+    Python raises KeyboardInterrupt wherever it is; at the first line of a callback nobody catches
+    it, ctypes drops it, and the run goes on without what the callback should have kept.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    is_ours = before is signal.default_int_handler
+    if not is_ours or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        run.is_interrupted = True
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Run:
@@ -179,6 +209,7 @@ class _Run:
         self.results: list[Relaxed | None] = [None] * len(structures)
         self.raised: list[BaseException] = []
         self.goes_on = True
+        self.is_interrupted = False
         self.arrays: list[Arrays] = []
         self.fixed: list[IntArray] = []
         self._where: list[int] = []  # of each structure that goes to C
@@ -189,9 +220,8 @@ class _Run:
             None,
             c_relax.FINISHED(self._guarded(self._on_finished)),
             c_relax.FRAME() if frame is None else c_relax.FRAME(self._guarded(self._on_frame)),
-            c_relax.PROGRESS()
-            if progress is None
-            else c_relax.PROGRESS(self._guarded(self._on_progress)),
+            # Always: after each pass it is asked whether the run is interrupted.
+            c_relax.PROGRESS(self._guarded(self._on_progress)),
         )
 
     def _add(self, k: int, atoms: Atoms) -> None:
@@ -215,7 +245,10 @@ class _Run:
 
         def guarded(_context: int | None, *arguments: Any) -> int:
             try:
-                return int(call(*arguments) is False)
+                ends = call(*arguments) is False
+                if self.is_interrupted:
+                    raise KeyboardInterrupt
+                return int(ends)
             except BaseException as error:
                 self.raised.append(error)
                 return 1
@@ -226,7 +259,7 @@ class _Run:
         k, relaxed = self._where[structure], found.contents
         result = Relaxed(
             c_relax.STATUSES[relaxed.status],
-            relaxed.reason.decode(),
+            readable(relaxed.reason.decode()),
             self._atoms(k, relaxed.last),
             int(relaxed.last.step),
             float(relaxed.last.fmax),
@@ -243,7 +276,8 @@ class _Run:
         return None
 
     def _on_progress(self, done: int, _total: int, n_evaluations: int) -> bool | None:
-        assert self._progress is not None
+        if self._progress is None:
+            return None
         refused = len(self.structures) - len(self._where)
         return self._progress(done + refused, len(self.structures), n_evaluations)
 

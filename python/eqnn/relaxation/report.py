@@ -16,6 +16,7 @@ from eqnn.relaxation.tables import (
     RMSD,
     SCALES,
     failures,
+    not_compared,
     overview,
     percent,
     structures,
@@ -32,8 +33,9 @@ MEANING = (
 def text(result: Result) -> str:
     """Return the overview, and what did not converge, for a terminal."""
     parts = [overview(result).text()]
-    if (failed := failures(result)).rows:
-        parts.append(failed.text())
+    for table in (not_compared(result), failures(result)):
+        if table.rows:
+            parts.append(table.text())
     return "\n\n".join(parts) + "\n"
 
 
@@ -76,6 +78,8 @@ def page(result: Result, drawn: list[tuple[bytes, str]]) -> Page:
         one.section("Pictures").pictures(drawn)
     if (failed := failures(result)).rows:
         one.section("Not converged").table(failed, is_long=True, with_title=False)
+    if (bad := not_compared(result)).rows:
+        one.section(bad.title).table(bad, is_long=len(bad.rows) > 20, with_title=False)
     one.section("Structures").table(structures(result), is_long=True, with_title=False)
     one.section("What is good").scales(SCALES)
     one.foot = "; ".join(f"{key} {value}" for key, value in result.provenance.items())
