@@ -16,7 +16,9 @@ import lmdb
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.calculators.lj import LennardJones
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms
 from ase.db import connect
 from ase.units import Bohr, Hartree
 
@@ -169,6 +171,22 @@ def test_an_energy_under_another_name_is_asked_for() -> None:
     assert problem(atoms, Keys(energy="E")).what == (
         "no E; it has Energy: name one by --energy-key"
     )
+
+
+def test_results_of_where_the_atoms_were_are_no_labels() -> None:
+    atoms = molecule(1)
+    atoms.positions[0] += 0.1
+    assert problem(atoms).what == (
+        "the calculator's results are of another structure: the atoms changed after it ran"
+    )
+    fresh = molecule(1)
+    fresh.set_constraint(FixAtoms([0]))
+    found = frame_of(fresh, "s", 0, KEYS)
+    assert isinstance(found, Frame) and found.forces is not None
+    assert np.abs(found.forces[0]).max() > 0.0  # as DFT has it, not as the constraint leaves it
+    idle = molecule(energy=None)
+    idle.calc = LennardJones()
+    assert problem(idle).what == "no energy"
 
 
 def test_the_key_is_of_the_structure_alone() -> None:
@@ -367,6 +385,7 @@ def test_a_structure_in_two_sets_is_named_with_both_places_and_kept() -> None:
     assert duplicates([*frames, frame(1, "train")]) == []
     other = molecule(2)
     other.positions[1] += 0.01
+    label(other, -400.0)
     assert duplicates([*frames, frame_of(other, "test", 1, KEYS)]) == []  # type: ignore[list-item]
 
 
@@ -422,7 +441,9 @@ def test_positions_in_bohr_among_angstrom() -> None:
     for k in range(8):
         atoms = molecule(k)
         if k == 5:
+            labels = atoms.calc.results
             atoms.positions /= Bohr
+            label(atoms, labels["energy"], labels["forces"])
         one = frame_of(atoms, "s", k, KEYS)
         assert isinstance(one, Frame)
         frames.append(one)

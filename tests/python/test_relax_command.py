@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import ase.io
 import lmdb
@@ -21,6 +22,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
+from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms, FixBondLength
 from eqnn_models import ROOT, refusal
 
@@ -770,6 +772,43 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path: Path) -> No
     _, said = run.communicate()
     assert run.returncode == 0 and f"{out} has " in said, said
     assert len(records(out)) == 300
+
+
+# ---- from Python ----
+
+
+def test_what_is_no_sequence_of_atoms_is_refused() -> None:
+    water: Any = some_molecules(1)[0]
+    assert refusal(lambda: eqnn.relax(water, MACE)) == (
+        "structures is one structure, expected a sequence of them. Give [atoms]."
+    )
+    wrong: Any = [water, "H2O"]
+    assert refusal(lambda: eqnn.relax(wrong, MACE)) == (
+        "structures[1] is a str, expected Atoms of ASE. Give those."
+    )
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "fire"])
+def test_atoms_keep_calculators_constraints_and_places(optimizer: str) -> None:
+    (water,) = some_molecules(1)
+    water.calc = LennardJones()
+    water.set_constraint(FixAtoms([0]))
+    before = water.positions.copy()
+    (found,) = eqnn.relax([water], MACE, Settings(optimizer=optimizer))
+    assert found is not None and found.status == "converged"
+    assert isinstance(water.calc, LennardJones) and np.array_equal(water.positions, before)
+    assert np.array_equal(found.atoms.positions[0], before[0])
+    assert found.atoms.get_potential_energy() == found.energy
+    assert [type(one) for one in found.atoms.constraints] == [FixAtoms]
+
+
+def test_a_report_has_no_pictures_of_an_earlier_run(tmp_path: Path) -> None:
+    given, report = written(tmp_path / "in.xyz", some_molecules(2)), tmp_path / "report"
+    relaxed(tmp_path, given, "--report", str(report))
+    assert (report / "steps.png").exists()
+    (report / "mine.png").write_bytes(b"of the user")
+    relaxed(tmp_path, given, "--report", str(report), "--no-plots")
+    assert [path.name for path in report.glob("*.png")] == ["mine.png"]
 
 
 # ---- what people read ----

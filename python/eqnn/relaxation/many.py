@@ -161,6 +161,13 @@ def relax(
                 frame=frame,
                 progress=progress,
             )
+    if isinstance(structures, Atoms):
+        raise EqnnError("structures is one structure, expected a sequence of them. Give [atoms].")
+    for k, one in enumerate(structures):
+        if not isinstance(one, Atoms):
+            raise EqnnError(
+                f"structures[{k}] is a {type(one).__name__}, expected Atoms of ASE. Give those."
+            )
     run = _Run(structures, finished, frame, progress)
     if run.goes_on:
         with _signals_kept(run):

@@ -9,6 +9,8 @@ from eqnn.relaxation.result import Result
 from eqnn.relaxation.tables import RMSD
 from eqnn.report import PALETTE, drawing, png
 
+PICTURES = {"steps", "rmsd", "energy_drops"}
+
 
 def pictures(result: Result) -> dict[str, tuple[bytes, str]]:
     """Draw all that there is.

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from eqnn.errors import EqnnError
-from eqnn.relaxation.plots import pictures
+from eqnn.relaxation.plots import PICTURES, pictures
 from eqnn.relaxation.result import Result
 from eqnn.relaxation.tables import (
     BONDS,
@@ -50,6 +50,9 @@ def write(result: Result, folder: Path, *, with_plots: bool = True) -> None:
             "structures.csv": structures(result).csv().encode(),
             **{f"{name}.png": content for name, (content, _) in drawn.items()},
         }
+        # What an earlier run had and this one has not would be taken for its own.
+        for name in PICTURES - set(drawn):
+            (folder / f"{name}.png").unlink(missing_ok=True)
         for name, content in files.items():
             partial = folder / f"{name}.partial"
             partial.write_bytes(content)
