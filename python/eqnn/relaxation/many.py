@@ -5,13 +5,10 @@ from __future__ import annotations
 
 import ctypes
 import math
-import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -22,7 +19,7 @@ from ase.constraints import FixAtoms
 from eqnn import c_relax
 from eqnn.errors import EqnnError, readable
 from eqnn.library import Potential, relax_defaults
-from eqnn.packed import Arrays, IntArray, arrays_of
+from eqnn.packed import Arrays, IntArray, arrays_of, interrupts
 from eqnn.structures import cell_of
 
 # Told how many are done, how many there are, and how many evaluations of one structure that took;
@@ -170,36 +167,13 @@ def relax(
             )
     run = _Run(structures, finished, frame, progress)
     if run.goes_on:
-        with _signals_kept(run):
+        with interrupts() as run.interrupted:
             model.relax_many(run.arrays, settings.for_c(), run.events, run.fixed)
     if run.raised:
         raise run.raised[0]
-    if run.is_interrupted:  # after the last callback
+    if run.interrupted.is_set():  # after the last callback
         raise KeyboardInterrupt
     return run.results
-
-
-@contextmanager
-def _signals_kept(run: _Run) -> Iterator[None]:
-    """Let Ctrl-C end the run between two callbacks.
-
-    Python raises KeyboardInterrupt wherever it is; at the first line of a callback nobody catches
-    it, ctypes drops it, and the run goes on without what the callback should have kept.
-    """
-    before = signal.getsignal(signal.SIGINT)
-    is_ours = before is signal.default_int_handler
-    if not is_ours or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def note(number: int, frame: FrameType | None) -> None:
-        run.is_interrupted = True
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 class _Run:
@@ -216,7 +190,7 @@ class _Run:
         self.results: list[Relaxed | None] = [None] * len(structures)
         self.raised: list[BaseException] = []
         self.goes_on = True
-        self.is_interrupted = False
+        self.interrupted = threading.Event()
         self.arrays: list[Arrays] = []
         self.fixed: list[IntArray] = []
         self._where: list[int] = []  # of each structure that goes to C
@@ -253,7 +227,7 @@ class _Run:
         def guarded(_context: int | None, *arguments: Any) -> int:
             try:
                 ends = call(*arguments) is False
-                if self.is_interrupted:
+                if self.interrupted.is_set():
                     raise KeyboardInterrupt
                 return int(ends)
             except BaseException as error:
