@@ -156,9 +156,11 @@ bench: setup
 cuda:
 	@command -v nvcc >/dev/null || { \
 		echo "make cuda: nvcc is not on PATH; install the CUDA 13 toolkit" >&2; exit 1; }
-	@$(SETUP) venv deps kokkos-cuda
+	@LAMMPS_SOURCE_DIR="$(LAMMPS_SOURCE_DIR)" $(SETUP) venv deps kokkos-cuda lammps-source
 	@$(call CONFIGURE,cuda)
 	@$(call BUILD_TREE,cuda)
+	@$(call CONFIGURE,kokkos-cuda,$(KOKKOS_LAMMPS))
+	@$(call BUILD_TREE,kokkos-cuda,--target eqnn_pair_style)
 
 cuda-report:
 	@$(SETUP) venv deps kokkos-cuda

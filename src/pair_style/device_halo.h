@@ -45,7 +45,8 @@ template <class DeviceType> class DeviceHalo {
     else add<double>(nodes, buf);
   }
 
- private:
+  // ---- what packs and unpacks; nvcc wants functions with kernels in them public ----
+
   using Ints = Kokkos::View<int *, DeviceType>;
   // a buffer of floats has more places than an int counts where LAMMPS's, of doubles, has not
   using Index = std::int64_t;
@@ -59,50 +60,6 @@ template <class DeviceType> class DeviceHalo {
     int n_targets = 0;
     Ints begin, place;    // places of target t: place[begin[t]] ... place[begin[t + 1] - 1]
   };
-
-  static Ints on_device(const std::vector<int> &values)
-  {
-    Ints view(Kokkos::view_alloc(std::string("eqnn::halo::nodes"), Kokkos::WithoutInitializing),
-              values.size());
-    Kokkos::deep_copy(view,
-                      Kokkos::View<const int *, Kokkos::HostSpace>(values.data(), values.size()));
-    return view;
-  }
-
-  static Nodes make(const std::vector<int> &nodes)
-  {
-    std::vector<int> place(nodes.size()), begin;
-    std::iota(place.begin(), place.end(), 0);
-    std::stable_sort(place.begin(), place.end(), [&](int a, int b) { return nodes[a] < nodes[b]; });
-    for (std::size_t k = 0; k < place.size(); k++)
-      if (k == 0 || nodes[place[k]] != nodes[place[k - 1]]) begin.push_back(static_cast<int>(k));
-    const int n_targets = static_cast<int>(begin.size());
-    begin.push_back(static_cast<int>(place.size()));
-    return {static_cast<int>(nodes.size()), on_device(nodes), n_targets, on_device(begin),
-            on_device(place)};
-  }
-
-  const Nodes &sent(int n, const int *atoms)
-  {
-    const auto found = sent_.find(atoms);
-    if (found != sent_.end()) return found->second;
-    return sent_[atoms] = make(halo_.nodes_sent(n, atoms));
-  }
-
-  const Nodes &received(int n, int first)
-  {
-    const auto found = received_.find(first);
-    if (n > 0 && found != received_.end()) return found->second;
-    if (n == 0) return nothing_;
-    return received_[first] = make(halo_.nodes_received(n, first));
-  }
-
-  int pack(const Nodes &nodes, double *buf) const
-  {
-    if (halo_.rows_now().are_floats) get<float>(nodes, buf);
-    else get<double>(nodes, buf);
-    return nodes.n * halo_.rows_now().n_doubles;
-  }
 
   // a row starts at a double, whatever its type is; an odd row of floats ends in half of one
   template <class Scalar> struct Strides {
@@ -159,6 +116,51 @@ template <class DeviceType> class DeviceHalo {
           for (int at = begin(target); at < begin(target + 1); at++)
             rows[row * s.width + c] += from[places(at) * s.in_buf + c];
         });
+  }
+
+ private:
+  static Ints on_device(const std::vector<int> &values)
+  {
+    Ints view(Kokkos::view_alloc(std::string("eqnn::halo::nodes"), Kokkos::WithoutInitializing),
+              values.size());
+    Kokkos::deep_copy(view,
+                      Kokkos::View<const int *, Kokkos::HostSpace>(values.data(), values.size()));
+    return view;
+  }
+
+  static Nodes make(const std::vector<int> &nodes)
+  {
+    std::vector<int> place(nodes.size()), begin;
+    std::iota(place.begin(), place.end(), 0);
+    std::stable_sort(place.begin(), place.end(), [&](int a, int b) { return nodes[a] < nodes[b]; });
+    for (std::size_t k = 0; k < place.size(); k++)
+      if (k == 0 || nodes[place[k]] != nodes[place[k - 1]]) begin.push_back(static_cast<int>(k));
+    const int n_targets = static_cast<int>(begin.size());
+    begin.push_back(static_cast<int>(place.size()));
+    return {static_cast<int>(nodes.size()), on_device(nodes), n_targets, on_device(begin),
+            on_device(place)};
+  }
+
+  const Nodes &sent(int n, const int *atoms)
+  {
+    const auto found = sent_.find(atoms);
+    if (found != sent_.end()) return found->second;
+    return sent_[atoms] = make(halo_.nodes_sent(n, atoms));
+  }
+
+  const Nodes &received(int n, int first)
+  {
+    const auto found = received_.find(first);
+    if (n > 0 && found != received_.end()) return found->second;
+    if (n == 0) return nothing_;
+    return received_[first] = make(halo_.nodes_received(n, first));
+  }
+
+  int pack(const Nodes &nodes, double *buf) const
+  {
+    if (halo_.rows_now().are_floats) get<float>(nodes, buf);
+    else get<double>(nodes, buf);
+    return nodes.n * halo_.rows_now().n_doubles;
   }
 
   const LammpsHalo &halo_;

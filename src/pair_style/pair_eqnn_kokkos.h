@@ -56,6 +56,13 @@ template <class DeviceType> class PairEQNNKokkos : public PairEQNN, public Kokko
   int pack_reverse_comm_kokkos(int, int, eqnn_compat::DualBuffer &) override;
   void unpack_reverse_comm_kokkos(int, DAT::tdual_int_1d, eqnn_compat::DualBuffer &) override;
 
+  // parts of a step: nvcc wants functions with kernels in them public
+
+  bool are_types_changed_there() const;
+  eqnn::NeighborsOnDevice neighbors_there();
+  std::vector<char> mark_neighbors_there() const;
+  void add_to_atoms(const eqnn::ResultsOnDevice &);
+
  protected:
   void request_list() override;
   NeighborRows rows_of_list() override;
@@ -75,12 +82,8 @@ template <class DeviceType> class PairEQNNKokkos : public PairEQNN, public Kokko
   bool has_device_callbacks() const;
   bool is_host_device() const;
   bool is_by_kernels() const;
-  bool are_types_changed_there() const;
   void make_nodes_there();
-  eqnn::NeighborsOnDevice neighbors_there();
-  std::vector<char> mark_neighbors_there() const;
   void bring_home(double *rows, int width);
-  void add_to_atoms(const eqnn::ResultsOnDevice &);
 
   std::unique_ptr<DeviceHalo<DeviceType>> device_halo;
 
