@@ -154,9 +154,10 @@ def test_which_styles_of_the_package_are_built(
 
 
 def test_what_training_runs_with_is_pinned_and_made_anew_where_a_pin_changes(
-    setup: ModuleType, monkeypatch: pytest.MonkeyPatch
+    setup: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     calls: list[list[str]] = []
+    monkeypatch.setattr(setup, "VENV_TRAIN", tmp_path / "venv-train")  # it is removed first
     monkeypatch.setattr(setup, "run", lambda log, *words, cwd=ROOT: calls.append([log, *words]))
     part = setup.parts()["venv-train"]
     part.make()
