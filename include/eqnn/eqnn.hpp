@@ -3,6 +3,7 @@
 #pragma once
 
 #include "eqnn/batch.hpp"
+#include "eqnn/device.hpp"
 #include "eqnn/edges.hpp"
 #include "eqnn/error.hpp"
 #include "eqnn/halo.hpp"

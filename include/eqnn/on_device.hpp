@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 namespace eqnn {
@@ -34,6 +35,27 @@ struct NeighborsOnDevice {
   Strides neighbor_strides{0, 1};
   std::int32_t neighbor_mask = -1;
   double cutoff = 0.0; ///< Angstrom
+};
+
+/// The same lists on the host, which the potential brings to where the model runs: rows of any
+/// length and place, as codes for processors keep them. All pointers stay valid during the
+/// evaluation.
+struct NeighborsOnHost {
+  std::int32_t n_centers = 0;
+  std::int32_t n_nodes = 0;
+  std::int32_t n_atoms = 0;                   ///< with images
+  const std::int32_t* species = nullptr;      ///< as in NeighborsOnDevice
+  const std::int32_t* atom_of_node = nullptr; ///< likewise
+  const std::int32_t* node_of_atom = nullptr; ///< likewise
+  const double* positions = nullptr;          ///< [n_atoms, 3] Angstrom
+  const std::int32_t* counts = nullptr;       ///< by atom; read of centres
+  /// By atom, read of centres: its first neighbor, the next `stride` further on.
+  const std::int32_t* const* first = nullptr;
+  std::size_t stride = 1;
+  std::int32_t neighbor_mask = -1;
+  double cutoff = 0.0; ///< Angstrom
+  /// Whether more than positions and species changed since the last call with such lists.
+  bool is_new = true;
 };
 
 /// As Observables, on the device. Valid until the next evaluation.

@@ -2,6 +2,7 @@
 // A model at one precision, ready to be evaluated: edges in, observables out.
 #pragma once
 
+#include "eqnn/device.hpp"
 #include "eqnn/edges.hpp"
 #include "eqnn/export.h"
 #include "eqnn/halo.hpp"
@@ -27,6 +28,10 @@ enum class EnergyZero {
 
 struct PotentialOptions {
   Precision precision = Precision::Double;
+  Device device = Device::Auto;
+  /// Which of several GPUs, counted round; -1: as Kokkos chooses, by what MPI's launcher says of
+  /// ranks on a node. Of the first Potential in a process, as n_threads.
+  int gpu_number = -1;
   /// 0: what OMP_NUM_THREADS says, or one. Of the first Potential in a process: later ones have as
   /// many, whatever they ask for. Potential::n_threads() says how many.
   int n_threads = 0;
@@ -85,12 +90,18 @@ public:
   const ResultsOnDevice&
   evaluate(const NeighborsOnDevice& neighbors, HaloExchange& halo, Wanted wanted);
 
+  /// The same of lists on the host, with the results brought back: at most steps positions and
+  /// forces are all that goes between host and device. Throws Error for indices that do not fit.
+  const Observables& evaluate(const NeighborsOnHost& neighbors, HaloExchange& halo, Wanted wanted);
+
   /// [n_species] eV: the energy of an atom of each species that has no neighbours and is the only
   /// one, reference energies included, whatever the energy zero is. What evaluate() returned before
   /// is no longer valid.
   std::vector<double> free_atom_energies();
 
   EnergyZero energy_zero() const;
+  /// Whether it runs on a GPU, whose memory is not the host's.
+  bool is_on_gpu() const;
   /// Largest number of scalars in a row that halo will be handed.
   std::int32_t max_row_width() const;
   /// Whether PotentialOptions::products, convolutions and couplings have something to choose for

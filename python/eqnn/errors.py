@@ -30,3 +30,23 @@ def one_line(error: BaseException, length: int = 120, *, named: bool = True) -> 
     """Text of a foreign error in one line, cut where it is long, after its name."""
     text = " ".join(str(error).split())[:length]
     return f"{type(error).__name__}: {text}" if named else text
+
+
+# With a point or an exponent: other digits are counts and names.
+_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+(?:e[-+]?\d+)?|e[-+]?\d+)(?![\w.]*\w)")
+
+
+def readable(text: str) -> str:
+    """Return a text of the library with numbers of six digits, where it has all that tell doubles.
+
+    A number keeps its digits where six would make it a whole one's look-alike: 0.9999999 is no 1.
+    """
+
+    def shorter(found: re.Match[str]) -> str:
+        value = float(found.group())
+        said = f"{value:.6g}"
+        if "." in said or "e" in said or value == float(said):
+            return said
+        return f"{value:.12g}"
+
+    return _NUMBER.sub(shorter, text)

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import ctypes
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -103,17 +105,44 @@ def int_pointer(values: IntArray | None) -> Any:
 
 
 @contextmanager
+def interrupts() -> Iterator[threading.Event]:
+    """Note Ctrl-C instead of raising it, for callbacks of C to ask whether it came.
+
+    Python raises KeyboardInterrupt wherever it is; at the first line of a callback nobody catches
+    it, ctypes drops it, and the call goes on without what the callback should have kept. Where
+    somebody else handles the signal, or in another thread, nothing is changed.
+    """
+    came = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+    is_main = threading.current_thread() is threading.main_thread()
+    if before is not signal.default_int_handler or not is_main:
+        yield came
+        return
+    signal.signal(signal.SIGINT, lambda number, frame: came.set())
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def told(progress: Progress | None) -> Iterator[Any]:
     """Give a callback of C that calls ``progress``, and raise at the end what that raised."""
     raised: list[BaseException] = []
 
     def call(_context: int | None, done: int, total: int) -> int:
         try:
-            return int(progress is not None and progress(done, total) is False)
+            ends = progress is not None and progress(done, total) is False
+            if came.is_set():
+                raise KeyboardInterrupt
+            return int(ends)
         except BaseException as error:  # C knows no exceptions: the call ends, then it goes on
             raised.append(error)
             return 1
 
-    yield PROGRESS(call) if progress is not None else PROGRESS()
+    with interrupts() as came:
+        yield PROGRESS(call) if progress is not None else PROGRESS()
     if raised:
         raise raised[0]
+    if came.is_set():  # after the last callback
+        raise KeyboardInterrupt

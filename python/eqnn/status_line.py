@@ -8,6 +8,8 @@ import sys
 # Seconds between lines where they are kept, and on a terminal.
 _EVERY = (10.0, 0.5)
 
+INTERRUPTED = 130  # the status after Ctrl-C, as shells have it
+
 
 class StatusLine:
     """Shows lines on stderr, not too many."""

@@ -64,7 +64,7 @@ const Outputs& Engine::outputs_of(const EdgeList& edges, HaloExchange& halo, Wan
   agree([&] {
     require_one_structure(edges);
     take(edges, wanted);
-    engine::reserve(edges, wanted, observables_);
+    engine::reserve(edges.n_centers, edges.n_nodes, wanted, observables_);
   });
   const double factor = energies_.are_means() ? halo.sum(edges.n_centers) : 1.0;
   evaluator_->forward(halo, outputs_);
@@ -101,15 +101,52 @@ const PackedObservables& Engine::evaluate_each(const EdgeList& edges, Wanted wan
 
 const ResultsOnDevice&
 Engine::evaluate(const NeighborsOnDevice& neighbors, HaloExchange& halo, Wanted wanted) {
+  return evaluate_taken(
+      {neighbors.n_centers, neighbors.n_nodes},
+      [&] { evaluator_->take(neighbors, n_species_, wanted); },
+      halo,
+      wanted);
+}
+
+const Observables&
+Engine::evaluate(const NeighborsOnHost& neighbors, HaloExchange& halo, Wanted wanted) {
+  evaluate_taken(
+      {neighbors.n_centers, neighbors.n_nodes},
+      [&] {
+        for (std::int32_t node = 0; node < neighbors.n_nodes; ++node) {
+          const std::int32_t species = neighbors.species[node];
+          if (species < 0 || static_cast<std::size_t>(species) >= n_species_) {
+            fail("the species of node ",
+                 node,
+                 " is ",
+                 species,
+                 ", expected 0 to ",
+                 n_species_ - 1,
+                 ".\nCheck the neighbor list.");
+          }
+        }
+        evaluator_->take(evaluator_->bring(neighbors), n_species_, wanted);
+        engine::reserve(neighbors.n_centers, neighbors.n_nodes, wanted, observables_);
+      },
+      halo,
+      wanted);
+  evaluator_->copy_results(wanted, observables_);
+  return observables_;
+}
+
+const ResultsOnDevice& Engine::evaluate_taken(Counts counts,
+                                              const std::function<void()>& take,
+                                              HaloExchange& halo,
+                                              Wanted wanted) {
   if (forces_ == ForceKind::Direct) {
     fail("direct forces are made on the host. Give an EdgeList.");
   }
   const bool with_gradient = this->with_gradient(wanted);
   const auto agree = [&](const auto& body) {
-    halo.agree(failure_of([&] { return no_memory_for(neighbors.n_nodes, "their edges"); }, body));
+    halo.agree(failure_of([&] { return no_memory_for(counts.n_nodes, "their edges"); }, body));
   };
-  agree([&] { evaluator_->take(neighbors, wanted); });
-  const double factor = energies_.are_means() ? halo.sum(neighbors.n_centers) : 1.0;
+  agree(take);
+  const double factor = energies_.are_means() ? halo.sum(counts.n_centers) : 1.0;
   evaluator_->forward(halo, energies_.on_device(factor));
   if (with_gradient) {
     evaluator_->reverse(halo);

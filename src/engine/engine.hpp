@@ -12,6 +12,8 @@
 #include "model/model_spec.hpp"
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -35,6 +37,9 @@ public:
   const ResultsOnDevice&
   evaluate(const NeighborsOnDevice& neighbors, HaloExchange& halo, Wanted wanted);
 
+  /// As Potential::evaluate of neighbors on the host.
+  const Observables& evaluate(const NeighborsOnHost& neighbors, HaloExchange& halo, Wanted wanted);
+
   /// [n_species] eV, as Potential::free_atom_energies.
   std::vector<double> free_atom_energies();
 
@@ -50,6 +55,16 @@ private:
   bool with_gradient(Wanted wanted) const {
     return forces_ == ForceKind::Gradient && (wanted.forces || wanted.virial || wanted.atom_virial);
   }
+
+  /// The step of neighbors that take() brings; of this rank's atoms.
+  struct Counts {
+    std::int32_t n_centers, n_nodes;
+  };
+
+  const ResultsOnDevice& evaluate_taken(Counts counts,
+                                        const std::function<void()>& take,
+                                        HaloExchange& halo,
+                                        Wanted wanted);
 
   /// Holds the edges against the model and takes all memory of a step but that of observables.
   void take(const EdgeList& edges, Wanted wanted);

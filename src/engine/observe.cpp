@@ -54,11 +54,14 @@ void spoil(std::size_t s, Centers atoms, PackedObservables& observables) {
 
 } // namespace
 
-void reserve(const EdgeList& edges, Wanted wanted, Observables& observables) {
-  const auto n_nodes = static_cast<std::size_t>(edges.n_nodes);
-  observables.atom_energy.reserve(static_cast<std::size_t>(edges.n_centers));
-  observables.forces.reserve(wanted.forces ? 3 * n_nodes : 0);
-  observables.atom_virial.reserve(wanted.atom_virial ? 9 * n_nodes : 0);
+void reserve(std::int32_t n_centers,
+             std::int32_t n_nodes,
+             Wanted wanted,
+             Observables& observables) {
+  const auto n = static_cast<std::size_t>(n_nodes);
+  observables.atom_energy.reserve(static_cast<std::size_t>(n_centers));
+  observables.forces.reserve(wanted.forces ? 3 * n : 0);
+  observables.atom_virial.reserve(wanted.atom_virial ? 9 * n : 0);
 }
 
 void observe(const EdgeList& edges,

@@ -6,10 +6,12 @@
 #include "eqnn/model.hpp"
 #include "eqnn/observables.hpp"
 
+#include <cstdint>
+
 namespace eqnn::engine {
 
-/// Memory for what is wanted of these edges, so that observe() takes none.
-void reserve(const EdgeList& edges, Wanted wanted, Observables& observables);
+/// Memory for what is wanted of so many atoms, so that observe() takes none.
+void reserve(std::int32_t n_centers, std::int32_t n_nodes, Wanted wanted, Observables& observables);
 
 /// Writes all of `observables`. outputs: as the model means them, not the network's own.
 void observe(const EdgeList& edges,

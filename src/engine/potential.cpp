@@ -25,6 +25,19 @@ std::string couplings_from_name(std::string_view name) {
   return plan::name_of(plan::coupling_method_from_name(name));
 }
 
+Device device_from_name(std::string_view name) {
+  if (name == "auto") {
+    return Device::Auto;
+  }
+  if (name == "cpu") {
+    return Device::Cpu;
+  }
+  if (name == "gpu") {
+    return Device::Gpu;
+  }
+  fail("device \"", name, "\", expected auto, cpu or gpu.");
+}
+
 struct Potential::Impl {
   plan::Plan plan; ///< without its tables
   std::string described_plan;
@@ -43,10 +56,10 @@ Potential::Potential(const Model& model, const PotentialOptions& options)
         " predicts the mean energy per atom, so that no part of it is that of free atoms.\nAsk for "
         "EnergyZero::Model.");
   }
-  kernels::start_kokkos(options.n_threads);
+  kernels::start_kokkos(options.n_threads, options.gpu_number);
   impl_->precision = options.precision;
   impl_->energy_zero = options.energy_zero;
-  impl_->space = kernels::available_spaces().front();
+  impl_->space = kernels::space_on(options.device);
   plan::Options plan_options = kernels::plan_options(options.precision);
   if (!options.products.empty()) {
     plan_options.products = plan::product_method_from_name(options.products);
@@ -100,9 +113,16 @@ const PackedObservables& Potential::evaluate_each(const EdgeList& edges, Wanted 
   return impl_->engine->evaluate_each(edges, wanted);
 }
 
+const Observables&
+Potential::evaluate(const NeighborsOnHost& neighbors, HaloExchange& halo, Wanted wanted) {
+  return impl_->engine->evaluate(neighbors, halo, wanted);
+}
+
 std::vector<double> Potential::free_atom_energies() { return impl_->engine->free_atom_energies(); }
 
 EnergyZero Potential::energy_zero() const { return impl_->energy_zero; }
+
+bool Potential::is_on_gpu() const { return impl_->space == kernels::Space::Cuda; }
 
 std::int32_t Potential::max_row_width() const {
   const std::int32_t multiple = kernels::plan_options(impl_->precision).channel_multiple;

@@ -32,6 +32,17 @@ std::string_view name_of(Space space) {
   return kNames[static_cast<std::size_t>(space)];
 }
 
+Space space_on(Device device) {
+  for (const Space space : available_spaces()) {
+    if (device == Device::Auto || (device == Device::Gpu) == (space == Space::Cuda)) {
+      return space;
+    }
+  }
+  fail("this build of eqnn has no kernels for ",
+       device == Device::Gpu ? "a GPU" : "the processor",
+       ". Use device auto, or another build: docs/gpu.md says how.");
+}
+
 plan::Options plan_options(Precision precision) {
   plan::Options options;
   if (precision == Precision::Double) {
@@ -71,7 +82,7 @@ std::unique_ptr<Probe> make_probe(const plan::Plan& plan, Precision precision, S
   fail("unknown precision");
 }
 
-void start_kokkos(int n_threads) {
+void start_kokkos(int n_threads, [[maybe_unused]] int gpu_number) {
   if (Kokkos::is_initialized()) {
     return;
   }
@@ -79,8 +90,19 @@ void start_kokkos(int n_threads) {
     const char* const variable = std::getenv("OMP_NUM_THREADS");
     n_threads = variable == nullptr ? 1 : std::max(1, std::atoi(variable));
   }
-  Kokkos::initialize(
-      Kokkos::InitializationSettings().set_num_threads(n_threads).set_disable_warnings(true));
+  auto settings =
+      Kokkos::InitializationSettings().set_num_threads(n_threads).set_disable_warnings(true);
+#ifdef KOKKOS_ENABLE_CUDA
+  const int n_gpus = Kokkos::num_devices();
+  if (n_gpus <= 0) {
+    fail("no GPU was found, which this build of eqnn needs.\nCheck nvidia-smi, or use a build for "
+         "processors.");
+  }
+  if (gpu_number >= 0) {
+    settings.set_device_id(gpu_number % n_gpus);
+  }
+#endif
+  Kokkos::initialize(settings);
 #ifdef KOKKOS_ENABLE_CUDA
   // A device wants its streams back, and Kokkos complains at exit where it was not stopped. Whatever was
   // made after this line is gone by then.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/edge_list.hpp"
+#include "eqnn/device.hpp"
 #include "eqnn/halo.hpp"
 #include "eqnn/observables.hpp"
 #include "eqnn/on_device.hpp"
@@ -21,6 +22,9 @@ enum class Space { Serial, OpenMP, Cuda };
 /// Those that Kokkos was built with; the one that a Potential uses comes first.
 std::vector<Space> available_spaces();
 std::string_view name_of(Space space);
+
+/// The first of the available ones that is such a device. Throws Error where this build has none.
+Space space_on(Device device);
 
 /// How the network's own energies become those of atoms, as engine/energies.hpp says it, for a device.
 struct EnergyOfAtoms {
@@ -45,9 +49,11 @@ public:
 
   // ---- the same where neighbors are on the device, and results stay there ----
 
+  /// Brings a list of the host there, until the next call. Throws Error for indices that do not fit.
+  virtual NeighborsOnDevice bring(const NeighborsOnHost& neighbors) = 0;
   /// Makes the edges, and takes all memory of the step, that of fold(wanted) too. Throws Error, without
   /// saying of which atoms, where a position is not finite or an edge too short; std::bad_alloc.
-  virtual void take(const NeighborsOnDevice& neighbors, Wanted wanted) = 0;
+  virtual void take(const NeighborsOnDevice& neighbors, std::size_t n_species, Wanted wanted) = 0;
   /// Not for direct forces, which the host makes.
   virtual void forward(HaloExchange& halo, const EnergyOfAtoms& meaning) = 0;
   /// With the seeds that forward() left.
@@ -57,6 +63,8 @@ public:
   /// Brings to the host what a message about them needs.
   virtual void look(bool with_gradient, EdgeList& edges, Outputs& outputs) const = 0;
   virtual const ResultsOnDevice& fold(Wanted wanted) = 0;
+  /// Copies what fold(wanted) gave to the host.
+  virtual void copy_results(Wanted wanted, Observables& observables) const = 0;
 
   virtual std::size_t bytes_used() const = 0;
   virtual int concurrency() const = 0;
@@ -87,8 +95,9 @@ make_evaluator(const plan::Plan& plan, Precision precision, Space space);
 
 std::unique_ptr<Probe> make_probe(const plan::Plan& plan, Precision precision, Space space);
 
-/// Starts Kokkos if nobody did. It is not stopped before the process ends: it cannot be started twice,
+/// Starts Kokkos if nobody did, gpu_number: as PotentialOptions. Throws Error where this build needs a
+/// GPU and finds none. It is not stopped before the process ends: it cannot be started twice,
 /// and the next model may come at any time.
-void start_kokkos(int n_threads);
+void start_kokkos(int n_threads, int gpu_number = -1);
 
 } // namespace eqnn::kernels

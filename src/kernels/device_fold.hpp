@@ -17,7 +17,9 @@ namespace eqnn::kernels {
 template <class S> class DeviceFold {
 public:
   /// Memory for what is wanted of these edges: the rest of a step takes none.
-  void reserve_for(const DeviceEdges<S>& edges, Wanted wanted) {
+  void reserve_for(const DeviceEdges<S>& edges, std::size_t n_species, Wanted wanted) {
+    scale_.reserve_for(kScale, n_species);
+    offset_.reserve_for(kOffset, n_species);
     const std::int64_t n_nodes = edges.n_nodes;
     reserve(forces_, "eqnn::forces", wanted.forces ? 3 * n_nodes : 0);
     reserve(virials_, "eqnn::atom_virial", wanted.atom_virial ? 9 * n_nodes : 0);
@@ -30,8 +32,8 @@ public:
                 const EnergyOfAtoms& meaning,
                 const Array<S, double>& energy,
                 const Array<S, double>& seed) {
-    const auto scale = scale_.bring(space, "eqnn::energy_scale", meaning.scale);
-    const auto offset = offset_.bring(space, "eqnn::energy_offset", meaning.offset);
+    const auto scale = scale_.bring(space, kScale, meaning.scale);
+    const auto offset = offset_.bring(space, kOffset, meaning.offset);
     const bool isolated_are_zero = meaning.isolated_atoms_are_zero;
     const double factor = meaning.factor;
     Kokkos::parallel_for(
@@ -173,9 +175,19 @@ public:
     results.atom_virial = wanted.atom_virial ? virials_.data() : nullptr;
   }
 
-  std::size_t bytes() const { return bytes_of(forces_) + bytes_of(virials_) + bytes_of(sums_); }
+  /// [n_nodes, 3] and [n_nodes, 9], with room to spare
+  const Array<S, double>& forces() const { return forces_; }
+
+  const Array<S, double>& atom_virials() const { return virials_; }
+
+  std::size_t bytes() const {
+    return scale_.bytes() + offset_.bytes() + bytes_of(forces_) + bytes_of(virials_) +
+           bytes_of(sums_);
+  }
 
 private:
+  static constexpr const char* kScale = "eqnn::energy_scale";
+  static constexpr const char* kOffset = "eqnn::energy_offset";
   static constexpr std::int64_t kBlock = 64; ///< centres
   static constexpr int kSums = 10;           ///< nine of the virial, then the energy
 

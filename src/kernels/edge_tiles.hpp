@@ -99,14 +99,23 @@ template <class S> void gather_messages(const typename S::Exec& space,
             segments.first_segment + static_cast<std::int32_t>(team.league_rank());
         const std::int32_t source = edges.source(segments.edge(segments.begin(s)));
         const int width = adjoints.source.width();
-        for_rows(team, 1, [&](std::int64_t) {
-          Scalar* const row = adjoints.source.row(source);
-          for (std::int64_t k = segments.begin(s); k < segments.begin(s + 1); ++k) {
-            const Scalar* const message =
-                adjoints.messages + (segments.edge(k) - adjoints.first_edge) * width;
-            for_channels(team, width, [&](int c) { row[c] += message[c]; });
-          }
-        });
+        Scalar* const row = adjoints.source.row(source);
+        const auto message = [&](std::int64_t k) {
+          return adjoints.messages + (segments.edge(k) - adjoints.first_edge) * width;
+        };
+        EQNN_IF_ON_HOST((for (std::int64_t k = segments.begin(s); k < segments.begin(s + 1); ++k) {
+          const Scalar* const from = message(k);
+          for_channels(team, width, [&](int c) { row[c] += from[c]; });
+        }))
+        // all lanes of the team, each with its sums in registers
+        EQNN_IF_ON_DEVICE((Kokkos::parallel_for(Kokkos::TeamVectorRange(team, width), [&](int c) {
+                             Scalar sum = row[c];
+                             for (std::int64_t k = segments.begin(s); k < segments.begin(s + 1);
+                                  ++k) {
+                               sum += message(k)[c];
+                             }
+                             row[c] = sum;
+                           });))
       });
 }
 

@@ -7,6 +7,7 @@
 #include "kernels/any_evaluator.hpp"
 #include "kernels/device_fold.hpp"
 #include "kernels/device_plan.hpp"
+#include "kernels/neighbors_brought.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -40,9 +41,13 @@ public:
     collect(run_reverse(halo), 3 * context_.edges().n_edges, outputs.edge_gradient);
   }
 
-  void take(const NeighborsOnDevice& neighbors, Wanted wanted) override {
+  NeighborsOnDevice bring(const NeighborsOnHost& neighbors) override {
+    return neighbors_.bring(context_.space(), neighbors);
+  }
+
+  void take(const NeighborsOnDevice& neighbors, std::size_t n_species, Wanted wanted) override {
     const std::int32_t n_bad = context_.bring(neighbors);
-    fold_.reserve_for(context_.edges(), wanted);
+    fold_.reserve_for(context_.edges(), n_species, wanted);
     if (context_.has_bad_edges() || n_bad > 0) { // the first makes the distances
       fail("atoms lie on top of each other, or are not at finite positions. Check the structure.");
     }
@@ -82,7 +87,18 @@ public:
     return results_;
   }
 
-  std::size_t bytes_used() const override { return context_.bytes_used() + fold_.bytes(); }
+  void copy_results(Wanted wanted, Observables& observables) const override {
+    const std::int64_t n_nodes = context_.edges().n_nodes;
+    observables.energy = results_.energy;
+    observables.virial = results_.virial;
+    collect(context_.energy(), context_.n_centers(), observables.atom_energy);
+    collect(fold_.forces(), wanted.forces ? 3 * n_nodes : 0, observables.forces);
+    collect(fold_.atom_virials(), wanted.atom_virial ? 9 * n_nodes : 0, observables.atom_virial);
+  }
+
+  std::size_t bytes_used() const override {
+    return context_.bytes_used() + neighbors_.bytes() + fold_.bytes();
+  }
 
   int concurrency() const override { return context_.space().concurrency(); }
 
@@ -142,6 +158,7 @@ private:
   DeviceNetwork<S> network_;
   DevicePlan<S>& plan_ = network_.plan;
   Context<S>& context_ = network_.context;
+  NeighborsBrought<S> neighbors_;
   DeviceFold<S> fold_;
   Array<S, double> gradient_;
   ResultsOnDevice results_;

@@ -6,22 +6,28 @@
 #include "kernels/tile_multiply.hpp"
 #include "plan/values.hpp"
 
+#include <algorithm>
+
 namespace eqnn::kernels {
 
-/// Teams of kTileNodes nodes: calls body(team, first node, number of nodes).
+/// Nodes of a team: on a device fewer where there are few, so that all multiprocessors have some.
+template <class S> std::int64_t tile_nodes(std::int64_t n_nodes) {
+  return S::kOnHost ? kTileNodes : std::clamp<std::int64_t>(n_nodes / kDeviceTeams, 1, kTileNodes);
+}
+
+/// Teams of up to kTileNodes nodes: calls body(team, first node, number of nodes).
 template <class S, class Body> void for_node_tiles(const typename S::Exec& space,
                                                    const char* label,
                                                    std::int64_t n_nodes,
                                                    std::size_t scratch_bytes,
                                                    const Body& body) {
+  const std::int64_t tile = tile_nodes<S>(n_nodes);
   Kokkos::parallel_for(
       label,
-      team_policy<S>(space, (n_nodes + kTileNodes - 1) / kTileNodes, scratch_bytes),
+      team_policy<S>(space, (n_nodes + tile - 1) / tile, scratch_bytes),
       KOKKOS_LAMBDA(const typename S::Team& team) {
-        const std::int64_t first = std::int64_t{team.league_rank()} * kTileNodes;
-        body(team,
-             first,
-             static_cast<int>(first + kTileNodes <= n_nodes ? kTileNodes : n_nodes - first));
+        const std::int64_t first = team.league_rank() * tile;
+        body(team, first, static_cast<int>(first + tile <= n_nodes ? tile : n_nodes - first));
       });
 }
 

@@ -37,6 +37,8 @@ inline constexpr std::int32_t kMostTileEdges = 64;
 
 /// Nodes per tile of a node-level stage.
 inline constexpr std::int32_t kTileNodes = 16;
+/// Teams of such a stage that a device should have at least: several for each of 132 multiprocessors.
+inline constexpr std::int64_t kDeviceTeams = 1024;
 
 /// Adjoints of messages wait here for their sources, when several threads make them. Bytes: on the
 /// host what stays in a cache, on a device what fills all of it.

@@ -37,17 +37,28 @@ void poison([[maybe_unused]] const Exec& space, [[maybe_unused]] const View& vie
 /// A host vector on the device: the vector itself where the device is the host.
 template <class S, class T> class Mirror {
 public:
+  /// Memory for n elements, which `bring` would take otherwise.
+  void reserve_for([[maybe_unused]] const char* label, [[maybe_unused]] std::size_t n) {
+    if constexpr (!S::kOnHost) {
+      reserve(copy_, label, static_cast<std::int64_t>(n));
+    }
+  }
+
   Array<S, const T>
   bring(const typename S::Exec& space, const char* label, const std::vector<T>& values) {
+    return bring(space, label, values.data(), values.size());
+  }
+
+  Array<S, const T>
+  bring(const typename S::Exec& space, const char* label, const T* values, std::size_t n) {
     if constexpr (S::kOnHost) {
       static_cast<void>(space);
       static_cast<void>(label);
-      return Array<S, const T>(values.data(), values.size());
+      return Array<S, const T>(values, n);
     } else {
-      reserve(copy_, label, static_cast<std::int64_t>(values.size()));
-      const auto part = Kokkos::subview(copy_, std::make_pair(std::size_t{0}, values.size()));
-      Kokkos::deep_copy(
-          space, part, Kokkos::View<const T*, Kokkos::HostSpace>(values.data(), values.size()));
+      reserve(copy_, label, static_cast<std::int64_t>(n));
+      const auto part = Kokkos::subview(copy_, std::make_pair(std::size_t{0}, n));
+      Kokkos::deep_copy(space, part, Kokkos::View<const T*, Kokkos::HostSpace>(values, n));
       return part;
     }
   }

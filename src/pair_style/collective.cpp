@@ -25,3 +25,13 @@ std::string LAMMPS_NS::first_failure(MPI_Comm world, const std::string &mine)
   if (n_sound == 0) return sentence;
   return "on rank " + std::to_string(first) + " of " + std::to_string(n_ranks) + ": " + sentence;
 }
+
+int LAMMPS_NS::rank_on_node(MPI_Comm world)
+{
+  MPI_Comm node = MPI_COMM_NULL;
+  MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
+  int rank = 0;
+  MPI_Comm_rank(node, &rank);
+  MPI_Comm_free(&node);
+  return rank;
+}

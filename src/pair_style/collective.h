@@ -17,6 +17,9 @@ namespace LAMMPS_NS {
 // the sentence of the first rank that failed, with its number unless all failed; empty if none did.
 std::string first_failure(MPI_Comm world, const std::string &mine);
 
+// The place of this rank among those of its node. All ranks call it together.
+int rank_on_node(MPI_Comm world);
+
 // Runs body on all ranks, which call it together. Where it throws on some, eqnn::Error on all.
 // Nothing in body may communicate.
 template <class Body> void together(MPI_Comm world, const std::string &no_memory, const Body &body)

@@ -102,6 +102,7 @@ void PairEQNN::set_coeffs(const std::vector<int> &species_of_type)
 void PairEQNN::settings(int narg, char **arg)
 {
   impl->settings = read_settings(lmp, narg, arg);
+  impl->settings.options.gpu_number = rank_on_node(world);
   impl->loaded.reset();
   if (allocated) set_coeffs({});
 }
@@ -149,7 +150,7 @@ void PairEQNN::coeff(int narg, char **arg)
   }
 
   impl->loaded = std::move(loaded);
-  impl->memory_reported = impl->threads_checked = false;
+  impl->memory_reported = impl->threads_checked = impl->has_nodes = false;
   // one rank exchanges nothing: LAMMPS need not keep buffers for all of its ghosts
   comm_forward = comm_reverse = comm_reverse_off =
       comm->nprocs == 1 ? 0
@@ -356,7 +357,9 @@ std::string PairEQNN::build_edges()
 {
   const Impl::Loaded &loaded = *impl->loaded;
   const double cutoff = loaded.model.cutoff();
-  const auto no_memory = [] { return "not enough memory for the edges on this rank"; };
+  const auto no_memory = [] {
+    return "not enough memory for the edges on this rank: use more ranks on more machines";
+  };
   return eqnn::failure_of(no_memory, [&] {
     impl->edges.build(rows_of_list(), *atom, loaded.species_of_type, cutoff);
     if (impl->settings.check_edges)
@@ -379,16 +382,19 @@ eqnn::Wanted PairEQNN::wanted() const
 const eqnn::Observables &PairEQNN::evaluate()
 {
   const Impl::Loaded &loaded = *impl->loaded;
-  const bool is_new_list = look_at_list();
-  const std::string failure = build_edges();
-  if (!failure.empty()) impl->edges.clear();
-  impl->halo.set_failure(failure);
-  impl->edges.add_nodes(*atom, impl->halo.find_wanted(comm, *atom, is_new_list),
-                        loaded.species_of_type);
-
   try {
+    if (makes_edges_there()) return evaluate_list();
+    impl->has_nodes = false;
+    impl->halo.set_explanation(nullptr);
+    const bool is_new_list = look_at_list();
+    const std::string failure = build_edges();
+    if (!failure.empty()) impl->edges.clear();
+    impl->halo.set_failure(failure);
+    impl->edges.add_nodes(*atom, impl->halo.find_wanted(comm, *atom, is_new_list),
+                          loaded.species_of_type);
     return loaded.potential->evaluate(impl->edges.edges(), impl->halo, wanted());
   } catch (const eqnn::Error &failure_of_all) {
+    impl->has_nodes = false;
     error->all(FLERR, "Pair style eqnn, step {}: {}", update->ntimestep, failure_of_all.what());
   }
 }
@@ -471,7 +477,9 @@ double PairEQNN::memory_usage()
 {
   double bytes = Pair::memory_usage() + impl->edges.memory_usage();
   bytes += static_cast<double>(
-      sizeof(double) * (impl->forces_at_home.capacity() + impl->virials_at_home.capacity()));
+      sizeof(double) * (impl->forces_at_home.capacity() + impl->virials_at_home.capacity()) +
+      sizeof(int) * (impl->node_of_atom.capacity() + impl->is_mapped.capacity() +
+                     impl->species_of_node.capacity()));
   if (impl->loaded) bytes += static_cast<double>(impl->loaded->potential->bytes_used());
   return bytes;
 }

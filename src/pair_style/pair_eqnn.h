@@ -23,6 +23,7 @@ PairStyle(eqnn,PairEQNN);
 
 namespace eqnn {
 class Model;
+struct NeighborsOnHost;
 struct Observables;
 struct Wanted;
 }    // namespace eqnn
@@ -55,15 +56,22 @@ class PairEQNN : public Pair {
   virtual void request_list();
   virtual NeighborRows rows_of_list();
 
+  // whether edges are made from the list where the model runs, and not here
+
+  virtual bool makes_edges_there() const;
+
   // energies, forces and virials of a step, into the arrays that ev_init() prepared
 
   void compute_on_host();
 
   // its parts: whether the list is a new one, for which owners and exclusions were found anew; the
-  // edges, and what failed; what LAMMPS asks for; a remark after the first step
+  // atoms of the model, from one building of the list to the next; the edges, and what failed; a failure
+  // with the names of atoms; what LAMMPS asks for; a remark after the first step
 
   bool look_at_list();
+  void make_nodes(const std::vector<char> &marked, const int *rows, int n_rows);
   std::string build_edges();
+  std::string explain(const std::string &failure);
   eqnn::Wanted wanted() const;
   void report_memory();
 
@@ -78,6 +86,10 @@ class PairEQNN : public Pair {
   std::string free_atoms() const;
   void report_model();
   const eqnn::Observables &evaluate();
+  bool are_types_changed() const;
+  std::vector<char> mark_neighbors() const;
+  eqnn::NeighborsOnHost neighbors(bool is_new);
+  const eqnn::Observables &evaluate_list();
   void bring_home(const eqnn::Observables &);
   void tally(const eqnn::Observables &);
 };

@@ -57,6 +57,13 @@ struct PairEQNN::Impl {
   EdgesFromList edges;
   LammpsHalo halo;
 
+  // nodes, from one building of the list to the next, where edges are made from it elsewhere; an image
+  // of an own atom has the owner's node
+
+  std::vector<int> node_of_atom, is_mapped;    // [nlocal + nghost]
+  std::vector<int> species_of_node;
+  bool has_nodes = false;
+
   // with newton off: what this rank's atoms got on other ranks is in it too
 
   std::vector<double> forces_at_home, virials_at_home;

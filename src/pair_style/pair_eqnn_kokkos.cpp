@@ -147,7 +147,7 @@ template <class DeviceType> void PairEQNNKokkos<DeviceType>::compute(int eflag_i
 
   if (is_device_able()) compute_on_device();
   else {
-    has_nodes = false;
+    impl->has_nodes = false;
     impl->halo.take_rows_on_device(false);
     impl->halo.set_explanation(nullptr);
     atomKK->sync(Host, READ);
@@ -186,15 +186,14 @@ template <class DeviceType> void PairEQNNKokkos<DeviceType>::compute_on_device()
   atomKK->sync(Host, KINDS);
   atomKK->sync(execution_space, X_MASK | F_MASK | TYPE_MASK);
   const bool is_new_list = look_at_list();
-  if (is_new_list || !has_nodes || are_types_changed()) make_nodes();
+  if (is_new_list || !impl->has_nodes || are_types_changed_there()) make_nodes_there();
 
   impl->halo.take_rows_on_device(is_host_device() || has_device_callbacks());
   impl->halo.set_explanation([this](const std::string &failure) {
     atomKK->sync(Host, READ);
-    const std::string found = build_edges();
-    return found.empty() ? failure : found;
+    return explain(failure);
   });
-  const eqnn::NeighborsOnDevice list_on_device = neighbors();
+  const eqnn::NeighborsOnDevice list_on_device = neighbors_there();
   DeviceType().fence();
   try {
     const eqnn::ResultsOnDevice &found =
@@ -206,7 +205,7 @@ template <class DeviceType> void PairEQNNKokkos<DeviceType>::compute_on_device()
     }
     add_to_atoms(found);
   } catch (const eqnn::Error &failure_of_all) {
-    has_nodes = false;
+    impl->has_nodes = false;
     error->all(FLERR, "Pair style eqnn, step {}: {}", update->ntimestep, failure_of_all.what());
   }
 }
@@ -237,7 +236,7 @@ template <class DeviceType> bool PairEQNNKokkos<DeviceType>::is_by_kernels() con
    of this step; types change without a new list: fix atom/swap
 ------------------------------------------------------------------------- */
 
-template <class DeviceType> eqnn::NeighborsOnDevice PairEQNNKokkos<DeviceType>::neighbors()
+template <class DeviceType> eqnn::NeighborsOnDevice PairEQNNKokkos<DeviceType>::neighbors_there()
 {
   const auto type = atomKK->k_type.template view<DeviceType>();
   const auto atom_of_node = d_atom_of_node;
@@ -275,7 +274,7 @@ template <class DeviceType> eqnn::NeighborsOnDevice PairEQNNKokkos<DeviceType>::
    atoms became those of the model, or ceased to be, on any rank
 ------------------------------------------------------------------------- */
 
-template <class DeviceType> bool PairEQNNKokkos<DeviceType>::are_types_changed() const
+template <class DeviceType> bool PairEQNNKokkos<DeviceType>::are_types_changed_there() const
 {
   const auto type = atomKK->k_type.template view<DeviceType>();
   const auto is_mapped = d_is_mapped;
@@ -297,7 +296,8 @@ template <class DeviceType> bool PairEQNNKokkos<DeviceType>::are_types_changed()
    stays one until the next building of the list
 ------------------------------------------------------------------------- */
 
-template <class DeviceType> std::vector<char> PairEQNNKokkos<DeviceType>::mark_neighbors() const
+template <class DeviceType>
+std::vector<char> PairEQNNKokkos<DeviceType>::mark_neighbors_there() const
 {
   const auto &rows = *static_cast<NeighListKokkos<DeviceType> *>(list);
   const auto atoms = rows.d_ilist;
@@ -318,14 +318,10 @@ template <class DeviceType> std::vector<char> PairEQNNKokkos<DeviceType>::mark_n
   return found;
 }
 
-/* ----------------------------------------------------------------------
-   On all ranks together: which atoms are nodes, and which of them cross the borders. What fails here
-   ends all ranks at the first agreement of the evaluation.
-------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------- */
 
-template <class DeviceType> void PairEQNNKokkos<DeviceType>::make_nodes()
+template <class DeviceType> void PairEQNNKokkos<DeviceType>::make_nodes_there()
 {
-  const std::vector<int> &species_of_type = impl->loaded->species_of_type;
   const auto to_device = [](Ints &view, const char *label, const std::vector<int> &values) {
     if (view.extent(0) != values.size())
       view =
@@ -333,32 +329,15 @@ template <class DeviceType> void PairEQNNKokkos<DeviceType>::make_nodes()
     Kokkos::deep_copy(view,
                       Kokkos::View<const int *, Kokkos::HostSpace>(values.data(), values.size()));
   };
-  to_device(d_species_of_type, "eqnn::pair::species_of_type", species_of_type);
+  to_device(d_species_of_type, "eqnn::pair::species_of_type", impl->loaded->species_of_type);
 
   const auto atoms = on_host(static_cast<NeighListKokkos<DeviceType> *>(list)->d_ilist);
-  EdgesFromList &edges = impl->edges;
-  const std::string failure = eqnn::failure_of(
-      [] { return "not enough memory for the atoms on this rank"; },
-      [&] {
-        edges.mark_nodes(*atom, species_of_type, mark_neighbors(), atoms.data(), list->inum);
-      });
-  if (!failure.empty()) edges.clear();
-  impl->halo.set_failure(failure);
-  edges.add_nodes(*atom, impl->halo.find_wanted(comm, *atom, true), species_of_type);
-
-  const int n_all = atom->nlocal + atom->nghost;
-  std::vector<int> node_of_atom(n_all), is_mapped(n_all);
-  for (int i = 0; i < n_all; i++) {
-    const int holder = edges.owner()[i] < 0 ? i : edges.owner()[i];
-    node_of_atom[i] = edges.node_of_atom()[holder];
-    is_mapped[i] = species_of_type[atom->type[i]] >= 0 ? 1 : 0;
-  }
+  make_nodes(mark_neighbors_there(), atoms.data(), list->inum);
   device_halo->forget();
-  to_device(d_node_of_atom, "eqnn::pair::node_of_atom", node_of_atom);
-  to_device(d_is_mapped, "eqnn::pair::is_mapped", is_mapped);
-  to_device(d_atom_of_node, "eqnn::pair::atom_of_node", edges.atom_of_node());
-  to_device(d_species, "eqnn::pair::species", edges.edges().species);
-  has_nodes = failure.empty();
+  to_device(d_node_of_atom, "eqnn::pair::node_of_atom", impl->node_of_atom);
+  to_device(d_is_mapped, "eqnn::pair::is_mapped", impl->is_mapped);
+  to_device(d_atom_of_node, "eqnn::pair::atom_of_node", impl->edges.atom_of_node());
+  to_device(d_species, "eqnn::pair::species", impl->edges.edges().species);
 }
 
 /* ---------------------------------------------------------------------- */

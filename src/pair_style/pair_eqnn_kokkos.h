@@ -59,6 +59,7 @@ template <class DeviceType> class PairEQNNKokkos : public PairEQNN, public Kokko
  protected:
   void request_list() override;
   NeighborRows rows_of_list() override;
+  bool makes_edges_there() const override { return false; }    // that way is this style's own
 
  private:
   eqnn_compat::DualEnergies k_eatom;
@@ -68,17 +69,16 @@ template <class DeviceType> class PairEQNNKokkos : public PairEQNN, public Kokko
 
   using Ints = Kokkos::View<int *, DeviceType>;
   Ints d_node_of_atom, d_atom_of_node, d_species, d_species_of_type, d_is_mapped;
-  bool has_nodes = false;
 
   void compute_on_device();
   bool is_device_able() const;
   bool has_device_callbacks() const;
   bool is_host_device() const;
   bool is_by_kernels() const;
-  bool are_types_changed() const;
-  void make_nodes();
-  eqnn::NeighborsOnDevice neighbors();
-  std::vector<char> mark_neighbors() const;
+  bool are_types_changed_there() const;
+  void make_nodes_there();
+  eqnn::NeighborsOnDevice neighbors_there();
+  std::vector<char> mark_neighbors_there() const;
   void bring_home(double *rows, int width);
   void add_to_atoms(const eqnn::ResultsOnDevice &);
 

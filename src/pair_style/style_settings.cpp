@@ -14,9 +14,9 @@ using namespace LAMMPS_NS;
 
 namespace {
 
-const std::vector<std::string> KEYWORDS = {"precision",    "allow",     "products",
-                                           "convolutions", "couplings", "energy_zero",
-                                           "check_edges",  "self_test"};
+const std::vector<std::string> KEYWORDS = {"precision",   "allow",    "products", "convolutions",
+                                           "couplings",   "device",   "edges",    "energy_zero",
+                                           "check_edges", "self_test"};
 
 }    // namespace
 
@@ -45,6 +45,7 @@ StyleSettings LAMMPS_NS::read_settings(LAMMPS *lmp, int narg, char **arg)
       else if (keyword == "convolutions")
         said.options.convolutions = eqnn::convolutions_from_name(value);
       else if (keyword == "couplings") said.options.couplings = eqnn::couplings_from_name(value);
+      else if (keyword == "device") said.options.device = eqnn::device_from_name(value);
     } catch (const eqnn::Error &failure) {
       error->all(FLERR, "Pair style eqnn: {}", failure.what());
     }
@@ -54,6 +55,8 @@ StyleSettings LAMMPS_NS::read_settings(LAMMPS *lmp, int narg, char **arg)
     } else if (keyword == "energy_zero")
       said.options.energy_zero = is("model", "free_atoms") ? eqnn::EnergyZero::Model
                                                            : eqnn::EnergyZero::FreeAtoms;
+    else if (keyword == "edges")
+      said.edges = is("host", "device") ? EdgesWhere::Host : EdgesWhere::Device;
     else if (keyword == "check_edges")
       said.check_edges = utils::logical(FLERR, value, false, lmp) == 1;
     else if (keyword == "self_test") said.self_test = utils::logical(FLERR, value, false, lmp) == 1;

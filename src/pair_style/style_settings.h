@@ -12,13 +12,18 @@ class LAMMPS;
 
 // pair_style eqnn [precision double|mixed|single] [allow mean-per-atom|direct-forces]
 //                 [products sparse|grid|fourier] [convolutions sparse|aligned] [couplings matrix|cp|node]
-//                 [energy_zero model|free_atoms] [check_edges yes|no] [self_test yes|no]
+//                 [device cpu|gpu|auto] [edges host|device] [energy_zero model|free_atoms] [check_edges yes|no] [self_test yes|no]
+// Where edges are made from LAMMPS's neighbor list: by the pair style, or where the model runs; if nothing
+// is said, there on a GPU only.
+enum class EdgesWhere { Auto, Host, Device };
+
 struct StyleSettings {
   eqnn::PotentialOptions options;
   bool allow_mean_per_atom = false;
   bool allow_direct_forces = false;
   bool self_test = true;
   bool check_edges = false;
+  EdgesWhere edges = EdgesWhere::Auto;
 
   bool leaves_out_free_atoms() const { return options.energy_zero == eqnn::EnergyZero::FreeAtoms; }
 };

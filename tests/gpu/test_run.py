@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import in_lammps
 import pytest
 import run as bundle
 
@@ -21,6 +22,16 @@ BENCH = """#!/bin/sh
 echo 'x, 17.5 neighbours, 500 atoms, single: 4.4 us/atom, 0.3 MFLOP/atom, 1 % of peak, \
 9.9 kB/atom, 53 kernels, set up in 0.2 s, energy 1 eV'
 echo '  eqnn::linear     0.38 us/atom'
+"""
+
+
+# Of each potential in single and double; those of random weights in single.
+N_TIMES = sum(1 if name.startswith("wide/") else 2 for name, _ in bundle.MODELS)
+LMP = """#!/bin/sh
+echo '  single precision on Serial with 1 thread;'
+echo '      10   {energy}   -30.5   1e-3'
+echo 'Loop time of 0.5 on 1 procs for 10 steps with 16 atoms'
+echo 'Pair    | 0.4        | 0.4        | 0.4        |   0.0 | 97.5'
 """
 
 
@@ -59,7 +70,7 @@ def test_what_passes_is_counted_and_no_potentials_is_a_failure(folder: Path) -> 
     assert wrong == ["self_tests: no potentials"]
     assert status == 1
     assert "| test_stages | 1 | 1 |" in text
-    assert text.count("| 4.4 | 53 | 9.9 |") == 2 * len(bundle.MODELS)
+    assert text.count("| 4.4 | 53 | 9.9 |") == N_TIMES
 
 
 @pytest.mark.parametrize(
@@ -97,7 +108,7 @@ def test_a_run_that_ends_early_has_failed_and_goes_on_later(folder: Path) -> Non
     status, text, wrong = go(folder)
     assert wrong == ["self_tests: no potentials"]
     assert "| 123.0 |" in text
-    assert text.count("| 4.4 |") == 2 * len(bundle.MODELS) - 1
+    assert text.count("| 4.4 |") == N_TIMES - 1
 
 
 def test_a_library_that_does_not_load_fails_its_self_tests(folder: Path) -> None:
@@ -106,3 +117,45 @@ def test_a_library_that_does_not_load_fails_its_self_tests(folder: Path) -> None
     assert [line.split(":")[0] for line in wrong] == [
         f"self-test of x in {precision}" for precision in bundle.PRECISIONS
     ]
+
+
+def lammps(folder: Path, text: str) -> None:
+    for name in ("lammps/lmp", "bin/mpiexec"):
+        path = folder / "lammps" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("energy", "said"),
+    [
+        ("-1.25", None),
+        ("nan", "differs by nan"),
+        # where edges are made on the device
+        (
+            "$(grep -q 'edges device' in.bundle && echo -1.2500001 || echo -1.25)",
+            "differs by 8.0e-08",
+        ),
+    ],
+)
+def test_trajectories_of_lammps_are_compared(folder: Path, energy: str, said: str | None) -> None:
+    lammps(
+        folder,
+        LMP.replace(
+            "'      10   {energy}   -30.5   1e-3'", f'"      10   {energy}   -30.5   1e-3"'
+        ),
+    )
+    wrong = [line for line in go(folder)[2] if line.startswith("lammps")]
+    if said is None:
+        assert wrong == []
+    else:
+        assert wrong
+        assert all(said in line for line in wrong)
+
+
+def test_a_lammps_that_fails_is_said(folder: Path) -> None:
+    lammps(folder, "#!/bin/sh\necho ERROR: no such style; exit 1\n")
+    wrong = [line for line in go(folder)[2] if line.startswith("lammps")]
+    assert len(wrong) == 3 * len(in_lammps.CASES)
+    assert all("status 1: ERROR: no such style" in line for line in wrong)

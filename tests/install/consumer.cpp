@@ -6,7 +6,9 @@
 #include <cstdio>
 #include <cstring>
 #include <eqnn/eqnn.hpp>
+#include <string>
 #include <utility>
+#include <vector>
 
 #define EXPECT(condition)                                                                          \
   if (!(condition)) {                                                                              \
@@ -87,6 +89,39 @@ int many(const eqnn::Model& model, eqnn::Potential& potential, const eqnn::EdgeL
   return 0;
 }
 
+/// The same molecule as a list in which each atom has all others for neighbors.
+int as_list(const eqnn::SelfTest& molecule,
+            double cutoff,
+            const eqnn::EdgeList& edges,
+            eqnn::Potential& potential) {
+  EXPECT(!molecule.cell && !potential.is_on_gpu());
+  const std::int32_t n = edges.n_centers;
+  std::vector<std::int32_t> atoms(static_cast<std::size_t>(n)), counts(atoms.size(), n - 1);
+  std::vector<std::vector<std::int32_t>> rows(atoms.size());
+  std::vector<const std::int32_t*> first;
+  for (std::int32_t i = 0; i < n; ++i) {
+    atoms[static_cast<std::size_t>(i)] = i;
+    for (std::int32_t j = 0; j < n; ++j) {
+      if (j != i) {
+        rows[static_cast<std::size_t>(i)].push_back(j);
+      }
+    }
+    first.push_back(rows[static_cast<std::size_t>(i)].data());
+  }
+  eqnn::NeighborsOnHost list;
+  list.n_centers = list.n_nodes = list.n_atoms = n;
+  list.species = edges.species.data();
+  list.atom_of_node = list.node_of_atom = atoms.data();
+  list.positions = molecule.positions.front().data();
+  list.counts = counts.data();
+  list.first = first.data();
+  list.cutoff = cutoff;
+  eqnn::NoHalo halo;
+  const double energy = potential.evaluate(list, halo, {true, true, true}).energy;
+  EXPECT(std::abs(energy - molecule.energy) < 1e-6);
+  return 0;
+}
+
 } // namespace
 
 int main(int /*argc*/, char** argv) {
@@ -109,6 +144,11 @@ int main(int /*argc*/, char** argv) {
   EXPECT(model.provenance().front() == '{');
   EXPECT(model.exactly_equivariant() && model.equivariance_defect() < 1e-6);
 
+  EXPECT(refusal([&] {
+           eqnn::PotentialOptions gpu;
+           gpu.device = eqnn::device_from_name("gpu");
+           const eqnn::Potential none(model, gpu);
+         }).find("no kernels for a GPU") != std::string::npos);
   eqnn::PotentialOptions options;
   options.energy_zero = eqnn::EnergyZero::FreeAtoms;
   eqnn::Potential relative(model, options);
@@ -135,6 +175,7 @@ int main(int /*argc*/, char** argv) {
   const eqnn::Observables found = potential.evaluate(edges, {true, true, true});
   EXPECT(std::abs(found.energy - molecule.energy) < 1e-6);
   EXPECT(many(model, potential, edges) == 0);
+  EXPECT(as_list(molecule, model.cutoff(), edges, potential) == 0);
 
   // The same with a ghost for each atom, which has all of its edges.
   eqnn::EdgeList ghosts = edges;

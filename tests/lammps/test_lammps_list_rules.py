@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from lmp import GOLDEN, POTENTIALS, ROOT, Setup, fail, golden, run_script, succeed
+from lmp import GOLDEN, POTENTIALS, ROOT, Setup, fail, golden, run_script, succeed, with_words
 from tried import tried
 
 from eqnn.library import Potential
@@ -260,10 +260,6 @@ def test_hybrid_with_types_of_their_own_runs(tmp_path: Path) -> None:
 # ---- counting ----
 
 
-def with_counting(script: str) -> str:
-    return re.sub(r"(pair_style .*\beqnn)\b(?!\.)", r"\1 check_edges yes", script)
-
-
 @pytest.mark.parametrize("example", sorted(path.name for path in INPUTS.glob("in.*")))
 @pytest.mark.parametrize("ranks", [1, 2])
 @tried(
@@ -275,7 +271,7 @@ def test_every_example_sees_all_pairs(tmp_path: Path, example: str, ranks: int) 
     """A few steps of each, with edges counted by another search at every one of them."""
     for file in INPUTS.iterdir():
         shutil.copy(file, tmp_path)
-    script = with_counting((INPUTS / example).read_text())
+    script = with_words((INPUTS / example).read_text(), "check_edges yes")
     assert "check_edges yes" in script
     script = script.replace("../../potentials", str(POTENTIALS))
     script = re.sub(r"^(run +)\S+", r"\g<1>8", script, flags=re.MULTILINE)

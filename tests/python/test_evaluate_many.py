@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from eqnn_models import ROOT, refusal, tiny_model
 from eqnn.errors import EqnnError
 from eqnn.library import Evaluated, Potential
 from eqnn.model_file import write_model
-from eqnn.packed import PROGRESS, Structure
+from eqnn.packed import PROGRESS, Structure, told
 
 MACE = ROOT / "potentials" / "mace_solvents.eqnn"
 
@@ -190,3 +191,20 @@ def test_a_negative_number_of_atoms_is_refused() -> None:
         assert library.eqnn_last_error().decode() == (
             "n_atoms[0] is -1, expected 0 or more. Correct the call."
         )
+
+
+def test_ctrl_c_in_the_library_is_raised_after_a_callback_and_handled_as_before() -> None:
+    """At the first line of a callback ctypes would drop it."""
+    came = []
+
+    def press(done: int, total: int) -> None:
+        came.append(done)
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), told(press) as callback:
+        assert callback(None, 1, 2) == 1
+    assert came == [1] and signal.getsignal(signal.SIGINT) is before
+    with pytest.raises(KeyboardInterrupt), told(None):
+        signal.raise_signal(signal.SIGINT)  # after the last callback
+    assert signal.getsignal(signal.SIGINT) is before

@@ -30,8 +30,10 @@ from eqnn.evaluation import Kind, Settings, evaluate
 from eqnn.evaluation.command import Teller
 from eqnn.evaluation.data import _Draw
 from eqnn.evaluation.frame import Problem
+from eqnn.evaluation.html import page
 from eqnn.evaluation.journal import Journal, Prediction, refusal
 from eqnn.evaluation.result import Evaluation, ModelResult, grouped
+from eqnn.evaluation.text import text
 from eqnn.library import Potential
 from eqnn.model_file import write_model
 from eqnn.report import number
@@ -293,6 +295,8 @@ def test_bad_frames_are_named_and_the_rest_is_compared(frames: list[Atoms]) -> N
     data[2].calc = None
     data[3].numbers[0] = 14
     data[4].positions[1] = data[4].positions[0]
+    for k in (3, 4):  # as files have them: labels belong to what was changed
+        data[k] = labelled(data[k], **data[k].calc.results)
     data[5].calc.results["energy"] /= 27.211386
     again = labelled(data[0], **data[0].calc.results)
     found = evaluate([GAUNT, MACE], {"a": data, "b": [again]}, settings=QUICK)
@@ -310,7 +314,13 @@ def test_bad_frames_are_named_and_the_rest_is_compared(frames: list[Atoms]) -> N
     assert texts[3] == "Si" and not found.is_complete
     assert [m.overall.n_frames for m in found.models] == [8, 8]
     assert [(s.name, s.n_frames, s.n_good) for s in found.sets] == [("a", 12, 7), ("b", 1, 1)]
-    assert [s.n_drawn for s in found.sets] == [10, 1]
+    assert [(s.n_bad, s.n_not_drawn) for s in found.sets] == [(5, 0), (0, 0)]
+    # Who is bad is named: the numbers are those of the problems of all models.
+    bad_places = {(p.set, p.number) for p in found.problems if p.is_left_out}
+    assert sum(s.n_bad for s in found.sets) == len(bad_places)
+    row = next(line for line in text(found).splitlines() if re.match(r" +a +12 ", line))
+    assert row.split()[:5] == ["a", "12", "5", "0", "7"]
+    assert "13 frames, 8 compared, of 2 sets: a, b" in page(found, {}).html()
 
 
 @pytest.mark.slow
@@ -345,10 +355,8 @@ def test_of_a_large_set_some_frames_are_drawn(frames: list[Atoms]) -> None:
     def drawn(seed: int) -> list[int]:
         chosen = Settings(with_plots=False, sample=12, seed=seed)
         found = evaluate(GAUNT, data, settings=chosen)
-        assert [(s.n_frames, s.n_drawn, s.n_good) for s in found.sets] == [
-            (31, 12, 12),
-            (10, 10, 10),
-        ]
+        numbers_of = [(s.n_frames, s.n_bad, s.n_not_drawn, s.n_good) for s in found.sets]
+        assert numbers_of == [(31, 1, 18, 12), (10, 0, 0, 10)]
         assert [(p.set, p.number, p.kind) for p in found.problems] == [("a", 30, Kind.NO_ENERGY)]
         numbers = [p.frame.number for p in one(found).pairs if p.frame.set == "a"]
         assert numbers == sorted(set(numbers)) and len(numbers) == 12
@@ -791,10 +799,13 @@ def test_an_interrupted_run_says_that_it_goes_on(
     monkeypatch.setattr(Teller, "__call__", interrupt)
     data = str(ACAC / "test_H_transfer.xyz.gz")
     assert cli.main(["evaluate", str(GAUNT), "--data", data]) == 130
-    assert capsys.readouterr().err == "eqnn: interrupted.\n"
+    assert capsys.readouterr().err == ("eqnn: interrupted; nothing is kept without --output.\n")
     words = ["evaluate", str(GAUNT), "--data", data, "--output", str(tmp_path), "--no-plots"]
     assert cli.main(words) == 130
-    assert capsys.readouterr().err == "eqnn: interrupted. The same command goes on from here.\n"
+    assert capsys.readouterr().err == (
+        f"eqnn: interrupted; {tmp_path} keeps all predictions. The same command goes on from "
+        "there.\n"
+    )
     monkeypatch.undo()
     assert cli.main(words) == 0
     assert "of 225 atoms" not in capsys.readouterr().err  # all were on disk
@@ -934,3 +945,30 @@ def test_results_do_not_depend_on_how_many_go_in_one_call(
             (a.found.forces == b.found.forces).all()
             for a, b in zip(found[0].pairs, other.pairs, strict=True)
         )
+
+
+# ---- files in another unit ----
+
+QCR = ROOT / "data" / "qcr-small"
+
+
+@pytest.mark.parametrize("name", ["gaunt_acetylacetone", "nequix_mp_1", "sevennet_0", "tdn_3bpa"])
+def test_units_of_honest_data_raise_no_alarm_of_a_poor_model(name: str) -> None:
+    """None of these has seen such molecules; labels in other units are found by most."""
+    frames: Any = ase.io.read(QCR / "validation.xyz.gz", index="::8")
+    model = ROOT / "potentials" / f"{name}.eqnn"
+    quick = Settings(precision="single", with_plots=False)
+    found = evaluate(model, frames, settings=quick)
+    assert [p for p in found.problems if p.kind is Kind.UNITS] == []
+    if name.startswith("tdn"):
+        return  # its forces go along with DFT's too little to say anything
+    for factor, unit in ((1 / 27.2114, "Hartree"), (23.0605, "kcal/mol"), (1000.0, "meV")):
+        others = [
+            labelled(a, energy=a.get_potential_energy() * factor, forces=a.get_forces())
+            for a in frames
+        ]
+        with pytest.raises(EqnnError) as error:
+            evaluate(model, others, settings=quick)
+        first, cure = str(error.value).split("\n")
+        assert "units: against the models' the energies are in " in first and unit in first
+        assert cure == "Convert energies to eV, lengths to Angstrom, forces to eV/Angstrom."

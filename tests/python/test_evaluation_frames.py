@@ -16,14 +16,16 @@ import lmdb
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.calculators.lj import LennardJones
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms
 from ase.db import connect
 from ase.units import Bohr, Hartree
 
 from eqnn.errors import EqnnError
 from eqnn.evaluation.frame import Frame, Keys, Kind, Problem, frame_of, key_of
 from eqnn.evaluation.read import read_frames, set_names
-from eqnn.evaluation.suspicion import duplicates, force_units, mixed_units
+from eqnn.evaluation.suspicion import duplicates, energy_units, force_units, mixed_units
 
 KEYS = Keys()
 
@@ -169,6 +171,22 @@ def test_an_energy_under_another_name_is_asked_for() -> None:
     assert problem(atoms, Keys(energy="E")).what == (
         "no E; it has Energy: name one by --energy-key"
     )
+
+
+def test_results_of_where_the_atoms_were_are_no_labels() -> None:
+    atoms = molecule(1)
+    atoms.positions[0] += 0.1
+    assert problem(atoms).what == (
+        "the calculator's results are of another structure: the atoms changed after it ran"
+    )
+    fresh = molecule(1)
+    fresh.set_constraint(FixAtoms([0]))
+    found = frame_of(fresh, "s", 0, KEYS)
+    assert isinstance(found, Frame) and found.forces is not None
+    assert np.abs(found.forces[0]).max() > 0.0  # as DFT has it, not as the constraint leaves it
+    idle = molecule(energy=None)
+    idle.calc = LennardJones()
+    assert problem(idle).what == "no energy"
 
 
 def test_the_key_is_of_the_structure_alone() -> None:
@@ -367,6 +385,7 @@ def test_a_structure_in_two_sets_is_named_with_both_places_and_kept() -> None:
     assert duplicates([*frames, frame(1, "train")]) == []
     other = molecule(2)
     other.positions[1] += 0.01
+    label(other, -400.0)
     assert duplicates([*frames, frame_of(other, "test", 1, KEYS)]) == []  # type: ignore[list-item]
 
 
@@ -422,7 +441,9 @@ def test_positions_in_bohr_among_angstrom() -> None:
     for k in range(8):
         atoms = molecule(k)
         if k == 5:
+            labels = atoms.calc.results
             atoms.positions /= Bohr
+            label(atoms, labels["energy"], labels["forces"])
         one = frame_of(atoms, "s", k, KEYS)
         assert isinstance(one, Frame)
         frames.append(one)
@@ -496,3 +517,97 @@ def test_between_the_minima_of_model_and_dft_forces_have_any_ratio() -> None:
 def test_frames_without_forces_or_predictions_say_nothing_of_units() -> None:
     frames = [with_energy(k, -1.0) for k in range(3)] + [frame(k, "t") for k in range(3)]
     assert force_units(frames, {"model": {}}) == []
+
+
+# ---- whole files in another unit ----
+
+
+def a_set(seed: int, n: int = 12, compositions: int = 1) -> tuple[list[Frame], Any, Any]:
+    """Frames whose energies and forces a poor model meets: noise, and zeros of its own."""
+    rng = np.random.default_rng(seed)
+    frames, energies, forces = [], {}, {}
+    for k in range(n):
+        atoms = molecule(100 * seed + k)
+        if compositions > 1:
+            atoms = atoms[: 3 + k % 4] if k % 2 else atoms
+            label(atoms, 0.0, rng.normal(size=(len(atoms), 3)))
+        zero = {1: -16.0, 6: -1030.0, 8: -2043.0}
+        energy = sum(zero[z] for z in atoms.numbers) + rng.normal()
+        atoms.calc.results["energy"] = energy
+        one = frame_of(atoms, "s", k, KEYS)
+        assert isinstance(one, Frame) and one.forces is not None
+        frames.append(one)
+        own = sum({1: -3.0, 6: -8.0, 8: -5.0}[z] for z in atoms.numbers)
+        energies[one.key] = own + 0.7 * (energy - sum(zero[z] for z in atoms.numbers))
+        energies[one.key] += 0.05 * rng.normal()
+        forces[one.key] = 0.8 * one.forces + 0.5 * rng.normal(size=one.forces.shape)
+    return frames, energies, forces
+
+
+UNITS = [
+    ("Hartree", Hartree),
+    ("kcal/mol", 1 / 23.0605),
+    ("kJ/mol", 1 / 96.485),
+    ("meV", 1e-3),
+    ("Rydberg", Hartree / 2),
+]
+
+
+@pytest.mark.parametrize("compositions", [1, 5])
+@pytest.mark.parametrize(("name", "unit"), UNITS)
+def test_all_energies_of_a_file_in_another_unit(name: str, unit: float, compositions: int) -> None:
+    frames, energies, forces = a_set(1, 14, compositions)
+    others = [replace(frame, energy=frame.energy / unit) for frame in frames]
+    known: Any
+    for known in (forces, {}):
+        found = energy_units(others, {"m": energies}, {"m": known})
+        assert [p.number for p in found] == list(range(14))
+        assert all(p.kind is Kind.UNITS and p.is_left_out for p in found)
+        start = "against the models' the energies are in "
+        assert found[0].what.startswith(start) and found[0].what.endswith(", it seems, not in eV")
+        named = found[0].what.removeprefix(start).removesuffix(", it seems, not in eV")
+        assert name in named.split(" or ")
+        assert energy_units(frames, {"m": energies}, {"m": known}) == []
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [("Hartree/Bohr", Hartree / Bohr), ("kcal/mol/Angstrom", 1 / 23.06), ("meV/Angstrom", 1e-3)],
+)
+def test_all_forces_of_a_file_in_another_unit(name: str, unit: float, sign: float) -> None:
+    frames, _, forces = a_set(2)
+    others = [replace(f, forces=sign * f.forces / unit) for f in frames if f.forces is not None]
+    found = force_units(others, {"m": forces})
+    assert [p.number for p in found] == list(range(12))
+    turned = " and have the other sign (the gradient)" if sign < 0 else ""
+    assert re.fullmatch(
+        f"against the models' the forces are in (.* or )?{name}( or .*)?, it seems, not in "
+        rf"eV/Angstrom,?{re.escape(turned)}",
+        found[0].what,
+    )
+    assert force_units(frames, {"m": forces}) == []
+
+
+def test_a_model_that_says_nothing_does_not_speak_against_the_others() -> None:
+    frames, energies, forces = a_set(3)
+    others = [replace(f, energy=f.energy / Hartree) for f in frames]
+    rng = np.random.default_rng(0)
+    noise = {key: float(rng.normal()) for key in energies}
+    wild = {key: rng.normal(size=f.shape) for key, f in forces.items()}
+    said = {"m": energies, "wild": noise}
+    assert len(energy_units(others, said, {"m": forces, "wild": wild})) == 12
+    assert energy_units(others, {"wild": noise}, {"wild": wild}) == []
+    # One that finds them right is believed.
+    right = {key: energy / Hartree for key, energy in energies.items()}
+    assert energy_units(others, {"m": energies, "b": right}, {"m": forces, "b": forces}) == []
+
+
+def test_one_frame_that_a_model_explodes_on_is_no_unit() -> None:
+    frames, energies, forces = a_set(4)
+    highest = max(frames, key=lambda frame: frame.energy)
+    energies[highest.key] += 500.0
+    assert energy_units(frames, {"m": energies}, {"m": forces}) == []
+    assert energy_units(frames[:5], {"m": energies}, {"m": forces}) == []
+    flat = [replace(frame, energy=-3120.0) for frame in frames]
+    assert energy_units(flat, {"m": energies}, {"m": forces}) == []

@@ -6,28 +6,36 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import pickle
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import ase.io
+import lmdb
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
+from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms, FixBondLength
 from eqnn_models import ROOT, refusal
 
 import eqnn
 from eqnn.cli import main
+from eqnn.errors import readable
 from eqnn.relaxation import Settings
 from eqnn.relaxation.command import Teller
-from eqnn.relaxation.jobs import read_jobs
+from eqnn.relaxation.jobs import read_input, read_jobs
 from eqnn.relaxation.records import Output
+from eqnn.relaxation.references import mismatch
 from eqnn.relaxation.run import file_name
+from eqnn.so3 import random_rotations
 
 MACE = ROOT / "potentials" / "mace_solvents.eqnn"
 COLUMNS = ("symbols", "positions")
@@ -419,7 +427,7 @@ def test_minima_may_be_in_a_file_of_their_own(tmp_path: Path) -> None:
 
 
 def test_against_references(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    structures = written(tmp_path / "in.xyz", some_molecules(4))
+    structures = written(tmp_path / "in.xyz", some_molecules(4, "CH3CH2OH"))
     minima = relaxed(tmp_path, structures, "--fmax", "0.001", name="minima")
     report = tmp_path / "report"
     relaxed(tmp_path, structures, "--reference", str(minima), "--report", str(report))
@@ -566,21 +574,255 @@ def test_references_of_ids_that_are_cleaned_are_found(tmp_path: Path) -> None:
     assert all(job.reference is not None for job in jobs)
 
 
+# ---- references that cannot be compared ----
+
+
+def periodic(atoms: Atoms, *sides: float) -> Atoms:
+    atoms.set_cell(np.diag(sides))
+    atoms.pbc = True
+    return atoms
+
+
+BAD_MINIMA: dict[str, tuple[Callable[[Atoms], object], str]] = {
+    "nan": (lambda m: m.positions.__setitem__((0, 0), np.nan), "a coordinate is not finite"),
+    "energy": (lambda m: m.info.update(energy=np.nan), "the energy is not finite"),
+    "steps": (lambda m: m.info.update(steps="abc"), "steps is 'abc', expected a whole number"),
+    "periodic": (
+        lambda m: periodic(m, 5.0, 5.0, 5.0),
+        "periodic along a and b and c, the structure is not periodic",
+    ),
+    "others": (
+        lambda m: m.set_atomic_numbers([1, 8, 1]),
+        "H2O in another order or another molecule than H2O",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_MINIMA)
+def test_a_bad_reference_is_named_and_the_others_are_compared(tmp_path: Path, name: str) -> None:
+    change, words = BAD_MINIMA[name]
+    given = written(tmp_path / "in.xyz", some_molecules(3))
+    minima = some_molecules(3)
+    change(minima[1])
+    found = read_input([given], written(tmp_path / "ref.xyz", minima))
+    assert [job.reference is not None for job in found.jobs] == [True, False, True]
+    (bad,) = found.references.bad
+    assert (bad.id, bad.number, bad.what) == ("H2O 1", 1, words)
+    assert found.references.lines() == ["1 minima are bad and not compared: H2O 1."]
+    for one in minima:
+        one.info["id"] = "H2O 1"
+    only = written(tmp_path / "only.xyz", minima[1:2])
+    said = refusal(lambda: read_jobs([given], only))
+    assert said.startswith(f"--reference {only}: no minimum can be compared. Frame 0 (H2O 1): ")
+
+
+def test_of_two_minima_with_one_id_none_is_compared_and_the_run_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = written(tmp_path / "in.xyz", some_molecules(3))
+    minima = some_molecules(3)
+    minima[2].info["id"] = "H2O 0"
+    strangers = some_molecules(7, "CH3OH")
+    reference = written(tmp_path / "ref.xyz", [*minima, *strangers])
+    report = tmp_path / "report"
+    relaxed(tmp_path, given, "--reference", str(reference), "--report", str(report), "--no-plots")
+    said = capsys.readouterr()
+    lines = said.err.splitlines()
+    assert f"--reference {reference}: 2 minima are bad and not compared: H2O 0, H2O 0." in lines
+    assert (
+        f"--reference {reference}: 7 minima are of no structure: CH3OH 0, CH3OH 1, CH3OH 2, "
+        "CH3OH 3, CH3OH 4 and 2 more."
+    ) in lines
+    assert re.search(r"^ +bad references +2 *$", said.out, re.MULTILINE)
+    assert re.search(r"^ +references of no structure +7 *$", said.out, re.MULTILINE)
+    assert "2 minima have this id" in said.out
+    document = json.loads((report / "result.json").read_text())
+    assert [one["number"] for one in document["bad_references"]] == [0, 2]
+    assert document["unused_references"] == [f"CH3OH {k}" for k in range(7)]
+    assert document["summary"]["compared"] == 1
+    page = (report / "report.html").read_text()
+    assert "2 minima have this id" in page and "CH3OH 4" in page and "CH3OH 5" not in page
+
+
+def test_minima_of_no_structure_at_all_are_refused(tmp_path: Path) -> None:
+    given = written(tmp_path / "in.xyz", some_molecules(1))
+    reference = written(tmp_path / "ref.xyz", some_molecules(2, "CH3OH"))
+    assert refusal(lambda: read_jobs([given], reference)) == (
+        f"--reference {reference}: no minimum has the id of a structure, as 'CH3OH 0' has not.\n"
+        "Give minima with the ids of --input."
+    )
+
+
+def cell(vectors: object) -> Atoms:
+    return Atoms("HOH", [[0, 0.7, 0], [0, 0, 0.5], [1, 1, 1]], cell=vectors, pbc=True)
+
+
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("vectors", "words"),
     [
-        (lambda m: m[1].info.update(id="H2O 0"), "two minima have the id 'H2O 0'"),
-        (lambda m: [a.info.update(id=f"other {k}") for k, a in enumerate(m)], "no minimum has the"),
-        (lambda m: m[1].positions.__setitem__((0, 0), np.nan), "frame 1: a coordinate or the"),
-        (lambda m: m[1].info.update(energy=np.nan), "frame 1: a coordinate or the energy is not"),
-        (lambda m: m[1].info.update(steps="abc"), "frame 1: steps is 'abc', expected a whole"),
+        (np.diag([4.1, 5.2, 6.0]), ""),  # relaxed
+        (np.diag([4.1, 5.2, 6.0]) @ random_rotations(1, seed=3)[0].T, ""),  # and turned
+        (np.diag([5.0, 4.0, 6.0]), "its cell is 5 4 6 90 90 90 (A, degrees), that of the str"),
+        ([[4, 0, 0], [4, 5, 0], [0, 0, 6]], "its cell is 4 6.403 6 90 90 51.34 (A, degrees)"),
+        (np.diag([4.0, 5.0, -6.0]), "one cell is left-handed and one right-handed: mirror images"),
+        (np.diag([8.0, 10.0, 12.0]), "its cell is 8 10 12 90 90 90 (A, degrees)"),
+        (np.zeros((3, 3)), "a cell has no volume"),
     ],
 )
-def test_references_that_would_mislead_are_refused(
-    tmp_path: Path, change: Callable[[list[Atoms]], None], words: str
+def test_minima_in_another_choice_of_cell_are_not_compared(vectors: object, words: str) -> None:
+    found = mismatch(cell(np.diag([4.0, 5.0, 6.0])), cell(vectors))
+    assert found.startswith(words) and bool(found) == bool(words)
+
+
+# ---- PubChemQCR ----
+
+
+def step(atoms: Atoms, energy: float) -> dict[str, object]:
+    """Give a step as PubChemQCR has it."""
+    symbols = atoms.get_chemical_symbols()
+    places = [dict(zip("xyz", x, strict=True)) for x in atoms.positions.tolist()]
+    return {
+        "energy": energy,
+        "coordinates": [{"atom": s, **x} for s, x in zip(symbols, places, strict=True)],
+        "gradient": [{"atom": s, "dx": 0.0, "dy": 0.0, "dz": 0.0} for s in symbols],
+    }
+
+
+def write_records(path: Path, records: dict[bytes, object]) -> None:
+    with (
+        lmdb.open(str(path), subdir=False, map_size=2**20) as database,
+        database.begin(write=True) as transaction,
+    ):
+        for key, value in records.items():
+            transaction.put(key, gzip.compress(pickle.dumps(value)))
+
+
+def test_pubchemqcr_is_relaxed_from_its_first_step_against_its_last(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "qcr.lmdb"
+    first, second = some_molecules(2)
+    steps = [step(atoms, -76.0 - k / 1000) for k, atoms in enumerate((first, second))]
+    torn = [steps[0], {**steps[1], "energy": float("nan")}]
+    write_records(
+        path,
+        {
+            b"000000887": {"pm3": steps, "DFT_1st": steps[:1], "DFT_2nd": steps[1:]},
+            b"000000890": {"DFT_1st": torn},
+        },
+    )
+    jobs = read_jobs([path])
+    assert [job.id for job in jobs] == ["CID000000887", "CID000000890", "qcr:damaged 0"]
+    assert [job.reference_steps for job in jobs] == [1, None, None]
+    assert jobs[1].reference is None and jobs[1].atoms is not None
+    assert jobs[2].problem == "000000890: DFT_1st[1]: energy is nan, expected a finite number"
+    assert refusal(lambda: read_jobs([path], id_key="cid")) == (
+        f"--input {path}: molecules of PubChemQCR are called by their compound number. Leave "
+        "--id-key out."
+    )
+    assert refusal(lambda: read_jobs([path], path)) == (
+        f"--reference {path}: is a file of PubChemQCR, whose minima belong to its own starts.\n"
+        "Give it as --input, and it is held against its own minima."
+    )
+    relaxed(tmp_path, path)
+    assert re.search(r"held against a reference +1\b", capsys.readouterr().out)
+
+
+# ---- Ctrl-C ----
+
+
+def test_an_interrupted_run_says_what_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = written(tmp_path / "in.xyz", some_molecules(2))
-    minima = some_molecules(2)
-    change(minima)
-    reference = written(tmp_path / "ref.xyz", minima)
-    assert words in refusal(lambda: read_jobs([given], reference))
+    out = tmp_path / "out.xyz"
+    words = ["relax", str(MACE), "--input", str(given), "--output", str(out)]
+
+    def interrupt(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("eqnn.relaxation.command.read_input", interrupt)
+        assert main(words) == 130
+        assert capsys.readouterr().err == "eqnn: interrupted; nothing is done yet.\n"
+    with monkeypatch.context() as patch:
+        patch.setattr(Teller, "__call__", interrupt)
+        assert main(words) == 130
+    assert capsys.readouterr().err == (
+        f"eqnn: interrupted; {out} keeps all that is done. The same command goes on from there.\n"
+    )
+    assert main(words) == 0
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    structures = written(tmp_path / "in.xyz", some_molecules(300, "CH3CH2OH"))
+    out = tmp_path / "out.xyz"
+    # Shells have what they start in the background ignore it, and children inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    run = in_process(structures, out, "--atoms-at-once", "30")
+    signal.signal(signal.SIGINT, before)
+    while run.poll() is None and (not out.exists() or out.stat().st_size < 20_000):
+        time.sleep(0.01)
+    run.send_signal(signal.SIGINT)
+    _, said = run.communicate()
+    assert run.returncode == 130, said
+    assert said.splitlines()[-1] == (
+        f"eqnn: interrupted; {out} keeps all that is done. The same command goes on from there."
+    )
+    assert "Traceback" not in said
+    run = in_process(structures, out)
+    _, said = run.communicate()
+    assert run.returncode == 0 and f"{out} has " in said, said
+    assert len(records(out)) == 300
+
+
+# ---- from Python ----
+
+
+def test_what_is_no_sequence_of_atoms_is_refused() -> None:
+    water: Any = some_molecules(1)[0]
+    assert refusal(lambda: eqnn.relax(water, MACE)) == (
+        "structures is one structure, expected a sequence of them. Give [atoms]."
+    )
+    wrong: Any = [water, "H2O"]
+    assert refusal(lambda: eqnn.relax(wrong, MACE)) == (
+        "structures[1] is a str, expected Atoms of ASE. Give those."
+    )
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "fire"])
+def test_atoms_keep_calculators_constraints_and_places(optimizer: str) -> None:
+    (water,) = some_molecules(1)
+    water.calc = LennardJones()
+    water.set_constraint(FixAtoms([0]))
+    before = water.positions.copy()
+    (found,) = eqnn.relax([water], MACE, Settings(optimizer=optimizer))
+    assert found is not None and found.status == "converged"
+    assert isinstance(water.calc, LennardJones) and np.array_equal(water.positions, before)
+    assert np.array_equal(found.atoms.positions[0], before[0])
+    assert found.atoms.get_potential_energy() == found.energy
+    assert [type(one) for one in found.atoms.constraints] == [FixAtoms]
+
+
+def test_a_report_has_no_pictures_of_an_earlier_run(tmp_path: Path) -> None:
+    given, report = written(tmp_path / "in.xyz", some_molecules(2)), tmp_path / "report"
+    relaxed(tmp_path, given, "--report", str(report))
+    assert (report / "steps.png").exists()
+    (report / "mine.png").write_bytes(b"of the user")
+    relaxed(tmp_path, given, "--report", str(report), "--no-plots")
+    assert [path.name for path in report.glob("*.png")] == ["mine.png"]
+
+
+# ---- what people read ----
+
+
+def test_reasons_have_numbers_of_six_digits(tmp_path: Path) -> None:
+    near = Atoms("OH", [[0, 0, 0], [0.00012345678901, 1e-5 / 3, 0]])
+    (found,) = eqnn.relax([near], MACE)
+    assert found is not None
+    assert re.search(r"node \d is \d\.\d+e-\d+ Angstrom from atom \d", found.reason), found.reason
+    assert not re.search(r"\d\.\d{6}", found.reason)
+    assert readable("0.9999999999 of 5, 1e-300, v1.2.34567890, -3.1400000001 (12345678)") == (
+        "0.9999999999 of 5, 1e-300, v1.2.34567890, -3.14 (12345678)"
+    )

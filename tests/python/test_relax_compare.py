@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -11,11 +13,21 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from eqnn_models import max_error
+from scipy.spatial.transform import Rotation
 
-from eqnn.relaxation.compare import changed_bonds, compare, rmsd
+from eqnn.relaxation.compare import (
+    MOST_WAYS,
+    _symmetries,
+    bonds,
+    changed_bonds,
+    compare,
+    rmsd,
+)
 from eqnn.relaxation.jobs import Job
 from eqnn.relaxation.records import Record
-from eqnn.relaxation.result import Result, outcomes_of
+from eqnn.relaxation.report import page, text
+from eqnn.relaxation.result import Outcome, Result, outcomes_of
+from eqnn.relaxation.tables import TOO_SMALL
 from eqnn.so3 import random_rotations
 
 
@@ -92,6 +104,48 @@ def test_cells_are_compared_by_their_fractions() -> None:
     assert max_error(rmsd(other, silicon), np.sqrt((shift**2).mean())) <= 1e-9
 
 
+def test_a_shift_by_half_a_cell_is_none() -> None:
+    silicon = bulk("Si", cubic=True)
+    other = silicon.copy()
+    other.positions += silicon.cell.array[0] / 2 + np.random.default_rng(0).normal(
+        scale=0.01, size=(8, 3)
+    )
+    assert rmsd(other, silicon) <= 0.03
+
+
+@pytest.mark.parametrize(
+    ("atoms", "has_distance", "counts"),
+    [
+        (molecule("H2O"), False, False),
+        (molecule("CO"), True, False),
+        (molecule("CH3OH"), True, False),
+        (molecule("H2"), True, False),
+        (molecule("CH3CH2OH"), True, True),
+        (bulk("Cu"), False, False),
+        (bulk("NaCl", "rocksalt", 5.64), True, True),
+    ],
+)
+def test_few_atoms_do_not_flatter_the_summary(
+    atoms: Atoms, has_distance: bool, counts: bool
+) -> None:
+    found = compare(atoms, atoms, (None, None), (1, None))
+    assert (found.rmsd is not None, found.rmsd_counts) == (has_distance, counts)
+    record = Record("a", "", "run", "converged", "", 3, 0.01, -7.0, -5.0, atoms)
+    far = molecule("CH3CH2OH")
+    moved = far.copy()
+    moved.positions[0] += 0.5
+    other = compare(moved, far, (None, None), (1, None))
+    result = Result([Outcome(record, found), Outcome(record, other)], {})
+    summary = result.summary()
+    assert summary["compared"] == 2 and summary["rmsd_counted"] == 1 + counts
+    assert summary["mean_rmsd"] == pytest.approx((other.rmsd or 0.0) / (1 + counts), abs=1e-7)
+    said = text(result)
+    assert (TOO_SMALL in said) == (not counts)
+    assert (TOO_SMALL in page(result, []).html()) == (not counts)
+    nothing = Result([Outcome(record, found)], {})
+    assert text(nothing) and nothing.document() and page(nothing, []).html()
+
+
 def test_bonds_that_were_made_and_broken_are_named() -> None:
     water = molecule("H2O")
     apart = water.copy()
@@ -125,3 +179,116 @@ def test_an_energy_that_falls_more_than_the_references_is_a_positive_error() -> 
     assert outcome.comparison is not None
     assert outcome.comparison.energy_drop_error == 1.0  # it fell by 2, the reference by 1
     assert Result([outcome], {}).summary()["mean_energy_drop_error"] == 1.0
+
+
+# ---- like atoms, against all permutations ----
+
+
+def brute_force(x: Atoms, y: Atoms) -> float:
+    """Try every permutation of heavy atoms that keeps elements, hydrogens and bonds."""
+    heavy = np.flatnonzero(y.numbers > 1)
+    pairs = bonds(y)
+    near = np.zeros((len(y), len(y)), dtype=bool)
+    for i, j in pairs:
+        near[i, j] = near[j, i] = True
+    hydrogens = near[:, y.numbers == 1].sum(axis=1)[heavy]
+    skeleton = near[np.ix_(heavy, heavy)]
+    kinds = np.stack([y.numbers[heavy], hydrogens], axis=1)
+    best = np.inf
+    for way in itertools.permutations(range(len(heavy))):
+        p = list(way)
+        if not (np.array_equal(kinds[p], kinds) and (skeleton[np.ix_(p, p)] == skeleton).all()):
+            continue
+        a = x.positions[heavy[p]] - x.positions[heavy].mean(axis=0)
+        b = y.positions[heavy] - y.positions[heavy].mean(axis=0)
+        turn, _ = Rotation.align_vectors(b, a)
+        best = min(best, float(np.sqrt(((turn.apply(a) - b) ** 2).sum(axis=1).mean())))
+    return best
+
+
+def neopentane() -> Atoms:
+    corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / np.sqrt(3.0)
+    places, symbols = [np.zeros(3)], "C"
+    for k, corner in enumerate(corners):
+        places.append(1.53 * corner)
+        symbols += "C"
+        for other in np.delete(corners, k, axis=0):
+            places.append(1.53 * corner - 1.09 * other)
+            symbols += "H"
+    return Atoms(symbols, places)
+
+
+def hexafluoroethane() -> Atoms:
+    places = [np.zeros(3), np.array([0.0, 0.0, 1.54])]
+    for z, sign, phase in ((0.0, -1, 0.0), (1.54, 1, np.pi / 3)):
+        for k in range(3):
+            angle = phase + 2 * np.pi * k / 3
+            places.append(np.array([1.25 * np.cos(angle), 1.25 * np.sin(angle), z + sign * 0.45]))
+    return Atoms("C2F6", places)
+
+
+def cyclohexane() -> Atoms:
+    """Give the chair, with its hydrogens along the axis and outwards."""
+    places, symbols = [], ""
+    for k in range(6):
+        angle, up = np.pi * k / 3, (-1.0) ** k
+        out = np.array([np.cos(angle), np.sin(angle), 0.0])
+        carbon = 1.46 * out + [0.0, 0.0, 0.25 * up]
+        axis = np.array([0.0, 0.0, up])
+        places += [carbon, carbon + 1.1 * axis, carbon + 1.04 * out - 0.36 * axis]
+        symbols += "CHH"
+    return Atoms(symbols, places)
+
+
+SYMMETRIC = {
+    "benzene": molecule("C6H6"),
+    "neopentane": neopentane(),
+    "cyclohexane": cyclohexane(),
+    "hexafluoroethane": hexafluoroethane(),
+    "trifluoroacetonitrile": molecule("CF3CN"),
+    "acetone": molecule("CH3COCH3"),
+}
+
+
+@pytest.mark.parametrize("name", SYMMETRIC)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_like_atoms_are_matched_as_by_brute_force(name: str, seed: int) -> None:
+    reference = SYMMETRIC[name]
+    rng = np.random.default_rng(seed)
+    atoms = turned(reference, seed=seed + 2)
+    atoms.positions += 0.05 * rng.normal(size=atoms.positions.shape)
+    # Like atoms change places: the numbering of another program.
+    heavy = np.flatnonzero(reference.numbers > 1)
+    ways = list(_symmetries(reference, heavy.tolist()))
+    shuffled = ways[(3 + 2 * seed) % len(ways)]
+    atoms.positions[heavy] = atoms.positions[heavy[list(shuffled)]]
+    found = rmsd(atoms, reference)
+    assert max_error(found, brute_force(atoms, reference)) <= 1e-9
+    assert 0.01 < found < 0.1
+
+
+def test_no_exchange_of_like_atoms_makes_a_mirror_image_match() -> None:
+    """Of a chiral centre with two like groups turned differently, the exchange is a reflection."""
+    rng = np.random.default_rng(3)
+    for name in ("neopentane", "hexafluoroethane", "cyclohexane"):
+        reference = SYMMETRIC[name].copy()
+        reference.positions += 0.15 * rng.normal(size=reference.positions.shape)
+        mirrored = reference.copy()
+        mirrored.positions[:, 0] *= -1
+        found = rmsd(mirrored, reference)
+        assert max_error(found, brute_force(mirrored, reference)) <= 1e-9
+        assert found > 0.05
+
+
+def test_beyond_the_most_ways_the_distance_is_an_upper_bound() -> None:
+    """Four CF3 about a carbon have 31104 ways: not all are tried."""
+    centre = neopentane()
+    atoms = Atoms(["F" if s == "H" else s for s in centre.symbols], centre.positions)
+    heavy = list(range(len(atoms)))
+    assert sum(1 for _ in islice(_symmetries(atoms, heavy), MOST_WAYS + 1)) == MOST_WAYS + 1
+    moved = turned(atoms)
+    assert rmsd(moved, atoms) <= 1e-6  # numbered alike it is exact
+    rng = np.random.default_rng(1)
+    other = moved.copy()
+    other.positions[1:5] = moved.positions[1 + rng.permutation(4)]
+    assert np.isfinite(rmsd(other, atoms))

@@ -13,9 +13,7 @@ from eqnn.evaluation.frame import Keys
 from eqnn.evaluation.run import evaluate
 from eqnn.evaluation.settings import PRECISIONS, Settings
 from eqnn.evaluation.text import text
-from eqnn.status_line import StatusLine, duration
-
-INTERRUPTED = 130  # as shells have it
+from eqnn.status_line import INTERRUPTED, StatusLine, duration
 
 
 def add_parser(commands: Any) -> None:
@@ -87,14 +85,20 @@ def _run(options: argparse.Namespace) -> int:
     )
     teller = Teller()
     try:
-        found = evaluate(
-            options.models, options.data, output=options.output, settings=settings, progress=teller
-        )
+        return _evaluate(options, settings, teller)
     except KeyboardInterrupt:
         teller.end()
-        cure = "" if options.output is None else " The same command goes on from here."
-        print(f"eqnn: interrupted.{cure}", file=sys.stderr)
+        said = "nothing is kept without --output"
+        if options.output is not None:
+            said = f"{options.output} keeps all predictions. The same command goes on from there"
+        print(f"eqnn: interrupted; {said}.", file=sys.stderr)
         return INTERRUPTED
+
+
+def _evaluate(options: argparse.Namespace, settings: Settings, teller: Teller) -> int:
+    found = evaluate(
+        options.models, options.data, output=options.output, settings=settings, progress=teller
+    )
     teller.end()
     print(text(found), end="")
     if options.output is not None:

@@ -12,7 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from eqnn.errors import EqnnError
-from eqnn.evaluation.frame import Frame, Keys, Problem, frame_of
+from eqnn.evaluation.frame import Frame, Keys, Kind, Problem, frame_of
 from eqnn.evaluation.predict import Progress
 from eqnn.evaluation.read import read_frames, set_names
 from eqnn.evaluation.result import DataSet
@@ -54,12 +54,16 @@ def _all_atoms(data: Sequence[object]) -> list[Atoms]:
 def read_data(
     data: Data, chosen: Settings, progress: Progress | None = None
 ) -> tuple[list[DataSet], list[Frame], list[Problem]]:
-    """Read all sets; return them, their good frames, and what is wrong with the others."""
+    """Read all sets; return them, their good frames, and what is wrong with the others.
+
+    The sets count what is bad by itself; of the good frames more may be bad together.
+    """
     sets: list[DataSet] = []
     frames: list[Frame] = []
     problems: list[Problem] = []
     for name, source in _sources(data):
-        n, draw = 0, _Draw(chosen.sample, chosen.seed)
+        n = n_bad = 0
+        draw = _Draw(chosen.sample, chosen.seed)
         for one in _frames(name, source, chosen.keys):
             n += 1
             if progress is not None and n % _TOLD_EVERY == 0:
@@ -68,10 +72,13 @@ def read_data(
                 draw.take(one)
             else:
                 problems.append(one)
-        frames += draw.frames()
+                n_bad += 1
+        drawn = draw.frames()
+        frames += drawn
         is_file = isinstance(source, Path)
         hashed = _sha256(source) if isinstance(source, Path) and source.is_file() else ""
-        sets.append(DataSet(name, str(source) if is_file else "", hashed, n, len(draw.frames()), 0))
+        path = str(source) if is_file else ""
+        sets.append(DataSet(name, path, hashed, n, n_bad, n - n_bad - len(drawn), len(drawn)))
     return sets, frames, problems
 
 
@@ -117,10 +124,14 @@ def without(frames: Sequence[Frame], problems: Sequence[Problem]) -> list[Frame]
 
 
 def require_some(frames: Sequence[Frame], problems: Sequence[Problem]) -> None:
-    """Raise where there are none, with the first problem."""
+    """Raise where there are none, with the problem that says most."""
     if not frames:
-        first = problems[0].text() if problems else "there are none"
+        # Units first: they are of a whole file, and what else is bad is often bad for one model.
+        ordered = sorted(problems, key=lambda problem: problem.kind is not Kind.UNITS)
+        first = ordered[0].text() if ordered else "there are none"
+        cure = "Give frames with DFT energies, of the models' elements."
+        if ordered and ordered[0].kind is Kind.UNITS:
+            cure = "Convert energies to eV, lengths to Angstrom, forces to eV/Angstrom."
         raise EqnnError(
-            f"no frame can be compared, expected one at least. The first: {first}\n"
-            "Give frames with DFT energies, of the models' elements."
+            f"no frame can be compared, expected one at least. The first: {first}\n{cure}"
         )

@@ -158,6 +158,7 @@ def _frame(atoms: Atoms, set_name: str, number: int, keys: Keys) -> Frame:
         cell = cell_of(atoms, "the frame")
     except EqnnError as error:
         raise _Bad(Kind.CELL, _first_sentence(error)) from None
+    _require_own_results(atoms)
     info = _info(atoms)
     energy = _energy(atoms, info, keys)
     forces = _array("forces", _label(atoms, info, "forces", keys.forces), (len(atoms), 3))
@@ -173,6 +174,31 @@ def _frame(atoms: Atoms, set_name: str, number: int, keys: Keys) -> Frame:
         name += f" {info['step']}"
     stage = next((str(info[k]) for k in ("stage", "config_type") if k in info), "")
     return Frame(set_name, number, name, stage, plain, energy, forces, stress, key_of(plain))
+
+
+def _require_own_results(atoms: Atoms) -> None:
+    """Refuse a calculator's results of where the atoms were before, as ASE does."""
+    known = None if atoms.calc is None else getattr(atoms.calc, "atoms", None)
+    if not isinstance(known, Atoms) or not getattr(atoms.calc, "results", None):
+        return
+    if not _is_same(known, atoms):
+        raise _Bad(
+            Kind.NO_ENERGY,
+            "the calculator's results are of another structure: the atoms changed after it ran",
+        )
+
+
+def _is_same(known: Atoms, atoms: Atoms) -> bool:
+    """Whether two structures have one energy: all atoms may be moved, and wrapped into the cell."""
+    if not (np.array_equal(known.numbers, atoms.numbers) and (known.pbc == atoms.pbc).all()):
+        return False
+    moved = atoms.positions - known.positions
+    moved = moved - moved[0]
+    if atoms.pbc.all():
+        if not np.allclose(known.cell.array, atoms.cell.array, rtol=0.0, atol=1e-6):
+            return False
+        moved -= np.round(atoms.cell.scaled_positions(moved)) @ atoms.cell.array
+    return bool((np.abs(moved) <= 1e-6).all())
 
 
 def key_of(atoms: Atoms) -> str:

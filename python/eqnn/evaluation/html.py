@@ -107,18 +107,26 @@ def _title(found: Evaluation) -> str:
 
 def _subtitle(found: Evaluation) -> str:
     n = sum(one.n_frames for one in found.sets)
+    good = sum(one.n_good for one in found.sets)
     files = f"{len(found.sets)} set{'s' if len(found.sets) != 1 else ''}"
-    return f"{n} frames of {files}: {', '.join(one.name for one in found.sets)}"
+    some = "" if good == n else f", {good} compared"
+    return f"{n} frames{some}, of {files}: {', '.join(one.name for one in found.sets)}"
 
 
 def _left_out(found: Evaluation) -> str:
     left = {(p.set, p.number, p.model) for p in found.problems if p.is_left_out}
     kept = sum(not p.is_left_out for p in found.problems)
+    n_drawn = sum(one.n_frames - one.n_not_drawn for one in found.sets)
+    aside = sum(one.n_not_drawn for one in found.sets)
     if not left and not kept:
+        if aside:
+            return f"{n_drawn} frames were drawn, and compared by every model; {aside} were not."
         return "Every frame was compared by every model."
     said = []
     if left:
         said.append(f"{len(left)} comparisons were left out")
     if kept:
         said.append(f"{kept} frames are suspicious and were kept")
-    return f"{' and '.join(said)}: see Bad frames."
+    if aside:
+        said.append(f"{aside} frames were not drawn")
+    return f"{', '.join(said)}: see Bad frames."

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from eqnn.errors import readable
 from eqnn.evaluation.frame import Frame
 from eqnn.evaluation.journal import Journal, Prediction, refusal
 from eqnn.library import Potential, Properties
@@ -104,7 +105,7 @@ def evaluate_many(potential: Potential, frames: Sequence[Frame]) -> list[Propert
     found = potential.evaluate_many(
         [(frame.atoms.numbers, frame.atoms.positions, cell_of(frame.atoms)) for frame in frames]
     )
-    return [one.properties or " ".join(one.reason.split()) for one in found]
+    return [one.properties or readable(" ".join(one.reason.split())) for one in found]
 
 
 def _call(frames: Sequence[Frame], size: int) -> list[Frame]:

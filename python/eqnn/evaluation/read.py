@@ -60,9 +60,6 @@ def read_frames(path: Path, set_name: str, keys: Keys) -> Iterator[Frame | Probl
     """
     if not path.exists():
         raise EqnnError(f"{path}: no such file. Give the path of a file with DFT frames.")
-    if path.suffix == ".lmdb" or (path.is_dir() and (path / "data.mdb").exists()):
-        yield from _read_lmdb(path, set_name, keys)
-        return
     for number, found in read_atoms(path):
         if isinstance(found, str):
             yield Problem(Kind.UNREADABLE, set_name, number, found)
@@ -70,8 +67,19 @@ def read_frames(path: Path, set_name: str, keys: Keys) -> Iterator[Frame | Probl
             yield frame_of(found, set_name, number, keys)
 
 
+def is_lmdb(path: Path) -> bool:
+    """Whether a path is PubChemQCR's LMDB, as a file or a folder."""
+    return (path.is_file() and path.suffix == ".lmdb") or (path / "data.mdb").exists()
+
+
 def read_atoms(path: Path) -> Iterator[tuple[int, Atoms | str]]:
-    """Read whatever ASE reads, gzipped or not: numbers and frames, or why one cannot be read."""
+    """Read whatever ASE reads, gzipped or not: numbers and frames, or why one cannot be read.
+
+    So is PubChemQCR's LMDB; a damaged step has the number of the next sound one there.
+    """
+    if is_lmdb(path):
+        yield from _read_lmdb(path)
+        return
     with _unpacked(path) as plain:
         yield from (_read_database if plain.suffix == ".db" else _read_ase)(plain)
 
@@ -153,7 +161,7 @@ def _first_broken(path: Path, start: int) -> int:
 # ---- PubChemQCR ----
 
 
-def _read_lmdb(path: Path, set_name: str, keys: Keys) -> Iterator[Frame | Problem]:
+def _read_lmdb(path: Path) -> Iterator[tuple[int, Atoms | str]]:
     published, lmdb = _lmdb_reader(path)
     report = published.Report()
     number = 0
@@ -167,10 +175,10 @@ def _read_lmdb(path: Path, set_name: str, keys: Keys) -> Iterator[Frame | Proble
             for key, value in transaction.cursor():
                 said = len(report.damaged)
                 for one in published.frames_of(key, value, DFT_STAGES, False, report):
-                    yield frame_of(_atoms(one), set_name, number, keys)
+                    yield number, _atoms(one)
                     number += 1
                 for text in report.damaged[said:]:
-                    yield Problem(Kind.UNREADABLE, set_name, number, text)
+                    yield number, text
     except lmdb.Error as error:
         raise EqnnError(f"{path}: no LMDB file ({one_line(error)}). Fetch it again.") from None
 

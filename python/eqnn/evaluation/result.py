@@ -20,7 +20,7 @@ from eqnn.evaluation.scales import ALL
 from eqnn.report import Grade
 
 FORMAT = "eqnn evaluation"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -36,17 +36,20 @@ class DataSet:
         Of the file; empty where there is none, or where it is a folder.
     n_frames : int
         Frames found, bad ones too.
-    n_drawn : int
-        Those that were compared, but for what is left out: all, or as many as were asked for.
+    n_bad : int
+        Those that no model could be compared on: what is wrong with each is among the problems.
+    n_not_drawn : int
+        Those that a sample left aside; nothing is known to be wrong with them.
     n_good : int
-        Those that some model could be compared on.
+        Those that some model was compared on. The three make up all frames.
     """
 
     name: str
     path: str
     sha256: str
     n_frames: int
-    n_drawn: int
+    n_bad: int
+    n_not_drawn: int
     n_good: int
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from eqnn.evaluation.read import set_names
 from eqnn.evaluation.result import DataSet, Evaluation
 from eqnn.evaluation.settings import PRECISIONS, Settings
 from eqnn.evaluation.summary import provenance, summary
-from eqnn.evaluation.suspicion import duplicates, force_units, mixed_units
+from eqnn.evaluation.suspicion import duplicates, energy_units, force_units, mixed_units
 from eqnn.library import Potential, find_built
 from eqnn.model_file import read_model
 
@@ -81,8 +81,7 @@ def evaluate(
         opened = [(one, stack.enter_context(one.open())) for one in judged]
         pairs, more = _predict(opened, frames, folder, progress)
         problems += more
-        predicted = {name: {p.frame.key: p.found.forces for p in of} for name, of in pairs.items()}
-        other_units = force_units(frames, predicted)
+        other_units = _other_units(frames, pairs)
         problems += other_units
         good = {name: _good(of, other_units) for name, of in pairs.items()}
         if not any(good.values()):
@@ -91,6 +90,12 @@ def evaluate(
     found = Evaluation(done, _counted(sets, good.values()), tuple(problems), provenance(done))
     folder.write(found)
     return found
+
+
+def _other_units(frames: Sequence[Frame], pairs: Mapping[str, Sequence[Pair]]) -> list[Problem]:
+    forces = {name: {p.frame.key: p.found.forces for p in of} for name, of in pairs.items()}
+    energies = {name: {p.frame.key: p.found.energy for p in of} for name, of in pairs.items()}
+    return [*energy_units(frames, energies, forces), *force_units(frames, forces)]
 
 
 def _judged(models: Models, precision: str) -> list[Judged]:
@@ -152,4 +157,11 @@ def _good(pairs: Sequence[Pair], problems: Sequence[Problem]) -> list[Pair]:
 def _counted(sets: Sequence[DataSet], good: Iterable[Sequence[Pair]]) -> tuple[DataSet, ...]:
     places = {(pair.frame.set, pair.frame.number) for pairs in good for pair in pairs}
     n_good = Counter(name for name, _ in places)
-    return tuple(replace(one, n_good=n_good[one.name]) for one in sets)
+    return tuple(
+        replace(
+            one,
+            n_bad=one.n_frames - one.n_not_drawn - n_good[one.name],
+            n_good=n_good[one.name],
+        )
+        for one in sets
+    )

@@ -8,8 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from ase.data import covalent_radii
-from ase.units import Bohr, Hartree, Rydberg, kcal, kJ, mol
+from ase.units import Bohr
 
+from eqnn.evaluation.file_units import (
+    ENERGY_UNITS,
+    FORCE_UNITS,
+    Verdict,
+    common_units,
+    of_energies,
+    of_forces,
+)
 from eqnn.evaluation.frame import Frame, Kind, Problem
 from eqnn.so3 import FloatArray
 from eqnn.structures import neighbours
@@ -28,12 +36,8 @@ _TELLING_FORCE = 0.3
 # Of fewer frames none is the rule, and none the exception.
 _FEWEST = 3
 
-_ENERGY_UNITS = {"eV": 1.0, "Hartree": Hartree, "Rydberg": Rydberg, "kcal/mol": kcal / mol}
-_ENERGY_UNITS |= {"kJ/mol": kJ / mol, "meV": 1e-3}
+_ENERGY_UNITS = {"eV": 1.0, **ENERGY_UNITS}
 _LENGTH_UNITS = {1.0 / Bohr: "Bohr", Bohr: "Angstrom among Bohr", 0.1: "nm"}
-_FORCE_UNITS = {"Hartree/Bohr": Hartree / Bohr, "Hartree/Angstrom": Hartree, "meV/Angstrom": 1e-3}
-_FORCE_UNITS |= {"kcal/mol/Angstrom": kcal / mol, "kJ/mol/Angstrom": kJ / mol}
-_FORCE_UNITS |= {"Rydberg/Bohr": Rydberg / Bohr}
 
 
 def duplicates(frames: Iterable[Frame]) -> list[Problem]:
@@ -187,6 +191,9 @@ def force_units(
             sets[frame.set].append(frame)
     found = []
     for members in sets.values():
+        if of_all := _of_all(members, predicted):
+            found += [_units(frame, of_all) for frame in members]
+            continue
         said = [_force_units(members, forces) for forces in predicted.values()]
         for k, frame in enumerate(members):
             words = {one[k] for one in said if one[k] is not None}
@@ -195,14 +202,73 @@ def force_units(
     return found
 
 
+def _of_all(members: Sequence[Frame], predicted: Mapping[str, Mapping[str, FloatArray]]) -> str:
+    """Say what all forces of a set are in; empty for eV/Angstrom, and where no model says."""
+    verdicts = [one for forces in predicted.values() if (one := _verdict(members, forces))]
+    speaking = [one for one in verdicts if one.speaks]
+    is_turned = bool(speaking) and all(one.agreement < 0.0 for one in speaking)
+    units = common_units(verdicts, FORCE_UNITS)
+    if units and (is_turned or all(one.agreement > 0.0 for one in speaking)):
+        sign = ", and have the other sign (the gradient)" if is_turned else ""
+        return (
+            f"against the models' the forces are in {' or '.join(units)}, it seems, "
+            f"not in eV/Angstrom{sign}"
+        )
+    if is_turned and all(one.is_usual for one in speaking):
+        return "against the models' the forces have the other sign: the gradient, it seems"
+    return ""
+
+
+def _verdict(members: Sequence[Frame], forces: Mapping[str, FloatArray]) -> Verdict | None:
+    known = [f for f in members if f.key in forces and f.forces is not None]
+    if len(known) < _FEWEST:
+        return None
+    return of_forces(
+        np.concatenate([forces[frame.key] for frame in known]),
+        np.concatenate([_labels(frame) for frame in known]),
+    )
+
+
+def energy_units(
+    frames: Sequence[Frame],
+    energies: Mapping[str, Mapping[str, float]],
+    forces: Mapping[str, Mapping[str, FloatArray]],
+) -> list[Problem]:
+    """Name sets whose energies all models meet but for the factor between two units.
+
+    Absolute energies say nothing of it: zeros differ between methods. Those within a composition
+    do, or, where each has few frames, what is left of all after a sum over elements.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+    energies : mapping of str to mapping of str to float
+        eV, by the name of the model and the frame's key.
+    forces : mapping of str to mapping of str to ndarray [n, 3]
+        eV/Angstrom, likewise.
+    """
+    sets: dict[str, list[Frame]] = defaultdict(list)
+    for frame in frames:
+        sets[frame.set].append(frame)
+    found = []
+    for members in sets.values():
+        verdicts = []
+        for model, predicted in energies.items():
+            known = [frame for frame in members if frame.key in predicted]
+            values = np.array([predicted[frame.key] for frame in known])
+            if known:
+                verdicts.append(of_energies(known, values, _verdict(known, forces[model])))
+        if units := common_units(verdicts, ENERGY_UNITS):
+            what = f"against the models' the energies are in {' or '.join(units)}, it seems, not"
+            found += [_units(frame, f"{what} in eV") for frame in members]
+    return found
+
+
 def _force_units(members: Sequence[Frame], predicted: Mapping[str, FloatArray]) -> list[str | None]:
     """Say of each frame of a set what one model finds: a unit, nothing (empty), or not asked."""
-    known = [frame for frame in members if frame.key in predicted]
-    if not known:
+    pairs = {f.key: (predicted[f.key], _labels(f)) for f in members if f.key in predicted}
+    if not pairs:
         return [None] * len(members)
-    pairs = {frame.key: (predicted[frame.key], _labels(frame)) for frame in known}
-    stacked = [np.concatenate([pair[k] for pair in pairs.values()]) for k in range(2)]
-    of_all = _force_unit(stacked[0], stacked[1]) if len(known) >= _FEWEST else ""
     typical = float(np.median([_rms(forces) for forces, _ in pairs.values()]))
     words: list[str | None] = []
     for frame in members:
@@ -213,7 +279,7 @@ def _force_units(members: Sequence[Frame], predicted: Mapping[str, FloatArray]) 
         # Between the model's minimum and DFT's their forces have any ratio: frames of forces that
         # are small for the set, or of few atoms, are judged with the others only.
         is_telling = len(labels) >= _TELLING_ATOMS and _rms(forces) >= _TELLING_FORCE * typical
-        words.append(of_all or (_force_unit(forces, labels, False) if is_telling else ""))
+        words.append(_force_unit(forces, labels) if is_telling else "")
     return words
 
 
@@ -226,18 +292,16 @@ def _rms(values: FloatArray) -> float:
     return float(np.sqrt(np.mean(values**2)))
 
 
-def _force_unit(predicted: FloatArray, labels: FloatArray, with_sign: bool = True) -> str:
-    """Say what unit the labels seem to be in; empty for eV/Angstrom and for no agreement."""
+def _force_unit(predicted: FloatArray, labels: FloatArray) -> str:
+    """Say what unit a frame's labels seem to be in; empty for eV/Angstrom and no agreement."""
     square = float((labels**2).sum())
     both = float((labels * predicted).sum())
     size = np.sqrt(square * float((predicted**2).sum()))
     if not size > 0.0 or not abs(both) >= _FORCE_COSINE * size:
         return ""
     slope = both / square
-    if with_sign and abs(slope + 1) < _FORCE_TOLERANCE:
-        return "against the models' the forces have the other sign: the gradient, it seems"
-    unit = min(_FORCE_UNITS, key=lambda name: abs(slope / _FORCE_UNITS[name] - 1))
-    if abs(slope / _FORCE_UNITS[unit] - 1) < _FORCE_TOLERANCE:
+    unit = min(FORCE_UNITS, key=lambda name: abs(slope / FORCE_UNITS[name] - 1))
+    if abs(slope / FORCE_UNITS[unit] - 1) < _FORCE_TOLERANCE:
         # Without the ratio, which differs a little from model to model.
         return f"against the models' the forces are in {unit}, it seems, not in eV/Angstrom"
     return ""

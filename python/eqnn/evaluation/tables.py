@@ -156,10 +156,12 @@ def problems(found: Evaluation) -> Table:
 
 def data(found: Evaluation) -> Table:
     """Return files and their frames."""
-    columns = [Column("set"), Column("frames"), Column("drawn"), Column("good")]
-    table = Table("Data", [*columns, Column("file"), Column("SHA-256")])
+    columns = [Column("set"), Column("frames"), Column("bad"), Column("not drawn"), Column("good")]
+    note = "Frames are bad where no model could be compared, not drawn by --sample, or good."
+    table = Table("Data", [*columns, Column("file"), Column("SHA-256")], note=note)
     for one in found.sets:
-        table.add(one.name, one.n_frames, one.n_drawn, one.n_good, one.path, one.sha256[:16])
+        numbers = (one.n_frames, one.n_bad, one.n_not_drawn, one.n_good)
+        table.add(one.name, *numbers, one.path, one.sha256[:16])
     return table
 
 

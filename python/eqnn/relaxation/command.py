@@ -11,11 +11,11 @@ from typing import Any
 
 from eqnn.c_relax import OPTIMIZERS
 from eqnn.errors import EqnnError
-from eqnn.relaxation.jobs import read_jobs
+from eqnn.relaxation.jobs import read_input
 from eqnn.relaxation.many import Settings
 from eqnn.relaxation.report import text, write
 from eqnn.relaxation.run import Plan, relax_all
-from eqnn.status_line import StatusLine, duration
+from eqnn.status_line import INTERRUPTED, StatusLine, duration
 
 
 def add_parser(commands: Any) -> None:
@@ -77,22 +77,32 @@ def _run(options: argparse.Namespace) -> int:
     for path in inputs:
         if path.exists() and options.output.exists() and path.samefile(options.output):
             raise EqnnError(f"--output {options.output}: is an input too. Give another path.")
-    jobs = read_jobs(options.input, options.reference, options.id_key)
-    plan = Plan(options.model, options.precision, settings, options.output, options.trajectories)
     teller = Teller()
     try:
-        result = relax_all(plan, jobs, said=teller.say, progress=teller)
+        _relax(options, settings, teller)
     except KeyboardInterrupt:
         teller.end()
-        raise EqnnError(
-            f"stopped; {options.output} has all that is done. Run the same command to go on."
-        ) from None
+        said = "nothing is done yet"
+        if options.output.exists():
+            said = f"{options.output} keeps all that is done. The same command goes on from there"
+        print(f"eqnn: interrupted; {said}.", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def _relax(options: argparse.Namespace, settings: Settings, teller: Teller) -> None:
+    given = read_input(options.input, options.reference, options.id_key)
+    for line in given.references.lines():
+        teller.say(f"--reference {options.reference}: {line}")
+    plan = Plan(options.model, options.precision, settings, options.output, options.trajectories)
+    result = relax_all(
+        plan, given.jobs, references=given.references, said=teller.say, progress=teller
+    )
     teller.end()
     print(text(result), end="")
     if options.report is not None:
         write(result, options.report, with_plots=not options.no_plots)
         print(f"Page: {options.report / 'report.html'}")
-    return 0
 
 
 class Teller:

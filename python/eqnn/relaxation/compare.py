@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -26,10 +27,13 @@ class Comparison:
 
     Attributes
     ----------
-    rmsd : float
+    rmsd : float or None
         Angstrom, of the heavy atoms (of all atoms where there are none), turned onto each other,
         like atoms exchanged as the molecule's symmetry allows. Of a cell: of all atoms, by the
-        nearest images.
+        nearest images. None of one atom, which is always where it should be.
+    rmsd_counts : bool
+        Whether it stands for a structure: of molecules with three such atoms or more, and cells
+        with two. Of fewer it is a distance, and would flatter any mean.
     made, broken : tuple of str
         Bonds that the reference lacks, and that it has: ``C1-O4``.
     energy_drop_error : float or None
@@ -38,7 +42,8 @@ class Comparison:
     steps, reference_steps : int, int or None
     """
 
-    rmsd: float
+    rmsd: float | None
+    rmsd_counts: bool
     made: tuple[str, ...]
     broken: tuple[str, ...]
     energy_drop_error: float | None
@@ -64,17 +69,25 @@ def changed_bonds(atoms: Atoms, reference: Atoms) -> tuple[tuple[str, ...], tupl
     return names(now - then), names(then - now)
 
 
+def _measured(reference: Atoms) -> Any:
+    """Return the atoms that the distance is taken over."""
+    heavy = np.flatnonzero(reference.numbers > 1)
+    is_all = reference.pbc.any() or heavy.size == 0
+    return np.arange(len(reference)) if is_all else heavy
+
+
 def rmsd(atoms: Atoms, reference: Atoms) -> float:
     """Return the root mean square distance (Angstrom) that `Comparison.rmsd` says."""
     if reference.pbc.any():
         fractions = atoms.cell.scaled_positions(atoms.positions)
         fractions = fractions - reference.cell.scaled_positions(reference.positions)
+        # From the first atom: a shift of all by half a cell has no nearest image.
+        fractions -= fractions[0]
         fractions -= np.round(fractions)
         fractions -= fractions.mean(axis=0)
         moved = fractions @ reference.cell.array
         return float(np.sqrt((moved**2).sum(axis=1).mean()))
-    heavy = np.flatnonzero(reference.numbers > 1)
-    chosen = heavy if heavy.size else np.arange(len(reference))
+    chosen = _measured(reference)
     x, y = atoms.positions[chosen], reference.positions[chosen]
     ways = itertools.islice(_symmetries(reference, chosen.tolist()), MOST_WAYS)
     return min(_aligned(x[list(way)], y) for way in ways)
@@ -148,4 +161,7 @@ def compare(
     made, broken = changed_bonds(atoms, reference)
     model, other = drops
     error = None if model is None or other is None else model - other
-    return Comparison(rmsd(atoms, reference), made, broken, error, *steps)
+    n = len(_measured(reference))
+    distance = rmsd(atoms, reference) if n >= 2 else None
+    counts = n >= (2 if reference.pbc.any() else 3)
+    return Comparison(distance, counts, made, broken, error, *steps)

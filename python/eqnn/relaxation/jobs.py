@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,11 @@ import numpy as np
 from ase import Atoms
 
 from eqnn.errors import EqnnError
-from eqnn.evaluation.read import read_atoms, set_names
+from eqnn.evaluation.read import is_lmdb, read_atoms, set_names
+from eqnn.relaxation.references import BadReference, References, mismatch, sorted_out
+
+# Of a relaxation in PubChemQCR: what has one step ends where it begins.
+_FEWEST_STEPS = 2
 
 
 @dataclass(frozen=True)
@@ -52,17 +57,39 @@ class Job:
         return hashlib.sha256(content).hexdigest()[:12]
 
 
+@dataclass(frozen=True)
+class Input:
+    """All that is to be done.
+
+    Attributes
+    ----------
+    jobs : list of Job
+    references : References
+        Which minima are not compared.
+    """
+
+    jobs: list[Job]
+    references: References = field(default_factory=References)
+
+
 def read_jobs(
     inputs: Sequence[Path], reference: Path | None = None, id_key: str | None = None
 ) -> list[Job]:
+    """Return the jobs of `read_input`."""
+    return read_input(inputs, reference, id_key).jobs
+
+
+def read_input(
+    inputs: Sequence[Path], reference: Path | None = None, id_key: str | None = None
+) -> Input:
     """Read all structures, and the minima that belong to them.
 
     Parameters
     ----------
     inputs : sequence of Path
-        Any format that ASE reads, gzipped or not. Where frames have ``run``, ``stage`` and
-        ``step``, as in qcr-small, each run is one job: from its first step, with its frame that is
-        ``relaxed`` as the reference.
+        Any format that ASE reads, gzipped or not, and PubChemQCR's LMDB. Where frames have
+        ``run``, ``stage`` and ``step``, as in qcr-small, each run is one job: from its first step,
+        with its frame that is ``relaxed`` as the reference. Of PubChemQCR each molecule is one.
     reference : Path, optional
         Minima: they belong to the structures with their id, or, without ids, to those at their
         place.
@@ -72,7 +99,14 @@ def read_jobs(
     jobs: list[Job] = []
     for path, name in zip(inputs, set_names(inputs), strict=True):
         frames = list(_frames(path, "--input"))
-        if id_key is None and _are_runs(frames):
+        if is_lmdb(path):
+            if id_key is not None:
+                raise EqnnError(
+                    f"--input {path}: molecules of PubChemQCR are called by their compound number. "
+                    "Leave --id-key out."
+                )
+            jobs += _molecules(frames, name)
+        elif id_key is None and _are_runs(frames):
             jobs += _runs(frames, name)
         else:
             jobs += [_job(frame, f"{name}:{number}", id_key) for number, frame in frames]
@@ -82,12 +116,17 @@ def read_jobs(
             f"--input {inputs[0]}: holds no structure{why}.\nGive a file with structures."
         )
     _require_ids(jobs)
-    return jobs if reference is None else _with_reference(jobs, reference, id_key)
+    return Input(jobs) if reference is None else _with_reference(jobs, reference, id_key)
 
 
 def _frames(path: Path, option: str) -> Iterator[tuple[int, Atoms | str]]:
-    if not path.is_file():
+    if not path.is_file() and not is_lmdb(path):
         raise EqnnError(f"{option} {path}: no such file. Give the path of a file with structures.")
+    if option == "--reference" and is_lmdb(path):
+        raise EqnnError(
+            f"--reference {path}: is a file of PubChemQCR, whose minima belong to its own starts.\n"
+            "Give it as --input, and it is held against its own minima."
+        )
     return read_atoms(path)
 
 
@@ -110,14 +149,14 @@ def _id_of(atoms: Atoms, name: str, id_key: str | None) -> str:
 
 
 def _require_ids(jobs: Sequence[Job]) -> None:
-    seen: set[str] = set()
-    for job in jobs:
-        if job.id in seen:
-            raise EqnnError(
-                f"--input: two structures have the id {job.id!r}, expected one each.\nGive them "
-                "others, or name the key of another id with --id-key."
-            )
-        seen.add(job.id)
+    """Refuse two structures with one id: which of them a record is of, no later run could tell."""
+    repeated = [name for name, n in Counter(job.id for job in jobs).items() if n > 1]
+    if repeated:
+        more = f", and {len(repeated) - 1} more ids come twice" if len(repeated) > 1 else ""
+        raise EqnnError(
+            f"--input: two structures have the id {repeated[0]!r}, expected one each{more}.\n"
+            "Give them others, or name the key of another id with --id-key."
+        )
 
 
 # ---- runs of a relaxation elsewhere ----
@@ -149,67 +188,87 @@ def _run(name: str, frames: list[Atoms]) -> Job:
     return Job(name, frames[0], "", relaxed[-1], steps)
 
 
+def _molecules(frames: Sequence[tuple[int, Atoms | str]], name: str) -> list[Job]:
+    """Return a job for each molecule of PubChemQCR, from its first DFT step to its last.
+
+    What is damaged is an entry of its own. A molecule of which something is has no reference: its
+    last step may be what is missing.
+    """
+    steps: dict[str, list[Atoms]] = {}
+    damaged: list[str] = []
+    for _, frame in frames:
+        if isinstance(frame, str):
+            damaged.append(frame)
+        else:
+            steps.setdefault(str(frame.info["molecule"]), []).append(frame)
+    torn = {f"CID{what.partition(':')[0]}" for what in damaged}
+    jobs = [
+        Job(one, path[0])
+        if one in torn or len(path) < _FEWEST_STEPS
+        else Job(one, path[0], "", path[-1], len(path) - 1)
+        for one, path in steps.items()
+    ]
+    return jobs + [Job(f"{name}:damaged {k}", None, what) for k, what in enumerate(damaged)]
+
+
 # ---- minima in a file of their own ----
 
 
-def _with_reference(jobs: Sequence[Job], path: Path, id_key: str | None) -> list[Job]:
-    minima: list[Atoms] = []
+def _with_reference(jobs: Sequence[Job], path: Path, id_key: str | None) -> Input:
+    minima: list[tuple[int, Atoms]] = []
+    unread: list[BadReference] = []
     for number, frame in _frames(path, "--reference"):
         if isinstance(frame, str):
-            raise EqnnError(f"--reference {path}: frame {number}: {frame}. Correct the file.")
-        minima.append(frame)
-        _require_numbers(frame, f"--reference {path}: frame {number}")
+            unread.append(BadReference("", number, frame))
+        else:
+            minima.append((number, frame))
     key = id_key or "id"
-    if all(key in frame.info for frame in minima):
-        found = _by_id(jobs, minima, path, id_key)
-    elif len(minima) == len(jobs):
-        found = list(minima)
+    if minima and all(key in frame.info for _, frame in minima):
+        named = [(number, _id_of(frame, "", id_key), frame) for number, frame in minima]
+    elif len(minima) == len(jobs) and not unread:
+        named = [(n, job.id, frame) for job, (n, frame) in zip(jobs, minima, strict=True)]
+        _require_same_order(jobs, minima, path)
     else:
         raise EqnnError(
             f"--reference {path}: {len(minima)} minima without {key} for {len(jobs)} structures, "
             f"expected one for each.\nGive each the {key} of its structure."
         )
-    return [_matched(job, minimum, path) for job, minimum in zip(jobs, found, strict=True)]
+    known = {job.id: job.atoms or Atoms() for job in jobs}
+    good, references = sorted_out(named, known.get)
+    references = References((*unread, *references.bad), references.unused)
+    if not good:
+        raise EqnnError(f"--reference {path}: {_why_none(references)}")
+    return Input([_matched(job, good.get(job.id)) for job in jobs], references)
 
 
-def _by_id(
-    jobs: Sequence[Job], minima: Sequence[Atoms], path: Path, id_key: str | None
-) -> list[Atoms | None]:
-    by_id: dict[str, Atoms] = {}
-    for frame in minima:
-        name = _id_of(frame, "", id_key)
-        if name in by_id:
+def _require_same_order(
+    jobs: Sequence[Job], minima: Sequence[tuple[int, Atoms]], path: Path
+) -> None:
+    """Refuse minima without ids of which one is another molecule: all may be at wrong places."""
+    for job, (_, minimum) in zip(jobs, minima, strict=True):
+        if job.atoms is not None and not np.array_equal(minimum.numbers, job.atoms.numbers):
             raise EqnnError(
-                f"--reference {path}: two minima have the id {name!r}, expected one each.\nRemove "
-                "one, or name the key of another id with --id-key."
+                f"--reference {path}: the minimum of {job.id} is "
+                f"{mismatch(job.atoms, minimum)}.\nGive the same atoms in the same order."
             )
-        by_id[name] = frame
-    if not by_id.keys() & {job.id for job in jobs}:
-        raise EqnnError(
-            f"--reference {path}: no minimum has the id of a structure, as {next(iter(by_id))!r} "
-            "has not.\nGive minima with the ids of --input."
+
+
+def _why_none(references: References) -> str:
+    if references.bad:
+        one = references.bad[0]
+        return (
+            f"no minimum can be compared. Frame {one.number}"
+            f"{one.id and f' ({one.id})'}: {one.what}.\nGive minima of the structures of --input."
         )
-    return [by_id.get(job.id) for job in jobs]
+    unused = references.unused
+    return (
+        f"no minimum has the id of a structure, as {unused[0]!r} has not.\n"
+        "Give minima with the ids of --input."
+    )
 
 
-def _require_numbers(minimum: Atoms, where: str) -> None:
-    """Refuse a reference that any comparison would come out wrong with."""
-    energy = None if minimum.calc is None else minimum.calc.results.get("energy")
-    if not np.isfinite([*minimum.positions.ravel(), energy or 0.0]).all():
-        raise EqnnError(f"{where}: a coordinate or the energy is not finite. Correct the file.")
-    steps = minimum.info.get("steps")
-    if steps is not None and not isinstance(steps, int | np.integer):
-        raise EqnnError(f"{where}: steps is {steps!r}, expected a whole number. Correct the file.")
-
-
-def _matched(job: Job, minimum: Atoms | None, path: Path) -> Job:
+def _matched(job: Job, minimum: Atoms | None) -> Job:
     if minimum is None or job.atoms is None:
         return job
-    if not np.array_equal(minimum.numbers, job.atoms.numbers):
-        raise EqnnError(
-            f"--reference {path}: the minimum of {job.id} is "
-            f"{minimum.get_chemical_formula()} in another order or another molecule than "
-            f"{job.atoms.get_chemical_formula()}.\nGive the same atoms in the same order."
-        )
     steps = minimum.info.get("steps")
     return Job(job.id, job.atoms, "", minimum, None if steps is None else int(steps))

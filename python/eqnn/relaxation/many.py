@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 
 from eqnn import c_relax
-from eqnn.errors import EqnnError
+from eqnn.errors import EqnnError, readable
 from eqnn.library import Potential, relax_defaults
-from eqnn.packed import Arrays, IntArray, arrays_of
+from eqnn.packed import Arrays, IntArray, arrays_of, interrupts
 from eqnn.structures import cell_of
 
 # Told how many are done, how many there are, and how many evaluations of one structure that took;
@@ -157,11 +158,21 @@ def relax(
                 frame=frame,
                 progress=progress,
             )
+    if isinstance(structures, Atoms):
+        raise EqnnError("structures is one structure, expected a sequence of them. Give [atoms].")
+    for k, one in enumerate(structures):
+        if not isinstance(one, Atoms):
+            raise EqnnError(
+                f"structures[{k}] is a {type(one).__name__}, expected Atoms of ASE. Give those."
+            )
     run = _Run(structures, finished, frame, progress)
     if run.goes_on:
-        model.relax_many(run.arrays, settings.for_c(), run.events, run.fixed)
+        with interrupts() as run.interrupted:
+            model.relax_many(run.arrays, settings.for_c(), run.events, run.fixed)
     if run.raised:
         raise run.raised[0]
+    if run.interrupted.is_set():  # after the last callback
+        raise KeyboardInterrupt
     return run.results
 
 
@@ -179,6 +190,7 @@ class _Run:
         self.results: list[Relaxed | None] = [None] * len(structures)
         self.raised: list[BaseException] = []
         self.goes_on = True
+        self.interrupted = threading.Event()
         self.arrays: list[Arrays] = []
         self.fixed: list[IntArray] = []
         self._where: list[int] = []  # of each structure that goes to C
@@ -189,9 +201,8 @@ class _Run:
             None,
             c_relax.FINISHED(self._guarded(self._on_finished)),
             c_relax.FRAME() if frame is None else c_relax.FRAME(self._guarded(self._on_frame)),
-            c_relax.PROGRESS()
-            if progress is None
-            else c_relax.PROGRESS(self._guarded(self._on_progress)),
+            # Always: after each pass it is asked whether the run is interrupted.
+            c_relax.PROGRESS(self._guarded(self._on_progress)),
         )
 
     def _add(self, k: int, atoms: Atoms) -> None:
@@ -215,7 +226,10 @@ class _Run:
 
         def guarded(_context: int | None, *arguments: Any) -> int:
             try:
-                return int(call(*arguments) is False)
+                ends = call(*arguments) is False
+                if self.interrupted.is_set():
+                    raise KeyboardInterrupt
+                return int(ends)
             except BaseException as error:
                 self.raised.append(error)
                 return 1
@@ -226,7 +240,7 @@ class _Run:
         k, relaxed = self._where[structure], found.contents
         result = Relaxed(
             c_relax.STATUSES[relaxed.status],
-            relaxed.reason.decode(),
+            readable(relaxed.reason.decode()),
             self._atoms(k, relaxed.last),
             int(relaxed.last.step),
             float(relaxed.last.fmax),
@@ -243,7 +257,8 @@ class _Run:
         return None
 
     def _on_progress(self, done: int, _total: int, n_evaluations: int) -> bool | None:
-        assert self._progress is not None
+        if self._progress is None:
+            return None
         refused = len(self.structures) - len(self._where)
         return self._progress(done + refused, len(self.structures), n_evaluations)
 

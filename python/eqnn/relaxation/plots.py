@@ -9,6 +9,8 @@ from eqnn.relaxation.result import Result
 from eqnn.relaxation.tables import RMSD
 from eqnn.report import PALETTE, drawing, png
 
+PICTURES = {"steps", "rmsd", "energy_drops"}
+
 
 def pictures(result: Result) -> dict[str, tuple[bytes, str]]:
     """Draw all that there is.
@@ -19,7 +21,7 @@ def pictures(result: Result) -> dict[str, tuple[bytes, str]]:
         A PNG and its caption, by the name of its file.
     """
     made = {"steps": (_steps(result), "Share of the converged structures after a number of steps.")}
-    if result.compared():
+    if _distances(result):
         made["rmsd"] = (
             _rmsd(result),
             "Share of the structures whose heavy-atom RMSD from the reference is below a distance: "
@@ -50,10 +52,15 @@ def _steps(result: Result) -> bytes:
         return png(figure)
 
 
+def _distances(result: Result) -> list[float]:
+    pairs = [pair for _, pair in result.compared() if pair.rmsd_counts]
+    return [pair.rmsd for pair in pairs if pair.rmsd is not None]
+
+
 def _rmsd(result: Result) -> bytes:
     with drawing() as figure:
         axes = figure.subplots()
-        _share(axes, [pair.rmsd for _, pair in result.compared()])
+        _share(axes, _distances(result))
         for limit, color in ((RMSD.good, PALETTE[2]), (RMSD.fair, PALETTE[1])):
             axes.axvline(limit, color=color, linestyle="--", linewidth=1)
         axes.set(xlabel="heavy-atom RMSD / Å", ylabel="structures / %", ylim=(0, 102))

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from eqnn.errors import EqnnError
-from eqnn.relaxation.plots import pictures
+from eqnn.relaxation.plots import PICTURES, pictures
 from eqnn.relaxation.result import Result
 from eqnn.relaxation.tables import (
     BONDS,
@@ -16,6 +16,7 @@ from eqnn.relaxation.tables import (
     RMSD,
     SCALES,
     failures,
+    not_compared,
     overview,
     percent,
     structures,
@@ -32,8 +33,9 @@ MEANING = (
 def text(result: Result) -> str:
     """Return the overview, and what did not converge, for a terminal."""
     parts = [overview(result).text()]
-    if (failed := failures(result)).rows:
-        parts.append(failed.text())
+    for table in (not_compared(result), failures(result)):
+        if table.rows:
+            parts.append(table.text())
     return "\n\n".join(parts) + "\n"
 
 
@@ -48,6 +50,9 @@ def write(result: Result, folder: Path, *, with_plots: bool = True) -> None:
             "structures.csv": structures(result).csv().encode(),
             **{f"{name}.png": content for name, (content, _) in drawn.items()},
         }
+        # What an earlier run had and this one has not would be taken for its own.
+        for name in PICTURES - set(drawn):
+            (folder / f"{name}.png").unlink(missing_ok=True)
         for name, content in files.items():
             partial = folder / f"{name}.partial"
             partial.write_bytes(content)
@@ -76,6 +81,8 @@ def page(result: Result, drawn: list[tuple[bytes, str]]) -> Page:
         one.section("Pictures").pictures(drawn)
     if (failed := failures(result)).rows:
         one.section("Not converged").table(failed, is_long=True, with_title=False)
+    if (bad := not_compared(result)).rows:
+        one.section(bad.title).table(bad, is_long=len(bad.rows) > 20, with_title=False)
     one.section("Structures").table(structures(result), is_long=True, with_title=False)
     one.section("What is good").scales(SCALES)
     one.foot = "; ".join(f"{key} {value}" for key, value in result.provenance.items())
@@ -84,5 +91,5 @@ def page(result: Result, drawn: list[tuple[bytes, str]]) -> Page:
 
 def _card(name: str, value: float | int | None, scale: Scale) -> tuple[str, str, str, Grade]:
     if value is None:
-        return name, "none", "no references", Grade.NONE
+        return name, "none", "nothing that counts was held against a reference", Grade.NONE
     return name, f"{number(float(value))} {scale.unit}", scale.meaning(value), scale.grade(value)

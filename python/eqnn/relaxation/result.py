@@ -7,7 +7,7 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ase import Atoms
@@ -16,6 +16,7 @@ from eqnn.c_relax import STATUSES
 from eqnn.relaxation.compare import Comparison, compare
 from eqnn.relaxation.jobs import Job
 from eqnn.relaxation.records import Record
+from eqnn.relaxation.references import References
 
 SCHEMA = "eqnn-relax-1"
 
@@ -37,10 +38,13 @@ class Result:
     outcomes : sequence of Outcome
     provenance : mapping of str to str
         Model, options, versions.
+    references : References
+        Minima that are not compared.
     """
 
     outcomes: Sequence[Outcome]
     provenance: Mapping[str, str]
+    references: References = field(default_factory=References)
 
     def counts(self) -> dict[str, int]:
         """Return how many ended in each status."""
@@ -60,7 +64,7 @@ class Result:
         records = [outcome.record for outcome in self.outcomes]
         steps = [record.steps for record in records if record.status == "converged"]
         pairs = [comparison for _, comparison in self.compared()]
-        distances = [pair.rmsd for pair in pairs]
+        distances = [pair.rmsd for pair in pairs if pair.rmsd is not None and pair.rmsd_counts]
         drops = [
             abs(pair.energy_drop_error) for pair in pairs if pair.energy_drop_error is not None
         ]
@@ -72,6 +76,7 @@ class Result:
             "converged_fraction": len(steps) / len(records) if records else None,
             "median_steps": statistics.median(steps) if steps else None,
             "compared": len(pairs),
+            "rmsd_counted": len(distances),
             "mean_rmsd": statistics.fmean(distances) if distances else None,
             "median_rmsd": statistics.median(distances) if distances else None,
             "largest_rmsd": max(distances) if distances else None,
@@ -87,6 +92,8 @@ class Result:
             "provenance": dict(self.provenance),
             "counts": self.counts(),
             "summary": self.summary(),
+            "bad_references": [asdict(one) for one in self.references.bad],
+            "unused_references": list(self.references.unused),
             "structures": [_entry(outcome) for outcome in self.outcomes],
         }
 

@@ -21,6 +21,7 @@ from eqnn.model_file import read_model
 from eqnn.relaxation.jobs import Job
 from eqnn.relaxation.many import Progress, Relaxed, Settings, relax
 from eqnn.relaxation.records import Output, Record, record_of
+from eqnn.relaxation.references import References
 from eqnn.relaxation.result import Result, outcomes_of
 
 # File systems take 255 bytes; .xyz.partial and a hash stand behind.
@@ -61,6 +62,7 @@ def relax_all(
     plan: Plan,
     jobs: Sequence[Job],
     *,
+    references: References | None = None,
     said: Callable[[str], None] = lambda line: None,
     progress: Progress | None = None,
 ) -> Result:
@@ -70,6 +72,8 @@ def relax_all(
     ----------
     plan : Plan
     jobs : sequence of Job
+    references : References, optional
+        Which minima are not compared, for the report.
     said : callable
         Called with lines for a log.
     progress : callable, optional
@@ -91,7 +95,7 @@ def relax_all(
                 "eqnn": eqnn.__version__,
                 "engine": potential.describe().split(";")[0],
             }
-            return Result(outcomes_of(jobs, output.records), provenance)
+            return Result(outcomes_of(jobs, output.records), provenance, references or References())
 
 
 def _require_same(output: Output, jobs: Sequence[Job], name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 
+from eqnn.relaxation.references import NAMED
 from eqnn.relaxation.result import Outcome, Result
 from eqnn.report import Column, Scale, Table
 
@@ -45,6 +46,10 @@ BONDS = Scale(
     rises=True,
 )
 SCALES = (RMSD, CONVERGED, BONDS)
+TOO_SMALL = (
+    "RMSD: without molecules of fewer than three heavy atoms and cells of one atom, of which it is "
+    "a distance or nothing."
+)
 
 
 def percent(fraction: float | int | None) -> float | None:
@@ -66,6 +71,9 @@ def overview(result: Result) -> Table:
     table.add("steps, median", summary["median_steps"], "")
     if summary["compared"]:
         table.add("held against a reference", summary["compared"], "")
+        if summary["rmsd_counted"] != summary["compared"]:
+            table.add("of these, with an RMSD that counts", summary["rmsd_counted"], "")
+            table.note = TOO_SMALL
         table.add("heavy-atom RMSD, mean", summary["mean_rmsd"], "A")
         table.add("heavy-atom RMSD, median", summary["median_rmsd"], "A")
         table.add("heavy-atom RMSD, largest", summary["largest_rmsd"], "A")
@@ -74,6 +82,23 @@ def overview(result: Result) -> Table:
         )
         table.add("bonds kept", percent(summary["bonds_kept_fraction"]), "%")
         table.add("steps to those of the reference, median", summary["median_steps_ratio"], "")
+    if result.references.bad:
+        table.add("bad references", len(result.references.bad), "")
+    if result.references.unused:
+        table.add("references of no structure", len(result.references.unused), "")
+    return table
+
+
+def not_compared(result: Result) -> Table:
+    """Return the minima that are not compared, and why; of those of no structure the first few."""
+    note = "Frames count from 0, as in ASE. Minima of no structure: result.json has all."
+    columns = [Column("id"), Column("frame"), Column("found", wraps=True)]
+    table = Table("References that are not compared", columns, note=note)
+    for one in result.references.bad:
+        table.add(one.id, one.number, one.what)
+    unused = result.references.unused
+    for name in unused[:NAMED]:
+        table.add(name, None, f"no structure has this id, as {len(unused)} minima in all")
     return table
 
 

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "eqnn/export.h"
+
+#include <string_view>
+
+namespace eqnn {
+
+/// Where a model runs.
+enum class Device {
+  Auto, ///< a GPU where this build has kernels for one, else the processor
+  Cpu,
+  Gpu
+};
+
+/// "auto", "cpu", "gpu"; throws Error for anything else.
+EQNN_API Device device_from_name(std::string_view name);
+
+} // namespace eqnn
