@@ -79,9 +79,9 @@ def test_what_is_left_out_has_its_default() -> None:
         ),
         (
             {"energies": {"reference": {"H": "x"}}},
-            'c.yaml: energies/reference is {"H": "x"}, expected keep, fit or a number for each '
-            "element: energies of free atoms: keep, fit (least squares), or eV of each element. "
-            "Correct it.",
+            'c.yaml: energies/reference is {"H": "x"}, expected keep, fit, refit or a '
+            "number for each element: of free atoms: keep, fit or refit (least squares), or eV of "
+            "each element. Correct it.",
         ),
         (
             {"energies": {"reference": {"Xx": 1.0}}},

@@ -22,7 +22,7 @@ from training_runs import prepare
 
 from eqnn.cli import main
 from eqnn.library import Potential
-from eqnn.model_file import Model, read_model
+from eqnn.model_file import Model, read_model, write_model
 from eqnn.train.config import read_config
 from eqnn.train.data import Batches, examples_of, fitted_reference
 from eqnn.train.fit import CHECKPOINT, Trainer, require_agreement
@@ -237,6 +237,17 @@ def test_energies_beside_the_network_are_fitted_given_or_kept(tmp_path: Path) ->
     )
 
 
+def test_reference_energies_are_fitted_to_what_a_trained_network_leaves(tmp_path: Path) -> None:
+    """A network that is right but for these energies needs no training after that."""
+    config = prepare(tmp_path, model="truth.eqnn", energies={"reference": "refit"})
+    truth = read_model(tmp_path / "truth.eqnn")
+    said = {**truth.document["energy"], "reference": [5.0, -7.0, 0.5]}
+    write_model(tmp_path / "truth.eqnn", {**truth.document, "energy": said}, truth.tensors)
+    found = Trainer(read_config(config)).model.document["energy"]["reference"]
+    # Extended XYZ keeps eight digits.
+    assert max_error(found, truth.document["energy"]["reference"]) <= 1e-6
+
+
 def test_reference_energies_of_one_composition_are_the_smallest() -> None:
     found = fitted_reference(np.array([[2, 1], [4, 2]]), np.array([-10.0, -20.0]))
     assert max_error(found, [-4.0, -2.0]) <= 1e-12
@@ -322,8 +333,6 @@ def test_an_engine_that_differs_is_told(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_stresses_of_direct_forces_are_refused(tmp_path: Path) -> None:
     from eqnn_models import tiny_model
-
-    from eqnn.model_file import write_model
 
     config = prepare(tmp_path)
     direct = tiny_model(forces="direct")

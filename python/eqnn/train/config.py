@@ -20,7 +20,7 @@ from eqnn.errors import EqnnError, one_line
 
 PRECISIONS = ("float32", "float64")
 LOSSES = ("squares", "huber")
-KEEP, FIT = "keep", "fit"
+KEEP, FIT, REFIT = "keep", "fit", "refit"
 
 
 def _of(
@@ -50,7 +50,7 @@ class Energies:
     """What stands beside the network in an energy."""
 
     reference: str | dict[str, float] = _of(  # noqa: RUF009 - a field, as all are
-        KEEP, "energies of free atoms: keep, fit (least squares), or eV of each element"
+        KEEP, "of free atoms: keep, fit or refit (least squares), or eV of each element"
     )
     scale: str | float = _of(KEEP, "of the network's output: keep, fit (RMS of forces), or eV")
     shift: str | float = _of(KEEP, "eV an atom: keep, fit (mean of what is left), or a number")
@@ -253,7 +253,7 @@ def _value(hint: Any, value: Any, meta: Any, where: str) -> Any:
     elif isinstance(found, str) and float in typing.get_args(hint):
         fits = fits and found in (KEEP, FIT)
     elif isinstance(found, str) and dict[str, float] in typing.get_args(hint):
-        fits = fits and found in (KEEP, FIT)
+        fits = fits and found in (KEEP, FIT, REFIT)
     if not fits:
         raise EqnnError(
             f"{where} is {_shown(value)}, expected {expected}: {meta['said']}. Correct it."
@@ -309,8 +309,12 @@ def _expected(hint: Any) -> str:
     if not isinstance(hint, types.UnionType):
         return names[hint]
     args = typing.get_args(hint)
-    is_choice = str in args and len({float, dict[str, float]} & set(args)) > 0
-    return " or ".join(f"{KEEP}, {FIT}" if a is str and is_choice else names[a] for a in args)
+    choice = names[str]
+    if float in args:
+        choice = f"{KEEP}, {FIT}"
+    elif dict[str, float] in args:
+        choice = f"{KEEP}, {FIT}, {REFIT}"
+    return " or ".join(choice if a is str else names[a] for a in args)
 
 
 def _shown(value: Any) -> str:

@@ -18,9 +18,10 @@ from eqnn.errors import EqnnError
 from eqnn.evaluation.data import read_data
 from eqnn.evaluation.frame import Frame, Keys, Problem
 from eqnn.evaluation.settings import Settings
+from eqnn.library import Potential
 from eqnn.model_file import Model
 from eqnn.so3 import FloatArray
-from eqnn.train.config import FIT, Config
+from eqnn.train.config import FIT, REFIT, Config
 from eqnn.train.packing import Arrays, Example, Shape, example_of, pack, shape_for
 
 # Batches that are packed before they are asked for.
@@ -178,6 +179,9 @@ def with_energies(model: Model, config: Config, frames: Sequence[Frame]) -> Mode
     choice = config.energies
     if choice.reference == FIT:
         said["reference"] = fitted_reference(counts, energies)
+    elif choice.reference == REFIT:
+        own = _network_energies(model, frames) - counts @ np.asarray(said["reference"])
+        said["reference"] = fitted_reference(counts, energies - own)
     elif isinstance(choice.reference, dict):
         from ase.data import chemical_symbols
 
@@ -206,6 +210,21 @@ def with_energies(model: Model, config: Config, frames: Sequence[Frame]) -> Mode
         left = energies - counts @ np.asarray(said["reference"], dtype=np.float64)
         said["shift"] = float((left / counts.sum(1)).mean())
     return Model({**model.document, "energy": said}, model.tensors, model.name)
+
+
+def _network_energies(model: Model, frames: Sequence[Frame]) -> FloatArray:
+    """Energies [frame] of the model's file as it is, eV."""
+    has_virial = model.document["forces"] == "gradient"
+    structures = [
+        (f.atoms.numbers, f.atoms.positions, f.atoms.cell.array if f.atoms.pbc.all() else None)
+        for f in frames
+    ]
+    with Potential(model.name, "double", has_virial) as potential:
+        found = potential.evaluate_many(structures)
+    for frame, one in zip(frames, found, strict=True):
+        if one.properties is None:
+            raise EqnnError(f"{frame.label}: {one.reason}")
+    return np.array([one.properties.energy for one in found if one.properties is not None])
 
 
 def fitted_reference(counts: Any, energies: FloatArray) -> list[float]:
