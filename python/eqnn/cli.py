@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The ``eqnn`` command: export, validate, info, check, evaluate, relax, plugin-path."""
+"""The ``eqnn`` command: export, validate, info, check, evaluate, relax, new, train, plugin-path."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from eqnn.model_file import in_single_precision, read_model, write_model
 from eqnn.relaxation.command import add_parser as add_relax
 from eqnn.self_test import add_self_test
 from eqnn.structures import read_structure
+from eqnn.train.command import add_parser as add_train
+from eqnn.train.new import add_parser as add_new
 
 PLAN_LEGEND = (
     "# value [components, channels] in its buffer/that of its adjoint = stage of its inputs\n"
@@ -111,6 +113,8 @@ def _parser() -> argparse.ArgumentParser:
 
     add_evaluate(commands)
     add_relax(commands)
+    add_new(commands)
+    add_train(commands)
 
     plugin = commands.add_parser(
         "plugin-path", help="print where eqnnplugin.so is, for LAMMPS_PLUGIN_PATH"

@@ -151,3 +151,24 @@ def test_which_styles_of_the_package_are_built(
 ) -> None:
     found = setup.LAMMPS_STYLES_LEFT_OUT.search(f"lammps-4Feb2025/src/KOKKOS/{name}")
     assert (found is not None) is left_out
+
+
+def test_what_training_runs_with_is_pinned_and_made_anew_where_a_pin_changes(
+    setup: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls: list[list[str]] = []
+    monkeypatch.setattr(setup, "VENV_TRAIN", tmp_path / "venv-train")  # it is removed first
+    monkeypatch.setattr(setup, "run", lambda log, *words, cwd=ROOT: calls.append([log, *words]))
+    part = setup.parts()["venv-train"]
+    part.make()
+    words = [[str(word) for word in call] for call in calls]
+    assert any(str(ROOT / "cmake" / "requirements-train.txt") in call for call in words)
+    assert words[-1][-2:] == ["-e", str(ROOT)]
+    assert words[-1][1] == str(setup.VENV_TRAIN / "bin" / "python")
+    pins = (ROOT / "cmake" / "requirements-train.txt").read_text().splitlines()[1:]
+    assert {pin.split("==")[0] for pin in pins} >= {"jax", "jaxlib", "optax", "pyyaml", "pytest"}
+    assert all(pin.count("==") == 1 for pin in pins)
+    # The stamp holds these texts: nothing else is looked at on the next call.
+    monkeypatch.setattr(setup, "text_of", lambda *paths: f"other {paths}")
+    assert setup.parts()["venv-train"].key != part.key
+    assert "cmake/requirements-train.txt" in setup.parts()["venv-train"].key

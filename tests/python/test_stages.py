@@ -56,7 +56,8 @@ def test_each_operation_of_a_file_has_one_function() -> None:
 
 PAGES = ROOT / "docs" / "spec" / "stages"
 ROOMS = [ROOT / "src" / room / "stages" for room in ("model", "plan", "reference", "kernels")]
-ROOMS += [ROOT / "python" / "eqnn" / "stages", ROOT / "tests" / "stages"]
+ROOMS += [ROOT / "python" / "eqnn" / "stages", ROOT / "python" / "eqnn" / "train" / "stages"]
+ROOMS += [ROOT / "tests" / "stages"]
 
 
 def stage_of(path: Path) -> str | None:

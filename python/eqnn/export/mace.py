@@ -813,7 +813,7 @@ class MaceExporter:
                 weights = state.take(f"{prefix}.{key}", None, table.shape[-1], n_channels)
                 if weights.shape[0] == 1:  # the same for all elements
                     weights = np.repeat(weights, len(self.network.elements), axis=0)
-                entries = _entries(table, degree)
+                entries = coupling_entries(table, degree)
                 if not len(entries[1]):  # antisymmetric: nothing is left of equal features
                     continue
                 terms.append(
@@ -952,7 +952,7 @@ class MaceExporter:
         )
 
 
-def _entries(table: FloatArray, degree: int) -> tuple[Array, FloatArray]:
+def coupling_entries(table: FloatArray, degree: int) -> tuple[Array, FloatArray]:
     """Non-zero entries of a table [2l+1, d, .., d, K], each product of components once."""
     order = table.ndim - 2
     summed = np.zeros_like(table)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`eqnn train`. JAX is imported when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from eqnn.errors import EqnnError
+from eqnn.train.config import read_config
+
+INTERRUPTED = 130
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to those of `eqnn`."""
+    one = commands.add_parser(
+        "train",
+        help="train or fine-tune a model file (needs JAX)",
+        description="Train the graph of a model file on DFT frames: docs/train.md. The same "
+        "command goes on where a run was stopped or killed.",
+    )
+    one.add_argument("config", type=Path, metavar="CONFIG.yaml")
+    one.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="read and check everything, say what would be trained",
+    )
+    one.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    config = read_config(options.config)
+    try:
+        from eqnn.train import fit
+    except ImportError as error:
+        raise EqnnError(
+            f"training needs {error.name}, which is not installed here. Install it with "
+            "`pip install 'eqnn[train]'`."
+        ) from None
+    if options.dry_run:
+        print(fit.planned(config))
+        return 0
+    try:
+        fit.train(config, lambda line: print(line, flush=True))
+    except KeyboardInterrupt:
+        print("eqnn: interrupted. The same command goes on from here.", file=sys.stderr)
+        return INTERRUPTED
+    return 0

@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Frames of a training: read, checked, with their neighbours, in batches. Needs no JAX."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eqnn.errors import EqnnError
+from eqnn.evaluation.data import read_data
+from eqnn.evaluation.frame import Frame, Keys, Problem
+from eqnn.evaluation.settings import Settings
+from eqnn.library import Potential
+from eqnn.model_file import Model
+from eqnn.so3 import FloatArray
+from eqnn.train.config import FIT, REFIT, Config
+from eqnn.train.packing import Arrays, Example, Shape, example_of, pack, shape_for
+
+# Batches that are packed before they are asked for.
+PREFETCHED = 2
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Frames that are fitted, and frames that only watch."""
+
+    train: list[Frame]
+    validation: list[Frame]
+    hashes: dict[str, str]
+
+
+def read_sets(config: Config, species: Sequence[int], say: Say) -> Frames:
+    """Read all frames; bad ones end it, with file and number, unless they are to be left out."""
+    train, hashes = _read(config, config.data.train, species, say)
+    validation: list[Frame] = []
+    if config.data.validation:
+        validation, more = _read(config, config.data.validation, species, say)
+        hashes |= more
+    elif config.data.validation_fraction > 0:
+        n = max(1, round(config.data.validation_fraction * len(train)))
+        if n >= len(train):
+            raise EqnnError(
+                f"data/validation_fraction leaves no training frame of {len(train)}. Give a "
+                "smaller one, or files."
+            )
+        chosen = np.random.default_rng([config.seed, 0]).permutation(len(train))[:n]
+        watched = set(chosen.tolist())
+        validation = [train[k] for k in sorted(watched)]
+        train = [frame for k, frame in enumerate(train) if k not in watched]
+    seen = {frame.key for frame in train}
+    both = [frame for frame in validation if frame.key in seen]
+    if both:
+        raise EqnnError(
+            f"{both[0].label}: is in the training set too, as {len(both)} of {len(validation)} "
+            "validation frames are.\nA frame that is fitted cannot watch: remove it from one set."
+        )
+    return Frames(train, validation, hashes)
+
+
+def _said(problem: Problem) -> str:
+    """Say what is wrong with a frame, with this command's cure."""
+    return problem.text().removesuffix(" (left out)").replace("by --energy-key", "as energy_key")
+
+
+def _read(
+    config: Config, files: Sequence[str], species: Sequence[int], say: Say
+) -> tuple[list[Frame], dict[str, str]]:
+    data = config.data
+    keys = Keys(data.energy_key, data.forces_key, data.stress_key)
+    sets, frames, problems = read_data([Path(f) for f in files], Settings(keys=keys))
+    bad = [_said(problem) for problem in problems]
+    known = set(species)
+    good: list[Frame] = []
+    for frame in frames:
+        foreign = sorted(set(frame.atoms.numbers.tolist()) - known)
+        if foreign:
+            bad.append(f"{frame.label}: has element {foreign[0]}, which the model has not")
+        else:
+            good.append(frame)
+    if bad and not data.skip_bad_frames:
+        raise EqnnError(
+            f"{bad[0]}; {len(bad)} of {len(bad) + len(good)} frames cannot be used.\n"
+            "Mend or remove them, or leave them out with `skip_bad_frames: true` under data."
+        )
+    for text in bad:
+        say(f"left out: {text}")
+    if not good:
+        raise EqnnError(f"{', '.join(files)}: no frame can be used. Give other files.")
+    return good, {Path(one.path).name: one.sha256 for one in sets}
+
+
+def examples_of(
+    frames: Sequence[Frame], model: Model, cache: Path | None, say: Say
+) -> list[Example]:
+    """Frames with their edges, from a file of an earlier run where it is of the same frames.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+    model : Model
+        Whose cutoff and reference energies count.
+    cache : Path or None
+        A file that is read, or made.
+    say : callable
+    """
+    cutoff = model.document["cutoff"]
+    said = "\n".join(["eqnn neighbours 1", repr(cutoff), *(frame.key for frame in frames)])
+    key = hashlib.sha256(said.encode()).hexdigest()
+    stored = None if cache is None else _cached(cache, key)
+    out: list[Example] = []
+    if stored is not None:
+        empty = np.zeros(0, np.int32)
+        index = {z: k for k, z in enumerate(model.document["species"])}
+        reference = np.asarray(model.document["energy"]["reference"], dtype=np.float64)
+        ends = np.cumsum(stored["n_edges"])
+        for k, frame in enumerate(frames):
+            rows = slice(ends[k] - stored["n_edges"][k], ends[k])
+            species = np.array([index[int(z)] for z in frame.atoms.numbers], dtype=np.int32)
+            one = Example(frame.label, species, empty, empty, np.zeros((0, 3)))
+            parts = {name: stored[name][rows] for name in ("center", "source", "vector")}
+            volume = float(frame.atoms.cell.volume) if frame.atoms.pbc.all() else 0.0
+            energy = frame.energy - float(reference[species].sum())
+            labels: dict[str, Any] = {"forces": frame.forces, "stress": frame.stress}
+            out.append(replace(one, **parts, **labels, volume=volume, energy=energy))
+        return out
+    for frame in frames:
+        out.append(
+            example_of(
+                frame.atoms,
+                model.document,
+                frame.label,
+                energy=frame.energy,
+                forces=frame.forces,
+                stress=frame.stress,
+            )
+        )
+    if cache is not None and out:
+        partial = cache.with_name(f".{cache.name}.partial")
+        with partial.open("wb") as file:
+            np.savez(
+                file,
+                key=np.array(key),
+                n_edges=np.array([e.n_edges for e in out]),
+                center=np.concatenate([e.center for e in out]),
+                source=np.concatenate([e.source for e in out]),
+                vector=np.concatenate([e.vector for e in out]),
+            )
+        partial.replace(cache)
+    return out
+
+
+def _cached(path: Path, key: str) -> dict[str, Any] | None:
+    """Return what a cache holds of these frames; None where it is of others, or broken."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return dict(stored) if str(stored["key"]) == key else None
+    except Exception:  # it is made anew
+        return None
+
+
+# ---- energies that stand beside the network ----
+
+
+def with_energies(model: Model, config: Config, frames: Sequence[Frame]) -> Model:
+    """Return the model with reference energies, scale and shift as the configuration says."""
+    said = dict(model.document["energy"])
+    numbers: list[int] = model.document["species"]
+    counts = np.array([[int((f.atoms.numbers == z).sum()) for z in numbers] for f in frames])
+    energies = np.array([frame.energy for frame in frames])
+    choice = config.energies
+    if choice.reference == FIT:
+        said["reference"] = fitted_reference(counts, energies)
+    elif choice.reference == REFIT:
+        own = _network_energies(model, frames) - counts @ np.asarray(said["reference"])
+        said["reference"] = fitted_reference(counts, energies - own)
+    elif isinstance(choice.reference, dict):
+        from ase.data import chemical_symbols
+
+        symbols = [chemical_symbols[z] for z in numbers]
+        if set(symbols) != set(choice.reference):
+            raise EqnnError(
+                f"energies/reference has {', '.join(choice.reference)}, the model has "
+                f"{', '.join(symbols)}. Give each of these."
+            )
+        said["reference"] = [choice.reference[symbol] for symbol in symbols]
+    if isinstance(choice.scale, float):
+        said["scale"] = choice.scale
+    elif choice.scale == FIT:
+        found = [frame.forces for frame in frames if frame.forces is not None]
+        squares = np.concatenate([f.ravel() for f in found]) ** 2 if found else np.zeros(1)
+        size = float(np.sqrt(squares.mean()))
+        if not size > 0:
+            raise EqnnError(
+                "energies/scale is fit, but no training frame has forces, or all are 0. "
+                "Give a number, as 1.0."
+            )
+        said["scale"] = size
+    if isinstance(choice.shift, float):
+        said["shift"] = choice.shift
+    elif choice.shift == FIT:
+        left = energies - counts @ np.asarray(said["reference"], dtype=np.float64)
+        said["shift"] = float((left / counts.sum(1)).mean())
+    return Model({**model.document, "energy": said}, model.tensors, model.name)
+
+
+def _network_energies(model: Model, frames: Sequence[Frame]) -> FloatArray:
+    """Energies [frame] of the model's file as it is, eV."""
+    has_virial = model.document["forces"] == "gradient"
+    structures = [
+        (f.atoms.numbers, f.atoms.positions, f.atoms.cell.array if f.atoms.pbc.all() else None)
+        for f in frames
+    ]
+    with Potential(model.name, "double", has_virial) as potential:
+        found = potential.evaluate_many(structures)
+    for frame, one in zip(frames, found, strict=True):
+        if one.properties is None:
+            raise EqnnError(f"{frame.label}: {one.reason}")
+    return np.array([one.properties.energy for one in found if one.properties is not None])
+
+
+def fitted_reference(counts: Any, energies: FloatArray) -> list[float]:
+    """Energies of free atoms by least squares, the smallest where several fit as well.
+
+    Parameters
+    ----------
+    counts : ndarray of int [frame, species]
+    energies : ndarray [frame]
+        eV.
+    """
+    found, *_ = np.linalg.lstsq(counts.astype(np.float64), energies, rcond=1e-10)
+    return [float(x) for x in found]
+
+
+# ---- batches ----
+
+
+class Batches:
+    """Batches of examples of alike sizes, in few shapes.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+    size : int
+        Structures a batch; the last one of a shape may have less.
+    n_shapes : int
+        At most so many.
+    dtype : str
+    cutoff : float
+        Angstrom.
+    """
+
+    def __init__(
+        self, examples: Sequence[Example], size: int, n_shapes: int, dtype: str, cutoff: float
+    ) -> None:
+        self._examples, self._size = list(examples), size
+        self._dtype, self._cutoff = dtype, cutoff
+        order = sorted(range(len(examples)), key=lambda k: (examples[k].n_edges, k))
+        n_groups = max(1, min(n_shapes, len(order) // size))
+        bounds = [len(order) * k // n_groups for k in range(n_groups + 1)]
+        self._groups = [order[a:b] for a, b in itertools.pairwise(bounds) if b > a]
+        self.shapes = [self._shape(group) for group in self._groups]
+
+    def _shape(self, group: Sequence[int]) -> Shape:
+        """Room for any batch of a group."""
+        largest = [self._examples[k] for k in group[-self._size :]]
+        most = sorted((self._examples[k].n_atoms for k in group), reverse=True)
+        edges = shape_for(largest).edges
+        return Shape(sum(most[: self._size]) + 1, max(1, edges), min(self._size, len(group)) + 1)
+
+    def __len__(self) -> int:
+        return sum(-(-len(group) // self._size) for group in self._groups)
+
+    def order(self, seed: Sequence[int] | None) -> list[tuple[int, list[int]]]:
+        """Return shapes and members of batches; shuffled by a seed, or in the order of sizes."""
+        rng = None if seed is None else np.random.default_rng(list(seed))
+        out: list[tuple[int, list[int]]] = []
+        for g, group in enumerate(self._groups):
+            members = (
+                list(group) if rng is None else [group[k] for k in rng.permutation(len(group))]
+            )
+            out += [(g, members[k : k + self._size]) for k in range(0, len(members), self._size)]
+        return out if rng is None else [out[k] for k in rng.permutation(len(out))]
+
+    def packed(self, order: Sequence[tuple[int, list[int]]]) -> Iterator[Arrays]:
+        """Pack batches in a thread of its own, some ahead."""
+        made: queue.Queue[Arrays | BaseException | None] = queue.Queue(PREFETCHED)
+        is_over = threading.Event()
+
+        def put(one: Arrays | BaseException | None) -> None:
+            while not is_over.is_set():
+                try:
+                    made.put(one, timeout=0.2)
+                    return
+                except queue.Full:
+                    continue
+
+        def fill() -> None:
+            try:
+                for g, members in order:
+                    if is_over.is_set():
+                        return
+                    chosen = [self._examples[k] for k in members]
+                    put(pack(chosen, self.shapes[g], self._dtype, self._cutoff))
+                put(None)
+            except BaseException as error:  # it is raised where batches are asked for
+                put(error)
+
+        thread = threading.Thread(target=fill, daemon=True)
+        thread.start()
+        try:
+            while (one := made.get()) is not None:
+                if isinstance(one, BaseException):
+                    raise one
+                yield one
+        finally:
+            is_over.set()
+            thread.join()
+
+    def padding(self) -> float:
+        """Part of all edges that is padding."""
+        real = sum(e.n_edges for e in self._examples)
+        room = sum(
+            self.shapes[g].edges * -(-len(group) // self._size)
+            for g, group in enumerate(self._groups)
+        )
+        return 1.0 - real / room if room else 0.0

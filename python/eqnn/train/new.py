@@ -1,0 +1,347 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`eqnn new`: networks that are still to be trained, as model files. Needs no JAX.
+
+Weights are random so that each stage keeps the size of what it gets, about 1: maps over the root of
+their inputs, sums over neighbours over the root of their number, paths and harmonics over theirs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase.data import atomic_numbers
+
+from eqnn.builder import ModelBuilder, layer
+from eqnn.cp import exact_factors
+from eqnn.errors import EqnnError
+from eqnn.export.mace import coupling_entries, coupling_table
+from eqnn.model_file import Array, Model, block_of, degree_of, parity_of, write_model
+from eqnn.self_test import add_self_test
+
+# E[silu(x)^2] of a normal x is the square of this: what a layer makes smaller.
+_SILU = 0.5964586854233045
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What may be chosen of a new network.
+
+    Attributes
+    ----------
+    species : sequence of int
+        Atomic numbers, increasing.
+    cutoff : float
+        Angstrom.
+    channels, l_max, layers : int
+    correlation : int
+        Highest power of features in a product of mace, 1 to 3.
+    basis, radial : int
+        Radial functions, and units of the hidden layers of radial networks.
+    neighbours : float
+        Average number, which sums are divided by the root of.
+    seed : int
+        Of the weights.
+    """
+
+    species: tuple[int, ...]
+    cutoff: float = 5.0
+    channels: int = 32
+    l_max: int = 2
+    layers: int = 2
+    correlation: int = 3
+    basis: int = 8
+    radial: int = 32
+    neighbours: float = 14.0
+    seed: int = 1
+
+
+class _Network:
+    """What both kinds share: harmonics, radial networks, maps with random weights."""
+
+    def __init__(self, family: str, shape: Shape) -> None:
+        self.shape = shape
+        self.build = ModelBuilder(
+            family=family, species=shape.species, cutoff=shape.cutoff, l_max=shape.l_max
+        )
+        self._random = np.random.default_rng(shape.seed)
+        n = np.arange(1, shape.basis + 1)
+        self._basis = {
+            "kind": "bessel",
+            "frequency": self.build.tensor("basis/frequency", np.pi * n / shape.cutoff),
+            "amplitude": self.build.tensor(
+                "basis/amplitude", np.full(shape.basis, math.sqrt(2.0 * shape.cutoff))
+            ),
+        }
+        self.build.stage("spherical_harmonics", "harmonics", l_max=shape.l_max)
+
+    def normal(self, *dims: int, gain: float = 1.0) -> Array:
+        """Random numbers over the root of the last dimension."""
+        return np.asarray(self._random.normal(size=dims) * (gain / math.sqrt(dims[-1])))
+
+    def embed(self) -> str:
+        """Make scalars of the elements."""
+        table = self._random.normal(size=(len(self.shape.species), self.shape.channels))
+        return self.build.stage("species_embedding", "elements", weights={"table": table}, l_max=0)
+
+    def radial(self, name: str, n_out: int) -> str:
+        """Make functions of distance that end smoothly at the cutoff."""
+        units = self.shape.radial
+        layers = [
+            layer(self.normal(units, self.shape.basis), activation="silu"),
+            layer(self.normal(units, units, gain=1 / _SILU), activation="silu"),
+            layer(self.normal(n_out, units, gain=1 / _SILU)),
+        ]
+        ends = {"kind": "polynomial", "p": 6.0, "on": "output"}
+        return self.build.stage("radial", name, basis=self._basis, envelope=ends, layers=layers)
+
+    def linear(
+        self, name: str, x: str, n_in: dict[str, int], n_out: dict[str, int], gain: float = 1.0
+    ) -> str:
+        """Map channels, block by block."""
+        weights = {block: self.normal(n_out[block], n_in[block], gain=gain) for block in n_out}
+        return self.build.stage("irreps_linear", name, {"features": x}, weights, irreps=n_out)
+
+    def readout(self, name: str, x: str, units: int = 0) -> str:
+        """Make energies of scalars; small ones, since a new network knows nothing."""
+        c = self.shape.channels
+        layers = [layer(self.normal(1, units or c, gain=0.1))]
+        if units:
+            layers = [layer(self.normal(units, c), np.zeros(units), "silu"), *layers]
+        return self.build.stage("readout", name, {"features": x}, layers=layers)
+
+    def finish(self, terms: Sequence[str], parity: str) -> Model:
+        """Return the model with self-tests."""
+        self.build.stage("energy", "energy", {"terms": list(terms)})
+        model = self.build.finish(
+            energy={
+                "semantics": "extensive",
+                "scale": 1.0,
+                "shift": 0.0,
+                "reference": [0.0] * len(self.shape.species),
+                "isolated_atoms": "network",
+            },
+            forces="gradient",
+            parity=parity,
+            provenance={
+                "upstream": "eqnn new",
+                "exporter": "eqnn new",
+                "data": "none: not trained",
+                "level_of_theory": "none",
+                "licence": "BSD-3-Clause",
+            },
+        )
+        return add_self_test(model)
+
+
+def new_mace(shape: Shape) -> Model:
+    """MACE's graph: convolutions along Clebsch-Gordan paths, and powers of features at atoms."""
+    net, c = _Network("mace", shape), shape.channels
+    uniform = {block_of(n, (-1) ** n): c for n in range(shape.l_max + 1)}
+    x, blocks, terms = net.embed(), {"0e": c}, []
+    for k in range(shape.layers):
+        last = k == shape.layers - 1
+        paths = [
+            [block, l2, target]
+            for target in uniform
+            for block in blocks
+            for l2 in range(shape.l_max + 1)
+            if abs(degree_of(block) - l2) <= degree_of(target) <= degree_of(block) + l2
+            and parity_of(block) * (-1) ** l2 == parity_of(target)
+        ]
+        inputs = {"source": x, "harmonics": "harmonics"}
+        inputs["radial"] = net.radial(f"radial{k}", len(paths) * c)
+        net.build.stage("edge_tensor_product", f"messages{k}", inputs, paths=paths)
+        counts = {block: c * sum(path[2] == block for path in paths) for block in uniform}
+        # w3j has norm 1: a path's components have a square of sqrt(2l3+1) less.
+        weights = {
+            block: net.normal(c, n, gain=math.sqrt((2 * degree_of(block) + 1) / shape.neighbours))
+            for block, n in counts.items()
+        }
+        net.build.stage(
+            "irreps_linear", f"density{k}", {"features": f"messages{k}"}, weights, irreps=uniform
+        )
+        made = {"0e": c} if last else uniform
+        net.build.stage(
+            "symmetric_contraction",
+            f"product{k}",
+            {"features": f"density{k}"},
+            irreps=made,
+            terms=_couplings(net, list(made)),
+        )
+        out = net.linear(f"mixed{k}", f"product{k}", made, made)
+        if k > 0:
+            own = {block: n for block, n in made.items() if block in blocks}
+            net.build.stage(
+                "species_linear",
+                f"own{k}",
+                {"features": x},
+                {b: net.normal(len(shape.species), c, c) for b in own},
+                irreps=own,
+            )
+            out = net.build.stage("add", f"features{k}", {"a": out, "b": f"own{k}"})
+        terms.append(net.readout(f"site{k}", out, 16 if last else 0))
+        x, blocks = out, made
+    return net.finish(terms, "o3")
+
+
+def _couplings(net: _Network, made: Sequence[str]) -> list[dict[str, Any]]:
+    """Terms of a symmetric contraction of all powers."""
+    shape = net.shape
+    harmonics = [(1, n, (-1) ** n) for n in range(shape.l_max + 1)]
+    out = []
+    for block in made:
+        for nu in range(1, shape.correlation + 1):
+            degree, parity = degree_of(block), parity_of(block)
+            table = coupling_table(harmonics, degree, parity, nu, is_old=False)
+            indices, values = coupling_entries(table, degree)
+            if len(values) == 0:
+                continue
+            n_paths = table.shape[-1]
+            size = (len(shape.species), n_paths, shape.channels)
+            # The square of a power of normal numbers: nu! of each product of components.
+            norm = math.sqrt((values**2).sum() / (2 * degree + 1) * math.factorial(nu))
+            weights = net.normal(*size) * math.sqrt(size[-1]) / norm / math.sqrt(shape.correlation)
+            out.append({"irrep": block, "indices": indices, "values": values, "weights": weights})
+    return out
+
+
+def new_tdn(shape: Shape) -> Model:
+    """Convolutional TDN: messages linear in the neighbour by exact CP factors, products at atoms.
+
+    Every path of the coupling is there, odd sums of degrees too (parity ``so3``); the coupling is
+    exact, so that the network is equivariant to rounding.
+    """
+    if not 1 <= shape.l_max <= 4:
+        raise EqnnError(
+            f"--l-max {shape.l_max}: exact factors are known for 1 to 4. Give one of these."
+        )
+    net, c = _Network("tdn", shape), shape.channels
+    build = net.build
+    names = ("source_factor", "harmonic_factor", "out_factor")
+    factors = dict(zip(names, exact_factors(shape.l_max), strict=True))
+    shared = {
+        name: build.tensor(name, values) for name, values in factors.items() if name != names[0]
+    }
+    uniform = {block_of(n, 1): c for n in range(shape.l_max + 1)}
+    # Features and messages of size 1: a coupling's entries are that much smaller.
+    d = (shape.l_max + 1) ** 2
+    x, terms = net.embed(), []
+    for k in range(shape.layers):
+        last = k == shape.layers - 1
+        rows = factors[names[0]][: 1 if k == 0 else d]
+        inputs = {"source": x, "harmonics": "harmonics", "radial": net.radial(f"radial{k}", c)}
+        source = build.tensor(f"source_factor{k}", rows)
+        weights: dict[str, Any] = {names[0]: source, **shared}
+        build.stage("cp_convolution", f"messages{k}", inputs, weights, l_max=shape.l_max)
+        gain = math.sqrt(1.0 / shape.neighbours)
+        density = net.linear(f"density{k}", f"messages{k}", uniform, uniform, gain=gain)
+        # What an atom sees, times itself: angles between neighbours, on the sphere and by curls.
+        scales = {
+            "scale_a": np.ones((shape.l_max + 1, c)),
+            "scale_b": net.normal(shape.l_max + 1, c) * math.sqrt(c),
+            "scale_out": np.full((shape.l_max + 1, c), math.sqrt(4 * math.pi / d)),
+            "curl": net.normal(shape.l_max + 1, c) * math.sqrt(c) * 0.1,
+        }
+        pair = {"a": density, "b": density}
+        build.stage("gaunt_product", f"product{k}", pair, scales, l_max=shape.l_max)
+        out = net.linear(f"mixed{k}", f"product{k}", uniform, uniform)
+        out = build.stage("add", f"sum{k}", {"a": density, "b": out})
+        gates = build.stage(
+            "linear",
+            f"gates{k}",
+            {"features": out},
+            {"weight": net.normal(c, c), "bias": np.zeros(c)},
+            l_max=0,
+        )
+        gated = build.stage("gate", f"gated{k}", {"features": out, "gates": gates})
+        out = net.linear(f"out{k}", gated, uniform, {"0e": c} if last else uniform)
+        if k > 0:
+            own = {"0e": c} if last else uniform
+            before = net.linear(f"own{k}", x, uniform, own)
+            out = build.stage("add", f"features{k}", {"a": out, "b": before})
+        terms.append(net.readout(f"site{k}", out, 16 if last else 0))
+        x = out
+    return net.finish(terms, "so3")
+
+
+KINDS = {"mace": new_mace, "tdn": new_tdn}
+
+
+# ---- the command ----
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to those of `eqnn`."""
+    one = commands.add_parser(
+        "new",
+        help="make a network that is still to be trained",
+        description="Make a model file with random weights, for `eqnn train`: docs/train.md.",
+    )
+    one.add_argument("kind", choices=sorted(KINDS))
+    one.add_argument("--species", type=_species, required=True, metavar="H,C,...")
+    one.add_argument("--output", type=Path, required=True, metavar="MODEL.eqnn")
+    one.add_argument("--force", action="store_true", help="overwrite an existing output")
+    for name, text in (
+        ("cutoff", "Angstrom"),
+        ("channels", "channels of each degree"),
+        ("l-max", "highest degree of features and harmonics"),
+        ("layers", "convolutions"),
+        ("correlation", "of mace: highest power of features, 1 to 3"),
+        ("basis", "radial functions"),
+        ("radial", "units of the hidden layers of radial networks"),
+        ("neighbours", "average number of neighbours, which sums are divided by the root of"),
+        ("seed", "of the weights"),
+    ):
+        default = getattr(Shape, name.replace("-", "_"))
+        one.add_argument(
+            f"--{name}", type=type(default), default=default, help=f"{text}; {default}"
+        )
+    one.set_defaults(run=_run)
+
+
+def _species(text: str) -> tuple[int, ...]:
+    numbers = [atomic_numbers.get(symbol.strip(), 0) for symbol in text.split(",")]
+    if not all(numbers) or len(set(numbers)) < len(numbers):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}, expected chemical symbols with commas, each once: H,C,N,O"
+        )
+    return tuple(sorted(numbers))
+
+
+def _run(options: argparse.Namespace) -> int:
+    path: Path = options.output
+    if not path.parent.is_dir():
+        raise EqnnError(f"--output {path}: there is no folder {path.parent}. Make it first.")
+    if path.exists() and not options.force:
+        raise EqnnError(
+            f"--output {path}: exists already. Give another path, or --force to overwrite it."
+        )
+    for name, low, high in (
+        ("cutoff", 0.1, 100.0),
+        ("channels", 1, 1024),
+        ("l_max", 0, 4),
+        ("layers", 1, 10),
+        ("correlation", 1, 3),
+        ("basis", 1, 64),
+        ("radial", 1, 1024),
+        ("neighbours", 0.01, 1e4),
+        ("seed", 0, 2**31),
+    ):
+        value = getattr(options, name)
+        if not low <= value <= high:
+            raise EqnnError(
+                f"--{name.replace('_', '-')} {value}: expected {low} to {high}. Give one of these."
+            )
+    keys = Shape.__dataclass_fields__
+    shape = Shape(**{key: value for key, value in vars(options).items() if key in keys})
+    model = KINDS[options.kind](shape)
+    write_model(path, model.document, model.tensors)
+    print(f"Wrote {path}: {options.kind}, {model.n_parameters} numbers, not trained.")
+    print("  Train it with `eqnn train`: docs/train.md.")
+    return 0

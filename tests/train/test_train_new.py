@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`eqnn new`, and the example of docs/train.md from a new network to a result."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from eqnn_models import ROOT, refusal
+from train_models import jax, random_cluster
+
+from eqnn.cli import main
+from eqnn.library import Potential
+from eqnn.model_file import read_model
+from eqnn.numpy_evaluator import edges_of, run
+from eqnn.so3 import random_rotations
+from eqnn.train.fit import require_agreement
+from eqnn.train.new import KINDS, Shape, new_tdn
+
+assert jax is not None  # the skip where there is none
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("l_max", [1, 2])
+def test_new_networks_are_valid_sound_and_equivariant(
+    tmp_path: Path, kind: str, l_max: int
+) -> None:
+    path = tmp_path / "new.eqnn"
+    words = ["new", kind, "--species", "O,H,C", "--channels", "6", "--l-max", str(l_max)]
+    assert main([*words, "--output", str(path)]) == 0
+    model = read_model(path)
+    assert model.document["species"] == [1, 6, 8]
+    assert model.document["equivariance"]["exact"] is True
+    assert require_agreement(model) <= 1e-10
+    atoms = random_cluster([1, 6, 8], 9, size=3.5)
+    values = run(model, atoms.numbers, edges_of(atoms, 5.0))
+    for name, value in values.items():
+        blocks = value if isinstance(value, dict) else {"": value}
+        for block, x in blocks.items():
+            # Neither vanishes nor grows from stage to stage.
+            assert 1e-3 < np.sqrt((np.asarray(x) ** 2).mean()) < 20, (name, block)
+    with Potential(path, "double") as potential:
+        found = potential.evaluate(atoms.numbers, atoms.positions)
+        rotation = random_rotations(1, seed=3)[0]
+        turned = potential.evaluate(atoms.numbers, atoms.positions @ rotation.T)
+        assert abs(turned.energy - found.energy) <= 1e-11
+        assert np.abs(turned.forces - found.forces @ rotation.T).max() <= 1e-11
+        assert np.abs(found.forces).max() > 1e-3
+
+
+def test_what_cannot_be_made_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["new", "mace", "--species", "H,C", "--output", str(tmp_path / "a.eqnn")]
+    for more, text in (
+        (["--channels", "0"], "--channels 0: expected 1 to 1024. Give one of these."),
+        (["--cutoff", "nan"], "--cutoff nan: expected 0.1 to 100.0. Give one of these."),
+        (["--species", "H,H"], "'H,H', expected chemical symbols with commas, each once: H,C,N,O"),
+        (["--output", str(tmp_path / "no" / "a.eqnn")], f"there is no folder {tmp_path / 'no'}."),
+    ):
+        assert main([*words, *more]) in (1, 2)
+        assert text in capsys.readouterr().err
+    (tmp_path / "a.eqnn").touch()
+    assert main(words) == 1
+    assert "exists already. Give another path, or --force" in capsys.readouterr().err
+    text = refusal(lambda: new_tdn(Shape((1,), l_max=0)))
+    assert text == "--l-max 0: exact factors are known for 1 to 4. Give one of these."
+
+
+def test_the_example_of_the_page_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs" / "train.md").read_text()
+    said = yaml.safe_load(re.findall(r"^```yaml\n(.*?)^```\n", page, re.M | re.S)[0])
+    said["epochs"] = 2
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(said))
+    shutil.copy(ROOT / "examples" / "data" / "3bpa_labelled.xyz", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for line in re.findall(r"^eqnn (.+)$", page, re.MULTILINE):
+        assert main(line.split()) == 0, line
+    told = capsys.readouterr().out
+    assert "frames: 54 train, 6 watch" in told
+    assert main(["validate", "run/model.eqnn"]) == 0
+    assert {"metrics.csv", "curve.png", "checkpoint.safetensors"} <= {
+        path.name for path in (tmp_path / "run").iterdir()
+    }
