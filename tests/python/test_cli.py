@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,7 @@ from eqnn_models import (
 )
 
 import eqnn
-from eqnn import cli, library
+from eqnn import cli, launch, library
 from eqnn.errors import InvalidModelError
 from eqnn.export import UPSTREAMS
 from eqnn.info import cutoff_defects, describe
@@ -641,3 +642,33 @@ def test_plugin_path_of_another_build(
     assert f"EQNN_PLUGIN is {file}, where there is no file" in text
     file.write_text("")
     assert run("plugin-path").out == f"{tmp_path.resolve()}\n"
+
+
+def test_ctrl_c_while_libraries_are_loaded_ends_without_a_traceback() -> None:
+    code = (
+        "import os, signal, sys, time\n"
+        "import eqnn.launch\n"
+        "class Slow:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'eqnn.cli':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "            time.sleep(5)\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "sys.meta_path.insert(0, Slow())\n"
+        "sys.exit(eqnn.launch.main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_ctrl_c_in_any_command_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("eqnn.cli.main", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    assert launch.main() == 130
+    assert signal.getsignal(signal.SIGINT) is before
+    assert capsys.readouterr().err == "eqnn: stopped by Ctrl-C.\n"

@@ -292,3 +292,31 @@ def test_beyond_the_most_ways_the_distance_is_an_upper_bound() -> None:
     other = moved.copy()
     other.positions[1:5] = moved.positions[1 + rng.permutation(4)]
     assert np.isfinite(rmsd(other, atoms))
+
+
+def ring(n: int) -> Atoms:
+    angle = 2 * np.pi * np.arange(n) / n
+    radius = 0.725 / np.sin(np.pi / n)
+    corners = [radius * np.cos(angle), radius * np.sin(angle), 0.2 * (-1.0) ** np.arange(n)]
+    return Atoms(f"C{n}", np.transpose(corners))
+
+
+@pytest.mark.parametrize(
+    ("atoms", "n_ways"), [(ring(30), 60), (ring(100), 200), (molecule("C60"), 120)]
+)
+def test_large_symmetric_molecules_are_matched_whatever_their_order(
+    atoms: Atoms, n_ways: int
+) -> None:
+    """Ways that are tried along bonds end early; else these take hours."""
+    order = np.random.default_rng(3).permutation(len(atoms))
+    shuffled = atoms[order]
+    ways = list(_symmetries(shuffled, range(len(atoms))))
+    assert len(ways) == len(set(ways)) == n_ways
+    assert ways[0] == tuple(range(len(atoms)))
+    turned = shuffled[list(ways[-1])]
+    assert rmsd(turned, shuffled) <= 1e-9
+
+
+def test_the_search_for_ways_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eqnn.relaxation.compare.MOST_PLACED", 1000)
+    assert 1 <= len(list(_symmetries(ring(100), range(100)))) <= 11

@@ -167,6 +167,11 @@ def _colour(k: int) -> str:
     return PALETTE[k % len(PALETTE)]
 
 
+def _colour_of(found: Evaluation, model: str) -> str:
+    """Return the colour that a model has in every picture."""
+    return _colour([m.judged.name for m in found.models].index(model))
+
+
 def _legend(figure: Any, names: Sequence[str], colours: Sequence[str]) -> None:
     from matplotlib.lines import Line2D
 
@@ -188,7 +193,8 @@ def _distribution(found: Evaluation) -> bytes:
         for k, (name, sizes) in enumerate(curves):
             share = np.arange(1, len(sizes) + 1) / len(sizes)
             style = ("-", "--", ":")[k // len(PALETTE) % 3]
-            axis.plot(sizes, 100 * share, style, color=_colour(k), label=name, lw=2)
+            colour = _colour_of(found, name)
+            axis.plot(sizes, 100 * share, style, color=colour, label=name, lw=2)
         axis.set(xscale="log", xlabel="force error of an atom / (meV/Å)", ylabel="atoms below / %")
         low = min(float(np.quantile(sizes[sizes > 0], 0.01)) for _, sizes in curves)
         axis.set(ylim=(0, 101), xlim=(low, None))
@@ -200,6 +206,7 @@ def _distribution(found: Evaluation) -> bytes:
 def _bars(found: Evaluation, values: dict[str, dict[str, float | None]]) -> bytes:
     """Draw grouped bars, a group for each name and a bar for each model."""
     names = list(dict.fromkeys(n for of in values.values() for n, e in of.items() if e is not None))
+    values = {model: of for model, of in values.items() if any(e is not None for e in of.values())}
     if not names:
         return b""
     height = max(2.6, 0.9 + len(names) * (0.35 + 0.22 * len(values)))
@@ -209,7 +216,7 @@ def _bars(found: Evaluation, values: dict[str, dict[str, float | None]]) -> byte
         for k, (model, of) in enumerate(values.items()):
             places = np.arange(len(names)) + (k - (len(values) - 1) / 2) * width
             lengths = [np.nan if (e := of.get(name)) is None else e for name in names]
-            axis.barh(places, lengths, 0.9 * width, color=_colour(k), label=model)
+            axis.barh(places, lengths, 0.9 * width, color=_colour_of(found, model), label=model)
             for place, size in zip(places, lengths, strict=True):
                 if np.isfinite(size):
                     axis.annotate(
@@ -222,8 +229,7 @@ def _bars(found: Evaluation, values: dict[str, dict[str, float | None]]) -> byte
         axis.margins(x=0.12)
         axis.grid(visible=False, axis="y")
         if len(values) > 1:
-            colours = [_colour(k) for k in range(len(values))]
-            _legend(figure, list(values), colours)
+            _legend(figure, list(values), [_colour_of(found, model) for model in values])
         return png(figure)
 
 
@@ -237,15 +243,16 @@ def _speed(found: Evaluation) -> bytes:
         return b""
     with drawing(6.0, 4.6) as figure:
         axis = figure.add_subplot()
-        for k, (_, time, error) in enumerate(points):
-            axis.plot(time, error, "o", ms=10, mew=2, color=_colour(k), alpha=0.8)
+        colours = [_colour_of(found, name) for name, _, _ in points]
+        for (_, time, error), colour in zip(points, colours, strict=True):
+            axis.plot(time, error, "o", ms=10, mew=2, color=colour, alpha=0.8)
         axis.set(xscale="log", yscale="log")
         axis.set(xlabel="time for an atom / µs", ylabel="force error, rms / (meV/Å)")
         times, errors = [p[1] for p in points], [p[2] for p in points]
         axis.set(xlim=(min(times) / 3, max(times) * 3), ylim=(min(errors) / 2, max(errors) * 2))
         _plain_ticks(axis.xaxis)
         _plain_ticks(axis.yaxis)
-        _legend(figure, [p[0] for p in points], [_colour(k) for k in range(len(points))])
+        _legend(figure, [p[0] for p in points], colours)
         return png(figure)
 
 

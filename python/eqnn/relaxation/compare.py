@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ from eqnn.so3 import FloatArray
 BOND = 1.25
 # Ways to exchange like atoms that are tried; molecules of more have many equal parts.
 MOST_WAYS = 5000
+# Atoms that are placed to find them, dead ends too: a second or so.
+MOST_PLACED = 300_000
 
 
 @dataclass(frozen=True)
@@ -118,27 +121,69 @@ def _symmetries(atoms: Atoms, chosen: Sequence[int]) -> Iterator[tuple[int, ...]
             elif a in place:
                 hydrogens[place[a]] += 1
     kinds: list[object] = list(zip(atoms.numbers[list(chosen)].tolist(), hydrogens, strict=True))
-    for (
-        _
-    ) in chosen:  # what differs somewhere differs here after as many rounds as atoms lie between
+    # What differs somewhere differs here after as many rounds as atoms lie between.
+    for _ in chosen:
         found = [(kinds[k], tuple(sorted(hash(kinds[j]) for j in near[k]))) for k in place.values()]
         names = {kind: number for number, kind in enumerate(dict.fromkeys(found))}
         kinds = [names[kind] for kind in found]
-    yield from _extended((), kinds, near)
+    yield from _ways(kinds, near)
 
 
-def _extended(
-    way: tuple[int, ...], kinds: Sequence[object], near: Sequence[set[int]]
-) -> Iterator[tuple[int, ...]]:
-    k = len(way)
-    if k == len(kinds):
-        yield way
-        return
-    for image in sorted(range(len(kinds)), key=lambda j: j != k):
-        if image in way or kinds[image] != kinds[k]:
+def _along_bonds(near: Sequence[set[int]]) -> list[tuple[int, int | None]]:
+    """Return all atoms, each with a bonded one before it, or None for the first of a part."""
+    order: list[tuple[int, int | None]] = []
+    seen: set[int] = set()
+    for start in range(len(near)):
+        queue: deque[tuple[int, int | None]] = deque([(start, None)])
+        while queue:
+            atom, before = queue.popleft()
+            if atom not in seen:
+                seen.add(atom)
+                order.append((atom, before))
+                queue.extend((j, atom) for j in sorted(near[atom]) if j not in seen)
+    return order
+
+
+def _ways(kinds: Sequence[object], near: Sequence[set[int]]) -> Iterator[tuple[int, ...]]:
+    """Place atom after atom along bonds, so that a dead end shows where it begins."""
+    order = _along_bonds(near)
+    place = {atom: k for k, (atom, _) in enumerate(order)}
+    # Bonds to atoms that were placed before; by their number, none is made or lost.
+    earlier = [[j for j in near[atom] if place[j] < k] for k, (atom, _) in enumerate(order)]
+    way: dict[int, int] = {}
+    used: set[int] = set()
+    n_placed = 0
+
+    def candidates(k: int) -> Iterator[int]:
+        atom, before = order[k]
+        images = range(len(kinds)) if before is None else near[way[before]]
+        for image in sorted(images, key=lambda j: (j != atom, j)):
+            if image in used or kinds[image] != kinds[atom]:
+                continue
+            bonded = near[image]
+            n_bonds = sum(j in used for j in bonded)
+            if n_bonds == len(earlier[k]) and all(way[j] in bonded for j in earlier[k]):
+                yield image
+
+    # A stack, not recursion: a molecule may have more atoms than Python has frames.
+    stack = [candidates(0)]
+    while stack:
+        k = len(stack) - 1
+        if order[k][0] in way:
+            used.discard(way.pop(order[k][0]))
+        image = next(stack[-1], None)
+        if image is None:
+            stack.pop()
             continue
-        if all((way[j] in near[image]) == (j in near[k]) for j in range(k)):
-            yield from _extended((*way, image), kinds, near)
+        n_placed += 1
+        if n_placed > MOST_PLACED:
+            return
+        way[order[k][0]] = image
+        used.add(image)
+        if k + 1 == len(order):
+            yield tuple(way[atom] for atom in range(len(order)))
+        else:
+            stack.append(candidates(k + 1))
 
 
 def compare(
