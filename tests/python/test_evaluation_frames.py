@@ -23,8 +23,10 @@ from ase.db import connect
 from ase.units import Bohr, Hartree
 
 from eqnn.errors import EqnnError
+from eqnn.evaluation.data import read_data, without
 from eqnn.evaluation.frame import Frame, Keys, Kind, Problem, frame_of, key_of
 from eqnn.evaluation.read import read_frames, set_names
+from eqnn.evaluation.settings import Settings
 from eqnn.evaluation.suspicion import duplicates, energy_units, force_units, mixed_units
 
 KEYS = Keys()
@@ -303,6 +305,9 @@ def test_sets_are_called_by_their_files() -> None:
     assert set_names([Path("/x/b.db"), Path("/x/b.xyz")]) == ["/x/b.db", "/x/b.xyz"]
     assert set_names([Path("1/x/b.db"), Path("2/x/b.db")]) == ["1/x/b", "2/x/b"]
     assert set_names([]) == []
+    # No two have one name, also where one's is what another's would be with its folder or suffix.
+    alike = [Path("x.xyz"), Path("x.db"), Path("x.xyz.xyz"), Path("d/x.db")]
+    assert len(set(set_names(alike))) == len(alike)
 
 
 # ---- PubChemQCR ----
@@ -337,14 +342,35 @@ def test_pubchemqcr_is_read_and_damaged_steps_are_named(tmp_path: Path) -> None:
     frames = [f for f in found if isinstance(f, Frame)]
     assert [f.label for f in frames] == [
         "s#0 (CID000000887 0 DFT_1st)",
-        "s#1 (CID000000887 2 DFT_1st)",
+        "s#2 (CID000000887 2 DFT_1st)",
     ]
+    # Each has a place of its own, in the file's order: problems are told from frames by it.
+    assert [f.number for f in found] == [0, 1, 2, 3]
+    assert [isinstance(f, Frame) for f in found] == [True, False, True, False]
     assert frames[1].energy == pytest.approx(-117.0 * Hartree, rel=1e-6)
     assert frames[0].forces is not None
     assert frames[0].forces[0] == pytest.approx([-0.1 * Hartree / Bohr, 0, 0.1 * Hartree / Bohr])
     assert [p.what for p in found if isinstance(p, Problem)] == [
         "000000887: DFT_1st[1]: energy is nan, expected a finite number",
         "000000890: a record is a int, expected a dict of stages",
+    ]
+
+
+def test_the_frame_after_a_damaged_step_is_kept(tmp_path: Path) -> None:
+    path = write_lmdb(tmp_path / "a.lmdb")
+    again = write_lmdb(tmp_path / "b.lmdb")
+    with lmdb.open(str(path), subdir=False) as database, database.begin(write=True) as some:
+        some.put(b"000000001", b"no record")
+    sets, frames, problems = read_data([path, again], Settings())
+    assert {(p.set, p.number) for p in problems} == {
+        *(("a", 0), ("a", 2), ("a", 4)),
+        *(("b", 1), ("b", 3)),
+    }
+    assert without(frames, problems) == frames
+    assert [f.name for f in frames] == ["CID000000887 0", "CID000000887 2"] * 2
+    assert [(s.n_frames, s.n_bad, s.n_not_drawn, s.n_good) for s in sets] == [
+        (5, 3, 0, 2),
+        (4, 2, 0, 2),
     ]
 
 
