@@ -1021,6 +1021,26 @@ def test_results_do_not_depend_on_how_many_go_in_one_call(
 
 # ---- files in another unit ----
 
+
+def test_a_file_in_bohr_is_refused_and_leaves_the_others(frames: list[Atoms]) -> None:
+    def in_bohr(atoms: Atoms) -> Atoms:
+        out = atoms.copy()
+        out.positions /= Bohr
+        return labelled(out, **atoms.calc.results)
+
+    # More are wrong than right: they are not the rule for the others.
+    data = {"right": frames[:4], "wrong": [in_bohr(a) for a in frames[:9]]}
+    found = evaluate(GAUNT, data, settings=QUICK)
+    assert [(s.name, s.n_bad, s.n_good) for s in found.sets] == [("right", 0, 4), ("wrong", 9, 0)]
+    assert {(p.kind, p.set, p.is_left_out) for p in found.problems} == {(Kind.UNITS, "wrong", True)}
+    with pytest.raises(EqnnError) as error:
+        evaluate(GAUNT, data["wrong"], settings=QUICK)
+    assert re.search(
+        r"data#0: units: nearest .* are in Bohr, it seems \(left out\)\nConvert .*",
+        str(error.value),
+    )
+
+
 QCR = ROOT / "data" / "qcr-small"
 
 

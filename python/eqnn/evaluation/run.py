@@ -23,7 +23,13 @@ from eqnn.evaluation.read import set_names
 from eqnn.evaluation.result import DataSet, Evaluation
 from eqnn.evaluation.settings import PRECISIONS, Settings
 from eqnn.evaluation.summary import provenance, summary
-from eqnn.evaluation.suspicion import duplicates, energy_units, force_units, mixed_units
+from eqnn.evaluation.suspicion import (
+    duplicates,
+    energy_units,
+    force_units,
+    length_units,
+    mixed_units,
+)
 from eqnn.library import Potential, find_built
 from eqnn.model_file import read_model
 
@@ -73,6 +79,9 @@ def evaluate(
         find_built("eqnnplugin.so", "EQNN_PLUGIN")
     folder = Output(output, with_plots=chosen.with_plots)
     sets, frames, problems = read_data(data, chosen, progress)
+    # First whole sets, so that none of them is the rule for the others.
+    problems += length_units(frames)
+    frames = without(frames, problems)
     problems += mixed_units(frames)
     frames = without(frames, problems)
     require_some(frames, problems)
