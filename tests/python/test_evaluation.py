@@ -4,17 +4,21 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import os
+import pickle
 import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import ase.io
+import lmdb
 import numpy as np
 import pytest
 from ase import Atoms
@@ -321,6 +325,74 @@ def test_bad_frames_are_named_and_the_rest_is_compared(frames: list[Atoms]) -> N
     row = next(line for line in text(found).splitlines() if re.match(r" +a +12 ", line))
     assert row.split()[:5] == ["a", "12", "5", "0", "7"]
     assert "13 frames, 8 compared, of 2 sets: a, b" in page(found, {}).html()
+
+
+def write_lmdb(path: Path, records: list[list[Atoms]], damaged: set[tuple[int, int]]) -> None:
+    """Write PubChemQCR's format: a molecule's steps, of which some have no energy."""
+    with (
+        lmdb.open(str(path), subdir=False, map_size=2**22) as database,
+        database.begin(write=True) as some,
+    ):
+        some.put(b"000000000", b"no record")
+        for k, steps in enumerate(records):
+            content = [
+                {
+                    "energy": np.nan if (k, n) in damaged else a.get_potential_energy() / Hartree,
+                    "coordinates": [
+                        {"atom": s, **dict(zip("xyz", x, strict=True))}
+                        for s, x in zip(a.symbols, a.positions.tolist(), strict=True)
+                    ],
+                    "gradient": [
+                        {"atom": s, **dict(zip(("dx", "dy", "dz"), x, strict=True))}
+                        for s, x in zip(
+                            a.symbols, (a.get_forces() * -Bohr / Hartree).tolist(), strict=True
+                        )
+                    ],
+                }
+                for n, a in enumerate(steps)
+            ]
+            record = {"DFT_1st": content[:2], "DFT_2nd": content[2:]}
+            some.put(b"%09d" % (k + 1), gzip.compress(pickle.dumps(record)))
+
+
+def test_no_sound_frame_is_lost_beside_damaged_ones(frames: list[Atoms], tmp_path: Path) -> None:
+    damaged = {(0, 3), (1, 0), (1, 1), (2, 5)}
+    records = [frames[6 * k : 6 * k + 6] for k in range(3)]
+    write_lmdb(tmp_path / "a.lmdb", records, damaged)
+    found = evaluate(GAUNT, tmp_path / "a.lmdb", output=tmp_path / "out", settings=QUICK)
+    sound = {
+        f"CID{k + 1:09d} {n if n < 2 else n - 2}, DFT_{'1st' if n < 2 else '2nd'}"
+        for k in range(3)
+        for n in range(6)
+        if (k, n) not in damaged
+    }
+    with (tmp_path / "out" / "frames.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    labels = {pair.frame.label: pair.frame for pair in one(found).pairs}
+    assert {f"{frame.name}, {frame.stage}" for frame in labels.values()} == sound
+    assert len(rows) == len(sound) == 14
+    bad_places = {(p.set, p.number) for p in found.problems if p.is_left_out}
+    assert bad_places.isdisjoint((frame.set, frame.number) for frame in labels.values())
+    (counts,) = found.sets
+    assert (counts.n_frames, counts.n_bad, counts.n_not_drawn, counts.n_good) == (19, 5, 0, 14)
+    assert len(bad_places) == counts.n_bad
+
+    # And beside those that are left aside.
+    some = replace(QUICK, sample=6)
+    (counts,) = evaluate(GAUNT, tmp_path / "a.lmdb", settings=some).sets
+    assert (counts.n_frames, counts.n_bad, counts.n_not_drawn, counts.n_good) == (19, 5, 8, 6)
+
+
+def test_frames_that_no_count_has_are_a_fault_of_ours(
+    frames: list[Atoms], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eqnn.evaluation.run.without", lambda frames, problems: frames[1:])
+    with pytest.raises(EqnnError) as error:
+        evaluate(GAUNT, frames[:5], settings=QUICK)
+    assert str(error.value) == (
+        "data: of 5 frames 0 are bad, 0 not drawn and 4 compared, expected the same in sum. "
+        "Report it with the file."
+    )
 
 
 @pytest.mark.slow
@@ -948,6 +1020,26 @@ def test_results_do_not_depend_on_how_many_go_in_one_call(
 
 
 # ---- files in another unit ----
+
+
+def test_a_file_in_bohr_is_refused_and_leaves_the_others(frames: list[Atoms]) -> None:
+    def in_bohr(atoms: Atoms) -> Atoms:
+        out = atoms.copy()
+        out.positions /= Bohr
+        return labelled(out, **atoms.calc.results)
+
+    # More are wrong than right: they are not the rule for the others.
+    data = {"right": frames[:4], "wrong": [in_bohr(a) for a in frames[:9]]}
+    found = evaluate(GAUNT, data, settings=QUICK)
+    assert [(s.name, s.n_bad, s.n_good) for s in found.sets] == [("right", 0, 4), ("wrong", 9, 0)]
+    assert {(p.kind, p.set, p.is_left_out) for p in found.problems} == {(Kind.UNITS, "wrong", True)}
+    with pytest.raises(EqnnError) as error:
+        evaluate(GAUNT, data["wrong"], settings=QUICK)
+    assert re.search(
+        r"data#0: units: nearest .* are in Bohr, it seems \(left out\)\nConvert .*",
+        str(error.value),
+    )
+
 
 QCR = ROOT / "data" / "qcr-small"
 

@@ -16,6 +16,8 @@ import lmdb
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
+from ase.build import molecule as known_molecule
 from ase.calculators.lj import LennardJones
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
@@ -23,9 +25,17 @@ from ase.db import connect
 from ase.units import Bohr, Hartree
 
 from eqnn.errors import EqnnError
+from eqnn.evaluation.data import read_data, without
 from eqnn.evaluation.frame import Frame, Keys, Kind, Problem, frame_of, key_of
 from eqnn.evaluation.read import read_frames, set_names
-from eqnn.evaluation.suspicion import duplicates, energy_units, force_units, mixed_units
+from eqnn.evaluation.settings import Settings
+from eqnn.evaluation.suspicion import (
+    duplicates,
+    energy_units,
+    force_units,
+    length_units,
+    mixed_units,
+)
 
 KEYS = Keys()
 
@@ -303,6 +313,9 @@ def test_sets_are_called_by_their_files() -> None:
     assert set_names([Path("/x/b.db"), Path("/x/b.xyz")]) == ["/x/b.db", "/x/b.xyz"]
     assert set_names([Path("1/x/b.db"), Path("2/x/b.db")]) == ["1/x/b", "2/x/b"]
     assert set_names([]) == []
+    # No two have one name, also where one's is what another's would be with its folder or suffix.
+    alike = [Path("x.xyz"), Path("x.db"), Path("x.xyz.xyz"), Path("d/x.db")]
+    assert len(set(set_names(alike))) == len(alike)
 
 
 # ---- PubChemQCR ----
@@ -337,14 +350,35 @@ def test_pubchemqcr_is_read_and_damaged_steps_are_named(tmp_path: Path) -> None:
     frames = [f for f in found if isinstance(f, Frame)]
     assert [f.label for f in frames] == [
         "s#0 (CID000000887 0 DFT_1st)",
-        "s#1 (CID000000887 2 DFT_1st)",
+        "s#2 (CID000000887 2 DFT_1st)",
     ]
+    # Each has a place of its own, in the file's order: problems are told from frames by it.
+    assert [f.number for f in found] == [0, 1, 2, 3]
+    assert [isinstance(f, Frame) for f in found] == [True, False, True, False]
     assert frames[1].energy == pytest.approx(-117.0 * Hartree, rel=1e-6)
     assert frames[0].forces is not None
     assert frames[0].forces[0] == pytest.approx([-0.1 * Hartree / Bohr, 0, 0.1 * Hartree / Bohr])
     assert [p.what for p in found if isinstance(p, Problem)] == [
         "000000887: DFT_1st[1]: energy is nan, expected a finite number",
         "000000890: a record is a int, expected a dict of stages",
+    ]
+
+
+def test_the_frame_after_a_damaged_step_is_kept(tmp_path: Path) -> None:
+    path = write_lmdb(tmp_path / "a.lmdb")
+    again = write_lmdb(tmp_path / "b.lmdb")
+    with lmdb.open(str(path), subdir=False) as database, database.begin(write=True) as some:
+        some.put(b"000000001", b"no record")
+    sets, frames, problems = read_data([path, again], Settings())
+    assert {(p.set, p.number) for p in problems} == {
+        *(("a", 0), ("a", 2), ("a", 4)),
+        *(("b", 1), ("b", 3)),
+    }
+    assert without(frames, problems) == frames
+    assert [f.name for f in frames] == ["CID000000887 0", "CID000000887 2"] * 2
+    assert [(s.n_frames, s.n_bad, s.n_not_drawn, s.n_good) for s in sets] == [
+        (5, 3, 0, 2),
+        (4, 2, 0, 2),
     ]
 
 
@@ -611,3 +645,103 @@ def test_one_frame_that_a_model_explodes_on_is_no_unit() -> None:
     assert energy_units(frames[:5], {"m": energies}, {"m": forces}) == []
     flat = [replace(frame, energy=-3120.0) for frame in frames]
     assert energy_units(flat, {"m": energies}, {"m": forces}) == []
+
+
+# ---- positions of a file in another unit, which no model is asked about ----
+
+DATA = Path(__file__).parents[2] / "data"
+HONEST = [*sorted(DATA.glob("*/*.xyz.gz"))]
+LENGTHS = [
+    (1.0 / Bohr, "in Bohr"),
+    (Bohr, "Angstrom that were converted from Bohr once more"),
+    (0.1, "in nm"),
+    (10.0, "Angstrom that were converted from nm once more"),
+    (100.0, "in pm"),
+]
+# Close packed and open, with long and with short bonds for their radii, ionic, of one atom or not.
+CRYSTALS = [
+    *(bulk(symbol) for symbol in ("Cu", "Al", "Pb", "Ta", "Fe", "Cs", "Mg", "C", "Si", "Th")),
+    *(bulk(symbol, cubic=True) for symbol in ("Ni", "Na", "Ge")),
+    bulk("NaCl", "rocksalt", a=5.64),
+    bulk("CsCl", "cesiumchloride", a=4.12),
+    bulk("LiF", "rocksalt", a=4.03),
+]
+
+
+def scaled(atoms: Atoms, factor: float) -> Atoms:
+    out: Atoms = atoms.copy()
+    out.set_cell(out.cell.array * factor)
+    out.positions *= factor
+    return out
+
+
+def a_file(structures: list[Atoms]) -> list[Frame]:
+    found: list[Frame] = []
+    for k, atoms in enumerate(structures):
+        atoms = atoms.copy()
+        label(atoms, -1.0)
+        one = frame_of(atoms, "s", k, KEYS)
+        assert isinstance(one, Frame), one
+        found.append(one)
+    return found
+
+
+def box(name: str, distance: float) -> Atoms:
+    """Eight molecules on a grid, periodic."""
+    atoms = known_molecule(name)
+    atoms.set_cell(np.eye(3) * distance)
+    atoms.pbc = True
+    out: Atoms = atoms.repeat(2)
+    return out
+
+
+@pytest.mark.parametrize("path", HONEST, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_lengths_of_whole_files_are_told_without_a_model(path: Path) -> None:
+    structures: Any = ase.io.read(path, index=":600:40")
+    assert length_units(a_file(structures)) == []
+    for factor, unit in LENGTHS:
+        frames = a_file([scaled(atoms, factor) for atoms in structures])
+        found = length_units(frames)
+        assert [(p.set, p.number) for p in found] == [(f.set, f.number) for f in frames]
+        assert {p.kind for p in found} == {Kind.UNITS} and len({p.what for p in found}) == 1
+        assert found[0].what.endswith(f" apart: positions are {unit}, it seems")
+
+
+@pytest.mark.parametrize(
+    "atoms",
+    [*CRYSTALS, box("H2O", 3.1), box("H2", 3.5)],
+    ids=lambda atoms: str(atoms.symbols),
+)
+def test_lengths_of_crystals_and_boxes_are_told_too(atoms: Atoms) -> None:
+    for strain in (0.95, 1.0, 1.05):
+        assert length_units(a_file([scaled(atoms, strain)])) == []
+    (one,) = length_units(a_file([scaled(atoms, 1.0 / Bohr)]))
+    assert one.what.endswith("in Bohr, it seems")
+    (one,) = length_units(a_file([scaled(atoms, 0.1)]))
+    assert one.what.endswith("in nm, it seems")
+
+
+@pytest.mark.parametrize(
+    "structures",
+    [
+        [Atoms("H"), Atoms("C"), Atoms("O")],
+        [Atoms("Cs", cell=9.0 * np.eye(3), pbc=True)],
+        [Atoms("C", cell=15.0 * np.eye(3), pbc=True)],
+        [bulk("Ar", "fcc", a=5.26), bulk("Ne", cubic=True)],
+        [Atoms("Ar3", [[0, 0, 0], [3.8, 0, 0], [0, 3.8, 0]])],
+        [Atoms("ArF2Ar", [[0, 0, 0], [3.4, 0, 0], [30.0, 0, 0], [33.4, 0, 0]])],
+        [Atoms("C2", [[0, 0, 0], [2.8, 0, 0]])],  # of a scan
+        [Atoms("H3", [[0, 0, 0], [r, 0, 0], [2 * r, 0, 0]]) for r in np.linspace(0.6, 3.0, 20)],
+        [scaled(bulk("Cu"), x) for x in np.linspace(0.8, 2.5, 20)],
+    ],
+)
+def test_what_has_no_bonds_or_is_pulled_apart_is_no_other_unit(structures: list[Atoms]) -> None:
+    assert length_units(a_file(structures)) == []
+
+
+def test_of_two_files_the_one_in_bohr_is_named_and_not_the_other() -> None:
+    right = [replace(one, set="right") for one in a_file([molecule(k) for k in range(4)])]
+    wrong = a_file([scaled(molecule(k), 1.0 / Bohr) for k in range(9)])
+    assert {p.set for p in length_units([*right, *wrong])} == {"s"}
+    assert len(length_units([*right, *wrong])) == 9
+    assert length_units([]) == []

@@ -78,7 +78,7 @@ def read_data(
         is_file = isinstance(source, Path)
         hashed = _sha256(source) if isinstance(source, Path) and source.is_file() else ""
         path = str(source) if is_file else ""
-        sets.append(DataSet(name, path, hashed, n, n_bad, n - n_bad - len(drawn), len(drawn)))
+        sets.append(DataSet(name, path, hashed, n, n_bad, draw.n_aside, len(drawn)))
     return sets, frames, problems
 
 
@@ -98,6 +98,11 @@ class _Draw:
             self._kept.append(frame)
         elif (place := int(self._random.integers(self._n))) < self._size:
             self._kept[place] = frame
+
+    @property
+    def n_aside(self) -> int:
+        """Frames that were given and are not kept."""
+        return self._n - len(self._kept)
 
     def frames(self) -> list[Frame]:
         """Return those that are kept, in the order of the set."""

@@ -5,6 +5,8 @@ Honest errors of models, those that have not seen such molecules too, change the
 forces and relative energies by factors of 0.3 to 1.6 (shipped potentials on data/qcr-small). Units
 differ by 13.6 and more. What lies near a unit's factor, and goes up and down with the labels, is in
 that unit.
+
+Lengths need no model: atoms are about the sum of their covalent radii away from the nearest other.
 """
 
 from __future__ import annotations
@@ -13,10 +15,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from ase import Atoms
+from ase.data import covalent_radii
 from ase.units import Bohr, Hartree, Rydberg, kcal, kJ, mol
+from scipy.spatial import cKDTree
 
 from eqnn.evaluation.frame import Frame
 from eqnn.so3 import FloatArray
+from eqnn.structures import neighbours
 
 # eV, and eV/Angstrom, of one of the unit.
 ENERGY_UNITS = {"Hartree": Hartree, "Rydberg": Rydberg, "kcal/mol": kcal / mol}
@@ -39,6 +45,24 @@ _ENERGIES_AGREE_WITH_FORCES = 0.6
 # Numbers that are left after means are removed.
 _FEWEST_ENERGIES = 5
 _FEWEST_ATOMS = 30
+
+# Distances in sums of covalent radii, by what the positions are then.
+LENGTH_UNITS = {
+    1.0 / Bohr: "in Bohr",
+    Bohr: "Angstrom that were converted from Bohr once more",
+    0.1: "in nm",
+    10.0: "Angstrom that were converted from nm once more",
+    100.0: "in pm",
+}
+# Of sound frames, from compressed metals to hydrogen and ions, they are 0.8 to 1.25; the root of
+# what Bohr and Angstrom differ by is 1.37.
+_RADII_REACH = 1.25
+# Nearly all frames must say it: those of a scan of distances go through any factor.
+_FRAMES_AGREE = 0.9
+_FRAMES_ASKED = 100
+# Noble gases have no bonds.
+_NOBLE = (2, 10, 18, 36, 54, 86)
+_FEWEST_OF_A_MOLECULE = 3
 
 
 class Verdict:
@@ -166,3 +190,68 @@ def common_units(verdicts: Sequence[Verdict | None], factors: Mapping[str, float
     found = set.intersection(*(one.units(factors) for one in speaking))
     size = float(np.exp(np.mean([np.log(one.size) for one in speaking])))
     return sorted(found, key=lambda name: abs(float(np.log(size / factors[name]))))
+
+
+# ---- lengths ----
+
+
+def of_lengths(frames: Sequence[Frame]) -> str:
+    """Say what the positions of a set are in; empty for Angstrom, and where none can say."""
+    step = -(-len(frames) // _FRAMES_ASKED)
+    asked = [bond_in_radii(frame.atoms) for frame in frames[::step]]
+    bonds = np.array([bond for bond in asked if bond is not None])
+    if not bonds.size:
+        return ""
+    for factor, unit in LENGTH_UNITS.items():
+        if np.mean(np.abs(np.log(bonds / factor)) <= np.log(_RADII_REACH)) >= _FRAMES_AGREE:
+            typical = float(np.median(bonds))
+            return (
+                f"nearest atoms are {typical:.2g} times the sum of their covalent radii apart: "
+                f"positions are {unit}, it seems"
+            )
+    return ""
+
+
+def bond_in_radii(atoms: Atoms) -> float | None:
+    """Return the median over atoms of the distance to the nearest other, in sums of covalent radii.
+
+    None for what says nothing of bonds: single atoms, also in a box, pairs, which a scan may have
+    at any distance, and noble gases.
+
+    Parameters
+    ----------
+    atoms : Atoms
+    """
+    if len(atoms) < _FEWEST_OF_A_MOLECULE and not atoms.pbc.all():
+        return None
+    if len(atoms) == 1 and np.allclose(atoms.cell.angles(), 90.0):
+        return None  # a box: no element but polonium has such a primitive cell
+    found = _nearest_in_crystal(atoms) if atoms.pbc.all() else _nearest_in_molecule(atoms)
+    numbers = atoms.numbers
+    distances = [
+        d / (covalent_radii[numbers[i]] + covalent_radii[numbers[j]])
+        for i, j, d in found
+        if numbers[i] not in _NOBLE and numbers[j] not in _NOBLE
+    ]
+    bond = float(np.median(distances)) if distances else 0.0
+    return bond if bond > 0.0 else None
+
+
+def _nearest_in_molecule(atoms: Atoms) -> list[tuple[int, int, float]]:
+    """Return each atom, its nearest other, and how far that is (Angstrom)."""
+    distances, indices = cKDTree(atoms.positions).query(atoms.positions, k=2)
+    rows = np.arange(len(atoms))
+    # Of two atoms at one place either may come first.
+    other = np.where(indices[:, 1] == rows, indices[:, 0], indices[:, 1])
+    return list(zip(rows.tolist(), other.tolist(), distances[:, 1].tolist(), strict=True))
+
+
+def _nearest_in_crystal(atoms: Atoms) -> list[tuple[int, int, float]]:
+    """Return likewise, among all images, without those that are far from all others."""
+    # By the volume of an atom, as cells in nm are dense; in a close packing it is 1.12.
+    reach = 1.2 * float(atoms.get_volume() / len(atoms)) ** (1 / 3)
+    i, j, d = neighbours("ijd", atoms, reach)
+    order = np.argsort(d, kind="stable")
+    _, first = np.unique(i[order], return_index=True)
+    nearest = order[first]
+    return list(zip(i[nearest].tolist(), j[nearest].tolist(), d[nearest].tolist(), strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gzip
 import importlib
+import itertools
 import shutil
 import sys
 import tempfile
@@ -34,10 +35,12 @@ def set_names(paths: Sequence[Path]) -> list[str]:
         ["/".join([*path.parts[-depth:-1], stem]) for path, stem in zip(paths, stems, strict=True)]
         for depth in range(1, deepest + 1)
     ]
-    return [
+    found = [
         next((names[k] for names in by_depth if names.count(names[k]) == 1), str(path))
         for k, path in enumerate(paths)
     ]
+    # Frames are told apart by their set's name and their number.
+    return found if len(set(found)) == len(found) else [str(path) for path in paths]
 
 
 def read_frames(path: Path, set_name: str, keys: Keys) -> Iterator[Frame | Problem]:
@@ -75,7 +78,7 @@ def is_lmdb(path: Path) -> bool:
 def read_atoms(path: Path) -> Iterator[tuple[int, Atoms | str]]:
     """Read whatever ASE reads, gzipped or not: numbers and frames, or why one cannot be read.
 
-    So is PubChemQCR's LMDB; a damaged step has the number of the next sound one there.
+    So is PubChemQCR's LMDB. What cannot be read has a number of its own, as a frame has.
     """
     if is_lmdb(path):
         yield from _read_lmdb(path)
@@ -163,8 +166,7 @@ def _first_broken(path: Path, start: int) -> int:
 
 def _read_lmdb(path: Path) -> Iterator[tuple[int, Atoms | str]]:
     published, lmdb = _lmdb_reader(path)
-    report = published.Report()
-    number = 0
+    numbers = itertools.count()
     try:
         with (
             lmdb.open(
@@ -173,14 +175,21 @@ def _read_lmdb(path: Path) -> Iterator[tuple[int, Atoms | str]]:
             database.begin() as transaction,
         ):
             for key, value in transaction.cursor():
-                said = len(report.damaged)
-                for one in published.frames_of(key, value, DFT_STAGES, False, report):
-                    yield number, _atoms(one)
-                    number += 1
-                for text in report.damaged[said:]:
-                    yield number, text
+                for found in _steps(published, key, value):
+                    yield next(numbers), found
     except lmdb.Error as error:
         raise EqnnError(f"{path}: no LMDB file ({one_line(error)}). Fetch it again.") from None
+
+
+def _steps(published: Any, key: bytes, value: bytes) -> Iterator[Atoms | str]:
+    """Give a record's steps in its order: each as a frame, or what is damaged."""
+    report = published.Report()
+    said = 0
+    for one in published.frames_of(key, value, DFT_STAGES, False, report):
+        yield from report.damaged[said:]
+        said = len(report.damaged)
+        yield _atoms(one)
+    yield from report.damaged[said:]
 
 
 def _lmdb_reader(path: Path) -> tuple[Any, Any]:

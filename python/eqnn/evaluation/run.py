@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,13 @@ from eqnn.evaluation.read import set_names
 from eqnn.evaluation.result import DataSet, Evaluation
 from eqnn.evaluation.settings import PRECISIONS, Settings
 from eqnn.evaluation.summary import provenance, summary
-from eqnn.evaluation.suspicion import duplicates, energy_units, force_units, mixed_units
+from eqnn.evaluation.suspicion import (
+    duplicates,
+    energy_units,
+    force_units,
+    length_units,
+    mixed_units,
+)
 from eqnn.library import Potential, find_built
 from eqnn.model_file import read_model
 
@@ -73,6 +79,9 @@ def evaluate(
         find_built("eqnnplugin.so", "EQNN_PLUGIN")
     folder = Output(output, with_plots=chosen.with_plots)
     sets, frames, problems = read_data(data, chosen, progress)
+    # First whole sets, so that none of them is the rule for the others.
+    problems += length_units(frames)
+    frames = without(frames, problems)
     problems += mixed_units(frames)
     frames = without(frames, problems)
     require_some(frames, problems)
@@ -87,7 +96,8 @@ def evaluate(
         if not any(good.values()):
             require_some([], problems)
         done = tuple(summary(*both, good[both[0].name], chosen) for both in opened)
-    found = Evaluation(done, _counted(sets, good.values()), tuple(problems), provenance(done))
+    counted = _counted(sets, good, problems)
+    found = Evaluation(done, counted, tuple(problems), provenance(done))
     folder.write(found)
     return found
 
@@ -154,14 +164,31 @@ def _good(pairs: Sequence[Pair], problems: Sequence[Problem]) -> list[Pair]:
     return [pair for pair in pairs if (pair.frame.set, pair.frame.number) not in bad]
 
 
-def _counted(sets: Sequence[DataSet], good: Iterable[Sequence[Pair]]) -> tuple[DataSet, ...]:
-    places = {(pair.frame.set, pair.frame.number) for pairs in good for pair in pairs}
+def _counted(
+    sets: Sequence[DataSet], good: Mapping[str, Sequence[Pair]], problems: Sequence[Problem]
+) -> tuple[DataSet, ...]:
+    """Count what is bad by the problems and what is good by the pairs: no frame may be in neither.
+
+    Parameters
+    ----------
+    sets : sequence of DataSet
+    good : mapping of str to sequence of Pair
+        What is compared, by the name of the model.
+    problems : sequence of Problem
+    """
+    places = {(pair.frame.set, pair.frame.number) for pairs in good.values() for pair in pairs}
     n_good = Counter(name for name, _ in places)
-    return tuple(
-        replace(
-            one,
-            n_bad=one.n_frames - one.n_not_drawn - n_good[one.name],
-            n_good=n_good[one.name],
-        )
-        for one in sets
-    )
+    models_without: dict[tuple[str, int], set[str]] = defaultdict(set)
+    for problem in problems:
+        if problem.is_left_out:
+            models = {problem.model} if problem.model else set(good)
+            models_without[problem.set, problem.number] |= models
+    n_bad = Counter(place[0] for place, models in models_without.items() if models == set(good))
+    for one in sets:
+        if one.n_frames != n_bad[one.name] + one.n_not_drawn + n_good[one.name]:
+            raise EqnnError(
+                f"{one.name}: of {one.n_frames} frames {n_bad[one.name]} are bad, "
+                f"{one.n_not_drawn} not drawn and {n_good[one.name]} compared, expected the same "
+                "in sum. Report it with the file."
+            )
+    return tuple(replace(one, n_bad=n_bad[one.name], n_good=n_good[one.name]) for one in sets)

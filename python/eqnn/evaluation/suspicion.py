@@ -17,6 +17,7 @@ from eqnn.evaluation.file_units import (
     common_units,
     of_energies,
     of_forces,
+    of_lengths,
 )
 from eqnn.evaluation.frame import Frame, Kind, Problem
 from eqnn.so3 import FloatArray
@@ -86,6 +87,22 @@ def _place(frame: Frame) -> FloatArray:
     """Coordinates from the middle, and the cell: equal for a copy that was moved."""
     positions = frame.atoms.positions - frame.atoms.positions.mean(axis=0)
     return np.concatenate([positions.ravel(), frame.atoms.cell.array.ravel()])
+
+
+def length_units(frames: Sequence[Frame]) -> list[Problem]:
+    """Name sets whose atoms are as far from each other as another unit makes them."""
+    found = []
+    for members in _by_set(frames).values():
+        if said := of_lengths(members):
+            found += [_units(frame, said) for frame in members]
+    return found
+
+
+def _by_set(frames: Iterable[Frame]) -> dict[str, list[Frame]]:
+    sets: dict[str, list[Frame]] = defaultdict(list)
+    for frame in frames:
+        sets[frame.set].append(frame)
+    return sets
 
 
 def mixed_units(frames: Sequence[Frame]) -> list[Problem]:
@@ -185,12 +202,8 @@ def force_units(
     predicted : mapping of str to mapping of str to ndarray [n, 3]
         Forces (eV/Angstrom) by the name of the model and the frame's key.
     """
-    sets: dict[str, list[Frame]] = defaultdict(list)
-    for frame in frames:
-        if frame.forces is not None:
-            sets[frame.set].append(frame)
     found = []
-    for members in sets.values():
+    for members in _by_set(frame for frame in frames if frame.forces is not None).values():
         if of_all := _of_all(members, predicted):
             found += [_units(frame, of_all) for frame in members]
             continue
@@ -247,11 +260,8 @@ def energy_units(
     forces : mapping of str to mapping of str to ndarray [n, 3]
         eV/Angstrom, likewise.
     """
-    sets: dict[str, list[Frame]] = defaultdict(list)
-    for frame in frames:
-        sets[frame.set].append(frame)
     found = []
-    for members in sets.values():
+    for members in _by_set(frames).values():
         verdicts = []
         for model, predicted in energies.items():
             known = [frame for frame in members if frame.key in predicted]
