@@ -14,11 +14,13 @@ def main() -> int:
     """Import the command, which takes a second, and run it."""
     # Libraries of C turn an interrupt while they are loaded into errors of their own.
     before = signal.getsignal(signal.SIGINT)
-    if before is not signal.SIG_IGN:
+    is_heeded = before is not None and before is not signal.SIG_IGN
+    if is_heeded:
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
     from eqnn import cli
 
-    signal.signal(signal.SIGINT, before)
+    if is_heeded:
+        signal.signal(signal.SIGINT, before)
     try:
         return cli.main()
     except KeyboardInterrupt:
