@@ -99,6 +99,32 @@ const PackedObservables& Engine::evaluate_each(const EdgeList& edges, Wanted wan
   return packed_;
 }
 
+template <class Take> const ResultsOnDevice&
+Engine::evaluate_taken(Counts counts, const Take& take, HaloExchange& halo, Wanted wanted) {
+  if (forces_ == ForceKind::Direct) {
+    fail("direct forces are made on the host. Give an EdgeList.");
+  }
+  const bool with_gradient = this->with_gradient(wanted);
+  const auto agree = [&](const auto& body) {
+    halo.agree(failure_of([&] { return no_memory_for(counts.n_nodes, "their edges"); }, body));
+  };
+  agree(take);
+  const double factor = energies_.are_means() ? halo.sum(counts.n_centers) : 1.0;
+  evaluator_->forward(halo, energies_.on_device(factor));
+  if (with_gradient) {
+    evaluator_->reverse(halo);
+  }
+  agree([&] {
+    if (evaluator_->has_bad_results(with_gradient)) {
+      EdgeList edges;
+      Outputs outputs;
+      evaluator_->look(with_gradient, edges, outputs);
+      require_finite(edges, outputs, halo);
+    }
+  });
+  return evaluator_->fold(wanted);
+}
+
 const ResultsOnDevice&
 Engine::evaluate(const NeighborsOnDevice& neighbors, HaloExchange& halo, Wanted wanted) {
   return evaluate_taken(
@@ -132,34 +158,6 @@ Engine::evaluate(const NeighborsOnHost& neighbors, HaloExchange& halo, Wanted wa
       wanted);
   evaluator_->copy_results(wanted, observables_);
   return observables_;
-}
-
-const ResultsOnDevice& Engine::evaluate_taken(Counts counts,
-                                              const std::function<void()>& take,
-                                              HaloExchange& halo,
-                                              Wanted wanted) {
-  if (forces_ == ForceKind::Direct) {
-    fail("direct forces are made on the host. Give an EdgeList.");
-  }
-  const bool with_gradient = this->with_gradient(wanted);
-  const auto agree = [&](const auto& body) {
-    halo.agree(failure_of([&] { return no_memory_for(counts.n_nodes, "their edges"); }, body));
-  };
-  agree(take);
-  const double factor = energies_.are_means() ? halo.sum(counts.n_centers) : 1.0;
-  evaluator_->forward(halo, energies_.on_device(factor));
-  if (with_gradient) {
-    evaluator_->reverse(halo);
-  }
-  agree([&] {
-    if (evaluator_->has_bad_results(with_gradient)) {
-      EdgeList edges;
-      Outputs outputs;
-      evaluator_->look(with_gradient, edges, outputs);
-      require_finite(edges, outputs, halo);
-    }
-  });
-  return evaluator_->fold(wanted);
 }
 
 void Engine::take(const EdgeList& edges, Wanted wanted) {

@@ -13,7 +13,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <vector>
 
@@ -61,10 +60,8 @@ private:
     std::int32_t n_centers, n_nodes;
   };
 
-  const ResultsOnDevice& evaluate_taken(Counts counts,
-                                        const std::function<void()>& take,
-                                        HaloExchange& halo,
-                                        Wanted wanted);
+  template <class Take> const ResultsOnDevice&
+  evaluate_taken(Counts counts, const Take& take, HaloExchange& halo, Wanted wanted);
 
   /// Holds the edges against the model and takes all memory of a step but that of observables.
   void take(const EdgeList& edges, Wanted wanted);

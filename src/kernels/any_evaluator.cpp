@@ -93,8 +93,8 @@ void start_kokkos(int n_threads, [[maybe_unused]] int gpu_number) {
   auto settings =
       Kokkos::InitializationSettings().set_num_threads(n_threads).set_disable_warnings(true);
 #ifdef KOKKOS_ENABLE_CUDA
-  const int n_gpus = Kokkos::num_devices();
-  if (n_gpus <= 0) {
+  int n_gpus = 0; // Kokkos::num_devices() ends the process where the driver is missing
+  if (cudaGetDeviceCount(&n_gpus) != cudaSuccess || n_gpus == 0) {
     fail("no GPU was found, which this build of eqnn needs.\nCheck nvidia-smi, or use a build for "
          "processors.");
   }
