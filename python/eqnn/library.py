@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from eqnn.built import find_built
 from eqnn.c_relax import RelaxEvents, RelaxOptions
 from eqnn.errors import EqnnError, InvalidModelError
 from eqnn.packed import (
@@ -34,44 +35,8 @@ from eqnn.packed import (
 )
 from eqnn.so3 import FloatArray
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 # What include/eqnn/eqnn.h calls EQNN_OK, ...
 STATUSES = ("ok", "unknown_element", "nan", "invalid")
-# In the order in which they are looked for; the debug build is slow.
-_BUILDS = ("openmp", "serial", "cuda", "debug")
-
-
-def find_built(file: str, variable: str) -> Path:
-    """Return the path of a built file: what an environment variable says, or in this source tree.
-
-    Parameters
-    ----------
-    file : str
-        ``libeqnn.so`` or ``eqnnplugin.so``.
-    variable : str
-        Environment variable that names the file itself.
-    """
-    named = os.environ.get(variable)
-    if named:
-        if not Path(named).is_file():
-            raise EqnnError(
-                f"{variable} is {named}, where there is no file. Set it to the path of {file}, "
-                "or unset it."
-            )
-        return Path(named).resolve()
-    for build in _BUILDS:
-        path = ROOT / ".eqnn" / "build" / build / "lib" / file
-        if path.is_file():
-            return path
-    if not (ROOT / "CMakePresets.json").is_file():
-        raise EqnnError(
-            f"{file} is no part of the installed Python package, expected in {variable}.\n"
-            f"Build it in a clone of eqnn (`make`), and set {variable} to the path of {file}."
-        )
-    raise EqnnError(
-        f"{file} is not built: looked in {ROOT / '.eqnn' / 'build'}/*/lib. Run `make` there,\n"
-        f"or set {variable} to the path of {file}."
-    )
 
 
 @cache

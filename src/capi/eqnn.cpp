@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "eqnn/eqnn.h"
 
+#include "base/cpu_features.hpp"
 #include "base/error.hpp"
 #include "capi/model.hpp"
 #include "capi/structures.hpp"
@@ -98,6 +99,13 @@ eqnn_model* eqnn_open(const char* path, const char* evaluator) {
 eqnn_model* eqnn_open_on(const char* path, const char* evaluator, const char* device) {
   std::unique_ptr<eqnn_model> model;
   guarded([&] {
+    // Before anything runs that was compiled for that processor.
+    if (const std::string missing = eqnn::missing_cpu_features(); !missing.empty()) {
+      eqnn::fail("libeqnn.so was compiled for a processor with ",
+                 missing,
+                 ", which this one lacks.\nCompile it here, or for all processors with 'make "
+                 "MARCH='.");
+    }
     model.reset(new eqnn_model{eqnn::Model::open(path), nullptr, "", {}, {}});
     eqnn::PotentialOptions options;
     options.device = eqnn::device_from_name(device);

@@ -22,7 +22,7 @@ from ase.data import atomic_masses, atomic_numbers
 from eqnn_models import PRETRAINED, TDN
 from lmp import BIN, POTENTIALS, ROOT, environment, run_script
 
-from eqnn.library import find_built
+from eqnn.built import find_built
 
 DOCUMENTS = sorted(
     path

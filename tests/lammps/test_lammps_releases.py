@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from lmp import GOLDEN, ROOT, environment
 
-from eqnn.library import find_built
+from eqnn.built import find_built
 
 HOME = ROOT / ".eqnn"
 LIBRARIES = find_built("libeqnn.so", "EQNN_LIBRARY").parent.parent
