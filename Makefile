@@ -73,7 +73,8 @@ UPSTREAM_PYTEST = PYTHONPATH=python .eqnn/venv-$(1)/bin/python -m pytest $(PYTES
 
 .PHONY: build setup demo test test-quick test-train test-published test-upstream \
 	test-upstream-mace test-upstream-convnets evaluate-shipped relax-shipped dataset test-dataset \
-	lammps-table kokkos wheel test-wheel lint format bench cuda cuda-report gpu-bundle device-branch debug clean \
+	lammps-table kokkos wheel test-wheel lint format bench cuda cuda-report gpu-bundle \
+	device-branch debug clean \
 	distclean
 
 # Threads that wait sleep: where other programs use the cores, those that spin take far longer.

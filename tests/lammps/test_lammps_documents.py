@@ -69,6 +69,7 @@ LINES: dict[str, Runs | str] = {
     "eqnn info model.eqnn": of("model.eqnn"),
     "eqnn check model.eqnn": of("model.eqnn"),
     "eqnn validate model.eqnn": of("model.eqnn"),
+    "eqnn doctor": Runs(),
     "cmake --preset openmp -DLAMMPS_SOURCE_DIR=/path/to/lammps -DKokkos_ROOT=/path/to/kokkos": (
         "tests/lammps/test_lammps_releases.py::plugin"
     ),
@@ -298,9 +299,9 @@ def test_the_data_set_is_read_as_shown(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "3\n"), done.stderr
 
 
-def test_the_demo_runs() -> None:
+def test_the_demo_runs(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / "demo.py")],
+        [sys.executable, "-m", "eqnn.cli", "demo", "--output", str(tmp_path / "demo")],
         capture_output=True,
         text=True,
         check=False,
@@ -416,6 +417,12 @@ def test_lammps_reads_what_documents_show(tmp_path: Path, where: str, text: str)
     name, symbols = coeff[1], coeff[2].split()
     model = POTENTIALS / name
     shutil.copy(model if model.exists() else POTENTIALS / MODELS[name], tmp_path / name)
+    if text.startswith("units"):  # a whole input, with a data file of the examples
+        (data,) = re.findall(r"^read_data\s+(\S+)", text, re.MULTILINE)
+        shutil.copy(ROOT / "examples" / "lammps_inputs" / data, tmp_path / data)
+        done = run_script(tmp_path, text + "\n")
+        assert done.returncode == 0, f"{where}:\n{done.stdout}{done.stderr}"
+        return
     masses = [atomic_masses[atomic_numbers.get(s, 6)] for s in symbols]
     plugin = find_built("eqnnplugin.so", "EQNN_PLUGIN")
     script = [

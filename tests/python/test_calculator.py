@@ -284,9 +284,11 @@ def test_processes(tmp_path: Path, method: str, threads: int, expected: str) -> 
     assert multiprocessing.get_start_method(allow_none=True) is None
 
 
-BLOCKS = re.findall(
-    r"^```python\n(.*?)^```", (ROOT / "docs" / "ase.md").read_text(), re.DOTALL | re.MULTILINE
-)
+BLOCKS = [
+    block
+    for path in (ROOT / "README.md", ROOT / "docs" / "ase.md")
+    for block in re.findall(r"^```python\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE)
+]
 
 
 @pytest.mark.parametrize("block", [block for block in BLOCKS if "Socket" not in block])

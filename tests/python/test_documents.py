@@ -121,6 +121,11 @@ def test_the_package_is_all_that_is_under_python() -> None:
     assert all((path.parent / "__init__.py").is_file() for path in ours)
 
 
+def test_the_citation_names_the_version() -> None:
+    version = (ROOT / "VERSION").read_text().strip()
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+
+
 def imported(path: Path) -> set[str]:
     """Top-level packages that a file imports."""
     found = set()
