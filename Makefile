@@ -153,12 +153,13 @@ kokkos: setup
 wheel: setup
 	@$(SETUP) venv-wheel $(if $(WHEEL_2024),venv-lammps-2024 kokkos-old-abi)
 	@rm -rf .eqnn/wheel && mkdir -p .eqnn/wheel/raw
-	@.eqnn/venv-wheel/bin/python -m pip --disable-pip-version-check wheel . --no-deps \
+	@CMAKE_GENERATOR="Unix Makefiles" .eqnn/venv-wheel/bin/python -m pip \
+		--disable-pip-version-check wheel . --no-deps \
 		--no-build-isolation -w .eqnn/wheel/raw \
 		-C "cmake.define.EQNN_LEVELS=$(WHEEL_LEVELS)" $(foreach define, \
 		$(WHEEL_DEFINES) $(if $(WHEEL_2024),$(WHEEL_DEFINES_2024)),-C cmake.define.$(define))
 	@PATH="$(CURDIR)/.eqnn/venv-wheel/bin:$$PATH" \
-		auditwheel -q repair -w .eqnn/wheel .eqnn/wheel/raw/*.whl
+		auditwheel repair -w .eqnn/wheel .eqnn/wheel/raw/*.whl
 	@ls -l .eqnn/wheel/*.whl
 
 test-wheel: wheel

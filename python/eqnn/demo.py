@@ -205,14 +205,10 @@ def run(options: argparse.Namespace) -> int:
     relaxation, nve = thermo_tables(log)
     dft = compare_with_dft(folder)
     picture = folder / "demo.png"
-    try:
-        draw(relaxation, nve, dft, picture)
-        drawn = str(picture)
-    except ImportError:
-        drawn = "none, without matplotlib: pip install 'eqnn[report]'"
+    draw(relaxation, nve, dft, picture)
     report(model, log, relaxation, nve, dft)
     print(f"""
-  picture            {drawn}
+  picture            {picture}
   relaxed structure  {folder / "3bpa_relaxed.xyz"}
   input scripts      {folder}/in.3bpa_*""")
     return 0
