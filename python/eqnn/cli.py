@@ -75,7 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="eqnn", description="Export, inspect and check equivariant potentials for LAMMPS."
+        prog="eqnn",
+        description="Equivariant neural-network potentials in LAMMPS: export, inspect, "
+        "check, judge, relax, train, run.",
     )
     parser.add_argument("--version", action="version", version=f"eqnn {eqnn.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

@@ -196,7 +196,12 @@ A Tensor Decomposition Network relaxes and runs 3BPA (C12H12N2O, {n_atoms} atoms
 def run(options: argparse.Namespace) -> int:
     """Run, report, draw."""
     folder: Path = options.output
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EqnnError(
+            f"--output {folder}: cannot be made ({error.strerror}). Name another folder."
+        ) from None
     for name in ("data.3bpa", "in.3bpa_relax_and_nve", "in.3bpa_labelled_frames"):
         (folder / name).write_bytes((INPUTS / name).read_bytes())
     model = read_model(MODEL)

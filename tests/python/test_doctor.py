@@ -180,6 +180,14 @@ def test_findings_make_the_exit_status(capsys: pytest.CaptureFixture[str]) -> No
     assert max(map(len, out.splitlines()[1:])) <= 100
 
 
+def test_a_demo_that_cannot_write_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["demo", "--output", "/proc/none"]) == 1
+    assert capsys.readouterr().err == (
+        "eqnn: --output /proc/none: cannot be made (No such file or directory). Name another "
+        "folder.\n"
+    )
+
+
 # ---- eqnn lmp ----
 
 SCRIPT = """units metal
