@@ -21,7 +21,14 @@ from eqnn.doctor import add_parser as add_doctor
 from eqnn.errors import EqnnError
 from eqnn.evaluation.command import add_parser as add_evaluate
 from eqnn.export import UPSTREAMS
-from eqnn.export.upstream import NOT_STATED, STATED_KEYS, check_checkpoint, exported
+from eqnn.export.recognise import describe_checkpoint, with_exporter_named
+from eqnn.export.upstream import (
+    NOT_STATED,
+    STATED_KEYS,
+    check_checkpoint,
+    exported,
+    is_model_file,
+)
 from eqnn.export.verify import verify
 from eqnn.info import describe
 from eqnn.library import Potential
@@ -58,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if words[:1] == ["lmp"] and words[1:] not in (["-h"], ["--help"]):
             return lammps.run(words[1:])
-        options = _parser().parse_args(words)
+        options = _parser().parse_args(with_exporter_named(words))
         status: int = options.run(options)
         sys.stdout.flush()
         return status
@@ -90,11 +97,23 @@ def _parser() -> argparse.ArgumentParser:
         upstream.add_options(one)
         one.set_defaults(run=_export, upstream=upstream)
 
+    auto = upstreams.add_parser(
+        "auto",
+        help="whichever of these the checkpoint is of",
+        description="Finds by the checkpoint's content which code it is of, and takes the options "
+        "of that one.",
+    )
+    _add_export_options(auto)
+    auto.set_defaults(run=_export_auto)
+
     validity = commands.add_parser("validate", help="say whether a model file is valid and runs")
     validity.add_argument("model", type=_model, metavar="MODEL")
     validity.set_defaults(run=_validate)
 
-    info = commands.add_parser("info", help="say what a model file holds")
+    info = commands.add_parser(
+        "info",
+        help="say what a model file holds; of a checkpoint, what it is and how it is exported",
+    )
     info.add_argument("model", type=_model, metavar="MODEL")
     info.add_argument(
         "--plan",
@@ -224,6 +243,10 @@ def _export(options: argparse.Namespace) -> int:
     return 0
 
 
+def _export_auto(options: argparse.Namespace) -> int:
+    raise _UsageError("the checkpoint's path is empty. Name it with --checkpoint")
+
+
 def _check_output(options: argparse.Namespace) -> None:
     output: Path = options.output
     if not output.parent.is_dir():
@@ -261,6 +284,13 @@ def _validate(options: argparse.Namespace) -> int:
 
 
 def _info(options: argparse.Namespace) -> int:
+    if options.model.is_dir():
+        raise EqnnError(f"{options.model}: is a folder, expected a file. Name the file in it.")
+    if not is_model_file(options.model):
+        if options.plan or options.precision:
+            raise _UsageError("--plan and --precision are of a model file. Export it first.")
+        print(describe_checkpoint(options.model))
+        return 0
     if options.plan:
         with Potential(options.model, options.precision or "double") as potential:
             print(PLAN_LEGEND)

@@ -13,22 +13,55 @@ template <class S> struct DeviceRadial {
   std::int32_t n_intervals = 0, degree = 0, stride = 0; ///< stride: channels, padded with zeros
   double intervals_per_angstrom = 0.0;
   Array<S, typename S::Scalar> coefficients; ///< [n_intervals, degree + 1, stride]
+
+  // Where the function depends on species (n_species > 0): plan::PairTable, one after another.
+  std::int32_t n_species = 0, n_cells = 0;
+  double cells_per_angstrom = 0.0;
+  Array<S, std::int32_t> table_of_pair;    ///< [n_species, n_species] of centre and source
+  Array<S, std::int32_t> interval_of_cell; ///< [n_tables, n_cells]
+  Array<S, double> middle, scale;          ///< [n_intervals]
 };
 
-/// Where an edge of length r falls: the coefficients of its interval, and t in [-1, 1].
+/// Where an edge falls: its interval, t in [-1, 1] there, and dt/dr.
 template <class S> struct RadialPoint {
-  const typename S::Scalar* coefficients;
-  typename S::Scalar t;
+  std::int32_t interval;
+  typename S::Scalar t, dt_dr;
 };
 
-template <class S>
-KOKKOS_FORCEINLINE_FUNCTION RadialPoint<S> radial_point(const DeviceRadial<S>& radial, double r) {
-  const double x = r * radial.intervals_per_angstrom;
+template <class S> KOKKOS_FORCEINLINE_FUNCTION RadialPoint<S>
+radial_point(const DeviceRadial<S>& radial, const DeviceEdges<S>& edges, std::int64_t e) {
+  using Scalar = typename S::Scalar;
   // Edges are shorter than the cutoff; rounding may still reach it.
+  if (radial.n_species > 0) {
+    const double r = edges.distance(e);
+    const double x = r * radial.cells_per_angstrom;
+    const int cell = x < radial.n_cells ? static_cast<int>(x) : radial.n_cells - 1;
+    const std::int32_t pair =
+        edges.species(edges.center(e)) * radial.n_species + edges.species(edges.source(e));
+    const std::int32_t interval =
+        radial.interval_of_cell(std::int64_t{radial.table_of_pair(pair)} * radial.n_cells + cell);
+    const double scale = radial.scale(interval);
+    return {interval,
+            static_cast<Scalar>((r - radial.middle(interval)) * scale),
+            static_cast<Scalar>(scale)};
+  }
+  const double x = edges.distance(e) * radial.intervals_per_angstrom;
   const int interval = x < radial.n_intervals ? static_cast<int>(x) : radial.n_intervals - 1;
-  const std::int64_t begin = std::int64_t{interval} * (radial.degree + 1) * radial.stride;
-  return {radial.coefficients.data() + begin,
-          static_cast<typename S::Scalar>(2.0 * (x - interval) - 1.0)};
+  return {interval,
+          static_cast<Scalar>(2.0 * (x - interval) - 1.0),
+          static_cast<Scalar>(2.0 * radial.intervals_per_angstrom)};
+}
+
+/// dt/dr in an interval.
+template <class S>
+KOKKOS_FORCEINLINE_FUNCTION double slope_of(const DeviceRadial<S>& radial, std::int32_t interval) {
+  return radial.n_species > 0 ? radial.scale(interval) : 2.0 * radial.intervals_per_angstrom;
+}
+
+/// [degree + 1, stride] of an interval.
+template <class S> KOKKOS_FORCEINLINE_FUNCTION const typename S::Scalar*
+coefficients_of(const DeviceRadial<S>& radial, std::int32_t interval) {
+  return radial.coefficients.data() + std::int64_t{interval} * (radial.degree + 1) * radial.stride;
 }
 
 #ifdef EQNN_VECTOR_TYPES
@@ -79,42 +112,46 @@ horner(const Interval<Scalar>& of, const Scalar* t, Scalar* const* w, Scalar* co
 
 /// All edges of a tile, those of one interval together.
 template <bool WithSlope, class S> inline void radial_tile(const DeviceRadial<S>& radial,
-                                                           const double* distance,
+                                                           const DeviceEdges<S>& edges,
+                                                           std::int64_t first_edge,
                                                            std::int64_t n,
                                                            typename S::Scalar* w,
                                                            typename S::Scalar* slope) {
   using Scalar = typename S::Scalar;
   constexpr int kTogether = 4;
-  const auto dt_dr = static_cast<Scalar>(2.0 * radial.intervals_per_angstrom);
   RadialPoint<S> points[kMostTileEdges];
   std::int32_t order[kMostTileEdges];
   for (std::int32_t e = 0; e < n; ++e) { // insertion sort by interval: a tile is short
-    points[e] = radial_point(radial, distance[e]);
+    points[e] = radial_point(radial, edges, first_edge + e);
     std::int32_t k = e;
-    for (; k > 0 && points[order[k - 1]].coefficients > points[e].coefficients; --k) {
+    for (; k > 0 && points[order[k - 1]].interval > points[e].interval; --k) {
       order[k] = order[k - 1];
     }
     order[k] = e;
   }
   for (std::int64_t first = 0; first < n;) {
-    const Scalar* const coefficients = points[order[first]].coefficients;
-    int edges = 0;
+    const RadialPoint<S> here = points[order[first]];
+    const Scalar* const coefficients = coefficients_of(radial, here.interval);
+    int together = 0;
     Scalar t[kTogether];
     Scalar* of_w[kTogether];
     Scalar* of_slope[kTogether];
-    while (edges < kTogether && first + edges < n &&
-           points[order[first + edges]].coefficients == coefficients) {
-      const std::int32_t e = order[first + edges];
-      t[edges] = points[e].t;
-      of_w[edges] = w + std::int64_t{e} * radial.stride;
-      of_slope[edges] = slope + std::int64_t{e} * radial.stride;
-      ++edges;
+    while (together < kTogether && first + together < n &&
+           points[order[first + together]].interval == here.interval) {
+      const std::int32_t e = order[first + together];
+      t[together] = points[e].t;
+      of_w[together] = w + std::int64_t{e} * radial.stride;
+      of_slope[together] = slope + std::int64_t{e} * radial.stride;
+      ++together;
     }
-    const auto run = [&](auto together) {
-      horner<decltype(together)::value, WithSlope>(
-          Interval<Scalar>{coefficients, radial.degree, radial.stride, dt_dr}, t, of_w, of_slope);
+    const auto run = [&](auto count) {
+      horner<decltype(count)::value, WithSlope>(
+          Interval<Scalar>{coefficients, radial.degree, radial.stride, here.dt_dr},
+          t,
+          of_w,
+          of_slope);
     };
-    switch (edges) {
+    switch (together) {
     case 1:
       run(std::integral_constant<int, 1>{});
       break;
@@ -127,7 +164,7 @@ template <bool WithSlope, class S> inline void radial_tile(const DeviceRadial<S>
     default:
       run(std::integral_constant<int, kTogether>{});
     }
-    first += edges;
+    first += together;
   }
 }
 
@@ -138,14 +175,15 @@ template <bool WithSlope, class S> inline void radial_tile(const DeviceRadial<S>
 template <bool WithSlope, class S>
 KOKKOS_FORCEINLINE_FUNCTION void radial_edge(const typename S::Team& team,
                                              const DeviceRadial<S>& radial,
-                                             double r,
+                                             const DeviceEdges<S>& edges,
+                                             std::int64_t e,
                                              typename S::Scalar* w,
                                              typename S::Scalar* slope) {
   using Scalar = typename S::Scalar;
-  const RadialPoint<S> point = radial_point(radial, r);
-  const auto dt_dr = static_cast<Scalar>(2.0 * radial.intervals_per_angstrom);
+  const RadialPoint<S> point = radial_point(radial, edges, e);
+  const Scalar* const coefficients = coefficients_of(radial, point.interval);
   for_channels(team, radial.stride, [&](int c) {
-    const Scalar* row = point.coefficients + std::int64_t{radial.degree} * radial.stride + c;
+    const Scalar* row = coefficients + std::int64_t{radial.degree} * radial.stride + c;
     Scalar value = *row;
     Scalar derivative = 0;
     for (int p = radial.degree - 1; p >= 0; --p) {
@@ -155,37 +193,41 @@ KOKKOS_FORCEINLINE_FUNCTION void radial_edge(const typename S::Team& team,
     }
     w[c] = value;
     if constexpr (WithSlope) {
-      slope[c] = derivative * dt_dr;
+      slope[c] = derivative * point.dt_dr;
     }
   });
 }
 
-/// Rows w[n, stride] at the distances of n edges, and their slopes where asked for. n is at most
+/// Rows w[n, stride] of n edges from `first` on, and their slopes where asked for. n is at most
 /// kMostTileEdges. Ends with a barrier of the team.
 template <bool WithSlope, class S>
 KOKKOS_FORCEINLINE_FUNCTION void radial_rows(const typename S::Team& team,
                                              const DeviceRadial<S>& radial,
-                                             const double* distance,
+                                             const DeviceEdges<S>& edges,
+                                             std::int64_t first,
                                              std::int64_t n,
                                              typename S::Scalar* w,
                                              typename S::Scalar* slope) {
 #ifdef EQNN_VECTOR_TYPES
   EQNN_IF_ON_HOST(
-      (static_cast<void>(team); host::radial_tile<WithSlope>(radial, distance, n, w, slope);))
+      (static_cast<void>(team); host::radial_tile<WithSlope>(radial, edges, first, n, w, slope);))
 #else
   EQNN_IF_ON_HOST((for (std::int64_t e = 0; e < n; ++e) {
     radial_edge<WithSlope>(
-        team, radial, distance[e], w + e * radial.stride, slope + e * radial.stride);
+        team, radial, edges, first + e, w + e * radial.stride, slope + e * radial.stride);
   }))
 #endif
-  EQNN_IF_ON_DEVICE(
-      (for_rows(team,
-                n,
-                [&](std::int64_t e) {
-                  radial_edge<WithSlope>(
-                      team, radial, distance[e], w + e * radial.stride, slope + e * radial.stride);
-                });
-       barrier(team);))
+  EQNN_IF_ON_DEVICE((for_rows(team,
+                              n,
+                              [&](std::int64_t e) {
+                                radial_edge<WithSlope>(team,
+                                                       radial,
+                                                       edges,
+                                                       first + e,
+                                                       w + e * radial.stride,
+                                                       slope + e * radial.stride);
+                              });
+                     barrier(team);))
 }
 
 } // namespace eqnn::kernels

@@ -21,6 +21,7 @@ from eqnn_models import (
     max_error,
     refusal,
     relative_error,
+    tiny_density_model,
     tiny_model,
 )
 from safetensors.numpy import load_file
@@ -32,6 +33,7 @@ from eqnn.export.tdn import TdnConfig, export_tdn
 from eqnn.library import Potential
 from eqnn.model_file import Model, read_model, validate, write_model
 from eqnn.numpy_evaluator import energy as numpy_energy
+from eqnn.numpy_evaluator import forces as numpy_forces
 from eqnn.self_test import add_self_test
 
 EVALUATORS = ("reference", "double")
@@ -132,6 +134,21 @@ def test_every_stage_equals_numpy(tmp_path: Path, evaluator: str) -> None:
     with Potential(tiny_file(tmp_path), evaluator) as potential:
         found = potential.evaluate(atoms.numbers, atoms.positions)
     assert abs(found.energy - expected) <= 1e-12 * 10
+
+
+@pytest.mark.parametrize("evaluator", EVALUATORS)
+def test_tables_of_pairs_are_made_when_their_species_come(tmp_path: Path, evaluator: str) -> None:
+    """Radial functions of both species: one structure after another has more of them."""
+    model = tiny_density_model()
+    write_model(tmp_path / "m.eqnn", model.document, model.tensors)
+    positions = [[0, 0, 0], [1, 0.1, 0], [0, 1.2, 0.3], [2.0, 1.0, -0.4]]
+    with Potential(tmp_path / "m.eqnn", evaluator) as potential:
+        for symbols in ("OOOO", "OCOO", "HOCH", "HCCH", "OOOO"):
+            atoms = Atoms(symbols, positions)
+            found = potential.evaluate(atoms.numbers, atoms.positions)
+            assert abs(found.energy - numpy_energy(model, atoms)) <= 1e-12 * 10
+            # A table reaches 2e-14 of the function, its slope a few hundred times that.
+            assert relative_error(found.forces, numpy_forces(model, atoms)) <= 1e-11
 
 
 @pytest.mark.parametrize("evaluator", [*EVALUATORS, "mixed", "single"])
