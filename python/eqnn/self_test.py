@@ -16,7 +16,7 @@ from eqnn.structures import cell_of, self_test_structures
 # Pairs of the pressed molecule are at some 0.8 of the sum of their covalent radii: within ZBL.
 PRESSED = 0.72
 # Elements of the structures, where each pair of them has radial functions of its own.
-MOST_OF_PAIRS = 5
+MOST_OF_PAIRS = 3
 
 
 def tested_species(document: Document) -> list[int]:

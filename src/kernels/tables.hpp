@@ -227,13 +227,16 @@ private:
 
   /// What tables of pairs are made of, and those that are there.
   struct PairRadial {
-    std::size_t index; ///< in radials
+    std::size_t index = 0; ///< in radials
     std::shared_ptr<const plan::PairTables> source;
     std::vector<std::int32_t> channels; ///< plan::RadialTable::channel_of_pair, padded
     std::vector<std::int32_t> table_of_pair;
     std::vector<double> middle, scale;
     std::vector<std::int32_t> interval_of_cell;
     std::int32_t n_tables = 0;
+    // On the device.
+    Array<S, std::int32_t> pairs_there, cells_there;
+    Array<S, double> middle_there, scale_there;
   };
 
   void make_pairs(PairRadial& of) {
@@ -263,11 +266,14 @@ private:
                static_cast<std::size_t>(out.stride));
     std::size_t no_bytes = 0;
     out.n_intervals = static_cast<std::int32_t>(of.middle.size());
-    out.table_of_pair = upload<S, std::int32_t>("eqnn::radial_pairs", of.table_of_pair, no_bytes);
-    out.interval_of_cell =
-        upload<S, std::int32_t>("eqnn::radial_cells", of.interval_of_cell, no_bytes);
-    out.middle = upload<S, double>("eqnn::radial_middles", of.middle, no_bytes);
-    out.scale = upload<S, double>("eqnn::radial_scales", of.scale, no_bytes);
+    of.pairs_there = upload<S, std::int32_t>("eqnn::radial_pairs", of.table_of_pair, no_bytes);
+    of.cells_there = upload<S, std::int32_t>("eqnn::radial_cells", of.interval_of_cell, no_bytes);
+    of.middle_there = upload<S, double>("eqnn::radial_middles", of.middle, no_bytes);
+    of.scale_there = upload<S, double>("eqnn::radial_scales", of.scale, no_bytes);
+    out.table_of_pair = of.pairs_there.data();
+    out.interval_of_cell = of.cells_there.data();
+    out.middle = of.middle_there.data();
+    out.scale = of.scale_there.data();
   }
 
   /// Takes a pair's table, its channels where they stand here.
@@ -320,7 +326,10 @@ private:
     out.n_species = table.pairs->n_species();
     out.n_cells = table.pairs->n_cells();
     out.cells_per_angstrom = out.n_cells / cutoff;
-    PairRadial of{radials.size(), table.pairs, table.channel_of_pair, {}, {}, {}, {}, 0};
+    PairRadial of;
+    of.index = radials.size();
+    of.source = table.pairs;
+    of.channels = table.channel_of_pair;
     if (of.channels.empty()) {
       of.channels.resize(static_cast<std::size_t>(table.channels));
       std::iota(of.channels.begin(), of.channels.end(), 0);

@@ -136,9 +136,7 @@ template <class S, int NMatrices, int Level> struct LaneTile {
       });
       once(team, [&]() {
         if (which == 0) {
-          const RadialPoint<S> point = radial_point(on.radial, on.edges, edge);
-          interval[e] = point.interval;
-          t[e] = point.t;
+          interval[e] = find_interval(on.radial, on.edges, edge, t[e]);
         }
       });
     });

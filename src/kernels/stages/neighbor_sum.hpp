@@ -74,7 +74,7 @@ template <class S> void neighbor_sum_adjoint(const typename S::Exec& space,
              ++e) {
           for_rows(team, 1, [&](std::int64_t) {
             const Scalar* const adjoint = adj_out.row(edges.center(e));
-            radial_edge<true>(team, radial, edges, e, w, slope);
+            radial_row<true>(team, radial, edges, e, w, slope);
             Accum total = 0;
             for (int k = 0; k < d; ++k) {
               const Scalar entry = matrix(e * d * d + k);
