@@ -21,10 +21,10 @@ from pathlib import Path
 
 import numpy as np
 from ase.data import chemical_symbols
-from qcr.units import BOHR, HARTREE
 
 from organic.structures import Floats, seed_of
 from organic.teacher import Lot, is_watched, load
+from qcr.units import BOHR, HARTREE
 
 LEVEL = "B3LYP(VWN3)/6-31G* Cartesian, density fitting def2-universal-jkfit"
 SMALLEST_GAP = 1.0  # eV: below, a closed shell is in doubt

@@ -15,8 +15,9 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from qcr.molecules import molecules as listed
 from rdkit import Chem, RDLogger
+
+from qcr.molecules import molecules as listed
 
 # How many of each number of heavy atoms are wanted.
 WANTED = {3: 120, 4: 500, 5: 1200, 6: 1800, 7: 2000, 8: 1600, 9: 1000, 10: 600}
@@ -205,6 +206,7 @@ def make_up(wanted: dict[int, int], seed: int, changes: int = 2_000_000) -> list
     list of str
         Canonical SMILES, sorted by heavy atoms, then by name.
     """
+    RDLogger.DisableLog("rdApp.*")  # most changes come to nothing, and it says so of each
     draw = random.Random(seed)
     out = held_out()
     starts = [*SEEDS, *(m.smiles for m in listed() if m.split == "train")]
@@ -227,10 +229,10 @@ def make_up(wanted: dict[int, int], seed: int, changes: int = 2_000_000) -> list
         if all(len(found[n]) >= 1.5 * wanted[n] for n in wanted) or idle > 20_000:
             break
         n = draw.choice([n for n in found if found[n]])
-        smiles = change(Chem.MolFromSmiles(draw.choice(found[n])), draw)
+        made = change(Chem.MolFromSmiles(draw.choice(found[n])), draw)
         before = len(known)
-        if smiles is not None:
-            keep(smiles)
+        if made is not None:
+            keep(made)
         idle = 0 if len(known) > before else idle + 1
     result = []
     for n in sorted(wanted):
@@ -246,7 +248,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("output", type=Path)
     parser.add_argument("--seed", type=int, default=SEED)
     options = parser.parse_args(arguments)
-    RDLogger.DisableLog("rdApp.*")  # most changes come to nothing, and it says so of each
     result = make_up(WANTED, options.seed)
     part = options.output.with_suffix(".part")
     part.write_text("".join(f"{smiles}\n" for smiles in result))

@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 # eV/K, and what makes eV/Angstrom over amu an acceleration in Angstrom/fs^2.
 BOLTZMANN = 8.617333262e-5
 ACCELERATION = 9.648533212e-3
-# Where a trajectory samples does not depend on masses: equal ones, hydrogens' too, allow long steps.
+# Masses do not change what is sampled: equal ones, for hydrogens too, allow long steps.
 MASS = 12.0
 TIME_STEP = 2.0
 FRICTION = 0.02

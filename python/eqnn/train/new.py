@@ -28,7 +28,7 @@ from eqnn.self_test import add_self_test
 _SILU = 0.5964586854233045
 
 # ZBL's universal screening, within the sum of the covalent radii.
-_ZBL = {
+_ZBL: dict[str, Any] = {
     "p": 6.0,
     "screening_length": 0.46850,
     "screening_exponent": 0.23,
