@@ -3,8 +3,8 @@
 
     PYTHONPATH=python:training python -m organic.ship FOLDER NAME
 
-FOLDER has the runs `pretrained`, `finetuned` and, if there is one, `scratch`; NAME is that of the
-potential.
+FOLDER has the runs `pretrained`, `finetuned` and, if there is one, `scratch`, and what
+`organic.blend` made of the first two, `blend.eqnn`, which is taken; NAME is that of the potential.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from eqnn.report import PALETTE, drawing, png
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = {
     "pretrained": "pretraining, against ANI-1x",
-    "finetuned": "fine-tuning, against DFT",
-    "scratch": "the same without pretraining",
+    "finetuned": "fine-tuning",
+    "scratch": "fine-tuning without pretraining",
 }
 
 
@@ -40,23 +40,21 @@ def curves(folder: Path) -> bytes:
         ("validation_energy_mae", "energy MAE (meV/atom)"),
     )
     with drawing(8.0, 5.2) as figure:
-        grid = figure.subplots(2, 2, squeeze=False, sharey="row", width_ratios=[1, 2.5])
+        grid = figure.subplots(2, 2, squeeze=False, width_ratios=[1, 2.5])
         for axes, (key, label) in zip(grid, shown, strict=True):
             for color, (run, rows) in enumerate(found.items()):
-                axis: Any = axes[run != "pretrained"]
+                axis: Any = axes[int(run != "pretrained")]
                 x, y = ([float(row[k]) for row in rows] for k in ("epoch", key))
                 axis.plot(x, y, "o-", markersize=3, color=PALETTE[color], label=RUNS[run])
             axes[0].set_ylabel(label)
             for axis in axes:
-                axis.set_yscale("log")
-        for axis, title in zip(
-            grid[0], ("molecules that ANI-1x labelled", "held-out molecules, DFT"), strict=True
-        ):
-            axis.set_title(title)
-            axis.legend()
+                axis.set_ylim(bottom=0.0)
+                axis.xaxis.get_major_locator().set_params(integer=True)
+        grid[0][0].set_title("pretraining, against ANI-1x")
+        grid[0][1].set_title("held-out molecules, against DFT")
+        grid[0][1].legend()
         for axis in grid[1]:
             axis.set_xlabel("epoch")
-            axis.xaxis.get_major_locator().set_params(integer=True)
         return png(figure)
 
 
@@ -67,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("name")
     options = parser.parse_args(arguments)
     target = ROOT / "potentials" / f"{options.name}.eqnn"
-    shutil.copyfile(options.folder / "finetuned" / "model.eqnn", target)
+    shutil.copyfile(options.folder / "blend.eqnn", target)
     model = read_model(target)
     told = {k: v for k, v in model.document["provenance"].items() if k != "exporter"}
     text = json.dumps(told, indent=2, ensure_ascii=False)
