@@ -120,7 +120,8 @@ test-upstream-convnets: build
 
 test-dataset:
 	@$(SETUP) venv-qcr
-	@OMP_NUM_THREADS=1 .eqnn/venv-qcr/bin/python -m pytest $(PYTEST_ARGS) data/qcr/tests
+	@OMP_NUM_THREADS=1 .eqnn/venv-qcr/bin/python -m pytest $(PYTEST_ARGS) data/qcr/tests \
+		tests/python/test_training_organic.py
 
 test-train: build
 	@$(SETUP) venv-train

@@ -25,7 +25,7 @@ from eqnn.report import number
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- relaxations against DFT -->", "<!-- end of relaxations -->"
-MODELS = ("tdn_3bpa_exact", "mace_solvents", "nequix_mp_1", "sevennet_0")
+MODELS = ("organic_tdn", "tdn_3bpa_exact", "mace_solvents", "nequix_mp_1", "sevennet_0")
 FILES = ("validation", "test")
 HEAD = (
     *("potential", "relaxations", "converged", "no such element", "other ends"),

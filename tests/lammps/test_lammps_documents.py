@@ -114,6 +114,10 @@ LINES: dict[str, Runs | str] = {
     ),
     "eqnn relax potentials/nequix_mp_1.eqnn --input data/qcr-small/validation.xyz.gz "
     "--output relaxed.xyz --report minima": Runs(),
+    "eqnn evaluate potentials/organic_tdn.eqnn "
+    "--data data/qcr-small/validation.xyz.gz data/qcr-small/test.xyz.gz": Runs(),
+    "eqnn relax potentials/organic_tdn.eqnn --input data/qcr-small/test.xyz.gz "
+    "--output relaxed.xyz --report minima": Runs(),
     "eqnn relax model.eqnn --input molecules.xyz --output relaxed.xyz": Runs(
         (
             ("model.eqnn", POTENTIALS / "tdn_3bpa.eqnn"),

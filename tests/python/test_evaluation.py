@@ -241,6 +241,23 @@ def test_documents_have_the_errors_of_upstreams_code() -> None:
             assert f"| {set_name} | `{name}` | 650 | {shown} |" in benchmarks
 
 
+@pytest.mark.slow
+def test_the_readme_has_the_errors_of_the_organic_tdn() -> None:
+    """potentials/README.md and docs/benchmarks.md, of molecules that it was not trained on."""
+    readme = (ROOT / "potentials" / "README.md").read_text()
+    benchmarks = (ROOT / "docs" / "benchmarks.md").read_text()
+    files = [ROOT / "data" / "qcr-small" / f"{name}.xyz.gz" for name in ("validation", "test")]
+    found = one(evaluate(ROOT / "potentials" / "organic_tdn.eqnn", files, settings=QUICK))
+    for name, errors in found.sets.items():
+        energies = (errors.energy.mae, errors.energy.mae_per_atom, errors.relative_energy.mae)
+        forces = (errors.forces.mae, errors.forces.rmse)
+        shown = " | ".join(number(value or 0.0) for value in (*energies, *forces))
+        assert f"| {name} | {errors.n_frames} | {shown} |" in readme
+        relative = (errors.relative_energy.mae, errors.relative_energy.mae_per_atom)
+        shown = " | ".join(number(value or 0.0) for value in (*relative, *forces))
+        assert f"| {name} | `organic_tdn` | {errors.n_frames} | {shown} |" in benchmarks
+
+
 def test_worst_frames_are_named_by_forces_and_by_energy(frames: list[Atoms]) -> None:
     data = [labelled(a, **a.calc.results) for a in frames]
     data[7].calc.results["forces"][4, 1] += 3.0

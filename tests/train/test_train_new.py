@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,11 @@ from train_models import jax, random_cluster
 
 from eqnn.cli import main
 from eqnn.library import Potential
-from eqnn.model_file import read_model
+from eqnn.model_file import Model, read_model, write_model
 from eqnn.numpy_evaluator import edges_of, run
 from eqnn.so3 import random_rotations
+from eqnn.train.config import Config, Energies
+from eqnn.train.data import with_energies
 from eqnn.train.fit import require_agreement
 from eqnn.train.new import KINDS, Shape, new_tdn
 
@@ -25,12 +28,12 @@ assert jax is not None  # the skip where there is none
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("l_max", [1, 2])
+@pytest.mark.parametrize(("l_max", "more"), [(1, []), (2, []), (1, ["--zbl"])])
 def test_new_networks_are_valid_sound_and_equivariant(
-    tmp_path: Path, kind: str, l_max: int
+    tmp_path: Path, kind: str, l_max: int, more: list[str]
 ) -> None:
     path = tmp_path / "new.eqnn"
-    words = ["new", kind, "--species", "O,H,C", "--channels", "6", "--l-max", str(l_max)]
+    words = ["new", kind, "--species", "O,H,C", "--channels", "6", "--l-max", str(l_max), *more]
     assert main([*words, "--output", str(path)]) == 0
     model = read_model(path)
     assert model.document["species"] == [1, 6, 8]
@@ -50,6 +53,49 @@ def test_new_networks_are_valid_sound_and_equivariant(
         assert abs(turned.energy - found.energy) <= 1e-11
         assert np.abs(turned.forces - found.forces @ rotation.T).max() <= 1e-11
         assert np.abs(found.forces).max() > 1e-3
+
+
+def test_zbl_keeps_nuclei_apart_whatever_the_scale(tmp_path: Path) -> None:
+    shape = Shape((1, 8), channels=4, l_max=1, cutoff=4.0)
+    without, model = (KINDS["tdn"](replace(shape, zbl=zbl)) for zbl in (False, True))
+    config = Config(model="", output="", energies=Energies(scale=2.5, shift=0.5))
+    for changed in (False, True):
+        bare, mended = (with_energies(m, config, []) if changed else m for m in (without, model))
+        assert bare.document["energy"]["scale"] == (2.5 if changed else 1.0)
+        energies = []
+        for one in (bare, mended):
+            write_model(tmp_path / "a.eqnn", one.document, one.tensors)
+            with Potential(tmp_path / "a.eqnn", "reference") as potential:
+                energies.append(
+                    [
+                        potential.evaluate(np.array([1, 8]), np.array([[0, 0, 0], [0, 0, r]]))
+                        for r in (0.4, 0.8, 0.97, 1.5)
+                    ]
+                )
+        found = [b.energy - a.energy for a, b in zip(*energies, strict=True)]
+        # By hand: 14.3996 Z Z' / r times the screening of Ziegler, Biersack and Littmark, ended
+        # smoothly at the sum of the covalent radii, 0.31 + 0.66 Angstrom.
+        expected = []
+        for r in (0.4, 0.8):
+            x = r * (1 + 8**0.23) / 0.4685
+            phi = 0.02817 * np.exp(-0.20162 * x) + 0.28022 * np.exp(-0.40290 * x)
+            phi += 0.50986 * np.exp(-0.94229 * x) + 0.18175 * np.exp(-3.19980 * x)
+            u = r / 0.97
+            cut = 1 - 28 * u**6 + 48 * u**7 - 21 * u**8
+            expected.append(14.3996 * 8 / r * phi * cut)
+        assert np.abs(np.array(found) - [*expected, 0.0, 0.0]).max() <= 1e-10 * expected[0]
+        assert expected[0] > 40
+
+
+def test_a_scale_of_each_element_cannot_be_changed_beside_zbl() -> None:
+    model = new_tdn(Shape((1, 8), channels=4, l_max=1, zbl=True))
+    energy = {**model.document["energy"], "scale": [1.0, 2.0]}
+    model = Model({**model.document, "energy": energy}, model.tensors, "a.eqnn")
+    config = Config(model="", output="", energies=Energies(scale=2.5))
+    assert refusal(lambda: with_energies(model, config, [])) == (
+        "a.eqnn: energies/scale is 2.5, but the model has one scale for each element, with which "
+        "its zbl stage is in eV. Leave energies/scale at keep."
+    )
 
 
 def test_what_cannot_be_made_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -209,7 +209,28 @@ def with_energies(model: Model, config: Config, frames: Sequence[Frame]) -> Mode
     elif choice.shift == FIT:
         left = energies - counts @ np.asarray(said["reference"], dtype=np.float64)
         said["shift"] = float((left / counts.sum(1)).mean())
-    return Model({**model.document, "energy": said}, model.tensors, model.name)
+    graph = _unscaled(model, said["scale"])
+    return Model({**model.document, "energy": said, "graph": graph}, model.tensors, model.name)
+
+
+def _unscaled(model: Model, scale: Any) -> list[dict[str, Any]]:
+    """Return the graph, in which nuclei repel each other as before whatever the new scale."""
+    graph: list[dict[str, Any]] = model.document["graph"]
+    before = model.document["energy"]["scale"]
+    if scale == before or not any(stage["op"] == "zbl" for stage in graph):
+        return graph
+    if not isinstance(before, float | int):
+        raise EqnnError(
+            f"{model.name}: energies/scale is {scale:.6g}, but the model has one scale for each "
+            "element, with which its zbl stage is in eV. Leave energies/scale at keep."
+        )
+
+    def mended(stage: dict[str, Any]) -> dict[str, Any]:
+        if stage["op"] != "zbl":
+            return stage
+        return {**stage, "coefficients": [c * before / scale for c in stage["coefficients"]]}
+
+    return [mended(stage) for stage in graph]
 
 
 def _network_energies(model: Model, frames: Sequence[Frame]) -> FloatArray:

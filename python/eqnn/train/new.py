@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase.data import atomic_numbers
+from ase.data import atomic_numbers, covalent_radii
 
 from eqnn.builder import ModelBuilder, layer
 from eqnn.cp import exact_factors
@@ -26,6 +26,15 @@ from eqnn.self_test import add_self_test
 
 # E[silu(x)^2] of a normal x is the square of this: what a layer makes smaller.
 _SILU = 0.5964586854233045
+
+# ZBL's universal screening, within the sum of the covalent radii.
+_ZBL: dict[str, Any] = {
+    "p": 6.0,
+    "screening_length": 0.46850,
+    "screening_exponent": 0.23,
+    "coefficients": [0.02817, 0.28022, 0.50986, 0.18175],
+    "exponents": [0.20162, 0.40290, 0.94229, 3.19980],
+}
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,8 @@ class Shape:
         Average number, which sums are divided by the root of.
     seed : int
         Of the weights.
+    zbl : bool
+        Whether nuclei that are closer than a bond repel each other whatever is learnt.
     """
 
     species: tuple[int, ...]
@@ -59,6 +70,7 @@ class Shape:
     radial: int = 32
     neighbours: float = 14.0
     seed: int = 1
+    zbl: bool = False
 
 
 class _Network:
@@ -117,7 +129,11 @@ class _Network:
 
     def finish(self, terms: Sequence[str], parity: str) -> Model:
         """Return the model with self-tests."""
-        self.build.stage("energy", "energy", {"terms": list(terms)})
+        terms = list(terms)
+        if self.shape.zbl:
+            radius = covalent_radii[list(self.shape.species)]
+            terms.append(self.build.stage("zbl", "repulsion", weights={"radius": radius}, **_ZBL))
+        self.build.stage("energy", "energy", {"terms": terms})
         model = self.build.finish(
             energy={
                 "semantics": "extensive",
@@ -302,6 +318,9 @@ def add_parser(commands: Any) -> None:
         one.add_argument(
             f"--{name}", type=type(default), default=default, help=f"{text}; {default}"
         )
+    one.add_argument(
+        "--zbl", action="store_true", help="add ZBL's repulsion of atoms closer than a bond"
+    )
     one.set_defaults(run=_run)
 
 

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""training/organic: what makes the frames of organic potentials.
+
+Tests that need RDKit are skipped where it is missing, as in `make test`; `make test-dataset` brings
+it.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from organic.blend import blended
+from organic.dft import smiles_of, whole_frames, written
+from organic.structures import (
+    BOLTZMANN,
+    Floats,
+    Molecule,
+    beyond,
+    distorted,
+    sampled,
+    seed_of,
+    turned,
+)
+from organic.teacher import (
+    LARGEST_DOUBT,
+    LARGEST_FORCE,
+    LEVEL,
+    Lot,
+    is_watched,
+    load,
+    lots_of,
+    main,
+    save_atomically,
+)
+
+from eqnn.model_file import Model, read_model, write_model
+from eqnn.train.new import Shape, new_tdn
+
+ROOT = Path(__file__).resolve().parents[2]
+MADE_UP = ("CNC(C)=O", "COC=N", "CCC=O", "C=CCN", "NCC#N", "CC(C)O", "CN(C)N", "OCC=O")
+
+
+def a_lot(n_frames: int = 4, smiles: str = "CO") -> Lot:
+    draw = np.random.default_rng(3)
+    n_atoms = 6
+    return Lot(
+        np.array([smiles] * n_frames),
+        np.array([[6, 8, 1, 1, 1, 1]] * n_frames),
+        draw.normal(size=(n_frames, n_atoms, 3)),
+        draw.normal(size=n_frames) - 3000.0,
+        draw.normal(size=(n_frames, n_atoms, 3)),
+        np.full(n_frames, 0.01),
+    )
+
+
+def butane() -> Molecule:
+    """Return a zigzag chain of four carbons without hydrogens."""
+    positions = np.array([[0, 0, 0], [1.2, 0.9, 0], [2.4, 0, 0], [3.6, 0.9, 0]], float)
+    bonds = ((0, 1), (1, 2), (2, 3))
+    return Molecule("CCCC", (6, 6, 6, 6), bonds, bonds, positions)
+
+
+def test_beyond_a_bond_is_the_rest_of_the_chain() -> None:
+    bonds = [(0, 1), (1, 2), (2, 3), (2, 4)]
+    assert beyond((1, 2), bonds) == [2, 3, 4]
+    assert beyond((2, 1), bonds) == [0, 1]
+
+
+def test_turning_keeps_lengths_and_goes_the_right_way() -> None:
+    x = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 2.0]])
+    found = turned(x, np.array([0.0, 0.0, 3.0]), np.pi / 2)
+    assert np.abs(found - [[0.0, 1.0, 0.0], [0.0, 0.0, 2.0]]).max() <= 1e-12
+
+
+def test_distorted_molecules_differ_by_the_draw_alone() -> None:
+    molecule = butane()
+    one, again, other = (distorted(molecule, np.random.default_rng(k)) for k in (1, 1, 2))
+    assert (one == again).all()
+    assert np.abs(one - other).max() > 0.01
+    # Bonds are stretched by a quarter at most, and shaken by some 0.06 Angstrom.
+    for seed in range(50):
+        x = distorted(molecule, np.random.default_rng(seed))
+        lengths = np.linalg.norm(x[1:] - x[:-1], axis=1)
+        assert lengths.max() < 1.5 * 1.25**3 + 0.6 and lengths.min() > 1.5 * 0.88**3 - 0.6
+
+
+def test_dynamics_sample_the_temperature() -> None:
+    """Springs: the mean of k x^2 is k_B T, whatever the temperature."""
+    spring = 5.0
+    temperatures = np.repeat([100.0, 1000.0], 2000)
+
+    def forces(x: Floats) -> Floats:
+        return -spring * x
+
+    rest = np.zeros((4000, 1, 3))
+    draw = np.random.default_rng(5)
+    kept = sampled(rest, temperatures, forces, [60, 120, 180], draw)
+    assert len(kept) == 3
+    x = kept[-1]
+    for half, kelvin in ((slice(0, 2000), 100.0), (slice(2000, 4000), 1000.0)):
+        found = spring * (x[half] ** 2).mean() / BOLTZMANN
+        assert abs(found / kelvin - 1) < 0.08, (found, kelvin)
+
+
+def test_huge_forces_do_not_throw_atoms_away() -> None:
+    def forces(x: Floats) -> Floats:
+        return np.full_like(x, 1e6)
+
+    (x,) = sampled(np.zeros((1, 2, 3)), np.array([0.0]), forces, [1], np.random.default_rng(1))
+    assert np.abs(x).max() < 0.1
+
+
+def test_lots_have_one_number_of_atoms_and_all_molecules() -> None:
+    lines = [(f"{k}", 5 + k % 3) for k in range(50)]
+    lots = lots_of(lines, size=7)
+    assert sorted(smiles for lot in lots for smiles in lot) == sorted(smiles for smiles, _ in lines)
+    assert max(len(lot) for lot in lots) <= 7
+    sizes = dict(lines)
+    assert all(len({sizes[smiles] for smiles in lot}) == 1 for lot in lots)
+
+
+def test_frames_that_teach_nothing_good_are_left_out() -> None:
+    lot = a_lot(6)
+    lot.forces[1, 2] = (LARGEST_FORCE + 0.1, 0.0, 0.0)
+    lot.doubt[2] = LARGEST_DOUBT * 1.01
+    lot.energies[3] = np.nan
+    lot.forces[4, 0, 0] = np.nan
+    assert lot.good().tolist() == [True, False, False, False, False, True]
+
+
+def test_a_lot_is_whole_or_not_there(tmp_path: Path) -> None:
+    lot = a_lot()
+    save_atomically(tmp_path / "lot0000.npz", lot)
+    found = load(tmp_path / "lot0000.npz")
+    for name, values in vars(lot).items():
+        assert (getattr(found, name) == values).all(), name
+    assert [path.name for path in tmp_path.iterdir()] == ["lot0000.npz"]
+
+
+def test_the_set_is_joined_and_split_by_molecule(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [f"C{'C' * k}O" for k in range(200)]
+    watched = next(name for name in names if is_watched(name))
+    fitted = next(name for name in names if not is_watched(name))
+    for k, smiles in enumerate((watched, fitted)):
+        lot = a_lot(3 + k, smiles)
+        lot.doubt[0] = 1.0
+        save_atomically(tmp_path / f"lot{k:04d}.npz", lot)
+    assert main(["join", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert "3 frames of 1 molecules" in told and "2 frames left out, of 2 lots." in told
+    frames, watching = (list(ase.io.iread(tmp_path / f"{name}.xyz")) for name in ("train", "watch"))
+    assert len(frames) == 3 and len(watching) == 2
+    first, lot = frames[0], load(tmp_path / "lot0001.npz")
+    assert first.info["smiles"] == fitted and first.info["level"] == LEVEL
+    assert abs(first.get_potential_energy() - lot.energies[1]) <= 1e-6
+    assert np.abs(first.get_forces() - lot.forces[1]).max() <= 1e-5
+    assert np.abs(first.positions - lot.positions[1]).max() <= 1e-6
+
+
+def test_a_frame_that_a_kill_cut_is_computed_again() -> None:
+    draw = np.random.default_rng(2)
+    frames = [
+        written(smiles, [6, 8], draw.normal(size=(2, 3)), -3000.0, draw.normal(size=(2, 3)), 5.0)
+        for smiles in ("CO", "C=O")
+    ]
+    text = "".join(frames)
+    assert [smiles_of(frame) for frame in whole_frames(text)] == ["CO", "C=O"]
+    for cut in range(1, len(frames[1])):
+        assert list(whole_frames(text[:-cut])) == frames[:1]
+
+
+def test_a_seed_depends_on_the_text_alone() -> None:
+    assert seed_of("CNO 1") == 489034991
+
+
+def test_a_blend_is_between(tmp_path: Path) -> None:
+    before, after = (new_tdn(Shape((1, 8), channels=4, l_max=1, seed=k)) for k in (1, 2))
+    told = {**after.document["provenance"], "training": {"epoch": 3}}
+    document = {**after.document, "provenance": told}
+    after = Model(document, after.tensors, "after.eqnn")
+    for part in (0.0, 0.25, 1.0):
+        found = blended(before, after, part)
+        for name, values in before.tensors.items():
+            expected = values + part * (after.tensors[name] - values)
+            assert np.abs(found.tensors[name] - expected).max() <= 1e-14
+        write_model(tmp_path / "blend.eqnn", found.document, found.tensors)
+        said = read_model(tmp_path / "blend.eqnn").document["provenance"]["training"]
+        assert said["epoch"] == 3 and said["blend"]["part"] == part
+        assert said["blend"]["with"] == before.sha256
+    other = Model({**document, "graph": document["graph"][:-1]}, after.tensors, "other.eqnn")
+    with pytest.raises(SystemExit, match=r"other.eqnn: have different graphs, expected one\."):
+        blended(before, other, 0.5)
+
+
+# ---- with RDKit ----
+
+
+def test_held_out_molecules_are_not_made_up() -> None:
+    pytest.importorskip("rdkit", reason="RDKit is not installed: `make test-dataset` brings it")
+    from organic import molecules
+    from rdkit import Chem
+
+    wanted = {3: 40, 4: 60, 5: 30}
+    made = molecules.make_up(wanted, 1, changes=20_000)
+    assert made == molecules.make_up(wanted, 1, changes=20_000)
+    assert made != molecules.make_up(wanted, 2, changes=20_000)
+    assert len(made) == len(set(made)) > 100
+    listed = (ROOT / "data" / "qcr" / "qcr" / "molecules.csv").read_text().splitlines()
+    rows = list(csv.DictReader(listed))
+    kept = [row["smiles"] for row in rows if row["split"] != "train"]
+    assert len(kept) > 40
+    begun = {molecules.canonical(row["smiles"]) for row in rows}  # these stand as they are
+    out = {molecules.canonical(smiles) for smiles in [*kept, *molecules.BENCHMARKS]}
+    assert out == molecules.held_out() and not out & set(made)
+    for smiles in made:
+        assert molecules.canonical(smiles) == smiles
+        is_sound = molecules.acceptable(Chem.MolFromSmiles(smiles))
+        assert is_sound or smiles in begun, smiles
+    for refused in ("OOO", "C[CH2]", "C[NH3+]", "C1#CC1", "CCl", "C1CC2CC3CC1C23"):
+        assert not molecules.acceptable(Chem.MolFromSmiles(refused)), refused
+
+
+def test_conformers_are_those_of_the_seed() -> None:
+    pytest.importorskip("rdkit", reason="RDKit is not installed: `make test-dataset` brings it")
+    from organic.structures import conformer
+
+    for smiles in MADE_UP:
+        one, again = conformer(smiles, 7), conformer(smiles, 7)
+        assert one is not None and again is not None
+        assert (one.positions == again.positions).all()
+        assert set(one.turnable) <= set(one.bonds)
+        lengths = [np.linalg.norm(one.positions[i] - one.positions[j]) for i, j in one.bonds]
+        assert 0.9 < min(lengths) and max(lengths) < 1.7
+    ring = conformer("C1CC1C", 7)
+    assert ring is not None and (0, 1) not in ring.turnable

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Compute frames of many made-up molecules at B3LYP/6-31G*, with density fitting.
+
+    PYTHONPATH=training:data/qcr python -m organic.dft FOLDER OUTPUT.xyz [--seconds S]
+
+FOLDER is that of `organic.teacher`: one frame of its dynamics is taken of each molecule of 3 to 7
+heavy atoms, small ones more often and sooner. The level is that of qcr-small but for density
+fitting (0.5 meV, 2 meV/Angstrom) and a convergence of 1e-8 Hartree, so the frames are for training
+alone; each says so. A frame is added to OUTPUT.xyz when it is done, and the same command goes on
+after a kill.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from organic.structures import Floats, seed_of
+from organic.teacher import Lot, is_watched, load
+from qcr.units import BOHR, HARTREE
+
+LEVEL = "B3LYP(VWN3)/6-31G* Cartesian, density fitting def2-universal-jkfit"
+SMALLEST_GAP = 1.0  # eV: below, a closed shell is in doubt
+LARGEST_FORCE = 15.0  # eV/Angstrom
+# Of how many heavy atoms, and the part of the molecules that is taken.
+PART = {3: 1.0, 4: 0.8, 5: 0.4, 6: 0.15, 7: 0.04}
+
+
+def energy_and_forces(numbers: Sequence[int], positions: Floats) -> tuple[float, Floats, float]:
+    """Compute a structure: eV, eV/Angstrom, and the gap in eV; the energy is NaN if not converged.
+
+    Parameters
+    ----------
+    numbers : sequence of int
+        Atomic numbers.
+    positions : ndarray [atom, 3]
+        Angstrom.
+    """
+    from pyscf import dft, gto
+
+    atoms = [(chemical_symbols[z], tuple(x)) for z, x in zip(numbers, positions, strict=True)]
+    molecule = gto.M(atom=atoms, unit="Angstrom", basis="6-31g*", cart=True, verbose=0)
+    field = dft.RKS(molecule).density_fit(auxbasis="def2-universal-jkfit")
+    field.xc = "b3lypg"  # with VWN3
+    field.grids.level = 3
+    field.conv_tol = 1e-8
+    field.kernel()
+    if not field.converged:
+        return float("nan"), np.zeros_like(positions), 0.0
+    gradient = field.nuc_grad_method()
+    gradient.grid_response = True
+    occupied = molecule.nelectron // 2
+    gap = float(field.mo_energy[occupied] - field.mo_energy[occupied - 1])
+    forces = -gradient.kernel() * (HARTREE / BOHR)
+    return float(field.e_tot) * HARTREE, np.asarray(forces), gap * HARTREE
+
+
+def chosen(folder: Path) -> list[tuple[str, Lot, int]]:
+    """Choose a frame of each molecule, in the order in which they are computed."""
+    frames: list[tuple[float, str, Lot, int]] = []
+    for path in sorted(folder.glob("lot*.npz")):
+        lot = load(path)
+        heavy = (lot.numbers > 1).sum(axis=1)
+        of: dict[str, list[int]] = {}
+        for k, good in enumerate(lot.good()):
+            smiles = str(lot.smiles[k])
+            if good and int(heavy[k]) in PART and not is_watched(smiles):
+                of.setdefault(smiles, []).append(k)
+        for smiles, candidates in of.items():
+            draw = np.random.default_rng(seed_of(f"dft {smiles}"))
+            n = int(heavy[candidates[0]])
+            if draw.random() < PART[n]:
+                rank = draw.random() * n**2
+                frames.append((rank, smiles, lot, int(draw.choice(candidates))))
+    return [(smiles, lot, k) for _, smiles, lot, k in sorted(frames, key=lambda f: f[:2])]
+
+
+def whole_frames(text: str) -> Iterator[str]:
+    """Yield the frames of an extended XYZ that are whole: a kill may have cut the last."""
+    lines = text.splitlines(keepends=True)
+    at = 0
+    while at < len(lines):
+        end = at + 2 + int(lines[at])
+        frame = lines[at:end]
+        if end > len(lines) or not frame[-1].endswith("\n"):
+            return
+        yield "".join(frame)
+        at = end
+
+
+def smiles_of(frame: str) -> str:
+    """Return the SMILES that a frame states."""
+    return frame.split('smiles="', 1)[1].split('"', 1)[0]
+
+
+def written(smiles: str, numbers: Sequence[int], x: Floats, e: float, f: Floats, gap: float) -> str:
+    """Return a frame as extended XYZ."""
+    rows = [
+        f"{chemical_symbols[z]} " + " ".join([*(f"{v:.6f}" for v in a), *(f"{v:.5f}" for v in b)])
+        for z, a, b in zip(numbers, x, f, strict=True)
+    ]
+    said = f'smiles="{smiles}" level="{LEVEL}" energy={e:.6f} gap={gap:.3f} pbc="F F F"'
+    return f"{len(rows)}\nProperties=species:S:1:pos:R:3:forces:R:3 {said}\n" + "".join(
+        f"{row}\n" for row in rows
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compute what is missing."""
+    parser = argparse.ArgumentParser(description="Compute frames with density-functional theory.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after these")
+    options = parser.parse_args(arguments)
+    refused = options.output.with_suffix(".refused")
+    done = list(whole_frames(options.output.read_text())) if options.output.exists() else []
+    known = {smiles_of(frame) for frame in done}
+    known |= set(refused.read_text().split()) if refused.exists() else set()
+    part = options.output.with_suffix(".part")
+    part.write_text("".join(done))
+    os.replace(part, options.output)
+    plan = [one for one in chosen(options.folder) if one[0] not in known]
+    began = time.monotonic()
+    with options.output.open("a") as out, refused.open("a") as bad:
+        for k, (smiles, lot, frame) in enumerate(plan):
+            spent = time.monotonic() - began
+            if spent > options.seconds:
+                break
+            numbers, x = lot.numbers[frame].tolist(), lot.positions[frame]
+            energy, forces, gap = energy_and_forces(numbers, x)
+            largest = np.linalg.norm(forces, axis=1).max()
+            if energy < 0 and gap >= SMALLEST_GAP and largest <= LARGEST_FORCE:
+                out.write(written(smiles, numbers, x, energy, forces, gap))
+                out.flush()
+            else:
+                bad.write(f"{smiles}\n")
+                bad.flush()
+            print(f"{k + 1} of {len(plan)}: {smiles}, {spent:.0f} s", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Put what was trained into potentials/, with its provenance and its learning curve.
+
+    PYTHONPATH=python:training python -m organic.ship FOLDER NAME
+
+FOLDER has the runs `pretrained`, `finetuned` and, if there is one, `scratch`, and what
+`organic.blend` made of the first two, `blend.eqnn`, which is taken; NAME is that of the potential.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from eqnn.model_file import read_model
+from eqnn.report import PALETTE, drawing, png
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNS = {
+    "pretrained": "pretraining, against ANI-1x",
+    "finetuned": "fine-tuning",
+    "scratch": "fine-tuning without pretraining",
+}
+
+
+def curves(folder: Path) -> bytes:
+    """Draw errors of the frames that watched, epoch by epoch; return a PNG."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for run in RUNS:
+        path = folder / run / "metrics.csv"
+        if path.exists():
+            found[run] = list(csv.DictReader(path.read_text().splitlines()))
+    shown = (
+        ("validation_forces_mae", "forces MAE (meV/Å)"),
+        ("validation_energy_mae", "energy MAE (meV/atom)"),
+    )
+    with drawing(8.0, 5.2) as figure:
+        grid = figure.subplots(2, 2, squeeze=False, width_ratios=[1, 2.5])
+        for axes, (key, label) in zip(grid, shown, strict=True):
+            for color, (run, rows) in enumerate(found.items()):
+                axis: Any = axes[int(run != "pretrained")]
+                x, y = ([float(row[k]) for row in rows] for k in ("epoch", key))
+                axis.plot(x, y, "o-", markersize=3, color=PALETTE[color], label=RUNS[run])
+            axes[0].set_ylabel(label)
+            for axis in axes:
+                axis.set_ylim(bottom=0.0)
+                axis.xaxis.get_major_locator().set_params(integer=True)
+        grid[0][0].set_title("pretraining, against ANI-1x")
+        grid[0][1].set_title("held-out molecules, against DFT")
+        grid[0][1].legend()
+        for axis in grid[1]:
+            axis.set_xlabel("epoch")
+        return png(figure)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Copy and draw."""
+    parser = argparse.ArgumentParser(description="Put a trained model into potentials/.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("name")
+    options = parser.parse_args(arguments)
+    target = ROOT / "potentials" / f"{options.name}.eqnn"
+    shutil.copyfile(options.folder / "blend.eqnn", target)
+    model = read_model(target)
+    told = {k: v for k, v in model.document["provenance"].items() if k != "exporter"}
+    text = json.dumps(told, indent=2, ensure_ascii=False)
+    target.with_suffix(".provenance.json").write_text(f"{text}\n")
+    picture = ROOT / "docs" / "images" / f"{options.name}.png"
+    picture.write_bytes(curves(options.folder))
+    print(f"Wrote {target}, SHA-256 of the model {model.sha256}, and {picture}.")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
