@@ -15,8 +15,8 @@ from eqnn.structures import cell_of, self_test_structures
 
 # Pairs of the pressed molecule are at some 0.8 of the sum of their covalent radii: within ZBL.
 PRESSED = 0.72
-# Where each pair of elements has radial functions of its own: of more elements than this, structures
-# have some.
+# Where each pair of elements has radial functions of its own: of more elements than this,
+# structures have some.
 MOST_OF_PAIRS = 5
 SOME = 3
 
