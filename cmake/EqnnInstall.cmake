@@ -25,6 +25,16 @@ if(TARGET eqnn)
     )
 endif()
 
+set(EQNN_PLUGIN_FOLDER
+    lammps/plugins
+    CACHE STRING
+    "Where eqnnplugin.so is installed, below lib; RELEASE stands for LAMMPS's, as in 20250722"
+)
 if(TARGET eqnnplugin)
-    install(TARGETS eqnnplugin LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/lammps/plugins)
+    get_target_property(lammps_release eqnnplugin EQNN_LAMMPS_RELEASE)
+    string(REPLACE RELEASE "${lammps_release}" plugin_folder "${EQNN_PLUGIN_FOLDER}")
+    install(
+        TARGETS eqnnplugin
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/${plugin_folder} COMPONENT plugin
+    )
 endif()

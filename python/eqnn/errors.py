@@ -1,13 +1,30 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The one exception type of the package."""
+"""The exceptions of the package: all are an EqnnError."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 
 class EqnnError(Exception):
     """Says what was found, what was expected, where, and what to do, in at most two lines."""
+
+
+class ChoiceNeededError(EqnnError):
+    """A checkpoint holds several of something, of which one must be chosen.
+
+    Attributes
+    ----------
+    option : str
+        That chooses, as in ``--head``.
+    choices : list of str
+    """
+
+    def __init__(self, text: str, option: str, choices: Sequence[str]) -> None:
+        super().__init__(text)
+        self.option = option
+        self.choices = list(choices)
 
 
 class InvalidModelError(EqnnError):

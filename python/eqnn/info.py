@@ -74,6 +74,7 @@ def cutoff_defects(model: Model) -> list[str]:
     # What is left of a layer where all of its inputs have faded.
     constants = [x["bias"] for x in layers if x["bias"]]
     constants += [x["layer_norm"]["shift"] for x in layers if x["layer_norm"]]
+    constants += [name for s in on_basis for name in s.get("species", {}).values()]
     if any(model.tensors[name].any() for name in constants):
         out.append("radial functions with a bias after the envelope")
     # Both count a neighbour at the cutoff in full, whatever its radial function says.

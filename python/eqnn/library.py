@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from eqnn.built import find_built
 from eqnn.c_relax import RelaxEvents, RelaxOptions
 from eqnn.errors import EqnnError, InvalidModelError
 from eqnn.packed import (
@@ -32,44 +35,8 @@ from eqnn.packed import (
 )
 from eqnn.so3 import FloatArray
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 # What include/eqnn/eqnn.h calls EQNN_OK, ...
 STATUSES = ("ok", "unknown_element", "nan", "invalid")
-# In the order in which they are looked for; the debug build is slow.
-_BUILDS = ("openmp", "serial", "cuda", "debug")
-
-
-def find_built(file: str, variable: str) -> Path:
-    """Return the path of a built file: what an environment variable says, or in this source tree.
-
-    Parameters
-    ----------
-    file : str
-        ``libeqnn.so`` or ``eqnnplugin.so``.
-    variable : str
-        Environment variable that names the file itself.
-    """
-    named = os.environ.get(variable)
-    if named:
-        if not Path(named).is_file():
-            raise EqnnError(
-                f"{variable} is {named}, where there is no file. Set it to the path of {file}, "
-                "or unset it."
-            )
-        return Path(named).resolve()
-    for build in _BUILDS:
-        path = ROOT / ".eqnn" / "build" / build / "lib" / file
-        if path.is_file():
-            return path
-    if not (ROOT / "CMakePresets.json").is_file():
-        raise EqnnError(
-            f"{file} is no part of the installed Python package, expected in {variable}.\n"
-            f"Build it in a clone of eqnn (`make`), and set {variable} to the path of {file}."
-        )
-    raise EqnnError(
-        f"{file} is not built: looked in {ROOT / '.eqnn' / 'build'}/*/lib. Run `make` there,\n"
-        f"or set {variable} to the path of {file}."
-    )
 
 
 @cache
@@ -84,8 +51,9 @@ def _library() -> ctypes.CDLL:
         library.eqnn_validate.argtypes = [
             *(ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_int)
         ]
-        library.eqnn_open.restype = ctypes.c_void_p
-        library.eqnn_open.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
+        library.eqnn_open_on.restype = ctypes.c_void_p
+        library.eqnn_open_on.argtypes = [ctypes.c_char_p] * 3
+        library.eqnn_n_threads.argtypes = [ctypes.c_void_p]
         library.eqnn_close.restype = None
         library.eqnn_close.argtypes = [ctypes.c_void_p]
         library.eqnn_evaluate.argtypes = [ctypes.c_void_p, ctypes.c_int, int_p, *[double_p] * 6]
@@ -148,7 +116,9 @@ def validate(name: str, content: bytes | None = None, *, load: bool = False) -> 
     """
     library = _library()
     size = 0 if content is None else len(content)
-    if library.eqnn_validate(content, size, os.fsencode(name), int(load)) != 0:
+    with _TURNS.turn():
+        failed = library.eqnn_validate(content, size, os.fsencode(name), int(load)) != 0
+    if failed:
         raise InvalidModelError(library.eqnn_last_error().decode(errors="replace"), name)
 
 
@@ -200,8 +170,45 @@ class Evaluated:
     properties: Properties | None
 
 
+class _Turns:
+    """Who may compute now: one thread of Python at a time, since one evaluation uses all threads.
+
+    Threads of OpenMP are not there in a process that fork() makes of one that has used them: to
+    compute there would wait for them for ever.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._process_with_threads: int | None = None
+        os.register_at_fork(after_in_child=self._renew)
+
+    def _renew(self) -> None:
+        # Another thread of the parent may have held it.
+        self._lock = threading.RLock()
+
+    def note_threads(self) -> None:
+        """Note that this process has threads now."""
+        if self._process_with_threads is None:
+            self._process_with_threads = os.getpid()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Compute inside; other threads wait."""
+        if self._process_with_threads not in (None, os.getpid()):
+            raise EqnnError(
+                f"process {os.getpid()} was made by fork() from process "
+                f"{self._process_with_threads}, whose threads it lacks.\nStart it by spawn "
+                '(multiprocessing.get_context("spawn")), or set OMP_NUM_THREADS=1.'
+            )
+        with self._lock:
+            yield
+
+
+_TURNS = _Turns()
+
+
 class Potential:
-    """A model file, opened by the library.
+    """A model file, opened by the library. Threads of Python that share it take turns.
 
     Parameters
     ----------
@@ -211,14 +218,29 @@ class Potential:
         ``reference`` (plain loops, double), ``double``, ``mixed`` or ``single``.
     has_virial : bool
         False for models with direct forces.
+    device : str
+        ``cpu``, ``gpu``, or ``auto``: a GPU where the library was built for one.
     """
 
-    def __init__(self, path: str | Path, evaluator: str = "double", has_virial: bool = True):
+    def __init__(
+        self,
+        path: str | Path,
+        evaluator: str = "double",
+        has_virial: bool = True,
+        *,
+        device: str = "auto",
+    ):
         self._library = _library()
         self._has_virial = has_virial
-        self._handle = self._library.eqnn_open(str(path).encode(), evaluator.encode())
-        if not self._handle:
-            raise EqnnError(self._library.eqnn_last_error().decode())
+        self._handle = None
+        with _TURNS.turn():
+            self._handle = self._library.eqnn_open_on(
+                os.fsencode(path), evaluator.encode(), device.encode()
+            )
+            if not self._handle:
+                raise EqnnError(self._library.eqnn_last_error().decode())
+            if self._library.eqnn_n_threads(self._handle) > 1:
+                _TURNS.note_threads()
 
     def evaluate(
         self, numbers: ArrayLike, positions: ArrayLike, cell: ArrayLike | None = None
@@ -238,14 +260,15 @@ class Potential:
         n = z.size
         energy, atom_energies, forces = np.zeros(1), np.zeros(n), np.zeros((n, 3))
         virial = np.zeros((3, 3)) if self._has_virial else None
-        self._check(
-            self._library.eqnn_evaluate(
-                self._opened,
-                n,
-                np.ctypeslib.as_ctypes(z),
-                *map(double_pointer, (x, h, energy, atom_energies, forces, virial)),
+        with _TURNS.turn():
+            self._check(
+                self._library.eqnn_evaluate(
+                    self._opened,
+                    n,
+                    np.ctypeslib.as_ctypes(z),
+                    *map(double_pointer, (x, h, energy, atom_energies, forces, virial)),
+                )
             )
-        )
         return Properties(float(energy[0]), atom_energies, forces, virial)
 
     def evaluate_many(
@@ -287,7 +310,7 @@ class Potential:
         forces = np.zeros((n_atoms, 3))
         virial = np.zeros((n, 3, 3)) if self._has_virial else None
         done = ctypes.c_size_t()
-        with told(progress) as callback:
+        with _TURNS.turn(), told(progress) as callback:
             self._check(
                 self._library.eqnn_evaluate_many(
                     *(self._opened, n, int_pointer(packed.n_atoms), int_pointer(packed.numbers)),
@@ -345,15 +368,16 @@ class Potential:
                 f"{flags.size} flags of fixed atoms for {packed.numbers.size} atoms, expected one "
                 "for each. Correct the call."
             )
-        self._check(
-            self._library.eqnn_relax(
-                *(self._opened, len(structures)),
-                *map(int_pointer, (packed.n_atoms, packed.numbers)),
-                *map(double_pointer, (packed.positions, packed.cells)),
-                *map(int_pointer, (packed.is_periodic, flags)),
-                *(ctypes.byref(options), ctypes.byref(events)),
+        with _TURNS.turn():
+            self._check(
+                self._library.eqnn_relax(
+                    *(self._opened, len(structures)),
+                    *map(int_pointer, (packed.n_atoms, packed.numbers)),
+                    *map(double_pointer, (packed.positions, packed.cells)),
+                    *map(int_pointer, (packed.is_periodic, flags)),
+                    *(ctypes.byref(options), ctypes.byref(events)),
+                )
             )
-        )
 
     def self_test(self) -> tuple[float, float, float, int]:
         """Run the file's self-tests.
@@ -366,11 +390,12 @@ class Potential:
         """
         energy, force, virial = (ctypes.c_double() for _ in range(3))
         count = ctypes.c_int()
-        self._check(
-            self._library.eqnn_self_test(
-                self._opened, *(ctypes.byref(x) for x in (energy, force, virial, count))
+        with _TURNS.turn():
+            self._check(
+                self._library.eqnn_self_test(
+                    self._opened, *(ctypes.byref(x) for x in (energy, force, virial, count))
+                )
             )
-        )
         return energy.value, force.value, virial.value, count.value
 
     def describe(self) -> str:

@@ -10,11 +10,29 @@ from typing import Any
 from ase import Atoms
 
 from eqnn.library import Potential
-from eqnn.model_file import Model, validate, write_model
+from eqnn.model_file import Document, Model, validate, write_model
 from eqnn.structures import cell_of, self_test_structures
 
 # Pairs of the pressed molecule are at some 0.8 of the sum of their covalent radii: within ZBL.
 PRESSED = 0.72
+# Elements of the structures, where each pair of them has radial functions of its own.
+MOST_OF_PAIRS = 3
+
+
+def tested_species(document: Document) -> list[int]:
+    """Elements that self-tests are made of: all, or some where pairs of elements have tables.
+
+    An engine makes these tables when a pair first occurs: of 89 elements, thousands of them.
+    """
+    species: list[int] = document["species"]
+    of_pairs = any(
+        stage["op"] == "radial" and stage.keys() & {"transform", "species"}
+        for stage in document["graph"]
+    )
+    n = len(species)
+    if not of_pairs or n <= MOST_OF_PAIRS:
+        return species
+    return [species[k * (n - 1) // (MOST_OF_PAIRS - 1)] for k in range(MOST_OF_PAIRS)]
 
 
 def add_self_test(
@@ -39,7 +57,8 @@ def add_self_test(
         a model with self-tests runs. Not so for the pressed molecule.
     """
     document = {**model.document, "self_test": []}
-    structures = self_test_structures(document["species"], document["cutoff"], molecule)
+    species = document["species"] if molecule else tested_species(document)
+    structures = self_test_structures(species, document["cutoff"], molecule)
     if with_pressed:
         pressed = structures[0][1].copy()
         pressed.positions *= PRESSED

@@ -125,10 +125,14 @@ def gated(features: FloatArray, gates: FloatArray) -> FloatArray:
     return out
 
 
-def mlp(context: Context, layers: list[Stage], x: FloatArray) -> FloatArray:
-    """Apply layers of a file to [row, in]: [row, out]."""
-    for layer in layers:
+def mlp(
+    context: Context, layers: list[Stage], x: FloatArray, added: FloatArray | float = 0.0
+) -> FloatArray:
+    """Apply layers of a file to [row, in]: [row, out]; `added` goes to the first's W x."""
+    for k, layer in enumerate(layers):
         x = x @ context.tensor(layer["weight"]).T
+        if k == 0:
+            x = x + added
         if layer["bias"] is not None:
             x = x + context.tensor(layer["bias"])
         if layer["layer_norm"] is not None:
@@ -138,6 +142,8 @@ def mlp(context: Context, layers: list[Stage], x: FloatArray) -> FloatArray:
             x = x * context.tensor(norm["scale"]) + context.tensor(norm["shift"])
         if layer["activation"] == "silu":
             x = silu(x)
+        elif layer["activation"] == "tanh_square":
+            x = np.tanh(x * x)
     return x
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import ase.io
 import numpy as np
 from ase import Atoms
+from ase.cell import Cell
 from ase.data import chemical_symbols, covalent_radii
 from ase.neighborlist import neighbor_list
 
@@ -107,6 +108,33 @@ def cell_of(atoms: Atoms, name: str = "the structure") -> FloatArray | None:
         )
     _require_volume(atoms.cell.array, name)
     return np.array(atoms.cell.array, dtype=np.float64)
+
+
+def cell_with_vacuum(atoms: Atoms, cutoff: float) -> FloatArray | None:
+    """Lattice vectors as rows [3, 3] of a structure that is periodic along any axes, or None.
+
+    Along the others the vectors are such that no image comes within the cutoff: energies are those
+    of the structure without these images, to the last digit.
+
+    Parameters
+    ----------
+    atoms : Atoms
+    cutoff : float
+        Angstrom.
+    """
+    if not atoms.pbc.any() or atoms.pbc.all():
+        return cell_of(atoms)
+    cell = Cell(np.where(atoms.pbc[:, None], atoms.cell.array, 0.0))
+    if cell.rank < atoms.pbc.sum():
+        raise EqnnError(
+            "the structure: its periodic lattice vectors are zero or parallel. Correct the cell."
+        )
+    # Unit vectors, orthogonal to the others and to each other.
+    out = np.array(cell.complete().array)
+    for axis in np.flatnonzero(~atoms.pbc):
+        along = atoms.positions @ out[axis]
+        out[axis] *= np.ptp(along) + cutoff + 1.0 if len(atoms) else cutoff
+    return out
 
 
 def refuse_foreign(atoms: Atoms, species: Sequence[int], name: str) -> None:

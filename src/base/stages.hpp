@@ -21,6 +21,7 @@
   FILE(Linear, linear)                                \
   FILE(EquivariantNorm, equivariant_norm)             \
   FILE(RmsNorm, rms_norm)                             \
+  FILE(Divide, divide)                                \
   FILE(Gate, gate)                                    \
   FILE(EdgeAttention, edge_attention)                 \
   GRAPH(EdgeTensorProduct, edge_tensor_product)       \

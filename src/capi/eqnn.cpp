@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "eqnn/eqnn.h"
 
+#include "base/cpu_features.hpp"
 #include "base/error.hpp"
 #include "capi/model.hpp"
 #include "capi/structures.hpp"
@@ -92,14 +93,28 @@ int eqnn_validate(const char* bytes, size_t n_bytes, const char* name, int load)
 }
 
 eqnn_model* eqnn_open(const char* path, const char* evaluator) {
+  return eqnn_open_on(path, evaluator, "auto");
+}
+
+eqnn_model* eqnn_open_on(const char* path, const char* evaluator, const char* device) {
   std::unique_ptr<eqnn_model> model;
   guarded([&] {
+    // Before anything runs that was compiled for that processor.
+    if (const std::string missing = eqnn::missing_cpu_features(); !missing.empty()) {
+      eqnn::fail("libeqnn.so was compiled for a processor with ",
+                 missing,
+                 ", which this one lacks.\nCompile it here, or for all processors with 'make "
+                 "MARCH='.");
+    }
     model.reset(new eqnn_model{eqnn::Model::open(path), nullptr, "", {}, {}});
+    eqnn::PotentialOptions options;
+    options.device = eqnn::device_from_name(device);
     if (const std::string name = evaluator; name != "reference") {
-      eqnn::PotentialOptions options;
       options.precision = eqnn::precision_from_name(name);
       model->potential = std::make_unique<eqnn::Potential>(model->model, options);
       model->description = model->potential->description();
+    } else if (options.device == eqnn::Device::Gpu) {
+      eqnn::fail("the reference evaluator runs on the processor only. Use double, or device cpu.");
     } else {
       model->description = "reference evaluator: plain loops in double precision";
     }
@@ -108,6 +123,10 @@ eqnn_model* eqnn_open(const char* path, const char* evaluator) {
 }
 
 void eqnn_close(eqnn_model* model) { delete model; }
+
+int eqnn_n_threads(const eqnn_model* model) {
+  return model->potential ? model->potential->n_threads() : 1;
+}
 
 // NOLINTNEXTLINE(readability-function-size): C has no better way, and callers hold to it
 int eqnn_evaluate(eqnn_model* model,

@@ -171,6 +171,9 @@ std::string Potential::description() const {
   list("; convolutions on the sphere: ", impl_->plan.convolutions);
   list("; products on the sphere: ", impl_->plan.products);
   list("; couplings in factors: ", impl_->plan.factored);
+#ifdef EQNN_MARCH_NAME
+  text << "; code for " EQNN_MARCH_NAME;
+#endif
   return text.str();
 }
 

@@ -28,6 +28,7 @@ public:
     if (context_.has_bad_edges()) {
       require_sound_edges(edges);
     }
+    plan_.tables.make_pairs(context_.space(), context_.edges());
   }
 
   void forward(HaloExchange& halo, Outputs& outputs) override {
@@ -51,6 +52,7 @@ public:
     if (context_.has_bad_edges() || n_bad > 0) { // the first makes the distances
       fail("atoms lie on top of each other, or are not at finite positions. Check the structure.");
     }
+    plan_.tables.make_pairs(context_.space(), context_.edges());
   }
 
   void forward(HaloExchange& halo, const EnergyOfAtoms& meaning) override {

@@ -65,17 +65,15 @@ namespace host {
 
 #if defined(__GNUC__) && !defined(__CUDACC__) && !defined(EQNN_DEVICE_BRANCH)
 #define EQNN_VECTOR_TYPES 1
+
 /// Unaligned SIMD register that may alias its scalars.
-template <class Scalar> struct VectorOf;
-
-template <> struct VectorOf<float> {
-  using Type __attribute__((vector_size(kVectorBytes), aligned(sizeof(float)), may_alias)) = float;
+template <class Scalar, std::size_t Bytes = kVectorBytes> struct VectorOf {
+  using Type __attribute__((vector_size(Bytes), aligned(sizeof(Scalar)), may_alias)) = Scalar;
 };
 
-template <> struct VectorOf<double> {
-  using Type __attribute__((vector_size(kVectorBytes), aligned(sizeof(double)), may_alias)) =
-      double;
-};
+/// One whose lanes are added up in the end.
+template <class Scalar> using FoldVector =
+    typename VectorOf<Scalar, kFoldLanes<Scalar> * sizeof(Scalar)>::Type;
 
 /// c[MR, NV registers] (+)= a b. All sums run over k in order, so a row's result does not depend on
 /// the tile that it is in.
@@ -150,22 +148,20 @@ template <int NV, bool Accumulate, int MR, class Scalar> inline void panel_rows(
 #endif
 
 #ifdef EQNN_VECTOR_TYPES
-/// Shuffle of lanes by index; indices from kLanes on mean the second register.
-template <class Scalar, class Index>
-inline typename VectorOf<Scalar>::Type shuffle(const typename VectorOf<Scalar>::Type& a,
-                                               const typename VectorOf<Scalar>::Type& b,
-                                               const Index& index) {
+/// Shuffle of lanes by index; indices from kFoldLanes on mean the second register.
+template <class Scalar, class Index> inline FoldVector<Scalar>
+shuffle(const FoldVector<Scalar>& a, const FoldVector<Scalar>& b, const Index& index) {
   using Integer = std::conditional_t<sizeof(Scalar) == 4, std::int32_t, std::int64_t>;
-  using Mask __attribute__((vector_size(kVectorBytes))) = Integer;
+  using Mask __attribute__((vector_size(kFoldLanes<Scalar> * sizeof(Scalar)))) = Integer;
   Mask mask{};
-  for (int lane = 0; lane < kLanes<Scalar>; ++lane) {
+  for (int lane = 0; lane < kFoldLanes<Scalar>; ++lane) {
     mask[lane] = index(lane);
   }
   return __builtin_shuffle(a, b, mask);
 }
 
 template <class Scalar, int N> struct Registers {
-  typename VectorOf<Scalar>::Type v[N];
+  FoldVector<Scalar> v[N];
 };
 
 /// out[k] += sum over lanes of sum[k] for k < N <= 4. Four registers are folded together: a third of
@@ -174,8 +170,8 @@ template <class Scalar, int N> struct Registers {
 template <int N, class Scalar>
 [[gnu::always_inline]] inline void fold_lanes(const Registers<Scalar, N>& sums, Scalar* out) {
   const auto& sum = sums.v;
-  using Vector = typename VectorOf<Scalar>::Type;
-  constexpr int kWide = kLanes<Scalar>;
+  using Vector = FoldVector<Scalar>;
+  constexpr int kWide = kFoldLanes<Scalar>;
   if constexpr (kWide < 4) {
     for (int k = 0; k < N; ++k) {
       for (int lane = 0; lane < kWide; ++lane) {
@@ -203,9 +199,9 @@ template <int N, class Scalar>
 template <int MI, int MK, class Scalar>
 inline void outer_block(int n, int channels, const OuterFactors<Scalar>& of, Scalar* out) {
   const auto [x, x_row, y, y_row] = of;
-  using Vector = typename VectorOf<Scalar>::Type;
+  using Vector = FoldVector<Scalar>;
   Vector sum[MI][MK] = {};
-  for (int c = 0; c < channels; c += kLanes<Scalar>) {
+  for (int c = 0; c < channels; c += kFoldLanes<Scalar>) {
     Vector right[MK];
 #pragma GCC unroll 4
     for (int k = 0; k < MK; ++k) {

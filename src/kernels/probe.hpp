@@ -19,6 +19,7 @@ public:
 
   void begin_forward(const EdgeList& edges) override {
     context_.bring(edges);
+    network_.plan.tables.make_pairs(context_.space(), context_.edges());
     (void)context_.has_bad_edges(); // makes the distances
     context_.begin_forward(direct_forces_);
   }

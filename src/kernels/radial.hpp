@@ -5,6 +5,7 @@
 
 #include "kernels/tile_multiply.hpp"
 
+#include <cmath>
 #include <type_traits>
 
 namespace eqnn::kernels {
@@ -13,22 +14,71 @@ template <class S> struct DeviceRadial {
   std::int32_t n_intervals = 0, degree = 0, stride = 0; ///< stride: channels, padded with zeros
   double intervals_per_angstrom = 0.0;
   Array<S, typename S::Scalar> coefficients; ///< [n_intervals, degree + 1, stride]
+
+  // Where the function depends on species (n_species > 0): plan::PairTable, one after another. The arrays
+  // are those of DeviceTables.
+  std::int32_t n_species = 0, n_cells = 0;
+  double cells_per_angstrom = 0.0;
+  const std::int32_t* table_of_pair = nullptr;    ///< [n_species, n_species] of centre and source
+  const std::int32_t* interval_of_cell = nullptr; ///< [n_tables, n_cells]
+  const double* middle = nullptr;                 ///< [n_intervals] Angstrom
+  const double* scale = nullptr;                  ///< [n_intervals] 1/Angstrom
 };
 
-/// Where an edge of length r falls: the coefficients of its interval, and t in [-1, 1].
-template <class S> struct RadialPoint {
-  const typename S::Scalar* coefficients;
-  typename S::Scalar t;
-};
-
-template <class S>
-KOKKOS_FORCEINLINE_FUNCTION RadialPoint<S> radial_point(const DeviceRadial<S>& radial, double r) {
+/// Where an edge of length r falls in the one table for all species: its interval, and t in [-1, 1].
+template <class S> KOKKOS_FORCEINLINE_FUNCTION std::int32_t
+find_interval(const DeviceRadial<S>& radial, double r, typename S::Scalar& t) {
   const double x = r * radial.intervals_per_angstrom;
   // Edges are shorter than the cutoff; rounding may still reach it.
-  const int interval = x < radial.n_intervals ? static_cast<int>(x) : radial.n_intervals - 1;
-  const std::int64_t begin = std::int64_t{interval} * (radial.degree + 1) * radial.stride;
-  return {radial.coefficients.data() + begin,
-          static_cast<typename S::Scalar>(2.0 * (x - interval) - 1.0)};
+  const std::int32_t interval =
+      x < radial.n_intervals ? static_cast<std::int32_t>(x) : radial.n_intervals - 1;
+  // Compilers make one operation of product and difference in some places and two in others: said here, an
+  // edge has the same bits in every kernel.
+#ifdef FP_FAST_FMA
+  const double past = Kokkos::fma(r, radial.intervals_per_angstrom, -static_cast<double>(interval));
+#else
+  const double past = x - interval;
+#endif
+  t = static_cast<typename S::Scalar>(2.0 * past - 1.0);
+  return interval;
+}
+
+/// The same in the table of an edge's species.
+template <class S>
+KOKKOS_FORCEINLINE_FUNCTION std::int32_t find_interval_of_pair(const DeviceRadial<S>& radial,
+                                                               const DeviceEdges<S>& edges,
+                                                               std::int64_t e,
+                                                               typename S::Scalar& t) {
+  const double r = edges.distance(e);
+  const double x = r * radial.cells_per_angstrom;
+  const int cell = x < radial.n_cells ? static_cast<int>(x) : radial.n_cells - 1;
+  const std::int32_t pair =
+      edges.species(edges.center(e)) * radial.n_species + edges.species(edges.source(e));
+  const std::int32_t interval =
+      radial.interval_of_cell[std::int64_t{radial.table_of_pair[pair]} * radial.n_cells + cell];
+  t = static_cast<typename S::Scalar>((r - radial.middle[interval]) * radial.scale[interval]);
+  return interval;
+}
+
+template <class S>
+KOKKOS_FORCEINLINE_FUNCTION std::int32_t find_interval(const DeviceRadial<S>& radial,
+                                                       const DeviceEdges<S>& edges,
+                                                       std::int64_t e,
+                                                       typename S::Scalar& t) {
+  return radial.n_species > 0 ? find_interval_of_pair(radial, edges, e, t)
+                              : find_interval(radial, edges.distance(e), t);
+}
+
+/// dt/dr in an interval.
+template <class S>
+KOKKOS_FORCEINLINE_FUNCTION double slope_of(const DeviceRadial<S>& radial, std::int32_t interval) {
+  return radial.n_species > 0 ? radial.scale[interval] : 2.0 * radial.intervals_per_angstrom;
+}
+
+/// [degree + 1, stride] of an interval.
+template <class S> KOKKOS_FORCEINLINE_FUNCTION const typename S::Scalar*
+coefficients_of(const DeviceRadial<S>& radial, std::int32_t interval) {
+  return radial.coefficients.data() + std::int64_t{interval} * (radial.degree + 1) * radial.stride;
 }
 
 #ifdef EQNN_VECTOR_TYPES
@@ -77,19 +127,26 @@ horner(const Interval<Scalar>& of, const Scalar* t, Scalar* const* w, Scalar* co
   }
 }
 
-/// All edges of a tile, those of one interval together.
-template <bool WithSlope, class S> inline void radial_tile(const DeviceRadial<S>& radial,
-                                                           const double* distance,
-                                                           std::int64_t n,
-                                                           typename S::Scalar* w,
-                                                           typename S::Scalar* slope) {
+template <class S> struct RadialPoint {
+  const typename S::Scalar* coefficients;
+  typename S::Scalar t;
+};
+
+/// The edges of a tile that fall into one interval together. point_of(e): where edge e of the tile does;
+/// slope_at(coefficients): dt/dr there.
+template <bool WithSlope, class S, class PointOf, class SlopeAt>
+[[gnu::always_inline]] inline void together(const DeviceRadial<S>& radial,
+                                            std::int64_t n,
+                                            const PointOf& point_of,
+                                            const SlopeAt& slope_at,
+                                            typename S::Scalar* w,
+                                            typename S::Scalar* slope) {
   using Scalar = typename S::Scalar;
   constexpr int kTogether = 4;
-  const auto dt_dr = static_cast<Scalar>(2.0 * radial.intervals_per_angstrom);
   RadialPoint<S> points[kMostTileEdges];
   std::int32_t order[kMostTileEdges];
   for (std::int32_t e = 0; e < n; ++e) { // insertion sort by interval: a tile is short
-    points[e] = radial_point(radial, distance[e]);
+    points[e] = point_of(e);
     std::int32_t k = e;
     for (; k > 0 && points[order[k - 1]].coefficients > points[e].coefficients; --k) {
       order[k] = order[k - 1];
@@ -110,9 +167,10 @@ template <bool WithSlope, class S> inline void radial_tile(const DeviceRadial<S>
       of_slope[edges] = slope + std::int64_t{e} * radial.stride;
       ++edges;
     }
-    const auto run = [&](auto together) {
-      horner<decltype(together)::value, WithSlope>(
-          Interval<Scalar>{coefficients, radial.degree, radial.stride, dt_dr}, t, of_w, of_slope);
+    const Interval<Scalar> interval{
+        coefficients, radial.degree, radial.stride, slope_at(coefficients)};
+    const auto run = [&](auto count) {
+      horner<decltype(count)::value, WithSlope>(interval, t, of_w, of_slope);
     };
     switch (edges) {
     case 1:
@@ -131,6 +189,60 @@ template <bool WithSlope, class S> inline void radial_tile(const DeviceRadial<S>
   }
 }
 
+/// Tables of pairs. Not inlined, as the other: kernels stay small, and an edge's bits do not depend on the
+/// kernel nor on the edges beside it.
+template <bool WithSlope, class S>
+[[gnu::noinline]] void radial_tile_of_pairs(const DeviceRadial<S>& radial,
+                                            const DeviceEdges<S>& edges,
+                                            std::int64_t first_edge,
+                                            std::int64_t n,
+                                            typename S::Scalar* w,
+                                            typename S::Scalar* slope) {
+  using Scalar = typename S::Scalar;
+  const auto point_of = [&](std::int32_t e) {
+    Scalar t;
+    const std::int32_t interval = find_interval_of_pair(radial, edges, first_edge + e, t);
+    return RadialPoint<S>{coefficients_of(radial, interval), t};
+  };
+  const auto slope_at = [&](const Scalar* coefficients) {
+    const std::int64_t interval = (coefficients - radial.coefficients.data()) /
+                                  (std::int64_t{radial.degree + 1} * radial.stride);
+    return static_cast<Scalar>(radial.scale[interval]);
+  };
+  together<WithSlope>(radial, n, point_of, slope_at, w, slope);
+}
+
+/// One table for all species.
+template <bool WithSlope, class S>
+[[gnu::noinline]] void radial_tile_of_all(const DeviceRadial<S>& radial,
+                                          const double* distance,
+                                          std::int64_t n,
+                                          typename S::Scalar* w,
+                                          typename S::Scalar* slope) {
+  using Scalar = typename S::Scalar;
+  const auto dt_dr = static_cast<Scalar>(2.0 * radial.intervals_per_angstrom);
+  const auto point_of = [&](std::int32_t e) {
+    Scalar t;
+    const std::int32_t interval = find_interval(radial, distance[e], t);
+    return RadialPoint<S>{coefficients_of(radial, interval), t};
+  };
+  together<WithSlope>(radial, n, point_of, [&](const Scalar*) { return dt_dr; }, w, slope);
+}
+
+/// All edges of a tile.
+template <bool WithSlope, class S> inline void radial_tile(const DeviceRadial<S>& radial,
+                                                           const DeviceEdges<S>& edges,
+                                                           std::int64_t first_edge,
+                                                           std::int64_t n,
+                                                           typename S::Scalar* w,
+                                                           typename S::Scalar* slope) {
+  if (radial.n_species > 0) {
+    radial_tile_of_pairs<WithSlope>(radial, edges, first_edge, n, w, slope);
+  } else {
+    radial_tile_of_all<WithSlope>(radial, &edges.distance(first_edge), n, w, slope);
+  }
+}
+
 } // namespace host
 #endif
 
@@ -138,20 +250,23 @@ template <bool WithSlope, class S> inline void radial_tile(const DeviceRadial<S>
 template <bool WithSlope, class S>
 KOKKOS_FORCEINLINE_FUNCTION void radial_edge(const typename S::Team& team,
                                              const DeviceRadial<S>& radial,
-                                             double r,
+                                             const DeviceEdges<S>& edges,
+                                             std::int64_t e,
                                              typename S::Scalar* w,
                                              typename S::Scalar* slope) {
   using Scalar = typename S::Scalar;
-  const RadialPoint<S> point = radial_point(radial, r);
-  const auto dt_dr = static_cast<Scalar>(2.0 * radial.intervals_per_angstrom);
+  Scalar t;
+  const std::int32_t interval = find_interval(radial, edges, e, t);
+  const Scalar* const coefficients = coefficients_of(radial, interval);
+  const auto dt_dr = static_cast<Scalar>(slope_of(radial, interval));
   for_channels(team, radial.stride, [&](int c) {
-    const Scalar* row = point.coefficients + std::int64_t{radial.degree} * radial.stride + c;
+    const Scalar* row = coefficients + std::int64_t{radial.degree} * radial.stride + c;
     Scalar value = *row;
     Scalar derivative = 0;
     for (int p = radial.degree - 1; p >= 0; --p) {
       row -= radial.stride;
-      derivative = derivative * point.t + value;
-      value = value * point.t + *row;
+      derivative = derivative * t + value;
+      value = value * t + *row;
     }
     w[c] = value;
     if constexpr (WithSlope) {
@@ -160,32 +275,53 @@ KOKKOS_FORCEINLINE_FUNCTION void radial_edge(const typename S::Team& team,
   });
 }
 
-/// Rows w[n, stride] at the distances of n edges, and their slopes where asked for. n is at most
+/// The same within for_rows, as radial_rows makes it.
+template <bool WithSlope, class S>
+KOKKOS_FORCEINLINE_FUNCTION void radial_row(const typename S::Team& team,
+                                            const DeviceRadial<S>& radial,
+                                            const DeviceEdges<S>& edges,
+                                            std::int64_t e,
+                                            typename S::Scalar* w,
+                                            typename S::Scalar* slope) {
+#ifdef EQNN_VECTOR_TYPES
+  EQNN_IF_ON_HOST((static_cast<void>(team);
+                   host::radial_tile<WithSlope>(radial, edges, e, std::int64_t{1}, w, slope);))
+  EQNN_IF_ON_DEVICE((radial_edge<WithSlope>(team, radial, edges, e, w, slope);))
+#else
+  radial_edge<WithSlope>(team, radial, edges, e, w, slope);
+#endif
+}
+
+/// Rows w[n, stride] of n edges from `first` on, and their slopes where asked for. n is at most
 /// kMostTileEdges. Ends with a barrier of the team.
 template <bool WithSlope, class S>
 KOKKOS_FORCEINLINE_FUNCTION void radial_rows(const typename S::Team& team,
                                              const DeviceRadial<S>& radial,
-                                             const double* distance,
+                                             const DeviceEdges<S>& edges,
+                                             std::int64_t first,
                                              std::int64_t n,
                                              typename S::Scalar* w,
                                              typename S::Scalar* slope) {
 #ifdef EQNN_VECTOR_TYPES
   EQNN_IF_ON_HOST(
-      (static_cast<void>(team); host::radial_tile<WithSlope>(radial, distance, n, w, slope);))
+      (static_cast<void>(team); host::radial_tile<WithSlope>(radial, edges, first, n, w, slope);))
 #else
   EQNN_IF_ON_HOST((for (std::int64_t e = 0; e < n; ++e) {
     radial_edge<WithSlope>(
-        team, radial, distance[e], w + e * radial.stride, slope + e * radial.stride);
+        team, radial, edges, first + e, w + e * radial.stride, slope + e * radial.stride);
   }))
 #endif
-  EQNN_IF_ON_DEVICE(
-      (for_rows(team,
-                n,
-                [&](std::int64_t e) {
-                  radial_edge<WithSlope>(
-                      team, radial, distance[e], w + e * radial.stride, slope + e * radial.stride);
-                });
-       barrier(team);))
+  EQNN_IF_ON_DEVICE((for_rows(team,
+                              n,
+                              [&](std::int64_t e) {
+                                radial_edge<WithSlope>(team,
+                                                       radial,
+                                                       edges,
+                                                       first + e,
+                                                       w + e * radial.stride,
+                                                       slope + e * radial.stride);
+                              });
+                     barrier(team);))
 }
 
 } // namespace eqnn::kernels

@@ -10,6 +10,9 @@
 #include "plan/matrix.hpp"
 
 #include <algorithm>
+#include <memory>
+#include <numeric>
+#include <utility>
 #include <vector>
 
 namespace eqnn::kernels {
@@ -59,6 +62,23 @@ template <class Scalar> std::vector<double> pack(const std::vector<double>& matr
   return out;
 }
 
+/// present[z] = 1 of the species that nodes have, else 0
+template <class S> void mark_species(const typename S::Exec& space,
+                                     const DeviceEdges<S>& edges,
+                                     const Array<S, std::int32_t>& present) {
+  const auto species = edges.species;
+  Kokkos::deep_copy(space, present, 0);
+  Kokkos::parallel_for(
+      "eqnn::mark_species",
+      typename S::Range(space, 0, edges.n_nodes),
+      KOKKOS_LAMBDA(std::int64_t i) {
+        const std::int32_t z = species(i);
+        if (Kokkos::atomic_load(&present(z)) == 0) {
+          Kokkos::atomic_store(&present(z), 1);
+        }
+      });
+}
+
 template <class S> class DeviceTables {
 public:
   using Scalar = typename S::Scalar;
@@ -102,6 +122,30 @@ public:
       k -= block(v, b++).components;
     }
     return first_of(v, b) + k * stride_of(block(v, b));
+  }
+
+  /// Makes the tables of all pairs of species that occur among nodes for the first time.
+  void make_pairs(const typename S::Exec& space, const DeviceEdges<S>& edges) {
+    if (pair_radials_.empty()) {
+      return;
+    }
+    mark_species<S>(space, edges, species_present_);
+    Kokkos::deep_copy(
+        space,
+        Kokkos::View<std::int32_t*, Kokkos::HostSpace>(seen_species_.data(), seen_species_.size()),
+        species_present_);
+    space.fence("eqnn::species_present");
+    bool is_new = false;
+    for (std::size_t z = 0; z < seen_species_.size(); ++z) {
+      is_new = is_new || seen_species_[z] > known_species_[z];
+      seen_species_[z] = std::max(seen_species_[z], known_species_[z]);
+    }
+    if (is_new) {
+      for (PairRadial& radial : pair_radials_) {
+        make_pairs(radial);
+      }
+      known_species_ = seen_species_;
+    }
   }
 
   std::int32_t radial_stride(std::int32_t radial) const {
@@ -181,7 +225,134 @@ private:
     couplings.push_back(out);
   }
 
+  /// What tables of pairs are made of, and those that are there.
+  struct PairRadial {
+    std::size_t index = 0; ///< in radials
+    std::shared_ptr<const plan::PairTables> source;
+    std::vector<std::int32_t> channels; ///< plan::RadialTable::channel_of_pair, padded
+    std::vector<std::int32_t> table_of_pair;
+    std::vector<double> middle, scale;
+    std::vector<std::int32_t> interval_of_cell;
+    std::int32_t n_tables = 0;
+    // On the device.
+    Array<S, std::int32_t> pairs_there, cells_there;
+    Array<S, double> middle_there, scale_there;
+  };
+
+  void make_pairs(PairRadial& of) {
+    DeviceRadial<S>& out = radials[of.index];
+    const std::int32_t n_species = out.n_species;
+    std::vector<double> coefficients;
+    const std::size_t n_before = of.middle.size();
+    for (std::int32_t i = 0; i < n_species; ++i) {
+      for (std::int32_t j = 0; j < n_species; ++j) {
+        const auto pair = static_cast<std::size_t>(i * n_species + j);
+        if (seen_species_[static_cast<std::size_t>(i)] == 0 ||
+            seen_species_[static_cast<std::size_t>(j)] == 0 || of.table_of_pair[pair] >= 0) {
+          continue;
+        }
+        if (of.source->is_symmetric() && j < i) {
+          of.table_of_pair[pair] = of.table_of_pair[static_cast<std::size_t>(j * n_species + i)];
+          continue;
+        }
+        add_table(of, of.source->make(i, j), coefficients);
+        of.table_of_pair[pair] = of.n_tables++;
+      }
+    }
+    append(out.coefficients,
+           "eqnn::radial",
+           coefficients,
+           n_before * static_cast<std::size_t>(out.degree + 1) *
+               static_cast<std::size_t>(out.stride));
+    std::size_t no_bytes = 0;
+    out.n_intervals = static_cast<std::int32_t>(of.middle.size());
+    of.pairs_there = upload<S, std::int32_t>("eqnn::radial_pairs", of.table_of_pair, no_bytes);
+    of.cells_there = upload<S, std::int32_t>("eqnn::radial_cells", of.interval_of_cell, no_bytes);
+    of.middle_there = upload<S, double>("eqnn::radial_middles", of.middle, no_bytes);
+    of.scale_there = upload<S, double>("eqnn::radial_scales", of.scale, no_bytes);
+    out.table_of_pair = of.pairs_there.data();
+    out.interval_of_cell = of.cells_there.data();
+    out.middle = of.middle_there.data();
+    out.scale = of.scale_there.data();
+  }
+
+  /// Takes a pair's table, its channels where they stand here.
+  void add_table(PairRadial& of, const plan::PairTable& table, std::vector<double>& coefficients) {
+    const auto first = static_cast<std::int32_t>(of.middle.size());
+    for (const std::int32_t interval : table.interval_of_cell) {
+      of.interval_of_cell.push_back(first + interval);
+    }
+    of.middle.insert(of.middle.end(), table.middle.begin(), table.middle.end());
+    of.scale.insert(of.scale.end(), table.scale.begin(), table.scale.end());
+    const auto n_rows =
+        table.middle.size() * static_cast<std::size_t>(radials[of.index].degree + 1);
+    const std::size_t n_channels = table.coefficients.size() / n_rows;
+    for (std::size_t row = 0; row < n_rows; ++row) {
+      for (const std::int32_t c : of.channels) {
+        coefficients.push_back(
+            c < 0 ? 0.0 : table.coefficients[row * n_channels + static_cast<std::size_t>(c)]);
+      }
+    }
+  }
+
+  /// Puts numbers behind the n that are there.
+  void append(Array<S, Scalar>& array,
+              const char* label,
+              const std::vector<double>& numbers,
+              std::size_t n) {
+    const auto grown = allocate<Array<S, Scalar>>(label, n + numbers.size());
+    const auto host = Kokkos::create_mirror_view(grown);
+    for (std::size_t k = 0; k < numbers.size(); ++k) {
+      host(n + k) = static_cast<Scalar>(numbers[k]);
+    }
+    if constexpr (S::kOnHost) {
+      Kokkos::deep_copy(part(grown, 0, n), part(array, 0, n));
+    } else {
+      Kokkos::deep_copy(part(grown, n, n + numbers.size()), part(host, n, n + numbers.size()));
+      Kokkos::deep_copy(part(grown, 0, n), part(array, 0, n));
+    }
+    bytes += numbers.size() * sizeof(Scalar);
+    array = grown;
+  }
+
+  template <class View> static auto part(const View& view, std::size_t begin, std::size_t end) {
+    return Kokkos::subview(view, std::make_pair(begin, end));
+  }
+
+  void add_pairs(const plan::RadialTable& table, double cutoff) {
+    DeviceRadial<S> out;
+    out.degree = table.degree;
+    out.stride = padded_channels<Scalar>(table.channels);
+    out.n_species = table.pairs->n_species();
+    out.n_cells = table.pairs->n_cells();
+    out.cells_per_angstrom = out.n_cells / cutoff;
+    PairRadial of;
+    of.index = radials.size();
+    of.source = table.pairs;
+    of.channels = table.channel_of_pair;
+    if (of.channels.empty()) {
+      of.channels.resize(static_cast<std::size_t>(table.channels));
+      std::iota(of.channels.begin(), of.channels.end(), 0);
+    }
+    of.channels.resize(static_cast<std::size_t>(out.stride), -1);
+    const auto n_species = static_cast<std::size_t>(out.n_species);
+    of.table_of_pair.assign(n_species * n_species, -1);
+    known_species_.assign(n_species, 0);
+    seen_species_.assign(n_species, 0);
+    species_present_ = allocate<Array<S, std::int32_t>>("eqnn::species_present", n_species);
+    pair_radials_.push_back(std::move(of));
+    radials.push_back(out);
+  }
+
+  std::vector<PairRadial> pair_radials_;
+  std::vector<std::int32_t> known_species_, seen_species_; ///< [n_species] 1 or 0
+  Array<S, std::int32_t> species_present_;
+
   void add_radial(const plan::RadialTable& table, double cutoff) {
+    if (table.pairs) {
+      add_pairs(table, cutoff);
+      return;
+    }
     DeviceRadial<S> out;
     out.n_intervals = table.n_intervals;
     out.degree = table.degree;

@@ -240,14 +240,17 @@ std::int32_t GraphReader::block_of(const JsonReader& name, const Irreps& irreps)
 }
 
 Activation GraphReader::activation(const JsonReader& entry, const std::set<std::string>& allowed) {
-  static const std::map<std::string, Activation> kActivations{{"none", Activation::None},
-                                                              {"silu", Activation::Silu},
-                                                              {"tanh", Activation::Tanh},
-                                                              {"sigmoid", Activation::Sigmoid}};
+  static const std::map<std::string, Activation> kActivations{
+      {"none", Activation::None},
+      {"silu", Activation::Silu},
+      {"tanh", Activation::Tanh},
+      {"sigmoid", Activation::Sigmoid},
+      {"tanh_square", Activation::TanhSquare}};
   return kActivations.at(entry.word(allowed));
 }
 
-std::vector<MlpLayer> GraphReader::layers(const JsonReader& list, std::int64_t n_in) {
+std::vector<MlpLayer>
+GraphReader::layers(const JsonReader& list, std::int64_t n_in, const std::set<std::string>& words) {
   std::vector<MlpLayer> layers;
   for (const auto& entry : list.elements()) {
     entry.allow_only({"weight", "bias", "layer_norm", "activation"});
@@ -263,7 +266,7 @@ std::vector<MlpLayer> GraphReader::layers(const JsonReader& list, std::int64_t n
                                    weights_.take(norm.at("shift"), {n_out}),
                                    norm.at("eps").positive()};
     }
-    layer.activation = activation(entry.at("activation"), {"none", "silu"});
+    layer.activation = activation(entry.at("activation"), words);
     layers.push_back(std::move(layer));
     n_in = n_out;
   }

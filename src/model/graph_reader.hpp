@@ -87,7 +87,10 @@ public:
   static std::int32_t block_of(const JsonReader& name, const Irreps& irreps);
 
   static Activation activation(const JsonReader& entry, const std::set<std::string>& allowed);
-  std::vector<MlpLayer> layers(const JsonReader& list, std::int64_t n_in);
+  /// words: of the activations that the stage knows.
+  std::vector<MlpLayer> layers(const JsonReader& list,
+                               std::int64_t n_in,
+                               const std::set<std::string>& words = {"none", "silu"});
   /// What keeps the inverse of a norm finite.
   static double norm_eps(const JsonReader& entry);
   /// Of an envelope that is a polynomial.

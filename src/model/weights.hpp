@@ -20,7 +20,8 @@ struct Tensor {
   std::int64_t size() const { return static_cast<std::int64_t>(values.size()); }
 };
 
-enum class Activation { None, Silu, Tanh, Sigmoid };
+/// TanhSquare: tanh(x^2)
+enum class Activation { None, Silu, Tanh, Sigmoid, TanhSquare };
 
 struct LayerNorm {
   Tensor scale; ///< [out]

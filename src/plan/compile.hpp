@@ -46,7 +46,7 @@ void schedule(Plan& plan, std::int32_t channel_multiple);
 std::int64_t width_of(const NodeValue& value, std::int32_t channel_multiple);
 
 /// Throws Error where the tolerance is out of reach (a function that varies within 1/4096 of the
-/// cutoff).
+/// cutoff); of a function that depends on species, when a pair's table is made.
 RadialTable tabulate(const RadialStage& radial, double cutoff, const Options& options);
 
 inline std::int32_t padded(std::int32_t channels, std::int32_t multiple) {

@@ -21,6 +21,12 @@ std::string describe(const Plan& plan) {
   std::ostringstream text;
   for (std::size_t k = 0; k < plan.radials.size(); ++k) {
     const RadialTable& table = plan.radials[k];
+    if (table.pairs) {
+      text << "radial " << k << ": tables of degree " << table.degree << " for each pair of "
+           << table.pairs->n_species() << " species that occurs, " << table.channels
+           << " channels\n";
+      continue;
+    }
     text << "radial " << k << ": " << table.n_intervals << " intervals of degree " << table.degree
          << ", " << table.channels << " channels, relative error " << table.error << "\n";
   }

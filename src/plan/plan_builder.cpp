@@ -2,6 +2,8 @@
 #include "plan/plan_builder.hpp"
 
 #include <algorithm>
+#include <numeric>
+#include <type_traits>
 
 namespace eqnn::plan {
 namespace {
@@ -31,7 +33,44 @@ Plan PlanBuilder::run() {
   for (current_ = 0; current_ < static_cast<StageIndex>(model_.graph.size()); ++current_) {
     std::visit([&](const auto& op) { lower(op, *this); }, current().op);
   }
+  drop_unused_radials();
   return std::move(plan_);
+}
+
+namespace {
+
+template <class Op, class = void> constexpr bool kReadsRadial = false;
+template <class Op> constexpr bool kReadsRadial<Op, std::void_t<decltype(Op::radial)>> = true;
+
+/// Calls use(index) for each index of a radial table in the plan.
+template <class Use> void for_radials(std::vector<Stage>& stages, const Use& use) {
+  for (Stage& stage : stages) {
+    std::visit(
+        [&](auto& op) {
+          if constexpr (kReadsRadial<std::decay_t<decltype(op)>>) {
+            use(op.radial);
+          }
+        },
+        stage);
+  }
+}
+
+} // namespace
+
+void PlanBuilder::drop_unused_radials() {
+  std::vector<std::int32_t> place(plan_.radials.size(), -1);
+  for_radials(plan_.stages,
+              [&](std::int32_t radial) { place[static_cast<std::size_t>(radial)] = 0; });
+  std::vector<RadialTable> kept;
+  for (std::size_t k = 0; k < place.size(); ++k) {
+    if (place[k] == 0) {
+      place[k] = static_cast<std::int32_t>(kept.size());
+      kept.push_back(std::move(plan_.radials[k]));
+    }
+  }
+  plan_.radials = std::move(kept);
+  for_radials(plan_.stages,
+              [&](std::int32_t& radial) { radial = place[static_cast<std::size_t>(radial)]; });
 }
 
 ValueId PlanBuilder::new_value(const std::string& name, const std::vector<Block>& blocks) {
@@ -120,7 +159,8 @@ void PlanBuilder::current_is_radial(RadialTable table) {
 std::int32_t PlanBuilder::add_radial(RadialTable table) {
   return add_once(plan_.radials, std::move(table), [](const RadialTable& a, const RadialTable& b) {
     return a.n_intervals == b.n_intervals && a.channels == b.channels &&
-           a.coefficients == b.coefficients;
+           a.coefficients == b.coefficients && a.pairs == b.pairs &&
+           a.channel_of_pair == b.channel_of_pair;
   });
 }
 
@@ -136,6 +176,15 @@ std::int32_t PlanBuilder::segmented(std::int32_t radial,
   }
   if (wide.channels == table.channels) {
     return radial;
+  }
+  if (table.pairs) {
+    wide.channel_of_pair.assign(static_cast<std::size_t>(wide.channels), -1);
+    for (const auto& [first, channels] : segments) {
+      std::iota(wide.channel_of_pair.begin() + offset[first],
+                wide.channel_of_pair.begin() + offset[first] + channels,
+                first);
+    }
+    return add_radial(std::move(wide));
   }
   const std::size_t n_rows = table.coefficients.size() / static_cast<std::size_t>(table.channels);
   wide.coefficients.assign(n_rows * static_cast<std::size_t>(wide.channels), 0.0);

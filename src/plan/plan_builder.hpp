@@ -79,6 +79,9 @@ public:
 private:
   std::int32_t add_radial(RadialTable table);
 
+  /// Those that no stage reads: a table whose channels were padded is another one.
+  void drop_unused_radials();
+
   const ModelSpec& model_;
   const Options& options_;
   Plan plan_;

@@ -3,11 +3,35 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace eqnn::plan {
+
+/// Piecewise polynomial of all channels of a radial function of one pair of species on [0, cutoff]. The
+/// intervals have different lengths: short ones where the function varies fast. On interval n,
+/// w_c(r) = sum_p coefficients[n][p][c] t^p with t = (r - middle[n]) scale[n] in [-1, 1].
+struct PairTable {
+  std::vector<std::int32_t> interval_of_cell; ///< of equal cells of [0, cutoff]
+  std::vector<double> middle, scale;          ///< [n_intervals] Angstrom, 1/Angstrom
+  std::vector<double> coefficients;           ///< [n_intervals, degree + 1, channels]
+};
+
+/// A radial function that depends on the species of both atoms. Of 89 elements there are thousands of
+/// pairs: a table is made when its pair first occurs.
+class PairTables {
+public:
+  virtual ~PairTables() = default;
+  virtual std::int32_t n_species() const = 0;
+  /// Whether the pair (j, i) has the function of (i, j).
+  virtual bool is_symmetric() const = 0;
+  /// Cells of every table.
+  virtual std::int32_t n_cells() const = 0;
+  /// Throws Error where the tolerance is out of reach.
+  virtual PairTable make(std::int32_t center, std::int32_t source) const = 0;
+};
 
 /// Piecewise polynomial of all channels of a radial function on [0, cutoff]: on interval n of
 /// n_intervals equal ones, w_c(r) = sum_p coefficients[n][p][c] t^p with t in [-1, 1].
@@ -18,6 +42,10 @@ struct RadialTable {
   std::vector<double> coefficients; ///< [n_intervals, degree + 1, channels]
   /// largest |table - function| over largest |function|, on points between the nodes
   double error = 0.0;
+  /// Of a function that depends on species, in place of intervals and coefficients.
+  std::shared_ptr<const PairTables> pairs;
+  /// [channels] which channel of a pair's table stands here, -1: padding. Empty: all as they are.
+  std::vector<std::int32_t> channel_of_pair;
 };
 
 /// T[j][i][k] of M[i][k] = sum_j T[j][i][k] Y_j (the transpose of the model's M: input component

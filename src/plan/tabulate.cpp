@@ -11,48 +11,56 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
+#include <type_traits>
 
 namespace eqnn::plan {
 namespace {
 
 using Real = long double;
-using Matrix = Eigen::Matrix<Real, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using Vector = Eigen::Matrix<Real, Eigen::Dynamic, 1>;
+template <class T> using MatrixOf =
+    Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+template <class T> using VectorOf = Eigen::Matrix<T, Eigen::Dynamic, 1>;
+using Matrix = MatrixOf<Real>;
+using Vector = VectorOf<Real>;
 
-Vector as_vector(const Tensor& tensor) {
-  return Eigen::Map<const Eigen::VectorXd>(tensor.values.data(), tensor.size()).cast<Real>();
+template <class T> VectorOf<T> as_vector(const Tensor& tensor) {
+  return Eigen::Map<const Eigen::VectorXd>(tensor.values.data(), tensor.size()).cast<T>();
 }
 
-Matrix as_matrix(const Tensor& tensor) {
-  return Eigen::Map<const Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(
-             tensor.values.data(), tensor.shape[0], tensor.shape[1])
-      .cast<Real>();
+template <class T> MatrixOf<T> as_matrix(const Tensor& tensor) {
+  return Eigen::Map<const MatrixOf<double>>(tensor.values.data(), tensor.shape[0], tensor.shape[1])
+      .cast<T>();
 }
 
 /// Double precision, for what is linear: no rounding errors of nearby nodes are magnified there.
-using DoubleMatrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using DoubleMatrix = MatrixOf<double>;
 
-/// A radial function at many distances at once, as W h(r): the few functions h are evaluated in
-/// extended precision, and the many outputs of a linear last layer are sums of them.
-class Function {
+/// A radial function at many distances at once, as W h(r): the few functions h are evaluated in the
+/// precision of T, and the many outputs of a linear last layer are sums of them.
+template <class T> class Function {
 public:
-  Function(const RadialStage& radial, double cutoff)
+  using Matrix = MatrixOf<T>;
+  using Vector = VectorOf<T>;
+
+  Function(const RadialStage& radial, double cutoff, T r_0 = 1)
       : radial_(radial)
       , cutoff_(cutoff)
+      , r_0_(r_0)
       , basis_(std::visit([](const auto& basis) { return made_ready(basis); }, radial.basis)) {
     const MlpLayer& last = radial.layers.back();
     const bool is_linear = last.activation == Activation::None && !last.layer_norm;
     n_hidden_ = radial.layers.size() - (is_linear ? 1 : 0);
     for (std::size_t k = 0; k < n_hidden_; ++k) {
-      weights_.push_back(as_matrix(radial.layers[k].weight));
+      weights_.push_back(as_matrix<T>(radial.layers[k].weight));
     }
     if (is_linear) {
       // One more function, the constant, for the bias.
       output_.resize(last.weight.shape[0], last.weight.shape[1] + (last.bias ? 1 : 0));
-      output_.leftCols(last.weight.shape[1]) = as_matrix(last.weight).template cast<double>();
+      output_.leftCols(last.weight.shape[1]) = as_matrix<double>(last.weight);
       has_constant_ = last.bias.has_value();
       if (has_constant_) {
-        output_.rightCols(1) = as_vector(*last.bias).template cast<double>();
+        output_.rightCols(1) = as_vector<double>(*last.bias);
       }
     } else {
       output_ = DoubleMatrix::Identity(last.weight.shape[0], last.weight.shape[0]);
@@ -66,7 +74,7 @@ public:
   Matrix operator()(const Vector& r) const {
     Matrix x(basis_.scale.size(), r.size());
     for (Eigen::Index p = 0; p < r.size(); ++p) {
-      x.col(p) = basis_.at(r(p)) * (radial_.envelope.on_basis ? envelope(r(p)) : 1);
+      x.col(p) = basis_.at(transformed(r(p))) * (radial_.envelope.on_basis ? envelope(r(p)) : 1);
     }
     for (std::size_t k = 0; k < n_hidden_; ++k) {
       x = apply(radial_.layers[k], weights_[k] * x);
@@ -89,34 +97,49 @@ private:
   struct Basis {
     Vector scale, center, width;
 
-    Vector at(Real r) const {
+    Vector at(T r) const {
       if (width.size() == 0) {
         return (scale.array() * (center.array() * r).sin() / r).matrix();
       }
-      return (scale.array() * (-0.5L * ((r - center.array()) / width.array()).square()).exp())
+      return (scale.array() * (-T(0.5) * ((r - center.array()) / width.array()).square()).exp())
           .matrix();
     }
   };
 
   static Basis made_ready(const GaussianBasis& basis) {
-    return {as_vector(basis.amplitude), as_vector(basis.center), as_vector(basis.width)};
+    return {as_vector<T>(basis.amplitude), as_vector<T>(basis.center), as_vector<T>(basis.width)};
   }
 
   static Basis made_ready(const BesselBasis& basis) {
-    return {as_vector(basis.amplitude), as_vector(basis.frequency), {}};
+    return {as_vector<T>(basis.amplitude), as_vector<T>(basis.frequency), {}};
   }
 
-  Real envelope(Real r) const {
+  T transformed(T r) const {
+    const T x = r / r_0_;
+    if (const auto* agnesi = std::get_if<AgnesiTransform>(&radial_.transform)) {
+      const T q = agnesi->q;
+      return 1 / (1 + agnesi->a * std::pow(x, q) / (1 + std::pow(x, q - agnesi->p)));
+    }
+    if (const auto* soft = std::get_if<SoftTransform>(&radial_.transform)) {
+      const T begin = T(0.75) * r_0_;
+      const T end = 4 * r_0_ / 3;
+      const T steep = soft->alpha / (end - begin);
+      return begin + (r - begin) * (1 + std::tanh(steep * (r - (begin + end) / 2))) / 2;
+    }
+    return r;
+  }
+
+  T envelope(T r) const {
     const Envelope& u = radial_.envelope;
     if (u.kind == EnvelopeKind::Polynomial) {
       // 1 - (p+1)(p+2)/2 s^p + p(p+2) s^(p+1) - p(p+1)/2 s^(p+2), Gasteiger et al. 2020
-      const Real p = u.p;
-      const Real s = r / cutoff_;
+      const T p = u.p;
+      const T s = r / cutoff_;
       return 1 - std::pow(s, p) * ((p + 1) * (p + 2) / 2 - s * (p * (p + 2) - s * p * (p + 1) / 2));
     }
     if (u.kind == EnvelopeKind::Xplor && r > u.start) {
-      const Real c2 = Real(cutoff_) * cutoff_;
-      const Real a2 = Real(u.start) * u.start;
+      const T c2 = T(cutoff_) * cutoff_;
+      const T a2 = T(u.start) * u.start;
       return (c2 - r * r) * (c2 - r * r) * (c2 + 2 * r * r - 3 * a2) /
              ((c2 - a2) * (c2 - a2) * (c2 - a2));
     }
@@ -125,15 +148,15 @@ private:
 
   static Matrix apply(const MlpLayer& layer, Matrix y) {
     if (layer.bias) {
-      y.colwise() += as_vector(*layer.bias);
+      y.colwise() += as_vector<T>(*layer.bias);
     }
     if (layer.layer_norm) {
       y.rowwise() -= y.colwise().mean().eval();
-      const Real eps = layer.layer_norm->eps;
+      const T eps = layer.layer_norm->eps;
       for (Eigen::Index p = 0; p < y.cols(); ++p) {
-        y.col(p) /= std::sqrt(y.col(p).squaredNorm() / static_cast<Real>(y.rows()) + eps);
-        y.col(p) = (y.col(p).array() * as_vector(layer.layer_norm->scale).array() +
-                    as_vector(layer.layer_norm->shift).array())
+        y.col(p) /= std::sqrt(y.col(p).squaredNorm() / static_cast<T>(y.rows()) + eps);
+        y.col(p) = (y.col(p).array() * as_vector<T>(layer.layer_norm->scale).array() +
+                    as_vector<T>(layer.layer_norm->shift).array())
                        .matrix()
                        .eval();
       }
@@ -141,11 +164,15 @@ private:
     if (layer.activation == Activation::Silu) {
       y = (y.array() / (1 + (-y.array()).exp())).matrix().eval();
     }
+    if (layer.activation == Activation::TanhSquare) {
+      y = y.array().square().tanh().matrix().eval();
+    }
     return y;
   }
 
   const RadialStage& radial_;
   double cutoff_;
+  T r_0_; ///< of the transform, Angstrom
   Basis basis_;
   std::vector<Matrix> weights_; ///< of the hidden layers
   std::size_t n_hidden_ = 0;
@@ -180,7 +207,7 @@ Matrix monomials_from_nodes(std::int32_t degree, Vector& nodes) {
   return chebyshev.transpose() * transform;
 }
 
-void fit(const Function& function, double cutoff, RadialTable& table) {
+void fit(const Function<Real>& function, double cutoff, RadialTable& table) {
   Vector nodes;
   const Matrix transform = monomials_from_nodes(table.degree, nodes);
   const Real half = Real(cutoff) / (2 * table.n_intervals);
@@ -200,7 +227,7 @@ void fit(const Function& function, double cutoff, RadialTable& table) {
 
 /// Largest difference between table and function on points between the nodes, over the function's
 /// largest value.
-double measure_error(const Function& function, double cutoff, const RadialTable& table) {
+double measure_error(const Function<Real>& function, double cutoff, const RadialTable& table) {
   const Vector samples = (Vector(4) << -0.93L, -0.33L, 0.27L, 0.87L).finished();
   const Eigen::Index n_powers = table.degree + 1;
   const Real half = Real(cutoff) / (2 * table.n_intervals);
@@ -249,15 +276,201 @@ std::int32_t interval_multiple(const Envelope& envelope, double cutoff) {
                                               : 1;
 }
 
+/// A fit on one interval.
+struct IntervalFit {
+  DoubleMatrix powers; ///< [degree + 1, functions] of h in W h(r)
+  double error = 0.0;  ///< largest, of the outputs
+};
+
+/// A radial function of both species: each pair's table has intervals that were halved until they
+/// are short enough. Many are tried for many pairs: so they are computed in double precision.
+class AdaptiveTables final : public PairTables {
+public:
+  AdaptiveTables(const RadialStage& radial,
+                 double cutoff,
+                 std::int32_t n_species,
+                 const Options& options)
+      : radial_(radial)
+      , cutoff_(cutoff)
+      , n_species_(n_species)
+      , tolerance_(options.radial_tolerance)
+      , transform_(monomials_from_nodes(options.radial_degree, nodes_))
+      , samples_((Eigen::VectorXd(4) << -0.93, -0.33, 0.27, 0.87).finished())
+      , powers_of_samples_(samples_.size(), nodes_.size()) {
+    for (Eigen::Index k = 0; k < nodes_.size(); ++k) {
+      powers_of_samples_.col(k) = samples_.array().pow(static_cast<double>(k)).matrix();
+    }
+    const std::int32_t multiple = interval_multiple(radial.envelope, cutoff);
+    const auto fewest = static_cast<std::int32_t>(
+        std::clamp<double>(resolving_intervals(radial, cutoff), kFewestCells, kMostCells));
+    n_coarse_ = (fewest + multiple - 1) / multiple * multiple;
+    n_cells_ = n_coarse_;
+    while (2 * n_cells_ <= kMostCells) {
+      n_cells_ *= 2;
+    }
+  }
+
+  std::int32_t n_species() const override { return n_species_; }
+
+  bool is_symmetric() const override { return !radial_.species_terms; }
+
+  std::int32_t n_cells() const override { return n_cells_; }
+
+  PairTable make(std::int32_t center, std::int32_t source) const override {
+    const RadialStage radial = of_pair(center, source);
+    const Function<double> function(radial, cutoff_, reduced_length(center, source));
+    PairTable table;
+    table.interval_of_cell.assign(static_cast<std::size_t>(n_cells_), 0);
+    const std::int32_t width = n_cells_ / n_coarse_;
+    double largest = 0.0;
+    for (std::int32_t k = 0; k < n_coarse_; ++k) {
+      const double r = cutoff_ / n_coarse_ * (k + 0.5);
+      const DoubleMatrix at_middle = function.output() * function(Eigen::VectorXd::Constant(1, r));
+      largest = std::max(largest, at_middle.cwiseAbs().maxCoeff());
+    }
+    for (std::int32_t k = 0; k < n_coarse_; ++k) {
+      refine(function, {k * width, width}, kUnknown, largest, table);
+    }
+    return table;
+  }
+
+private:
+  static constexpr std::int32_t kFewestCells = 8;
+  static constexpr std::int32_t kMostCells = 4096;
+  static constexpr double kUnknown = std::numeric_limits<double>::infinity();
+  /// What rounding may leave, in double precision, where shorter intervals are no better.
+  static constexpr double kRounding = 1e-13;
+  /// By how much half an interval is better, at least, where its length makes the error.
+  static constexpr double kHalved = 16.0;
+
+  RadialStage of_pair(std::int32_t center, std::int32_t source) const {
+    RadialStage radial = radial_;
+    if (radial.species_terms) {
+      MlpLayer& first = radial.layers.front();
+      const auto n = static_cast<std::size_t>(first.weight.shape[0]);
+      if (!first.bias) {
+        first.bias = Tensor{{first.weight.shape[0]}, std::vector<double>(n, 0.0)};
+      }
+      for (std::size_t c = 0; c < n; ++c) {
+        first.bias->values[c] +=
+            radial.species_terms->center.values[static_cast<std::size_t>(center) * n + c] +
+            radial.species_terms->source.values[static_cast<std::size_t>(source) * n + c];
+      }
+      radial.species_terms.reset();
+    }
+    return radial;
+  }
+
+  double reduced_length(std::int32_t center, std::int32_t source) const {
+    const auto sum = [&](const Tensor& radius) {
+      return radius.values[static_cast<std::size_t>(center)] +
+             radius.values[static_cast<std::size_t>(source)];
+    };
+    if (const auto* agnesi = std::get_if<AgnesiTransform>(&radial_.transform)) {
+      return sum(agnesi->radius) / 2;
+    }
+    if (const auto* soft = std::get_if<SoftTransform>(&radial_.transform)) {
+      return sum(soft->radius);
+    }
+    return 1;
+  }
+
+  IntervalFit
+  fit_interval(const Function<double>& function, double middle, double half_width) const {
+    IntervalFit fit;
+    const DoubleMatrix at_nodes =
+        function((middle + half_width * nodes_.cast<double>().array()).matrix()).transpose();
+    fit.powers = (transform_ * at_nodes.cast<Real>()).cast<double>();
+    const DoubleMatrix at_samples =
+        function((middle + half_width * samples_.array()).matrix()).transpose();
+    const DoubleMatrix error =
+        (powers_of_samples_ * fit.powers - at_samples) * function.output().transpose();
+    for (Eigen::Index k = 0; k < error.size(); ++k) {
+      const double difference = std::abs(error.data()[k]);
+      fit.error = (std::isnan(difference) || difference > fit.error) ? difference : fit.error;
+    }
+    return fit;
+  }
+
+  struct Cells {
+    std::int32_t first, n;
+  };
+
+  /// Appends the intervals that these cells need; error: of the interval that they are half of.
+  void refine(const Function<double>& function,
+              const Cells& cells,
+              double error,
+              double largest,
+              PairTable& table) const {
+    const double cell = cutoff_ / n_cells_;
+    const double half_width = 0.5 * cell * cells.n;
+    const double middle = cell * cells.first + half_width;
+    const IntervalFit fit = fit_interval(function, middle, half_width);
+    const bool is_rounding = fit.error <= kRounding * largest && fit.error * kHalved > error;
+    if (!(fit.error <= tolerance_ * largest) && !is_rounding) {
+      if (cells.n == 1) {
+        fail("a radial function of a pair of species cannot be tabulated to ",
+             tolerance_,
+             " (",
+             fit.error / largest,
+             " with ",
+             n_cells_,
+             " intervals): it varies too fast, or is not finite. Check its basis functions.");
+      }
+      const std::int32_t half = cells.n / 2;
+      refine(function, {cells.first, half}, fit.error, largest, table);
+      refine(function, {cells.first + half, half}, fit.error, largest, table);
+      return;
+    }
+    std::fill_n(table.interval_of_cell.begin() + cells.first,
+                cells.n,
+                static_cast<std::int32_t>(table.middle.size()));
+    table.middle.push_back(middle);
+    table.scale.push_back(1.0 / half_width);
+    const DoubleMatrix fitted = fit.powers * function.output().transpose();
+    table.coefficients.insert(
+        table.coefficients.end(), fitted.data(), fitted.data() + fitted.size());
+  }
+
+  RadialStage radial_;
+  double cutoff_;
+  std::int32_t n_species_;
+  double tolerance_;
+  Vector nodes_;
+  Matrix transform_;
+  Eigen::VectorXd samples_;
+  DoubleMatrix powers_of_samples_; ///< [samples, degree + 1]
+  std::int32_t n_coarse_ = 0, n_cells_ = 0;
+};
+
+std::int32_t species_of(const RadialStage& radial) {
+  if (radial.species_terms) {
+    return static_cast<std::int32_t>(radial.species_terms->center.shape[0]);
+  }
+  return std::visit(
+      [](const auto& transform) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(transform)>, std::monostate>) {
+          return 0;
+        } else {
+          return static_cast<std::int32_t>(transform.radius.shape[0]);
+        }
+      },
+      radial.transform);
+}
+
 } // namespace
 
 RadialTable tabulate(const RadialStage& radial, double cutoff, const Options& options) {
   constexpr std::int32_t kFewestIntervals = 8;
   constexpr std::int32_t kMostIntervals = 4096;
-  const Function function(radial, cutoff);
   RadialTable table;
   table.degree = options.radial_degree;
   table.channels = static_cast<std::int32_t>(radial.layers.back().weight.shape[0]);
+  if (radial.depends_on_species()) {
+    table.pairs = std::make_shared<AdaptiveTables>(radial, cutoff, species_of(radial), options);
+    return table;
+  }
+  const Function<Real> function(radial, cutoff);
   const std::int32_t multiple = interval_multiple(radial.envelope, cutoff);
   table.error = std::numeric_limits<double>::infinity();
   table.n_intervals = static_cast<std::int32_t>(std::clamp<double>(

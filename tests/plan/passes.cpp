@@ -4,11 +4,14 @@
 #include "plan/compile.hpp"
 #include "reference/stages/radial.hpp"
 #include "support/compare.hpp"
+#include "support/graph_builder.hpp"
 #include "support/playback.hpp"
 #include "support/random_model.hpp"
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -151,6 +154,74 @@ TEST(Tabulate, ReachesItsToleranceAndSaysSo) {
       }
       EXPECT_LE(error, (3.0 * tolerance + 1e-14) * largest);
     }
+  }
+}
+
+TEST(Lower, KeepsNoRadialTableThatNoStageReads) {
+  GraphBuilder build({1, 6, 8}, 4.0, 1, Parity::O3, 3);
+  const StageIndex x = build.product(build.uniform_input(1, 9), build.harmonics(1), 1);
+  const ModelSpec model = build.finish({build.readout(x, Activation::Silu)});
+  plan::Options options;
+  options.channel_multiple = 8; // channels are padded, in another table than the function's own
+  EXPECT_EQ(plan::lower(model, options).radials.size(), 1U);
+}
+
+/// A radial function of each kind that depends on species, and none other in the model.
+RadialStage of_species(GraphBuilder::OfSpecies what) {
+  GraphBuilder build({1, 6, 8}, 4.0, 1, Parity::O3, 3);
+  build.of_species = what;
+  return std::get<RadialStage>(build.stage(build.radial(5)).op);
+}
+
+TEST(Tabulate, TablesOfPairsAreTheFunctionsOfBothSpecies) {
+  for (const auto what : {GraphBuilder::OfSpecies::Agnesi,
+                          GraphBuilder::OfSpecies::Soft,
+                          GraphBuilder::OfSpecies::Terms}) {
+    const RadialStage radial = of_species(what);
+    for (const auto& [tolerance, degree] : {std::pair{4e-15, 9}, std::pair{6e-8, 5}}) {
+      plan::Options options;
+      options.radial_tolerance = tolerance;
+      options.radial_degree = degree;
+      const auto pairs = plan::tabulate(radial, 4.0, options).pairs;
+      ASSERT_TRUE(pairs);
+      EXPECT_EQ(pairs->is_symmetric(), what != GraphBuilder::OfSpecies::Terms);
+      for (const auto& [center, source] : {std::pair{0, 0}, std::pair{0, 2}, std::pair{2, 0}}) {
+        const plan::PairTable table = pairs->make(center, source);
+        const auto n_powers = static_cast<std::size_t>(degree) + 1;
+        double error = 0.0;
+        double largest = 0.0;
+        for (double r = 0.0137; r < 4.0; r += 0.0411) {
+          const auto cell = static_cast<std::size_t>(r / 4.0 * pairs->n_cells());
+          const auto interval = static_cast<std::size_t>(table.interval_of_cell[cell]);
+          const double t = (r - table.middle[interval]) * table.scale[interval];
+          EXPECT_LE(std::abs(t), 1.0 + 1e-12);
+          const auto expected = reference::radial(radial, 4.0, r, center, source).value;
+          for (std::size_t c = 0; c < 5; ++c) {
+            double value = 0.0;
+            for (std::size_t p = n_powers; p-- > 0;) {
+              value = value * t + table.coefficients[(interval * n_powers + p) * 5 + c];
+            }
+            error = worse(std::abs(value - expected[c]), error);
+            largest = std::max(largest, std::abs(expected[c]));
+          }
+        }
+        EXPECT_LE(error, (3.0 * tolerance + 1e-13) * largest);
+      }
+    }
+  }
+}
+
+TEST(Tabulate, RefusesAPairThatIsNotFinite) {
+  RadialStage radial = of_species(GraphBuilder::OfSpecies::Agnesi);
+  radial.layers.front().weight.values[3] = std::numeric_limits<double>::quiet_NaN();
+  const auto pairs = plan::tabulate(radial, 4.0, {}).pairs;
+  try {
+    (void)pairs->make(0, 1);
+    FAIL() << "tabulated";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("a radial function of a pair of species cannot be "),
+              std::string::npos)
+        << error.what();
   }
 }
 

@@ -324,6 +324,55 @@ def tiny_gate_model() -> Model:
     )
 
 
+def tiny_density_model() -> Model:
+    """Random model whose radial functions depend on species, and that divides by densities."""
+    rng = np.random.default_rng(9)
+    build = ModelBuilder(family="tiny", species=[1, 6, 8], cutoff=3.0, l_max=1)
+    radius = build.tensor("basis/radius", np.array([0.31, 0.76, 0.66]))
+
+    def random(*shape: int) -> Array:
+        out: Array = rng.normal(size=shape) / np.sqrt(shape[-1])
+        return out
+
+    def radial(name: str, layers: list[dict[str, Any]], on: str, **more: Any) -> str:
+        ends = {"kind": "polynomial", "p": 5.0, "on": on}
+        basis = bessel(3.0)
+        return build.stage("radial", name, basis=basis, envelope=ends, layers=layers, **more)
+
+    agnesi = {"kind": "agnesi", "radius": radius, "a": 1.0805, "q": 0.9183, "p": 4.5791}
+    soft = {"kind": "soft", "radius": radius, "alpha": 4.0}
+    build.stage("spherical_harmonics", "harmonics", l_max=1)
+    build.stage("species_embedding", "ones", weights={"table": np.ones((3, 1))}, l_max=0)
+    build.stage("species_embedding", "species", weights={"table": 3 * random(3, 3)}, l_max=0)
+
+    norm = {"scale": 1.0 + 0.1 * rng.normal(size=5), "shift": random(5), "eps": 1e-5}
+    layers = [layer(random(5, 4), random(5), "silu"), layer(random(6, 5), random(6))]
+    layers[0]["layer_norm"] = norm
+    terms = {"center": random(3, 5), "source": random(3, 5)}
+    w = radial("radial1", layers, "output", transform=agnesi, species=terms)
+    inputs = {"source": "species", "harmonics": "harmonics", "radial": w}
+    paths: list[list[Any]] = [["0e", 0, "0e"], ["0e", 1, "1o"]]
+    build.stage("edge_tensor_product", "messages1", inputs, paths=paths)
+    w = radial("density_radial", [layer(random(1, 4), activation="tanh_square")], "basis")
+    inputs = {"source": "ones", "harmonics": "harmonics", "radial": w}
+    build.stage("edge_tensor_product", "density", inputs, paths=[["0e", 0, "0e"]])
+    weights = {"0e": np.array([[0.7]]), "bias": np.array([1.2])}
+    build.stage("irreps_linear", "divisor", {"features": "density"}, weights, irreps="1x0e")
+    build.stage("divide", "divided", {"features": "messages1", "divisor": "divisor"})
+
+    layers = [layer(3 * random(5, 4), activation="silu"), layer(2 * random(6, 5))]
+    w = radial("radial2", layers, "basis", transform=soft)
+    inputs = {"source": "divided", "harmonics": "harmonics", "radial": w}
+    paths = [["0e", 0, "0e"], ["1o", 1, "0e"]]
+    build.stage("edge_tensor_product", "messages2", inputs, paths=paths)
+    last = [layer(3 * random(4, 6), random(4), "silu"), layer(2 * random(1, 4), random(1))]
+    build.stage("readout", "site", {"features": "messages2"}, layers=last)
+    build.stage("energy", "energy", {"terms": ["site"]})
+    return build.finish(
+        energy=SAID, forces="gradient", parity="o3", provenance=PROVENANCE, name="tiny"
+    )
+
+
 def tiny_gaunt_model(curl: bool = True) -> Model:
     """Random model with every stage of products on the sphere, without self-test."""
     rng = np.random.default_rng(7)

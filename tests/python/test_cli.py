@@ -546,8 +546,10 @@ def test_an_empty_path_is_no_model(run: Eqnn, command: str) -> None:
 
 def test_info_of_what_is_no_model(run: Eqnn, tmp_path: Path) -> None:
     assert "no such file" in run.fails("info", tmp_path / "none")
-    assert 'config.json: is text that begins with "' in run.fails("info", CONFIG)
-    assert 'key "eqnn" is missing: not a model of eqnn' in run.fails("info", WEIGHTS)
+    assert "config.json: is a JSON file, expected a checkpoint. Give" in run.fails("info", CONFIG)
+    assert "is a folder, expected a file" in run.fails("info", tmp_path)
+    text = run.fails("info", "--plan", WEIGHTS, status=2)
+    assert "--plan and --precision are of a model file. Export it first." in text
 
 
 # ---- check ----

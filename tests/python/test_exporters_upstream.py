@@ -7,36 +7,11 @@ double precision, on a triclinic cell and on a molecule.
 
 from __future__ import annotations
 
-from argparse import Namespace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from eqnn_models import EXPORTERS, assert_engine_as_upstream, refusal
-
-from eqnn.export import UPSTREAMS
-from eqnn.model_file import Model
-
-EXPORTED: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "mace_gate_none": ("mace", "mace_gate_none.model", {}),
-    "mace_so3": ("mace", "mace_so3.model", {}),
-    "nequip_nequip_0.14_plain": (
-        "nequip",
-        "nequip_nequip_0.14_plain.nequip.zip",
-        {"energy_unit": "eV"},
-    ),
-    "sevennet_omni_univ": ("sevennet", "sevennet_omni_univ.pth", {"modality": "spice"}),
-}
-
-
-def export(upstream: str, path: Path, **more: Any) -> Model:
-    keys = ("config", "species", "head", "modality", "energy_unit", *TOLD)
-    options = Namespace(**(dict.fromkeys(keys) | {"checkpoint": path} | more))
-    found = {one.name: one for one in UPSTREAMS}[upstream]
-    return found.export(options, lambda line: None)
-
-
-TOLD = ("data", "level_of_theory", "licence")
+from exporter_cases import EXPORTED, export
 
 
 @pytest.mark.slow
@@ -57,19 +32,6 @@ def test_rows_that_are_no_element_are_left_out() -> None:
 
 
 REFUSED = {
-    "mace_soft.model": (
-        "radial_embedding.distance_transform: SoftTransform has no stage.\nIt cannot be exported."
-    ),
-    "mace_density_two_heads.model": (
-        "radial_embedding.distance_transform: AgnesiTransform has no stage; "
-        "interactions.0: RealAgnosticDensityInteractionBlock has no stage; "
-        "interactions.1: RealAgnosticDensityResidualInteractionBlock has no stage.\n"
-        "It cannot be exported."
-    ),
-    "mace_nonlinear_two_heads.model": (
-        "interactions.0, interactions.1: RealAgnosticResidualNonLinearInteractionBlock has no "
-        "stage; readouts.1: NonLinearBiasReadoutBlock has no stage.\nIt cannot be exported."
-    ),
     "mace_compiled.model": (
         "holds a compiled copy of ScaleShiftMACE (TorchScript), which lacks what it was made of.\n"
         "Give the .model that mace_run_train wrote beside it (without _compiled)."

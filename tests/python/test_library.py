@@ -21,16 +21,19 @@ from eqnn_models import (
     max_error,
     refusal,
     relative_error,
+    tiny_density_model,
     tiny_model,
 )
 from safetensors.numpy import load_file
 
 import eqnn
-from eqnn import library
+from eqnn import built, library
+from eqnn.built import find_built
 from eqnn.export.tdn import TdnConfig, export_tdn
-from eqnn.library import Potential, find_built
+from eqnn.library import Potential
 from eqnn.model_file import Model, read_model, validate, write_model
 from eqnn.numpy_evaluator import energy as numpy_energy
+from eqnn.numpy_evaluator import forces as numpy_forces
 from eqnn.self_test import add_self_test
 
 EVALUATORS = ("reference", "double")
@@ -131,6 +134,21 @@ def test_every_stage_equals_numpy(tmp_path: Path, evaluator: str) -> None:
     with Potential(tiny_file(tmp_path), evaluator) as potential:
         found = potential.evaluate(atoms.numbers, atoms.positions)
     assert abs(found.energy - expected) <= 1e-12 * 10
+
+
+@pytest.mark.parametrize("evaluator", EVALUATORS)
+def test_tables_of_pairs_are_made_when_their_species_come(tmp_path: Path, evaluator: str) -> None:
+    """Radial functions of both species: one structure after another has more of them."""
+    model = tiny_density_model()
+    write_model(tmp_path / "m.eqnn", model.document, model.tensors)
+    positions = [[0, 0, 0], [1, 0.1, 0], [0, 1.2, 0.3], [2.0, 1.0, -0.4]]
+    with Potential(tmp_path / "m.eqnn", evaluator) as potential:
+        for symbols in ("OOOO", "OCOO", "HOCH", "HCCH", "OOOO"):
+            atoms = Atoms(symbols, positions)
+            found = potential.evaluate(atoms.numbers, atoms.positions)
+            assert abs(found.energy - numpy_energy(model, atoms)) <= 1e-12 * 10
+            # A table reaches 2e-14 of the function, its slope a few hundred times that.
+            assert relative_error(found.forces, numpy_forces(model, atoms)) <= 1e-11
 
 
 @pytest.mark.parametrize("evaluator", [*EVALUATORS, "mixed", "single"])
@@ -333,7 +351,7 @@ def test_built_files_are_found_or_asked_for(
     assert "libnone.so is not built: looked in " in text
     assert "Run `make` there,\nor set SOME_VARIABLE to the path of libnone.so." in text
     # The package of pip has no source tree around it.
-    monkeypatch.setattr(library, "ROOT", tmp_path)
+    monkeypatch.setattr(built, "ROOT", tmp_path)
     text = refusal(lambda: find_built("libnone.so", "SOME_VARIABLE"))
     assert text == (
         "libnone.so is no part of the installed Python package, expected in SOME_VARIABLE.\n"

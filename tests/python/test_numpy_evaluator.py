@@ -22,6 +22,7 @@ from eqnn_models import (
     relative_error,
     tiny_cg_model,
     tiny_cp_model,
+    tiny_density_model,
     tiny_gate_model,
     tiny_gaunt_model,
     tiny_model,
@@ -165,6 +166,7 @@ NEW_MODELS: dict[str, Callable[[], Model]] = {
     "paths without parity": lambda: tiny_cg_model("so3"),
     "xplor": lambda: tiny_cg_model(envelope="xplor", on="output"),
     "odd gates": tiny_gate_model,
+    "densities": tiny_density_model,
     "Gaunt": lambda: tiny_gaunt_model(curl=False),
     "Gaunt with curl": tiny_gaunt_model,
     "CP": tiny_cp_model,
@@ -390,7 +392,14 @@ def test_the_shipped_potential_is_the_golden_one() -> None:
 
 @pytest.mark.parametrize(
     "make",
-    [tiny_model, tiny_cg_model, tiny_gate_model, tiny_gaunt_model, tiny_cp_model],
+    [
+        tiny_model,
+        tiny_cg_model,
+        tiny_gate_model,
+        tiny_density_model,
+        tiny_gaunt_model,
+        tiny_cp_model,
+    ],
     ids=lambda f: f.__name__,
 )
 def test_free_atoms_have_what_the_library_gives_them(

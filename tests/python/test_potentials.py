@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from eqnn_models import MACE, MACE_GAUNT, PRETRAINED, ROOT, assert_as_golden
+from eqnn_models import EXPORTERS, MACE, MACE_GAUNT, PRETRAINED, ROOT, assert_as_golden
 from safetensors.numpy import load_file
 
 from eqnn.export.mace_gaunt import export_mace_gaunt, network_from_config
@@ -53,6 +53,9 @@ FILES = {
         "nequip_zbl": "pbc9",
         **dict.fromkeys(("nequip_deployed", "nequix_norm", "nequix_indexed"), "pbc7"),
     },
+    EXPORTERS: dict.fromkeys(
+        ("mace_soft", "mace_density_agnesi_zbl", "mace_nonlinear_two_heads"), "cell"
+    ),
 }
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from ase.build import bulk, molecule
 from ase.constraints import FixAtoms
 from ase.filters import FrechetCellFilter
 from ase.optimize import FIRE, LBFGS
-from engine_calculator import EngineCalculator
 from eqnn_models import ROOT, max_error
 
 import eqnn
@@ -48,10 +48,10 @@ def with_fixed_atoms(atoms: Atoms) -> Atoms:
     return atoms
 
 
-def by_ase(atoms: Atoms, potential: Potential, optimizer: str, relax_cell: bool) -> list[Any]:
+def by_ase(atoms: Atoms, model: Path, optimizer: str, relax_cell: bool) -> list[Any]:
     """Positions and cell of each step, and the largest force as ASE sees it."""
     atoms = atoms.copy()
-    atoms.calc = EngineCalculator(potential)
+    atoms.calc = eqnn.EQNN(model)
     target = FrechetCellFilter(atoms) if relax_cell else atoms
     frames = []
     run = OPTIMIZERS[optimizer](target, logfile=None)
@@ -90,8 +90,9 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_fifty_steps_are_those_of_ase(case: str, optimizer: str) -> None:
     make, name, relax_cell = CASES[case]
-    with Potential(POTENTIALS / f"{name}.eqnn") as potential:
-        expected = by_ase(make(), potential, optimizer, relax_cell)
+    model = POTENTIALS / f"{name}.eqnn"
+    expected = by_ase(make(), model, optimizer, relax_cell)
+    with Potential(model) as potential:
         found, relaxed = by_the_engine(make(), potential, optimizer, relax_cell)
     assert len(expected) == len(found) == STEPS + 1
     errors = [

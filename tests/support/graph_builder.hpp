@@ -45,6 +45,8 @@ public:
     return std::move(spec_);
   }
 
+  Stage stage(StageIndex k) const { return spec_.graph[at(k)]; }
+
   /// A copy: stages move as the graph grows.
   Irreps irreps(StageIndex k) const { return spec_.graph[at(k)].irreps; }
 
@@ -96,10 +98,32 @@ public:
     op.layers = {
         MlpLayer{tensor({width, n}, 0.5), std::nullopt, std::nullopt, Activation::Silu},
         MlpLayer{tensor({channels, width}, 0.4), std::nullopt, std::nullopt, Activation::None}};
+    const Tensor radius{{n_species()}, {0.31, 0.76, 0.66}};
+    if (of_species == OfSpecies::Agnesi) {
+      op.transform = AgnesiTransform{radius, 1.0805, 0.9183, 4.5791};
+    } else if (of_species == OfSpecies::Soft) {
+      op.transform = SoftTransform{radius, 4.0};
+    } else if (of_species == OfSpecies::Terms) {
+      op.species_terms =
+          SpeciesTerms{tensor({n_species(), width}, 2.0), tensor({n_species(), width}, 2.0)};
+      op.layers.front().layer_norm = LayerNorm{tensor({width}, 0.5), tensor({width}, 0.5), 1e-5};
+      op.layers.back().bias = tensor({channels}, 0.3);
+    }
+    return add_radial(std::move(op));
+  }
+
+  StageIndex add_radial(RadialStage op) {
+    const auto channels = static_cast<std::int32_t>(op.layers.back().weight.shape[0]);
     const StageIndex k = add(ValueKind::Radial, std::move(op));
     spec_.graph.back().channels = channels;
     return k;
   }
+
+  /// Which of a radial function depends on the species of both atoms.
+  enum class OfSpecies { Nothing, Agnesi, Soft, Terms };
+
+  /// What the next radial functions have of it.
+  OfSpecies of_species = OfSpecies::Nothing;
 
   /// Features that a test sets.
   StageIndex input(const Irreps& irreps) {

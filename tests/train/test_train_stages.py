@@ -20,6 +20,7 @@ from eqnn_models import (
     relative_error,
     tiny_cg_model,
     tiny_cp_model,
+    tiny_density_model,
     tiny_gate_model,
     tiny_gaunt_model,
     tiny_model,
@@ -55,6 +56,7 @@ TINY: dict[str, Callable[[], Model]] = {
     "paths": tiny_cg_model,
     "paths_so3_xplor": lambda: with_xplor(tiny_cg_model("so3", "polynomial", "output")),
     "gates": tiny_gate_model,
+    "densities": tiny_density_model,
     "sphere": tiny_gaunt_model,
     "factors": tiny_cp_model,
 }

@@ -59,34 +59,30 @@ FLIPS: dict[str, tuple[dict[str, Any], str | None]] = {
                 }
             },
         },
-        "joint_embedding and 1 more: embeddings of charge, spin or other quantities have no stage",
+        FOLLOWED,
     ),
-    "distance_transform Agnesi": (
-        {"distance_transform": "Agnesi"},
-        "radial_embedding.distance_transform: AgnesiTransform has no stage",
+    "an embedding of what is not fixed": (
+        {
+            "embedding_specs": {
+                "temperature": {"type": "continuous", "per": "graph", "in_dim": 1, "emb_dim": 4}
+            },
+        },
+        "joint_embedding.specs: an embedding of temperature has no stage",
     ),
-    "distance_transform Soft": (
-        {"distance_transform": "Soft"},
-        "radial_embedding.distance_transform: SoftTransform has no stage",
-    ),
+    "distance_transform Agnesi": ({"distance_transform": "Agnesi"}, FOLLOWED),
+    "distance_transform Soft": ({"distance_transform": "Soft"}, FOLLOWED),
     "edge_irreps": ({"edge_irreps": o3.Irreps("4x0e+4x1o")}, FOLLOWED),
     "use_edge_irreps_first": (
         {"edge_irreps": o3.Irreps("4x0e+4x1o"), "use_edge_irreps_first": True},
         FOLLOWED,
     ),
-    "radial_type gaussian": (
-        {"radial_type": "gaussian"},
-        "radial_embedding.bessel_fn: GaussianBasis has no stage",
-    ),
+    "radial_type gaussian": ({"radial_type": "gaussian"}, FOLLOWED),
     "radial_type chebyshev": (
         {"radial_type": "chebyshev"},
         "radial_embedding.bessel_fn: ChebychevBasis has no stage",
     ),
     "keep_last_layer_irreps": ({"keep_last_layer_irreps": True}, FOLLOWED),
-    "readout_cls": (
-        {"readout_cls": modules.blocks.NonLinearBiasReadoutBlock},
-        "readouts.1: NonLinearBiasReadoutBlock has no stage",
-    ),
+    "readout_cls": ({"readout_cls": modules.blocks.NonLinearBiasReadoutBlock}, FOLLOWED),
     "hidden with a pseudovector": ({"hidden_irreps": "6x0e+6x1o+6x1e"}, FOLLOWED),
     "hidden with a pseudoscalar": (
         {"hidden_irreps": "6x0e+6x0o+6x1o"},
@@ -99,7 +95,7 @@ FLIPS: dict[str, tuple[dict[str, Any], str | None]] = {
     **{
         f"interaction {name}": (
             {"interaction_cls_first": name, "interaction_cls": name},
-            FOLLOWED if name == PLAIN else f"interactions.0, interactions.1: {name} has no stage",
+            f"interactions.0, interactions.1: {name} has no stage" if "Att" in name else FOLLOWED,
         )
         for name in modules.interaction_classes
         if name != RESIDUAL
@@ -148,6 +144,7 @@ def upstream_energy(model: torch.nn.Module) -> float:
     graph = data.AtomicData.from_config(config, z_table=AtomicNumberTable(ELEMENTS), cutoff=4.0)
     batch = next(iter(torch_geometric.dataloader.DataLoader([graph], batch_size=1))).to_dict()
     batch["total_charge"] = torch.tensor([1.0])
+    batch["temperature"] = torch.tensor([1.0])
     return float(model(batch, compute_force=False)["energy"].detach())
 
 
@@ -157,6 +154,8 @@ def exported(
     path = folder / "m.model"
     torch.save(model, path)
     words = ["export", "mace", "--checkpoint", str(path), "--output", str(folder / "m.eqnn")]
+    if hasattr(model, "joint_embedding"):
+        words += ["--charge", "1"]
     status = cli.main([*words, "--verify"])
     ran = capsys.readouterr()
     return status, ran.out + ran.err
@@ -229,7 +228,10 @@ GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 @pytest.mark.parametrize(
     "file",
     [
-        *(f"exporters/mace_{name}.model" for name in ("gate_none", "so3")),
+        *(
+            f"exporters/mace_{name}.model"
+            for name in ("gate_none", "so3", "soft", "density_agnesi_zbl", "nonlinear")
+        ),
         *("pretrained/mace_acac.pt", "pretrained/mace_tutorial.model"),
     ],
 )

@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,11 +17,12 @@ from ase.calculators.lammps import Prism
 from ase.data import chemical_symbols
 from ase.io.lammpsdata import write_lammps_data
 
+from eqnn.built import find_built
 from eqnn.check import SELF_TEST_TOLERANCE
 from eqnn.errors import EqnnError
 from eqnn.evaluation.errors import Pair
 from eqnn.evaluation.predict import Judged
-from eqnn.library import find_built
+from eqnn.lammps import environment, find_lammps
 from eqnn.so3 import FloatArray
 
 # Of the box around a molecule, Angstrom: wide enough that nothing leaves it.
@@ -57,24 +56,6 @@ class ThroughLammps:
     def agrees(self) -> bool:
         """Whether the differences are those of rounding; False for NaN."""
         return self.energy <= self.tolerance and self.force <= self.tolerance
-
-
-def find_lammps() -> Path:
-    """Return the path of LAMMPS: what EQNN_LAMMPS names, beside this Python, or on the path."""
-    named = os.environ.get("EQNN_LAMMPS")
-    if named and not Path(named).is_file():
-        raise EqnnError(
-            f"EQNN_LAMMPS is {named}, where there is no file. Set it to the path of lmp, or unset "
-            "it."
-        )
-    beside = Path(sys.executable).parent / "lmp"
-    found = named or (beside if beside.is_file() else shutil.which("lmp"))
-    if found is None:
-        raise EqnnError(
-            "--through-lammps: there is no lmp beside this Python or on the path. Install LAMMPS, "
-            "or set EQNN_LAMMPS\nto the path of its lmp."
-        )
-    return Path(found)
 
 
 def choose(pairs: Sequence[Pair], n: int, seed: int) -> list[Pair]:
@@ -163,14 +144,10 @@ def _commands(judged: Judged, k: int, atoms: Atoms) -> str:
 
 
 def _run(lmp: Path, folder: Path) -> str:
-    environment = os.environ | {
-        "LAMMPS_PLUGIN_PATH": str(find_built("eqnnplugin.so", "EQNN_PLUGIN").parent),
-        "LD_LIBRARY_PATH": f"{lmp.parent.parent / 'lib'}:{os.environ.get('LD_LIBRARY_PATH', '')}",
-    }
     done = subprocess.run(
         [str(lmp), "-in", "in.frames", "-log", "none"],
         cwd=folder,
-        env=environment,
+        env=environment(lmp, find_built("eqnnplugin.so", "EQNN_PLUGIN")),
         capture_output=True,
         text=True,
         errors="replace",

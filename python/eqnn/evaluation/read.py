@@ -19,9 +19,9 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.db import connect
 
+from eqnn.built import ROOT
 from eqnn.errors import EqnnError, one_line
 from eqnn.evaluation.frame import Frame, Keys, Kind, Problem, frame_of
-from eqnn.library import ROOT
 
 # Of PubChemQCR: the others are other levels of theory.
 DFT_STAGES = ("DFT_1st", "DFT_2nd")

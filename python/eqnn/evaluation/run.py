@@ -11,12 +11,12 @@ from pathlib import Path
 
 from ase.data import chemical_symbols
 
+from eqnn.built import find_built
 from eqnn.errors import EqnnError
 from eqnn.evaluation.data import Data, read_data, require_some, without
 from eqnn.evaluation.errors import Pair
 from eqnn.evaluation.frame import Frame, Kind, Problem
 from eqnn.evaluation.journal import Journal
-from eqnn.evaluation.lammps import find_lammps
 from eqnn.evaluation.output import Output
 from eqnn.evaluation.predict import Judged, Progress, predict
 from eqnn.evaluation.read import set_names
@@ -30,7 +30,8 @@ from eqnn.evaluation.suspicion import (
     length_units,
     mixed_units,
 )
-from eqnn.library import Potential, find_built
+from eqnn.lammps import find_lammps
+from eqnn.library import Potential
 from eqnn.model_file import read_model
 
 Models = str | Path | Sequence[str | Path]

@@ -433,6 +433,8 @@ def fold_rows(layers: list[dict[str, Any]], convolved: Convolution) -> list[dict
     """Multiply a convolution's factors into the last layer of its radial network, in its order."""
     last = dict(layers[-1])
     last["weight"] = last["weight"][convolved.rows] * convolved.factors[:, None]
+    if last["bias"] is not None:
+        last["bias"] = last["bias"][convolved.rows] * convolved.factors
     return [*layers[:-1], last]
 
 

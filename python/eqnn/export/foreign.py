@@ -88,12 +88,17 @@ def _other(start: bytes) -> str:
     return f"is a text file, expected a checkpoint. {GIVE}"
 
 
-def _json(start: bytes) -> str:
+def is_nequix(start: bytes) -> bool:
+    """Whether a file that begins like this is one of Nequix: its first line says what it holds."""
     try:
         first = json.loads(start.split(b"\n", 1)[0])
     except ValueError:
-        first = None
-    if isinstance(first, Mapping) and first.keys() >= _NEQUIX_KEYS:
+        return False
+    return isinstance(first, Mapping) and first.keys() >= _NEQUIX_KEYS
+
+
+def _json(start: bytes) -> str:
+    if is_nequix(start):
         return "is a file of Nequix (.nqx), which `eqnn export nequix` reads."
     return (
         "is a JSON file, expected a checkpoint. Give the weights with --checkpoint "

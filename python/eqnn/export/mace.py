@@ -12,7 +12,7 @@ import itertools
 import math
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,14 @@ import numpy as np
 from ase.data import chemical_symbols, covalent_radii
 
 from eqnn.builder import ModelBuilder, layer
-from eqnn.errors import EqnnError
-from eqnn.export import e3nn, foreign, known, verify
+from eqnn.errors import ChoiceNeededError, EqnnError
+from eqnn.export import e3nn, foreign, known, mace_embedding, mace_nonlinear, verify
 from eqnn.export.checkpoint import State, read_checkpoint
 from eqnn.export.e3nn import Instruction, Segments
 from eqnn.export.e3nn_known import e3nn_table
 from eqnn.export.known import Known, Table
 from eqnn.export.torch_file import (
     Stub,
-    is_of,
     read_torch_file,
     state_dict,
     submodules,
@@ -54,12 +53,37 @@ IGNORED = (
     r"^num_interactions$",
     r"^atomic_numbers$",
     r"bessel_fn\.r_max$",
-    r"^pair_repulsion_fn\.covalent_radii$",
+    r"\.covalent_radii$",
 )
-# Interaction blocks by their name: whether the element's own features go round the convolution.
+
+
+@dataclass(frozen=True)
+class Block:
+    """What distinguishes interaction blocks.
+
+    Attributes
+    ----------
+    is_residual : bool
+        Whether the element's own features go round the convolution.
+    has_density : bool
+        Whether messages are divided by a density of neighbours, in place of their average number.
+    is_nonlinear : bool
+        Whether a gate follows the convolution, and its weights depend on both elements.
+    """
+
+    is_residual: bool
+    has_density: bool = False
+    is_nonlinear: bool = False
+
+
+NONLINEAR = "RealAgnosticResidualNonLinearInteractionBlock"
+# By their name.
 BLOCKS = {
-    "RealAgnosticInteractionBlock": False,
-    "RealAgnosticResidualInteractionBlock": True,
+    "RealAgnosticInteractionBlock": Block(is_residual=False),
+    "RealAgnosticResidualInteractionBlock": Block(is_residual=True),
+    "RealAgnosticDensityInteractionBlock": Block(is_residual=False, has_density=True),
+    "RealAgnosticDensityResidualInteractionBlock": Block(is_residual=True, has_density=True),
+    NONLINEAR: Block(is_residual=True, has_density=True, is_nonlinear=True),
 }
 ZBL_EXPONENTS = [3.2, 0.9423, 0.4028, 0.2016]
 ZBL_BOHR = 0.529
@@ -118,6 +142,10 @@ class MaceNetwork:
         Whether the envelope multiplies the radial basis; otherwise what is made of it.
     gate : str
         Function of the readout's hidden layer: ``silu`` or ``none``.
+    embedded : mapping
+        Quantities of the whole system that are embedded, as upstream has them.
+    transform : str
+        Of distances: ``agnesi``, ``soft`` or, empty, what the weights say.
     has_old_signs : bool, optional
         Whether Wigner 3j have the signs of e3nn 0.4, where the configuration says it.
     stated : mapping
@@ -130,6 +158,8 @@ class MaceNetwork:
     heads: list[str] = field(default_factory=lambda: ["Default"])
     apply_cutoff: bool = True
     gate: str = "silu"
+    embedded: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    transform: str = ""
     has_old_signs: bool | None = None
     stated: Mapping[str, Any] = field(default_factory=dict)
 
@@ -209,8 +239,13 @@ def network_from_config(document: Mapping[str, Any], name: str) -> MaceNetwork:
             if block not in BLOCKS
         ],
         where,
-        f"Blocks that have stages: {', '.join(BLOCKS)}.",
+        f"Blocks that have stages: {', '.join(name for name in BLOCKS if name != NONLINEAR)}.",
     )
+    if NONLINEAR in blocks:
+        raise EqnnError(
+            f"{where}: found {NONLINEAR}, whose weights do not say all that it is.\n"
+            "Give the whole .model in place of a state_dict."
+        )
     layers = []
     for k in range(n_layers):
         inputs = [(n_channels, 0, 1)] if k == 0 else hidden
@@ -253,7 +288,8 @@ def _expressible(layers: Sequence[MaceLayer], name: str) -> None:
     """Refuse layers that mace-torch can make and a model file cannot hold."""
     for k, spec in enumerate(layers):
         where = f"{name}: interactions.{k}"
-        if not (math.isfinite(spec.average) and spec.average > 0.0):
+        has_average = not BLOCKS[spec.block].has_density
+        if has_average and not (math.isfinite(spec.average) and spec.average > 0.0):
             raise EqnnError(
                 f"{where}: avg_num_neighbors is {spec.average:g}, expected a positive number: "
                 "messages are divided by it.\nSuch a network has no energy; it cannot be exported."
@@ -283,7 +319,6 @@ def _expressible(layers: Sequence[MaceLayer], name: str) -> None:
 
 # ---- the network from a pickled model ----
 
-_EMBEDDINGS = "embeddings of charge, spin or other quantities have no stage"
 _FIELDS = "external fields have no stage"
 
 
@@ -302,6 +337,16 @@ def _correlation_known(module: Stub, name: str) -> str | None:
     return f"correlation {found} has no stage, 1 to {HIGHEST_CORRELATION} have"
 
 
+def _width_known(module: Stub, name: str) -> str | None:
+    """Hold the width of Gaussians against their distance from each other."""
+    centers = known.attributes(module)["gaussian_weights"]
+    found = module.__dict__.get(name)
+    expected = -0.5 * ((centers.size - 1) / float(centers[-1])) ** 2
+    if isinstance(found, float) and math.isclose(found, expected, rel_tol=1e-6):
+        return None
+    return f"{found}, expected {expected:.6g} of {centers.size} Gaussians up to r_max"
+
+
 _CONFIGS = {"cueq_config": _acceleration, "oeq_config": _acceleration}
 _MODEL = Known(
     used=(
@@ -311,13 +356,12 @@ _MODEL = Known(
         # These are seen in the irreps, weights and tables of the modules.
         *("edge_irreps", "use_edge_irreps_first", "use_last_readout_only", "use_so3"),
         *("use_agnostic_product", "use_reduced_cg", "pair_repulsion"),
+        *("joint_embedding", "embedding_readout"),
     ),
     fixed={"lammps_mliap": (False,)},
-    inert=("apply_cutoff",),  # that of radial_embedding counts
+    # That of radial_embedding, and that of joint_embedding, counts.
+    inert=("apply_cutoff", "embedding_specs"),
     refused={
-        "joint_embedding": _EMBEDDINGS,
-        "embedding_readout": _EMBEDDINGS,
-        "embedding_specs": _EMBEDDINGS,
         "les": "long-range electrostatics have no stage",
         "field_dependent_charges_map": _FIELDS,
     },
@@ -335,10 +379,13 @@ _INTERACTION = Known(
     closed=("reshape",),
     refused={"conv_fusion": "a layout of cuEquivariance or OpenEquivariance"},
 )
+_DENSITY = replace(_INTERACTION, used=(*_INTERACTION.used, "density_fn"))
 _ORDERS = range(1, 10)
 # All that modules of these classes may have; known.py says what for.
 TABLE: Table = {
     **e3nn_table("silu"),
+    **mace_nonlinear.TABLE,
+    **mace_embedding.TABLE,
     "mace.MACE": _MODEL,
     "mace.ScaleShiftMACE": _MODEL,
     "mace.LinearNodeEmbeddingBlock": Known(used=("linear",)),
@@ -346,12 +393,17 @@ TABLE: Table = {
         used=("bessel_fn", "cutoff_fn", "apply_cutoff", "distance_transform"), inert=("out_dim",)
     ),
     "mace.BesselBasis": Known(used=("bessel_weights", "prefactor"), inert=("r_max",)),
+    "mace.GaussianBasis": Known(used=("gaussian_weights",), checks={"coeff": _width_known}),
+    "mace.AgnesiTransform": Known(used=("a", "q", "p", "covalent_radii")),
+    "mace.SoftTransform": Known(used=("alpha", "covalent_radii")),
     "mace.PolynomialCutoff": Known(used=("p", "r_max")),
     "mace.ZBLBasis": Known(used=("c", "p", "covalent_radii", "a_exp", "a_prefactor")),
     "mace.AtomicEnergiesBlock": Known(used=("atomic_energies",)),
     "mace.ScaleShiftBlock": Known(used=("scale", "shift")),
     "mace.RealAgnosticInteractionBlock": _INTERACTION,
     "mace.RealAgnosticResidualInteractionBlock": _INTERACTION,
+    "mace.RealAgnosticDensityInteractionBlock": _DENSITY,
+    "mace.RealAgnosticDensityResidualInteractionBlock": _DENSITY,
     "mace.EquivariantProductBasisBlock": Known(
         used=("symmetric_contractions", "linear", "use_sc", "use_agnostic_product"),
         checks=_CONFIGS,
@@ -376,6 +428,8 @@ TABLE: Table = {
     ),
 }
 
+# Of distances, by their class.
+_TRANSFORMS = {"AgnesiTransform": "agnesi", "SoftTransform": "soft"}
 # What mace-torch writes beside a model, by its class, and what it was made from.
 _COPIES = {
     "LAMMPS_MACE": ("mace_create_lammps_model", "the .model that it was made from"),
@@ -464,7 +518,7 @@ def network_from_module(module: Any, name: str) -> MaceNetwork:
         where = f"{name}: interactions.{key}"
         product = products[key]
         kind = known.short(block)
-        if BLOCKS[kind] and not product.__dict__.get("use_sc", True):
+        if BLOCKS[kind].is_residual and not product.__dict__.get("use_sc", True):
             raise EqnnError(
                 f"{name}: products.{key}.use_sc: False after a {kind}, which no version of "
                 "mace-torch makes. It cannot be exported."
@@ -499,6 +553,7 @@ def network_from_module(module: Any, name: str) -> MaceNetwork:
             f"{HEAVIEST_ELEMENT}. Networks of other atoms cannot be exported."
         )
     heads = [str(head) for head in module.__dict__.get("heads") or ["Default"]]
+    transform = submodules(radial).get("distance_transform")
     return MaceNetwork(
         elements=elements,
         harmonics=harmonics,
@@ -506,14 +561,36 @@ def network_from_module(module: Any, name: str) -> MaceNetwork:
         heads=heads,
         apply_cutoff=bool(radial.__dict__.get("apply_cutoff", True)),
         gate=_gate_of(parts["readouts"], len(heads), name),
+        embedded=_embedded(parts, len(heads), known.short(module), name),
+        transform=_TRANSFORMS[transform.class_name.rsplit(".", 1)[-1]] if transform else "",
     )
+
+
+def _embedded(
+    parts: Mapping[str, Stub], n_heads: int, kind: str, name: str
+) -> dict[str, dict[str, Any]]:
+    """Quantities of the whole system that a model embeds."""
+    if "embedding_readout" in parts and kind == "MACE" and n_heads > 1:
+        raise EqnnError(
+            f"{name}: embedding_readout of {n_heads} heads in a {kind}, which mace-torch itself "
+            "does not run. It cannot be exported."
+        )
+    if "joint_embedding" not in parts:
+        return {}
+    specs = mace_embedding.specs_of(parts["joint_embedding"])
+    if not specs:
+        raise EqnnError(
+            f"{name}: joint_embedding.specs: nothing is embedded, expected a quantity. "
+            "It cannot be exported."
+        )
+    return specs
 
 
 def _gate_of(readouts: Stub, n_heads: int, name: str) -> str:
     """Name the function of readouts' hidden layers: silu, or none where upstream has None."""
     gate = "silu"
     for key, readout in submodules(readouts).items():
-        if not is_of(readout, "NonLinearReadoutBlock"):
+        if known.short(readout) not in ("NonLinearReadoutBlock", "NonLinearBiasReadoutBlock"):
             continue
         # Only a module that knows the heads lets each have its own part of the hidden layer.
         found = readout.__dict__.get("num_heads", 1)
@@ -551,7 +628,11 @@ class MaceExporter:
         self.tables: dict[tuple[int, int, int, bool], FloatArray] = {}
 
     def export(
-        self, species: Sequence[int] | None, head: str | None, provenance: Mapping[str, Any]
+        self,
+        species: Sequence[int] | None,
+        head: str | None,
+        provenance: Mapping[str, Any],
+        embedded: Mapping[str, float | None] | None = None,
     ) -> Model:
         """Build the model, still without self-test."""
         state, network = self.state, self.network
@@ -565,7 +646,9 @@ class MaceExporter:
                 )
         self.head = self._head(head)
         kept = kept_species(network.elements, species, state.name)
+        self.species = kept
         self.rows = [network.elements.index(z) for z in kept]
+        self.ones = ""  # a feature that is 1 for each atom, where one is needed
         self.cutoff = state.number("r_max" if "r_max" in state else "radial_embedding.r_max")
         self.l_max = max(degree for _, degree, _ in network.harmonics)
         self.build = ModelBuilder(
@@ -578,6 +661,9 @@ class MaceExporter:
         weight = state.take("node_embedding.linear.weight")
         embedding = e3nn.linear(weight, [(n_elements, 0, 1)], first, "node_embedding.linear")
         self.embedding = embedding["0e"].T[self.rows]
+        if network.embedded:
+            vector = mace_embedding.joint_embedding(state, network.embedded, embedded or {})
+            self.embedding = self.embedding + vector
         x = ""
         terms = []
         for k in range(len(network.layers)):
@@ -585,7 +671,7 @@ class MaceExporter:
             if any(key.startswith(f"readouts.{self._readout_of(k)}.") for key in state.tensors):
                 terms.append(self._readout(k, x))
         if "pair_repulsion_fn.c" in state:
-            terms.append(self._repulsion(kept))
+            terms.append(self._repulsion())
         self.build.stage("energy", "energy", {"terms": terms})
         said = self._energy()
         state.finish()
@@ -611,8 +697,10 @@ class MaceExporter:
         heads = self.network.heads
         names = ", ".join(heads)
         if chosen is None and len(heads) > 1:
-            raise EqnnError(
-                f"{self.state.name}: has {len(heads)} heads: {names}. Choose one with --head."
+            raise ChoiceNeededError(
+                f"{self.state.name}: has {len(heads)} heads: {names}. Choose one with --head.",
+                "--head",
+                heads,
             )
         if chosen is not None and chosen not in heads:
             raise EqnnError(f"--head {chosen}: {self.state.name} has {names}. Choose one of them.")
@@ -631,13 +719,20 @@ class MaceExporter:
             shifts = state.take("scale_shift.shift").reshape(-1)
             scale = float(scales[self.head if scales.size > 1 else 0])
             shift = float(shifts[self.head if shifts.size > 1 else 0])
+        reference = energies[head, self.rows]
+        name = "embedding_readout.linear"
+        if f"{name}.weight" in state:  # energies of the elements, with what is embedded
+            weight = state.take(f"{name}.weight")
+            out = [(len(self.network.heads), 0, 1)]
+            own = e3nn.linear(weight, self.network.layers[0].inputs, out, name)["0e"][self.head]
+            reference = reference + self.embedding @ own
         self._agrees("scale", scale)
         self._agrees("shift", shift)
         return {
             "semantics": "extensive",
             "scale": scale,
             "shift": shift,
-            "reference": [float(energies[head, row]) for row in self.rows],
+            "reference": [float(e) for e in reference],
             "isolated_atoms": "network",
         }
 
@@ -665,15 +760,7 @@ class MaceExporter:
 
     def _basis(self) -> None:
         state = self.state
-        frequency = state.take("radial_embedding.bessel_fn.bessel_weights", None)
-        prefactor = state.number("radial_embedding.bessel_fn.prefactor")
-        self.basis = {
-            "kind": "bessel",
-            "frequency": self.build.tensor("radial_basis/frequency", frequency.astype(float)),
-            "amplitude": self.build.tensor(
-                "radial_basis/amplitude", np.full(frequency.size, prefactor)
-            ),
-        }
+        self.basis, self.n_basis = self._functions()
         p = float(state.tensors["radial_embedding.cutoff_fn.p"].reshape(-1)[0])
         state.used.add("radial_embedding.cutoff_fn.p")
         if not p >= LEAST_POWER:
@@ -690,15 +777,90 @@ class MaceExporter:
             )
         self._agrees("r_max", self.cutoff)
         self._agrees("num_polynomial_cutoff", p)
-        self._agrees("num_bessel", frequency.size)
+        self._agrees("num_bessel", self.n_basis)
+        self.transform = self._distance_transform()
         on = "basis" if self.network.apply_cutoff else "output"
         self.envelope = {"kind": "polynomial", "p": p, "on": on}
 
+    def _functions(self) -> tuple[dict[str, Any], int]:
+        """Store the functions of the radial basis; return what the stages say, and their number."""
+        state, name = self.state, "radial_embedding.bessel_fn"
+        arrays: dict[str, FloatArray] = {}
+        if f"{name}.gaussian_weights" in state:
+            centers = state.take(f"{name}.gaussian_weights", None).astype(float)
+            n = centers.size
+            width = float(centers[-1]) / (n - 1)
+            arrays = {"center": centers, "width": np.full(n, width), "amplitude": np.ones(n)}
+        else:
+            frequency = state.take(f"{name}.bessel_weights", None).astype(float)
+            n = frequency.size
+            prefactor = state.number(f"{name}.prefactor")
+            arrays = {"frequency": frequency, "amplitude": np.full(n, prefactor)}
+        stored = {key: self.build.tensor(f"radial_basis/{key}", a) for key, a in arrays.items()}
+        return {"kind": "gaussian" if "center" in arrays else "bessel", **stored}, n
+
+    def _distance_transform(self) -> dict[str, Any]:
+        """Say what the basis takes in the place of the distance: an attribute of radial stages."""
+        state, name = self.state, "radial_embedding.distance_transform"
+        kind = self.network.transform
+        for key, of_key in (("a", "agnesi"), ("alpha", "soft")):
+            if not kind and f"{name}.{key}" in state:
+                kind = of_key
+        if not kind:
+            return {}
+        keys = ("a", "q", "p") if kind == "agnesi" else ("alpha",)
+        numbers = {key: state.number(f"{name}.{key}") for key in keys}
+        wrong = [key for key, value in numbers.items() if not value > 0.0]
+        if wrong:
+            raise EqnnError(
+                f"{state.name}: {name}.{wrong[0]} is {numbers[wrong[0]]:g}, expected a positive "
+                "number: others have no stage. It cannot be exported."
+            )
+        radius = self.build.tensor("radial_basis/radius", self._radii(name))
+        return {"transform": {"kind": kind, "radius": radius, **numbers}}
+
+    def _radii(self, name: str) -> FloatArray:
+        """Covalent radii of the species, as a module has them; Angstrom."""
+        radii = self.state.everything.get(f"{name}.covalent_radii", covalent_radii)
+        radii = np.asarray(radii, dtype=float).reshape(-1)
+        if radii.size <= max(self.species) or not np.isfinite(radii).all():
+            raise EqnnError(
+                f"{self.state.name}: {name}.covalent_radii: {radii.size} radii, expected one for "
+                "each element. The checkpoint is damaged: get it again."
+            )
+        ours = covalent_radii[: radii.size]
+        if np.abs(radii[: ours.size] - ours).max() <= RADIUS_ROUNDING:
+            radii = ours  # before they were rounded
+        return np.asarray(radii[self.species])
+
+    def species_table(self, name: str, table: FloatArray) -> str:
+        """Add features of the species alone: scalars [species, C]."""
+        return self.build.stage("species_embedding", name, weights={"table": table}, l_max=0)
+
     def _layer(self, k: int, x: str) -> str:
         """Add interaction and product; `x` is empty for the first layer, which acts on species."""
+        spec = self.network.layers[k]
+        if BLOCKS[spec.block].is_nonlinear:
+            y, skipped = mace_nonlinear.add_interaction(self, k, x)
+        else:
+            y, skipped = self._interaction(k, x)
+        y = self._product(f"products.{k}", y, spec)
+        weights = e3nn.linear(
+            self.state.take(f"products.{k}.linear.weight"),
+            spec.outputs,
+            spec.outputs,
+            f"products.{k}.linear",
+        )
+        y = e3nn.add_linear(self.build, f"products.{k}.linear", y, weights)
+        if not skipped:
+            return y
+        return self.build.stage("add", f"products.{k}", {"a": y, "b": skipped})
+
+    def _interaction(self, k: int, x: str) -> tuple[str, str]:
+        """Add a linear block; return messages and what goes round them, if anything does."""
         state, network, build = self.state, self.network, self.build
         spec, name = network.layers[k], f"interactions.{k}"
-        residual = BLOCKS[spec.block]
+        residual = BLOCKS[spec.block].is_residual
         n_elements = len(network.elements)
         up = e3nn.linear(
             state.take(f"{name}.linear_up.weight"), spec.inputs, spec.edges, f"{name}.linear_up"
@@ -712,20 +874,55 @@ class MaceExporter:
             around = {block: tensor[self.rows] for block, tensor in around.items()}
         if k == 0:
             # All before the first convolution is a table of the species.
-            table = self.embedding @ up["0e"].T
-            source = build.stage(
-                "species_embedding", f"{name}.linear_up", weights={"table": table}, l_max=0
-            )
+            source = self.species_table(f"{name}.linear_up", self.embedding @ up["0e"].T)
             if residual:
                 table = np.einsum("zoi,zi->zo", around["0e"], self.embedding)
-                skipped = build.stage(
-                    "species_embedding", f"{name}.skip_tp", weights={"table": table}, l_max=0
-                )
+                skipped = self.species_table(f"{name}.skip_tp", table)
         else:
             source = e3nn.add_linear(build, f"{name}.linear_up", x, up)
             if residual:
                 skipped = e3nn.add_species_linear(build, f"{name}.skip_tp", x, around)
 
+        y, mid = self.messages(k, source, self._network_of(f"{name}.conv_tp_weights"))
+        weights = e3nn.linear(
+            state.take(f"{name}.linear.weight"), e3nn.merged(mid), spec.targets, f"{name}.linear"
+        )
+        has_density = BLOCKS[spec.block].has_density
+        factor = 1.0 if has_density else 1.0 / spec.average
+        y = e3nn.add_linear(build, f"{name}.linear", y, e3nn.scaled(weights, factor))
+        if has_density:
+            layers = e3nn.network(state.layers(f"{name}.density_fn"), f"{name}.density_fn")
+            y = self.divided(name, y, layers, (1.0, 1.0))
+        if not residual:
+            weights = e3nn.species_linear(
+                skip, spec.targets, n_elements, spec.targets, f"{name}.skip_tp"
+            )
+            weights = {block: tensor[self.rows] for block, tensor in weights.items()}
+            y = e3nn.add_species_linear(build, f"{name}.skip_tp", y, weights)
+        return y, skipped
+
+    def messages(
+        self,
+        k: int,
+        source: str,
+        layers: list[dict[str, Any]],
+        *,
+        species: Mapping[str, Array] | None = None,
+    ) -> tuple[str, Segments]:
+        """Add the convolution of layer k; return its name and its output's segments.
+
+        Parameters
+        ----------
+        k : int
+        source : str
+            Features of neighbours.
+        layers : list of layers
+            Of the radial function, in upstream's order of paths.
+        species : mapping, optional
+            What elements add to the first layer, as the stage takes it.
+        """
+        network, name = self.network, f"interactions.{k}"
+        spec = network.layers[k]
         default, outputs = e3nn.instructions(
             spec.edges, network.harmonics, spec.targets, sorted_weights=self.sorted_weights
         )
@@ -734,47 +931,84 @@ class MaceExporter:
         )
         convolved = e3nn.with_stored_signs(
             convolved,
-            state.everything,
+            self.state.everything,
             f"{name}.conv_tp",
-            state.name,
+            self.state.name,
             self.log,
             is_old=network.has_old_signs,
             cure=SIGN_CURE,
         )
-        radial = self._radial(f"{name}.conv_tp_weights", convolved)
-        inputs = {"source": source, "harmonics": "harmonics", "radial": radial}
-        y = build.stage("edge_tensor_product", f"{name}.conv_tp", inputs, paths=convolved.paths)
-        weights = e3nn.linear(
-            state.take(f"{name}.linear.weight"),
-            e3nn.merged(convolved.outputs),
-            spec.targets,
-            f"{name}.linear",
-        )
-        y = e3nn.add_linear(build, f"{name}.linear", y, e3nn.scaled(weights, 1.0 / spec.average))
-        if not residual:
-            weights = e3nn.species_linear(
-                skip, spec.targets, n_elements, spec.targets, f"{name}.skip_tp"
-            )
-            weights = {block: tensor[self.rows] for block, tensor in weights.items()}
-            y = e3nn.add_species_linear(build, f"{name}.skip_tp", y, weights)
-        y = self._product(f"products.{k}", y, spec)
-        weights = e3nn.linear(
-            state.take(f"products.{k}.linear.weight"),
-            spec.outputs,
-            spec.outputs,
-            f"products.{k}.linear",
-        )
-        y = e3nn.add_linear(build, f"products.{k}.linear", y, weights)
-        return build.stage("add", f"products.{k}", {"a": y, "b": skipped}) if residual else y
-
-    def _radial(self, name: str, convolved: e3nn.Convolution) -> str:
-        weights = self.state.layers(name)
-        n_out, expected = weights[-1].shape[-1], convolved.factors.size
+        n_out, expected = layers[-1]["weight"].shape[0], convolved.factors.size
         if n_out != expected:
             raise EqnnError(
-                f"{self.state.name}: {name}: {n_out} outputs, expected {expected} of the "
-                "convolution's paths.\nGive the configuration that the network was trained with."
+                f"{self.state.name}: {name}.conv_tp_weights: {n_out} outputs, expected {expected} "
+                "of the convolution's paths.\n"
+                "Give the configuration that the network was trained with."
             )
+        folded = e3nn.fold_rows(layers, convolved)
+        radial = self._radial(f"{name}.conv_tp_weights", folded, species)
+        inputs = {"source": source, "harmonics": "harmonics", "radial": radial}
+        y = self.build.stage(
+            "edge_tensor_product", f"{name}.conv_tp", inputs, paths=convolved.paths
+        )
+        return y, convolved.outputs
+
+    def divided(
+        self,
+        name: str,
+        y: str,
+        layers: list[dict[str, Any]],
+        line: tuple[float, float],
+        *,
+        species: Mapping[str, Array] | None = None,
+    ) -> str:
+        """Divide features by b density + a: the density is a sum over neighbours of tanh(f(r)^2).
+
+        Parameters
+        ----------
+        name : str
+            Prefix of the stages' names.
+        y : str
+            Features.
+        layers : list of layers
+            Of f.
+        line : (float, float)
+            b and a.
+        species : mapping, optional
+            What elements add to the first layer, as the stage takes it.
+        """
+        build = self.build
+        if not self.ones:
+            self.ones = self.species_table("ones", np.ones((len(self.rows), 1)))
+        layers = [*layers[:-1], {**layers[-1], "activation": "tanh_square"}]
+        radial = self._radial(f"{name}.density_fn", layers, species)
+        inputs = {"source": self.ones, "harmonics": "harmonics", "radial": radial}
+        path = ["0e", 0, "0e"]
+        density = build.stage("edge_tensor_product", f"{name}.density", inputs, paths=[path])
+        slope, constant = line
+        divisor = e3nn.add_linear(
+            build,
+            f"{name}.divisor",
+            density,
+            {"0e": np.array([[slope]])},
+            np.array([constant]),
+        )
+        inputs = {"features": y, "divisor": divisor}
+        return build.stage("divide", f"{name}.divided", inputs)
+
+    def _radial(
+        self, name: str, layers: list[dict[str, Any]], species: Mapping[str, Array] | None
+    ) -> str:
+        more = dict(self.transform)
+        if species is not None:
+            more["species"] = dict(species)
+        return self.build.stage(
+            "radial", name, basis=self.basis, envelope=self.envelope, layers=layers, **more
+        )
+
+    def _network_of(self, name: str) -> list[dict[str, Any]]:
+        """Layers of a radial network without biases."""
+        weights = self.state.layers(name)
         stated = self.network.stated.get("radial_MLP")
         widths = [weight.shape[-1] for weight in weights[:-1]]
         if stated is not None and stated != widths:
@@ -782,10 +1016,7 @@ class MaceExporter:
                 f"{self.state.name}: {name}: hidden layers of {widths}, but the configuration says "
                 f"radial_MLP {stated}. Give the configuration of this checkpoint."
             )
-        layers = e3nn.fold_rows(e3nn.network(weights, name), convolved)
-        return self.build.stage(
-            "radial", name, basis=self.basis, envelope=self.envelope, layers=layers
-        )
+        return e3nn.network(weights, name)
 
     def _product(self, name: str, x: str, spec: MaceLayer) -> str:
         """Symmetric contraction with the checkpoint's couplings."""
@@ -903,12 +1134,8 @@ class MaceExporter:
             )["0e"]
             layers = [layer(weight[self.head : self.head + 1])]
             return self.build.stage("readout", name, {"features": x}, layers=layers)
-        for part in ("linear_mid", "linear_mid_1"):
-            if f"{name}.{part}.weight" in state:
-                raise EqnnError(
-                    f"{state.name}: {name}.{part}: readouts with biases have no exporter yet. "
-                    "Only linear and one-hidden-layer readouts can be exported."
-                )
+        if f"{name}.linear_mid.weight" in state:
+            return mace_nonlinear.add_readout(self, name, x, spec)
         second = state.take(f"{name}.linear_2.weight").reshape(-1)
         n_hidden = second.size // n_heads
         self._agrees_irreps("MLP", [(n_hidden // n_heads, 0, 1)])
@@ -926,24 +1153,14 @@ class MaceExporter:
         ]
         return self.build.stage("readout", name, {"features": x}, layers=layers)
 
-    def _repulsion(self, species: Sequence[int]) -> str:
+    def _repulsion(self) -> str:
         state, name = self.state, "pair_repulsion_fn"
-        radii = state.everything.get(f"{name}.covalent_radii", covalent_radii)
-        radii = np.asarray(radii, dtype=float).reshape(-1)
-        if radii.size <= max(species) or not np.isfinite(radii).all():
-            raise EqnnError(
-                f"{state.name}: {name}.covalent_radii: {radii.size} radii, expected one for each "
-                "element. The checkpoint is damaged: get it again."
-            )
-        ours = covalent_radii[: radii.size]
-        if np.abs(radii[: ours.size] - ours).max() <= RADIUS_ROUNDING:
-            radii = ours  # before they were rounded
         p = float(state.tensors[f"{name}.p"].reshape(-1)[0])
         state.used.add(f"{name}.p")
         return self.build.stage(
             "zbl",
             name,
-            weights={"radius": radii[list(species)]},
+            weights={"radius": self._radii(name)},
             p=p,
             screening_length=state.number(f"{name}.a_prefactor") * ZBL_BOHR,
             screening_exponent=state.number(f"{name}.a_exp"),
@@ -1027,6 +1244,7 @@ def export_mace(
     provenance: Mapping[str, Any],
     species: Sequence[int] | None = None,
     head: str | None = None,
+    embedded: Mapping[str, float | None] | None = None,
     name: str = "checkpoint",
     log: Log = print,
 ) -> Model:
@@ -1043,13 +1261,15 @@ def export_mace(
         Atomic numbers to keep; all of them if left out.
     head : str, optional
         Needed where there are several.
+    embedded : mapping, optional
+        ``total_charge`` and ``total_spin`` (a multiplicity), where the network embeds them.
     name : str
         What messages call the checkpoint.
     log : callable
         Takes lines for people.
     """
     return MaceExporter(State(tensors, name, IGNORED), network, log).export(
-        species, head, provenance
+        species, head, provenance, embedded
     )
 
 
@@ -1081,12 +1301,21 @@ def _from_options(options: Namespace, log: Log) -> Model:
     elements = ", ".join(chemical_symbols[z] for z in network.elements)
     outputs = " then ".join(e3nn.written(spec.outputs) for spec in network.layers)
     log(f"{len(network.layers)} layers, {outputs}; elements {elements}.")
+    embedded = {"total_charge": options.charge, "total_spin": options.spin}
+    for key, option in mace_embedding.OPTIONS.items():
+        if embedded[key] is not None and key not in network.embedded:
+            raise EqnnError(
+                f"{option}: {options.checkpoint} has no embedding of {key}. Leave the option out."
+            )
+        if key in network.embedded:
+            provenance[key] = embedded[key]
     return export_mace(
         tensors,
         network,
         provenance=provenance,
         species=options.species,
         head=options.head,
+        embedded=embedded,
         name=str(options.checkpoint),
         log=log,
     )
@@ -1100,6 +1329,12 @@ def _add_options(parser: ArgumentParser) -> None:
         help="what the network is, where the checkpoint is a state_dict (docs/spec/mace.md)",
     )
     parser.add_argument("--head", help="which head, where the model has several")
+    parser.add_argument(
+        "--charge", type=float, help="of the whole system, where energies depend on it: e"
+    )
+    parser.add_argument(
+        "--spin", type=float, help="multiplicity of the whole system, where energies depend on it"
+    )
 
 
 UPSTREAM = Upstream(

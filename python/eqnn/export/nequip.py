@@ -20,7 +20,7 @@ from ase import units
 from ase.data import atomic_numbers, chemical_symbols
 
 from eqnn.builder import ModelBuilder, layer
-from eqnn.errors import EqnnError
+from eqnn.errors import ChoiceNeededError, EqnnError
 from eqnn.export import e3nn, foreign, known, nequip_package, verify
 from eqnn.export.checkpoint import State
 from eqnn.export.e3nn import Instruction, Segments, Weights
@@ -437,9 +437,11 @@ def _from_options(options: Namespace, log: Log) -> Model:
 
 def _needs_unit(options: Namespace) -> None:
     if options.energy_unit is None:
-        raise EqnnError(
+        raise ChoiceNeededError(
             "--energy-unit: a model does not say in which unit its training data were. "
-            f"Say it: {', '.join(ENERGY_UNITS)}."
+            f"Say it: {', '.join(ENERGY_UNITS)}.",
+            "--energy-unit",
+            list(ENERGY_UNITS),
         )
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from eqnn.builder import ModelBuilder, layer
-from eqnn.errors import EqnnError
+from eqnn.errors import ChoiceNeededError, EqnnError
 from eqnn.export import e3nn, foreign, known, verify
 from eqnn.export.checkpoint import State, plain_names, read_checkpoint, read_npz
 from eqnn.export.e3nn import Segments, Weights
@@ -263,9 +263,11 @@ class _Exporter:
                 + ("Choose one of them." if known else "Leave the option out.")
             )
         if chosen is None and known:
-            raise EqnnError(
+            raise ChoiceNeededError(
                 f"{self.state.name}: has {len(known)} modalities: {names}. "
-                "Choose one with --modality."
+                "Choose one with --modality.",
+                "--modality",
+                list(known),
             )
         if chosen is not None:
             self.log(f"Modality {chosen} of {names}.")

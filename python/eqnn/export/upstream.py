@@ -103,6 +103,22 @@ def exported(upstream: Upstream, options: Namespace, log: Log) -> Model:
         ) from error
 
 
+def is_model_file(path: Path) -> bool:
+    """Whether a file is one of eqnn by its name or its content; one that is not there may be."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)
+    except FileNotFoundError:
+        return True
+    except IsADirectoryError:
+        return path.suffix == ".eqnn"
+    except OSError as error:
+        raise EqnnError(
+            f"{path}: cannot be read ({error.strerror}). Check the file's permissions."
+        ) from None
+    return path.suffix == ".eqnn" or b'"__metadata__":{"eqnn' in start.replace(b" ", b"")
+
+
 def check_checkpoint(path: Path) -> None:
     """Refuse what is no checkpoint before anything else is asked of the user."""
     if path.is_dir():
@@ -111,14 +127,7 @@ def check_checkpoint(path: Path) -> None:
         )
     if not path.is_file():
         raise EqnnError(f"{path}: no such file. Give the checkpoint's path with --checkpoint.")
-    try:
-        with path.open("rb") as file:
-            start = file.read(64)
-    except OSError as error:
-        raise EqnnError(
-            f"{path}: cannot be read ({error.strerror}). Check the file's permissions."
-        ) from None
-    if path.suffix == ".eqnn" or b'"__metadata__":{"eqnn' in start.replace(b" ", b""):
+    if is_model_file(path):
         raise EqnnError(
             f"{path}: is a model file of eqnn already, made by an export. Use it as it is, "
             "or give the checkpoint\nthat it was made from (eqnn info says which)."

@@ -200,6 +200,9 @@ def mace(options: Namespace, structures: Sequence[Atoms]) -> tuple[list[Evaluate
         graph = data.AtomicData.from_config(
             config, z_table=table, cutoff=float(model.r_max), heads=heads
         )
+        for key, value in (("total_charge", options.charge), ("total_spin", options.spin)):
+            if value is not None:
+                setattr(graph, key, torch.tensor(value, dtype=torch.float64))
         batch = next(iter(torch_geometric.dataloader.DataLoader([graph], batch_size=1)))
         found = model(batch.to_dict(), compute_stress=True)
         out.append(

@@ -21,6 +21,7 @@ STAGES = (
     "linear",
     "equivariant_norm",
     "rms_norm",
+    "divide",
     "gate",
     "edge_attention",
     "edge_tensor_product",

@@ -19,22 +19,47 @@ def _envelope(context: Context, envelope: Stage, r: FloatArray) -> FloatArray:
     return np.where(r.real < envelope["start"], 1.0, falling)
 
 
+def _transformed(context: Context, transform: Stage | None, r: FloatArray) -> FloatArray:
+    """Return what the basis takes in the place of r: [edge, 1]."""
+    if transform is None:
+        return r
+    radius = context.tensor(transform["radius"])[context.species]
+    r_0 = (radius[context.edges.center] + radius[context.edges.source])[:, None]
+    if transform["kind"] == "agnesi":
+        a, q, p = (transform[key] for key in "aqp")
+        x = r / (0.5 * r_0)
+        return np.asarray(1 / (1 + a * x**q / (1 + x ** (q - p))))
+    p_0, p_1 = 3 / 4 * r_0, 4 / 3 * r_0
+    steps = transform["alpha"] / (p_1 - p_0) * (r - 0.5 * (p_0 + p_1))
+    return np.asarray(p_0 + (r - p_0) * 0.5 * (1 + np.tanh(steps)))
+
+
+def _of_species(context: Context, terms: Stage | None) -> FloatArray | float:
+    """Return what both atoms add to the first layer: [edge, out]."""
+    if terms is None:
+        return 0.0
+    center, source = (context.tensor(terms[key])[context.species] for key in ("center", "source"))
+    return np.asarray(center[context.edges.center] + source[context.edges.source])
+
+
 def radial(context: Context, stage: Stage, weights: Weights) -> FloatArray:
     """Functions of distance [edge, C]."""
     r = context.distances()[:, None]
     basis = {k: context.tensor(name) for k, name in stage["basis"].items() if k != "kind"}
+    x = _transformed(context, stage.get("transform"), r)
+    added = _of_species(context, stage.get("species"))
     if stage["basis"]["kind"] == "gaussian":
-        t = (r - basis["center"]) / basis["width"]
+        t = (x - basis["center"]) / basis["width"]
         values = basis["amplitude"] * np.exp(-0.5 * t * t)
     else:
-        values = basis["amplitude"] * np.sin(basis["frequency"] * r) / r
+        values = basis["amplitude"] * np.sin(basis["frequency"] * x) / x
     envelope = stage["envelope"]
     if envelope["kind"] == "none":
-        return mlp(context, stage["layers"], values)
+        return mlp(context, stage["layers"], values, added)
     factor = _envelope(context, envelope, r)
     if envelope["on"] == "basis":
-        return mlp(context, stage["layers"], values * factor)
-    return mlp(context, stage["layers"], values) * factor
+        return mlp(context, stage["layers"], values * factor, added)
+    return mlp(context, stage["layers"], values, added) * factor
 
 
 OPS = {"radial": radial}

@@ -202,10 +202,14 @@ def gated(features: Tensor, gates: Tensor) -> Tensor:
     return with_first(silu(features[:, 0]), features * sigmoid(gates)[:, None, :])
 
 
-def mlp(context: Context, layers: Sequence[Stage], x: Tensor) -> Tensor:
-    """Apply layers of a file to [row, in]: [row, out]."""
-    for layer in layers:
+def mlp(
+    context: Context, layers: Sequence[Stage], x: Tensor, added: Tensor | float = 0.0
+) -> Tensor:
+    """Apply layers of a file to [row, in]: [row, out]; `added` goes to the first's W x."""
+    for k, layer in enumerate(layers):
         x = matmul(x, context.tensor(layer["weight"]).T)
+        if k == 0:
+            x = x + added
         if layer["bias"] is not None:
             x = x + context.tensor(layer["bias"])
         if layer["layer_norm"] is not None:
@@ -215,6 +219,8 @@ def mlp(context: Context, layers: Sequence[Stage], x: Tensor) -> Tensor:
             x = x * context.tensor(norm["scale"]) + context.tensor(norm["shift"])
         if layer["activation"] == "silu":
             x = silu(x)
+        elif layer["activation"] == "tanh_square":
+            x = jnp.tanh(x * x)
     return x
 
 

@@ -225,7 +225,7 @@ template <class S> void cp_product(const typename S::Exec& space, const CpArrays
         const CpTile<S> at(team, arrays);
         clear_rows<S>(team, arrays.out, edges.group(g), edges.group(g + 1));
         for_tiles_of_group(team, edges, g, arrays.product.tile_edges, [&](const EdgeTile<S>& tile) {
-          radial_rows<false>(team, arrays.radial, &edges.distance(tile.first), tile.n, at.w, at.w);
+          radial_rows<false>(team, arrays.radial, edges, tile.first, tile.n, at.w, at.w);
           at.factors(tile);
           at.sum_edges(tile);
         });
@@ -247,8 +247,7 @@ template <class S> void cp_product_adjoint(const typename S::Exec& space,
         const DeviceEdges<S>& edges = arrays.edges;
         const CpTile<S> at(team, arrays);
         for_tiles_of_group(team, edges, g, arrays.product.tile_edges, [&](const EdgeTile<S>& tile) {
-          radial_rows<true>(
-              team, arrays.radial, &edges.distance(tile.first), tile.n, at.w, at.slope);
+          radial_rows<true>(team, arrays.radial, edges, tile.first, tile.n, at.w, at.slope);
           at.factors(tile);
           at.directions_and_edges(tile, adjoints);
         });

@@ -89,24 +89,24 @@ cp_forward(const CpSums<Scalar>& at, std::int64_t n, const Source& source_of, in
 /// M rows of one edge: adj_a = w b adj_out, adj_b = sum over channels of w a adj_out; returns slope times
 /// b a adj_out, lane by lane.
 template <int M, class Scalar>
-inline Vec<Scalar> cp_adjoint(const CpEdge<Scalar>& at, int row, Scalar* adj_b) {
+inline FoldVector<Scalar> cp_adjoint(const CpEdge<Scalar>& at, int row, Scalar* adj_b) {
   Registers<Scalar, M> sum{};
-  Vec<Scalar> total{};
+  FoldVector<Scalar> total{};
   const std::int64_t first = std::int64_t{row} * at.stride;
-  for (int c = 0; c < at.stride; c += kLanes<Scalar>) {
-    const Vec<Scalar> w = load(at.w + c);
-    Vec<Scalar> adj_w{};
+  for (int c = 0; c < at.stride; c += kFoldLanes<Scalar>) {
+    const FoldVector<Scalar> w = load_fold(at.w + c);
+    FoldVector<Scalar> adj_w{};
 #pragma GCC unroll 9
     for (int m = 0; m < M; ++m) {
       const std::int64_t k = first + m * at.stride + c;
-      const Vec<Scalar> y = load(at.adj_out + k);
-      const Vec<Scalar> by = at.b[row + m] * y;
-      const Vec<Scalar> a = load(at.a + k);
+      const FoldVector<Scalar> y = load_fold(at.adj_out + k);
+      const FoldVector<Scalar> by = at.b[row + m] * y;
+      const FoldVector<Scalar> a = load_fold(at.a + k);
       adj_w += by * a;
       sum.v[m] += w * y * a;
-      *reinterpret_cast<Vec<Scalar>*>(at.adj_a + k) = w * by;
+      *reinterpret_cast<FoldVector<Scalar>*>(at.adj_a + k) = w * by;
     }
-    total += adj_w * load(at.slope + c);
+    total += adj_w * load_fold(at.slope + c);
   }
   for (int m = 0; m < M; ++m) {
     adj_b[row + m] = 0;
@@ -119,12 +119,12 @@ inline Vec<Scalar> cp_adjoint(const CpEdge<Scalar>& at, int row, Scalar* adj_b) 
 
 /// The adjoint of one edge on the host: adj_a and adj_b are written, the adjoint of its distance returned.
 template <class Accum, class Scalar> Accum cp_adjoint(const CpEdge<Scalar>& at, Scalar* adj_b) {
-  host::Vec<Scalar> total{};
+  host::FoldVector<Scalar> total{};
   host::for_chunks(at.rank, [&](auto size, int row) {
     total += host::cp_adjoint<decltype(size)::value>(at, row, adj_b);
   });
   Accum sum = 0;
-  for (int lane = 0; lane < kLanes<Scalar>; ++lane) {
+  for (int lane = 0; lane < kFoldLanes<Scalar>; ++lane) {
     sum += static_cast<Accum>(total[lane]);
   }
   return sum;

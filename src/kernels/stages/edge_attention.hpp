@@ -81,7 +81,7 @@ template <class S> struct AttentionAdjointTile : AttentionTile<S> {
 
   /// What the forward pass made on the edges.
   KOKKOS_FORCEINLINE_FUNCTION void make_again(const EdgeTile<S>& tile) const {
-    radial_rows<true>(team, on.radial, &on.edges.distance(tile.first), tile.n, w, slope);
+    radial_rows<true>(team, on.radial, on.edges, tile.first, tile.n, w, slope);
     this->messages(tile, d);
     this->logits_and_gates(tile);
     this->values(tile);

@@ -84,7 +84,7 @@ template <class S> struct AttentionTile {
   }
 
   KOKKOS_FORCEINLINE_FUNCTION void radial(const EdgeTile<S>& tile) const {
-    radial_rows<false>(team, on.radial, &on.edges.distance(tile.first), tile.n, w, w);
+    radial_rows<false>(team, on.radial, on.edges, tile.first, tile.n, w, w);
   }
 
   /// m = source + center, u = (M m) w for the first n_components components of u.

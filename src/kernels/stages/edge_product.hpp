@@ -46,11 +46,11 @@ template <class S> struct EdgeProductTile {
   }
 
   KOKKOS_FORCEINLINE_FUNCTION void radial(const EdgeTile<S>& tile) const {
-    radial_rows<false>(team, on.radial, &on.edges.distance(tile.first), tile.n, w, w);
+    radial_rows<false>(team, on.radial, on.edges, tile.first, tile.n, w, w);
   }
 
   KOKKOS_FORCEINLINE_FUNCTION void radial_with_slopes(const EdgeTile<S>& tile) const {
-    radial_rows<true>(team, on.radial, &on.edges.distance(tile.first), tile.n, w, slope);
+    radial_rows<true>(team, on.radial, on.edges, tile.first, tile.n, w, slope);
   }
 
   /// K = Y coupling

@@ -136,10 +136,7 @@ template <class S, int NMatrices, int Level> struct LaneTile {
       });
       once(team, [&]() {
         if (which == 0) {
-          const double x = on.edges.distance(edge) * on.radial.intervals_per_angstrom;
-          const int n = on.radial.n_intervals;
-          interval[e] = x < n ? static_cast<std::int32_t>(x) : n - 1;
-          t[e] = static_cast<Scalar>(2.0 * (x - interval[e]) - 1.0);
+          interval[e] = find_interval(on.radial, on.edges, edge, t[e]);
         }
       });
     });
@@ -151,8 +148,7 @@ template <class S, int NMatrices, int Level> struct LaneTile {
   radial(std::int64_t e, int c, Scalar (&w)[N], Scalar (&slope)[N]) const {
     const std::int64_t degree = on.radial.degree;
     const std::int64_t stride = on.radial.stride;
-    const Scalar* row =
-        on.radial.coefficients.data() + (interval[e] * (degree + 1) + degree) * stride + c;
+    const Scalar* row = coefficients_of(on.radial, interval[e]) + degree * stride + c;
     const Scalar at = t[e];
     for (int v = 0; v < N; ++v) {
       w[v] = row[v * kWarp];
@@ -269,7 +265,7 @@ template <class S, int NMatrices, int Level> struct LaneTile {
           total);
       once(team, [&]() {
         to.adj_distance(edge) +=
-            total.distance * static_cast<Accum>(2.0 * on.radial.intervals_per_angstrom);
+            total.distance * static_cast<Accum>(slope_of(on.radial, interval[e]));
         to.adj_tangents(2 * edge) += total.first;
         to.adj_tangents(2 * edge + 1) += total.second;
       });

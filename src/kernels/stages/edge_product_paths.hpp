@@ -77,6 +77,10 @@ template <class Scalar> inline Vec<Scalar> load(const Scalar* p) {
   return *reinterpret_cast<const Vec<Scalar>*>(p);
 }
 
+template <class Scalar> inline FoldVector<Scalar> load_fold(const Scalar* p) {
+  return *reinterpret_cast<const FoldVector<Scalar>*>(p);
+}
+
 /// Calls body(std::integral_constant<int, N>, first) for chunks of at most 9 of n: exact sizes of
 /// degrees up to 4.
 template <class Body> inline void for_chunks(int n, const Body& body) {
@@ -173,24 +177,24 @@ template <int D3, int First, class Scalar>
 /// MI rows i of one edge, with t_i = sum_m K[i, m] adj_out[m]: adj_x_i += w t_i, adj_entry[i, m] +=
 /// sum over channels of w x_i adj_out[m], and slope times x_i t_i is returned, lane by lane.
 template <int D3, int MI, class Scalar>
-inline Vec<Scalar> path_adjoint(const DevicePath& path, const EdgeOperands<Scalar>& at) {
+inline FoldVector<Scalar> path_adjoint(const DevicePath& path, const EdgeOperands<Scalar>& at) {
   const auto [entry, w, slope, x, adj_out, adj_x, adj_entry] = at;
-  Vec<Scalar> sum[MI][D3] = {};
-  Vec<Scalar> total{};
-  for (int c = 0; c < path.channels; c += kLanes<Scalar>) {
-    Vec<Scalar> y[D3];
+  FoldVector<Scalar> sum[MI][D3] = {};
+  FoldVector<Scalar> total{};
+  for (int c = 0; c < path.channels; c += kFoldLanes<Scalar>) {
+    FoldVector<Scalar> y[D3];
 #pragma GCC unroll 9
     for (int m = 0; m < D3; ++m) {
-      y[m] = load(adj_out + m * path.out_stride + c);
+      y[m] = load_fold(adj_out + m * path.out_stride + c);
     }
-    const Vec<Scalar> weight = load(w + c);
-    Vec<Scalar> adj_w{};
+    const FoldVector<Scalar> weight = load_fold(w + c);
+    FoldVector<Scalar> adj_w{};
 #pragma GCC unroll 3
     for (int i = 0; i < MI; ++i) {
       const Scalar* const k = entry + i * path.d3;
-      const Vec<Scalar> left = load(x + i * path.source_stride + c);
-      const Vec<Scalar> scaled = left * weight;
-      Vec<Scalar> t = k[0] * y[0];
+      const FoldVector<Scalar> left = load_fold(x + i * path.source_stride + c);
+      const FoldVector<Scalar> scaled = left * weight;
+      FoldVector<Scalar> t = k[0] * y[0];
       sum[i][0] += scaled * y[0];
 #pragma GCC unroll 9
       for (int m = 1; m < D3; ++m) {
@@ -198,9 +202,9 @@ inline Vec<Scalar> path_adjoint(const DevicePath& path, const EdgeOperands<Scala
         sum[i][m] += scaled * y[m];
       }
       adj_w += t * left;
-      *reinterpret_cast<Vec<Scalar>*>(adj_x + i * path.source_stride + c) += weight * t;
+      *reinterpret_cast<FoldVector<Scalar>*>(adj_x + i * path.source_stride + c) += weight * t;
     }
-    total += adj_w * load(slope + c);
+    total += adj_w * load_fold(slope + c);
   }
 #pragma GCC unroll 3
   for (int i = 0; i < MI; ++i) {
@@ -259,7 +263,7 @@ typename S::Accum edge_adjoint_on_host(const typename S::Team&,
                                        const EdgeOperands<typename S::Scalar>& at) {
   using Scalar = typename S::Scalar;
   using Accum = typename S::Accum;
-  host::Vec<Scalar> total{};
+  host::FoldVector<Scalar> total{};
   for (int q = 0; q < p.n_paths; ++q) {
     const DevicePath& path = p.paths(q);
     host::for_chunks(path.d3, [&](auto size, int m) {
@@ -289,7 +293,7 @@ typename S::Accum edge_adjoint_on_host(const typename S::Team&,
     });
   }
   Accum sum = 0;
-  for (int lane = 0; lane < kLanes<Scalar>; ++lane) {
+  for (int lane = 0; lane < kFoldLanes<Scalar>; ++lane) {
     sum += static_cast<Accum>(total[lane]);
   }
   return sum;

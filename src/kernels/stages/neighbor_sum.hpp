@@ -27,7 +27,7 @@ template <class S> void neighbor_sum(const typename S::Exec& space,
         Scalar* const w = scratch.template take<Scalar>(std::int64_t{kEdges} * radial.stride);
         clear_rows<S>(team, out, edges.group(g), edges.group(g + 1));
         for_tiles_of_group(team, edges, g, kEdges, [&](const EdgeTile<S>& tile) {
-          radial_rows<false>(team, radial, &edges.distance(tile.first), tile.n, w, w);
+          radial_rows<false>(team, radial, edges, tile.first, tile.n, w, w);
           for_centers_of_tile(edges, tile, [&](std::int32_t i, std::int64_t first, std::int64_t n) {
             multiply<true>(team,
                            Extents{d, out.stride, n},
@@ -74,7 +74,7 @@ template <class S> void neighbor_sum_adjoint(const typename S::Exec& space,
              ++e) {
           for_rows(team, 1, [&](std::int64_t) {
             const Scalar* const adjoint = adj_out.row(edges.center(e));
-            radial_edge<true>(team, radial, edges.distance(e), w, slope);
+            radial_row<true>(team, radial, edges, e, w, slope);
             Accum total = 0;
             for (int k = 0; k < d; ++k) {
               const Scalar entry = matrix(e * d * d + k);

@@ -67,7 +67,7 @@ template <class S> void zonal_product(const typename S::Exec& space, const Zonal
         const ZonalTile<S> at(team, edges, p, radial);
         clear_rows<S>(team, arrays.out, edges.group(g), edges.group(g + 1));
         for_tiles_of_group(team, edges, g, p.tile_edges, [&](const EdgeTile<S>& tile) {
-          radial_rows<false>(team, radial, &edges.distance(tile.first), tile.n, at.w, at.w);
+          radial_rows<false>(team, radial, edges, tile.first, tile.n, at.w, at.w);
           at.frames(tile);
           for_rows(team, edges.group(g + 1) - edges.group(g), [&](std::int64_t r) {
             const std::int64_t i = edges.group(g) + r;
@@ -252,8 +252,7 @@ template <class S> void zonal_product_adjoint(const typename S::Exec& space,
         const DeviceZonalProduct<S>& p = arrays.product;
         const ZonalTile<S> at(team, edges, p, arrays.radial);
         for_tiles_of_group(team, edges, group, p.tile_edges, [&](const EdgeTile<S>& tile) {
-          const double* const distance = &edges.distance(tile.first);
-          radial_rows<true>(team, arrays.radial, distance, tile.n, at.w, at.slope);
+          radial_rows<true>(team, arrays.radial, edges, tile.first, tile.n, at.w, at.slope);
           at.frames(tile);
           for_rows(team, tile.n, [&](std::int64_t e) {
             const ZonalAdjointEdge<S> of_edge(at, arrays, adjoints, tile.first, e);

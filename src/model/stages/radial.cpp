@@ -69,6 +69,30 @@ Envelope read_envelope(const JsonReader& entry, double cutoff) {
   return envelope;
 }
 
+Tensor read_radius(const JsonReader& entry, GraphReader& graph) {
+  Tensor radius = graph.weights().take(entry, {graph.n_species()});
+  for (const double r : radius.values) {
+    if (!(r > 0.0)) {
+      entry.error("a radius of ", r, " Angstrom, expected a positive one. Re-export the model.");
+    }
+  }
+  return radius;
+}
+
+void read_transform(const JsonReader& entry, GraphReader& graph, RadialStage& op) {
+  if (entry.at("kind").word({"agnesi", "soft"}) == "agnesi") {
+    entry.allow_only({"kind", "radius", "a", "q", "p"});
+    op.transform = AgnesiTransform{read_radius(entry.at("radius"), graph),
+                                   entry.at("a").positive(),
+                                   entry.at("q").positive(),
+                                   entry.at("p").positive()};
+  } else {
+    entry.allow_only({"kind", "radius", "alpha"});
+    op.transform =
+        SoftTransform{read_radius(entry.at("radius"), graph), entry.at("alpha").positive()};
+  }
+}
+
 } // namespace
 
 std::int32_t xplor_parts(double start, double cutoff) {
@@ -82,12 +106,22 @@ std::int32_t xplor_parts(double start, double cutoff) {
 }
 
 void read(const JsonReader& entry, GraphReader& graph, RadialStage& op) {
-  GraphReader::allow_attributes(entry, {"basis", "envelope", "layers"});
+  GraphReader::allow_attributes(entry, {"basis", "transform", "envelope", "species", "layers"});
   GraphReader::inputs_of(entry, {});
   GraphReader::weights_of(entry, {});
   const std::int64_t n = read_basis(entry.at("basis"), graph, op);
   op.envelope = read_envelope(entry.at("envelope"), graph.spec().cutoff);
-  op.layers = graph.layers(entry.at("layers"), n);
+  if (entry.has("transform")) {
+    read_transform(entry.at("transform"), graph, op);
+  }
+  op.layers = graph.layers(entry.at("layers"), n, {"none", "silu", "tanh_square"});
+  if (entry.has("species")) {
+    const JsonReader terms = entry.at("species");
+    terms.allow_only({"center", "source"});
+    const std::vector<std::int64_t> shape{graph.n_species(), op.layers.front().weight.shape[0]};
+    op.species_terms = SpeciesTerms{graph.weights().take(terms.at("center"), shape),
+                                    graph.weights().take(terms.at("source"), shape)};
+  }
   graph.made().kind = ValueKind::Radial;
   graph.made().channels = static_cast<std::int32_t>(op.layers.back().weight.shape[0]);
 }

@@ -35,10 +35,33 @@ struct Envelope {
   bool on_basis = false; ///< multiplies the functions g_k, else the output
 };
 
+/// What the basis takes in the place of r: a function of r/r_0, with r_0 of the species of both atoms.
+/// The envelope takes r itself.
+struct AgnesiTransform {
+  Tensor radius; ///< [species] Angstrom; r_0 = (R_i + R_j) / 2
+  double a = 0.0, q = 0.0, p = 0.0;
+};
+
+/// r_0 = R_i + R_j
+struct SoftTransform {
+  Tensor radius; ///< [species] Angstrom
+  double alpha = 0.0;
+};
+
+/// Rows of both atoms' species that are added to the first layer's W x + b, before its norm.
+struct SpeciesTerms {
+  Tensor center, source; ///< [species, out of the first layer]
+};
+
 struct RadialStage {
   std::variant<GaussianBasis, BesselBasis> basis;
+  std::variant<std::monostate, AgnesiTransform, SoftTransform> transform;
   Envelope envelope;
+  std::optional<SpeciesTerms> species_terms;
   std::vector<MlpLayer> layers;
+
+  /// Whether it is another function for each pair of species.
+  bool depends_on_species() const { return transform.index() != 0 || species_terms.has_value(); }
 };
 
 } // namespace eqnn

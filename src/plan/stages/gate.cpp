@@ -14,6 +14,7 @@ std::int32_t function_of(Activation activation) {
     return kTanh;
   case Activation::Sigmoid:
     return kSigmoid;
+  case Activation::TanhSquare: // of radial functions alone
   case Activation::None:
     break;
   }

@@ -38,6 +38,55 @@ BasisSample basis_at(const BesselBasis& basis, double r) {
   return sample;
 }
 
+double sum_of(const Tensor& radius, std::int32_t center, std::int32_t source) {
+  return radius.values[at(center)] + radius.values[at(source)];
+}
+
+/// What the basis takes in the place of r; slope by r.
+ValueAndSlope transformed(std::monostate /*none*/, double r, std::int32_t, std::int32_t) {
+  return {r, 1.0};
+}
+
+ValueAndSlope
+transformed(const AgnesiTransform& of, double r, std::int32_t center, std::int32_t source) {
+  const double r_0 = 0.5 * sum_of(of.radius, center, source);
+  const double x = r / r_0;
+  const double below = 1.0 + std::pow(x, of.q - of.p);
+  const double f = of.a * std::pow(x, of.q) / below;
+  const double f_slope =
+      of.a * of.q * std::pow(x, of.q - 1.0) / below -
+      of.a * std::pow(x, of.q) * (of.q - of.p) * std::pow(x, of.q - of.p - 1.0) / (below * below);
+  const double t = 1.0 / (1.0 + f);
+  return {t, -t * t * f_slope / r_0};
+}
+
+ValueAndSlope
+transformed(const SoftTransform& of, double r, std::int32_t center, std::int32_t source) {
+  const double r_0 = sum_of(of.radius, center, source);
+  const double p_0 = 0.75 * r_0;
+  const double p_1 = 4.0 / 3.0 * r_0;
+  const double alpha = of.alpha / (p_1 - p_0);
+  const double tanh = std::tanh(alpha * (r - 0.5 * (p_0 + p_1)));
+  return {p_0 + (r - p_0) * 0.5 * (1.0 + tanh),
+          0.5 * (1.0 + tanh) + (r - p_0) * 0.5 * alpha * (1.0 - tanh * tanh)};
+}
+
+/// The layers with the terms of both species in the first one's bias.
+std::vector<MlpLayer>
+layers_of(const RadialStage& stage, std::int32_t center, std::int32_t source) {
+  std::vector<MlpLayer> layers = stage.layers;
+  MlpLayer& first = layers.front();
+  const std::int64_t n = first.weight.shape[0];
+  if (!first.bias) {
+    first.bias = Tensor{{n}, std::vector<double>(at(n), 0.0)};
+  }
+  for (std::int64_t c = 0; c < n; ++c) {
+    first.bias->values[at(c)] += weight_at(stage.species_terms->center, center, c) +
+                                 weight_at(stage.species_terms->source, source, c);
+  }
+  return layers;
+}
+
 /// value *= u, by the product rule.
 void multiply(const ValueAndSlope& u, std::vector<double>& value, std::vector<double>& slope) {
   for (std::size_t c = 0; c < value.size(); ++c) {
@@ -48,14 +97,23 @@ void multiply(const ValueAndSlope& u, std::vector<double>& value, std::vector<do
 
 } // namespace
 
-RadialSample radial(const RadialStage& stage, double cutoff, double r) {
+RadialSample radial(
+    const RadialStage& stage, double cutoff, double r, std::int32_t center, std::int32_t source) {
+  const ValueAndSlope x =
+      std::visit([&](const auto& transform) { return transformed(transform, r, center, source); },
+                 stage.transform);
   auto basis =
-      std::visit([&](const auto& functions) { return basis_at(functions, r); }, stage.basis);
+      std::visit([&](const auto& functions) { return basis_at(functions, x.value); }, stage.basis);
+  for (double& slope : basis.slope) {
+    slope *= x.slope;
+  }
   const ValueAndSlope u = envelope(stage.envelope, cutoff, r);
   if (stage.envelope.on_basis) {
     multiply(u, basis.value, basis.slope);
   }
-  const MlpTangent y = mlp_tangent(stage.layers, basis.value, basis.slope);
+  const MlpTangent y = stage.species_terms
+                           ? mlp_tangent(layers_of(stage, center, source), basis.value, basis.slope)
+                           : mlp_tangent(stage.layers, basis.value, basis.slope);
   RadialSample sample{y.value, y.tangent};
   if (!stage.envelope.on_basis) {
     multiply(u, sample.value, sample.derivative);
@@ -63,22 +121,36 @@ RadialSample radial(const RadialStage& stage, double cutoff, double r) {
   return sample;
 }
 
+namespace {
+
+RadialSample
+sample_of(const RadialStage& op, const Network& network, std::int32_t i, std::int64_t e) {
+  const EdgeList& edges = network.edges();
+  return radial(op,
+                network.model().cutoff,
+                length(edge_vector(edges, e)),
+                species_of(edges, i),
+                species_of(edges, edges.source[at(e)]));
+}
+
+} // namespace
+
 Value forward(const RadialStage& op, Network& network) {
   Value w(
       network.edges().n_edges(), 1, static_cast<std::int32_t>(op.layers.back().weight.shape[0]));
-  for (std::int64_t e = 0; e < w.rows; ++e) {
-    const auto sample = radial(op, network.model().cutoff, length(edge_vector(network.edges(), e)));
+  for_edges(network.edges(), [&](std::int32_t i, std::int64_t e) {
+    const auto sample = sample_of(op, network, i, e);
     for (std::int32_t c = 0; c < w.channels; ++c) {
       w.at(e, 0, c) = sample.value[static_cast<std::size_t>(c)];
     }
-  }
+  });
   return w;
 }
 
 void adjoint(const RadialStage& op, Network& network) {
-  for (std::int64_t e = 0; e < network.edges().n_edges(); ++e) {
+  for_edges(network.edges(), [&](std::int32_t i, std::int64_t e) {
     const auto r = edge_vector(network.edges(), e);
-    const auto sample = radial(op, network.model().cutoff, length(r));
+    const auto sample = sample_of(op, network, i, e);
     double adj_r = 0.0;
     for (std::int32_t c = 0; c < network.adj_out().channels; ++c) {
       adj_r += network.adj_out().at(e, 0, c) * sample.derivative[static_cast<std::size_t>(c)];
@@ -87,7 +159,7 @@ void adjoint(const RadialStage& op, Network& network) {
       network.outputs().edge_gradient[static_cast<std::size_t>(3 * e) + a] +=
           adj_r * r[a] / length(r);
     }
-  }
+  });
 }
 
 } // namespace eqnn::reference

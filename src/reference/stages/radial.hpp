@@ -12,6 +12,11 @@ struct RadialSample {
   std::vector<double> value, derivative;
 };
 
-RadialSample radial(const RadialStage& stage, double cutoff, double r);
+/// center, source: rows of both species, where the function depends on them.
+RadialSample radial(const RadialStage& stage,
+                    double cutoff,
+                    double r,
+                    std::int32_t center = 0,
+                    std::int32_t source = 0);
 
 } // namespace eqnn::reference

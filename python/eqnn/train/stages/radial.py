@@ -27,23 +27,55 @@ def _envelope(context: Context, envelope: Stage, r: Tensor) -> Tensor:
     return jnp.where(r < envelope["start"], 1.0, falling)
 
 
+def _transformed(context: Context, transform: Stage | None, r: Tensor) -> Tensor:
+    """Return what the basis takes in the place of r: [edge, 1]."""
+    if transform is None:
+        return r
+    radius = jnp.take(context.tensor(transform["radius"]), context.species)
+    r_0 = (context.of_center(radius) + context.of_source(radius))[:, None]
+    if transform["kind"] == "agnesi":
+        a, q, p = (transform[key] for key in "aqp")
+        x = r / (0.5 * r_0)
+        return 1 / (1 + a * x**q / (1 + x ** (q - p)))
+    p_0, p_1 = 3 / 4 * r_0, 4 / 3 * r_0
+    steps = transform["alpha"] / (p_1 - p_0) * (r - 0.5 * (p_0 + p_1))
+    return p_0 + (r - p_0) * 0.5 * (1 + jnp.tanh(steps))
+
+
+def _of_species(context: Context, terms: Stage | None) -> Tensor | float:
+    """Return what both atoms add to the first layer: [edge, out]."""
+    if terms is None:
+        return 0.0
+    center, source = (
+        jnp.take(context.tensor(terms[key]), context.species, axis=0)
+        for key in ("center", "source")
+    )
+    return context.of_center(center) + context.of_source(source)
+
+
+def _trained(stage: Stage) -> list[str]:
+    """Layers and what species add to them; the basis is a grid and stays."""
+    return of_layers(stage) + list(stage.get("species", {}).values())
+
+
 def radial(context: Context, stage: Stage, weights: Weights) -> Tensor:
     """Functions of distance [edge, C]."""
     r = context.distances()[:, None]
     basis = {k: context.tensor(name) for k, name in stage["basis"].items() if k != "kind"}
+    x = _transformed(context, stage.get("transform"), r)
+    added = _of_species(context, stage.get("species"))
     if stage["basis"]["kind"] == "gaussian":
-        t = (r - basis["center"]) / basis["width"]
+        t = (x - basis["center"]) / basis["width"]
         values = basis["amplitude"] * jnp.exp(-0.5 * t * t)
     else:
-        values = basis["amplitude"] * jnp.sin(basis["frequency"] * r) / r
+        values = basis["amplitude"] * jnp.sin(basis["frequency"] * x) / x
     envelope = stage["envelope"]
     if envelope["kind"] == "none":
-        return mlp(context, stage["layers"], values)
+        return mlp(context, stage["layers"], values, added)
     factor = _envelope(context, envelope, r)
     if envelope["on"] == "basis":
-        return mlp(context, stage["layers"], values * factor)
-    return mlp(context, stage["layers"], values) * factor
+        return mlp(context, stage["layers"], values * factor, added)
+    return mlp(context, stage["layers"], values, added) * factor
 
 
-# The basis is a grid: centres, widths and frequencies stay.
-OPS = {"radial": TrainedOp(radial, of_layers)}
+OPS = {"radial": TrainedOp(radial, _trained)}

@@ -1,60 +1,61 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Relaxes and runs a molecule in LAMMPS with a shipped model; reports and draws what came out.
 
-.eqnn/venv/bin/python examples/demo.py   (make demo builds what it needs first)
+``eqnn demo``, or ``make demo`` in a clone, which builds what it needs first.
 """
 
 from __future__ import annotations
 
-import os
+import argparse
 import re
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from ase.io import iread
 from numpy.typing import NDArray
 
-from eqnn.library import find_built
+from eqnn.built import data_folder, find_built
+from eqnn.errors import EqnnError
+from eqnn.lammps import ask, environment, find_lammps
 from eqnn.model_file import Model, read_model
 
-mpl.use("Agg")
-import matplotlib.pyplot as plt
-
-ROOT = Path(__file__).resolve().parent.parent
-INPUTS = ROOT / "examples" / "lammps_inputs"
-MODEL = ROOT / "potentials" / "tdn_3bpa_exact.eqnn"
-LABELLED = ROOT / "examples" / "data" / "3bpa_labelled.xyz"
-OUTPUT = ROOT / ".eqnn" / "demo"
+INPUTS = data_folder("examples") / "lammps_inputs"
+MODEL = data_folder("potentials") / "tdn_3bpa_exact.eqnn"
+LABELLED = data_folder("examples") / "data" / "3bpa_labelled.xyz"
 TIMESTEP = 0.0005  # ps, as in the input script
 TEMPERATURES = (300, 600, 1200)  # of the thirds of the labelled frames
 
 Table = NDArray[np.float64]
 
 
-def run_lammps(script: str, **variables: str | Path) -> str:
-    """Run an input script of the examples in the output folder; return LAMMPS's log."""
-    prefix = Path(sys.prefix)
-    env = os.environ | {
-        "LAMMPS_PLUGIN_PATH": str(find_built("eqnnplugin.so", "EQNN_PLUGIN").parent),
-        "LD_LIBRARY_PATH": f"{prefix / 'lib'}:{os.environ.get('LD_LIBRARY_PATH', '')}",
-        "OMP_NUM_THREADS": "1",
-    }
-    log = OUTPUT / f"log.{script.removeprefix('in.')}"
-    command = [str(prefix / "bin" / "lmp"), "-in", script, "-log", str(log), "-screen", "none"]
+def run_lammps(folder: Path, script: str, **variables: str | Path) -> str:
+    """Run an input script of the examples in a folder; return LAMMPS's log."""
+    lmp = find_lammps()
+    env = environment(lmp, find_built("eqnnplugin.so", "EQNN_PLUGIN", ask(lmp).release))
+    log = folder / f"log.{script.removeprefix('in.')}"
+    command = [str(lmp), "-in", script, "-log", log.name, "-screen", "none"]
     for name, value in variables.items():
         command += ["-var", name, str(value)]
     start = time.monotonic()
     print(f"  lmp -in {script} ...", end="", flush=True)
-    done = subprocess.run(command, cwd=OUTPUT, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=env | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     print(f" {time.monotonic() - start:.1f} s", flush=True)
     if done.returncode != 0:
-        tail = "\n".join(log.read_text().splitlines()[-15:]) if log.exists() else ""
-        sys.exit(f"demo: LAMMPS failed (code {done.returncode}); the end of {log}:\n{tail}")
+        lines = log.read_text().splitlines() if log.exists() else done.stderr.splitlines()
+        raise EqnnError(
+            f"LAMMPS failed (code {done.returncode}); the end of {log}:\n" + "\n".join(lines[-15:])
+        )
     return log.read_text()
 
 
@@ -79,7 +80,7 @@ class Comparison:
     dft_forces: Table
 
 
-def compare_with_dft() -> Comparison:
+def compare_with_dft(folder: Path) -> Comparison:
     """Evaluate the labelled frames in LAMMPS."""
     frames = list(iread(LABELLED))
     lines = []
@@ -87,12 +88,12 @@ def compare_with_dft() -> Comparison:
         lines += ["ITEM: TIMESTEP", str(step), "ITEM: NUMBER OF ATOMS", str(len(atoms))]
         lines += ["ITEM: BOX BOUNDS ss ss ss", *["-50 50"] * 3, "ITEM: ATOMS id x y z"]
         lines += [f"{k + 1} {x} {y} {z}" for k, (x, y, z) in enumerate(atoms.positions)]
-    (OUTPUT / "3bpa_frames.lammpstrj").write_text("\n".join(lines) + "\n")
+    (folder / "3bpa_frames.lammpstrj").write_text("\n".join(lines) + "\n")
     table = thermo_tables(
-        run_lammps("in.3bpa_labelled_frames", model=MODEL, frames="3bpa_frames.lammpstrj")
+        run_lammps(folder, "in.3bpa_labelled_frames", model=MODEL, frames="3bpa_frames.lammpstrj")
     )[0]
     n = len(frames[0])
-    rows = (OUTPUT / "3bpa_forces.lammpstrj").read_text().splitlines()
+    rows = (folder / "3bpa_forces.lammpstrj").read_text().splitlines()
     numbers = [row.split()[1:4] for k, row in enumerate(rows) if k % (n + 9) > 8]
     return Comparison(
         energies=table["PotEng"],
@@ -109,6 +110,11 @@ def thirds(values: Table) -> list[Table]:
 
 def draw(relaxation: dict[str, Table], nve: dict[str, Table], dft: Comparison, path: Path) -> None:
     """Write the picture: energy and largest force along the run; forces against DFT."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
     plt.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
     figure = plt.figure(figsize=(11, 5.2), layout="constrained")
     grid = figure.add_gridspec(2, 3, width_ratios=(1, 1, 1.3))
@@ -170,7 +176,7 @@ def report(
 A Tensor Decomposition Network relaxes and runs 3BPA (C12H12N2O, {n_atoms} atoms)
 
   LAMMPS             {release.group(1) if release else "?"}, unpatched, with eqnnplugin.so
-  model              {MODEL.relative_to(ROOT)}: {model.n_parameters} parameters,
+  model              {MODEL.name}: {model.n_parameters} parameters,
                      trained by its authors' own code on DFT ({level})
   relaxation         FIRE, {relaxation["Step"][-1]:.0f} steps from hot molecular dynamics
     energy           {energy[0]:.4f} -> {energy[-1]:.4f} eV ({energy[-1] - energy[0]:+.4f})
@@ -187,26 +193,45 @@ A Tensor Decomposition Network relaxes and runs 3BPA (C12H12N2O, {n_atoms} atoms
     forces           {"".join(f"{f:12.0f}" for f in force_errors)}   meV/A per component""")
 
 
-def main() -> None:
+def run(options: argparse.Namespace) -> int:
     """Run, report, draw."""
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    (OUTPUT / "data.3bpa").write_bytes((INPUTS / "data.3bpa").read_bytes())
-    for script in ("in.3bpa_relax_and_nve", "in.3bpa_labelled_frames"):
-        (OUTPUT / script).write_bytes((INPUTS / script).read_bytes())
+    folder: Path = options.output
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EqnnError(
+            f"--output {folder}: cannot be made ({error.strerror}). Name another folder."
+        ) from None
+    for name in ("data.3bpa", "in.3bpa_relax_and_nve", "in.3bpa_labelled_frames"):
+        (folder / name).write_bytes((INPUTS / name).read_bytes())
     model = read_model(MODEL)
-    print(f"running in {OUTPUT.relative_to(ROOT)}, on one thread:")
-    log = run_lammps("in.3bpa_relax_and_nve", model=MODEL)
+    print(f"running in {folder}, on one thread:")
+    log = run_lammps(folder, "in.3bpa_relax_and_nve", model=MODEL)
     relaxation, nve = thermo_tables(log)
-    dft = compare_with_dft()
-    picture = OUTPUT / "demo.png"
+    dft = compare_with_dft(folder)
+    picture = folder / "demo.png"
     draw(relaxation, nve, dft, picture)
-
     report(model, log, relaxation, nve, dft)
     print(f"""
-  picture            {picture.relative_to(ROOT)}
-  relaxed structure  {(OUTPUT / "3bpa_relaxed.xyz").relative_to(ROOT)}
-  input scripts      {INPUTS.relative_to(ROOT)}/in.3bpa_*""")
+  picture            {picture}
+  relaxed structure  {folder / "3bpa_relaxed.xyz"}
+  input scripts      {folder}/in.3bpa_*""")
+    return 0
 
 
-if __name__ == "__main__":
-    main()
+def add_parser(commands: Any) -> None:
+    """Add ``eqnn demo``."""
+    parser = commands.add_parser(
+        "demo",
+        help="relax and run a molecule in LAMMPS, with a report and a picture",
+        description="Relaxes and runs 3BPA in LAMMPS with a shipped model, and compares with DFT. "
+        "Half a minute.",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("eqnn-demo"),
+        metavar="FOLDER",
+        help="made if it is not there; eqnn-demo if left out",
+    )
+    parser.set_defaults(run=run)

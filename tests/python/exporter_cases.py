@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Checkpoints of every layout in tests/golden/exporters, and how each is exported."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from eqnn.export import UPSTREAMS
+from eqnn.model_file import Model
+
+# By the name of its structures: upstream code, checkpoint, options.
+EXPORTED: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "mace_gate_none": ("mace", "mace_gate_none.model", {}),
+    "mace_so3": ("mace", "mace_so3.model", {}),
+    "mace_soft": ("mace", "mace_soft.model", {}),
+    "mace_agnesi_zbl": ("mace", "mace_agnesi_zbl.model", {}),
+    "mace_density": ("mace", "mace_density.model", {}),
+    "mace_density_agnesi_zbl": ("mace", "mace_density_agnesi_zbl.model", {}),
+    "mace_density_two_heads": ("mace", "mace_density_two_heads.model", {"head": "b"}),
+    "mace_nonlinear": ("mace", "mace_nonlinear.model", {}),
+    "mace_nonlinear_two_heads": ("mace", "mace_nonlinear_two_heads.model", {"head": "b"}),
+    "mace_joint.q0s1": ("mace", "mace_joint.model", {"charge": 0.0, "spin": 1.0}),
+    "mace_joint.q-2s3": ("mace", "mace_joint.model", {"charge": -2.0, "spin": 3.0}),
+    "nequip_nequip_0.14_plain": (
+        "nequip",
+        "nequip_nequip_0.14_plain.nequip.zip",
+        {"energy_unit": "eV"},
+    ),
+    "sevennet_omni_univ": ("sevennet", "sevennet_omni_univ.pth", {"modality": "spice"}),
+}
+TOLD = ("data", "level_of_theory", "licence")
+
+
+def export(upstream: str, path: Path, **more: Any) -> Model:
+    """Export a checkpoint with these options, still without self-test."""
+    keys = ("config", "species", "head", "modality", "energy_unit", "charge", "spin", *TOLD)
+    options = Namespace(**(dict.fromkeys(keys) | {"checkpoint": path} | more))
+    found = {one.name: one for one in UPSTREAMS}[upstream]
+    return found.export(options, lambda line: None)

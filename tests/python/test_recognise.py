@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`eqnn info CHECKPOINT` and `eqnn export auto`: a file is known by its content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from eqnn_models import EXPORTERS, MACE, MACE_GAUNT, PRETRAINED, TDN, refusal
+from test_export_texts import make
+
+from eqnn import cli
+from eqnn.export import recognise
+from eqnn.export.recognise import describe_checkpoint, with_exporter_named
+from eqnn.model_file import read_model
+
+PICKLED = {
+    EXPORTERS / "mace_density.model": ("mace", "a ScaleShiftMACE, pickled"),
+    EXPORTERS / "mace_compiled.model": ("mace", "a ScaleShiftMACE, compiled (TorchScript)"),
+    EXPORTERS / "mace_cueq_format.model": ("mace", "a ScaleShiftMACE, pickled"),
+    EXPORTERS / "nequip_nequip_0.14_plain.nequip.zip": ("nequip", "a package of NequIP"),
+    EXPORTERS / "sevennet_omni_univ.pth": (
+        "sevennet",
+        "a checkpoint of training, with its configuration",
+    ),
+    PRETRAINED / "mace_acac.pt": ("mace", "a ScaleShiftMACE, pickled"),
+    PRETRAINED / "nequip_deployed.pth": ("nequip", "a GraphModel, compiled (TorchScript)"),
+    PRETRAINED / "nequix_norm.nqx": ("nequix", "a file of Nequix"),
+}
+WEIGHTS = {
+    MACE / "mace_heads.weights.safetensors": "mace",
+    MACE_GAUNT / "mg_l2_h8_c2.weights.safetensors": "mace-gaunt",
+    TDN / "model_l1_h16_b1.weights.safetensors": "tdn",
+}
+
+
+@pytest.mark.parametrize("path", PICKLED, ids=lambda path: path.name)
+def test_a_file_that_says_what_it_is(path: Path, tmp_path: Path) -> None:
+    name, what = PICKLED[path]
+    other = tmp_path / "x.pt"  # the name does not count
+    other.write_bytes(path.read_bytes())
+    for file in (path, other):
+        found = recognise.recognise(file)
+        assert (found.upstream.name, found.what, found.needs_config) == (name, what, False)
+
+
+@pytest.mark.parametrize("path", WEIGHTS, ids=lambda path: path.name)
+def test_weights_alone_need_a_configuration(path: Path) -> None:
+    found = recognise.recognise(path)
+    assert (found.upstream.name, found.what) == (WEIGHTS[path], "weights alone (safetensors)")
+    assert describe_checkpoint(path).splitlines()[2:] == [
+        "  can be exported   with the configuration that the network was trained with",
+        f"  command           eqnn export {WEIGHTS[path]} --checkpoint {path} --output "
+        f"{path.name.split('.')[0]}.eqnn --config JSON",
+    ]
+
+
+def test_what_can_be_exported_and_how() -> None:
+    path = EXPORTERS / "mace_density.model"
+    assert describe_checkpoint(path).splitlines() == [
+        str(path),
+        "  is                a ScaleShiftMACE, pickled, read by MACE (mace-torch)",
+        "                    2 layers, 8x0e+8x1o then 8x0e; elements H, C, O, Si.",
+        "  can be exported   yes",
+        f"  command           eqnn export mace --checkpoint {path} --output mace_density.eqnn",
+    ]
+
+
+def test_choices_are_listed() -> None:
+    text = describe_checkpoint(EXPORTERS / "mace_density_two_heads.model")
+    assert "\n  --head            a, b: choose one\n" in text
+    assert text.endswith(" --output mace_density_two_heads.eqnn --head HEAD")
+    text = describe_checkpoint(EXPORTERS / "sevennet_omni_univ.pth")
+    assert "  --modality        " in text and text.endswith("--modality MODALITY")
+    text = describe_checkpoint(EXPORTERS / "nequip_nequip_0.14_plain.nequip.zip")
+    assert "  --energy-unit     eV, meV, kcal/mol, kJ/mol, Hartree: choose one\n" in text
+    assert text.endswith("--energy-unit ENERGY_UNIT")
+    text = describe_checkpoint(EXPORTERS / "mace_joint.model")
+    assert "  --charge          0: say the one that you want\n" in text
+    assert "  --spin            1: say the one that you want\n" in text
+    assert text.endswith("--charge CHARGE --spin SPIN")
+
+
+def test_what_cannot_be_exported_says_all_that_is_missing() -> None:
+    text = describe_checkpoint(EXPORTERS / "mace_compiled.model")
+    assert text.splitlines()[2] == (
+        "  can be exported   no: holds a compiled copy of ScaleShiftMACE (TorchScript), which "
+        "lacks what it was made of. Give the .model that mace_run_train wrote beside it (without "
+        "_compiled)."
+    )
+    assert "command" not in text
+    assert "no: is in the layout of cuEquivariance" in describe_checkpoint(
+        EXPORTERS / "mace_cueq_format.model"
+    )
+
+
+FOREIGN: dict[str, tuple[Any, str]] = {
+    "another code": (
+        make("chgnet.model.model.CHGNet"),
+        "holds a CHGNet of the package chgnet, which has no exporter. There are exporters of TDN",
+    ),
+    "a list": ([1], "holds a list, which is of no code known here. Give what the training code"),
+    "other weights": (
+        {"model": {"atom_fea.weight": np.zeros(1)}},
+        "holds 1 tensors (atom_fea.weight, ...), of no network that has an exporter.",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_what_is_of_no_exporter(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content, said = FOREIGN[what]
+    path = tmp_path / "x.pt"
+    path.write_bytes(b"PK")
+    monkeypatch.setattr(recognise, "read_torch_file", lambda path: content)
+    assert refusal(lambda: recognise.recognise(path)).startswith(f"{path}: {said}")
+
+
+def test_weights_of_training_are_told_what_to_give(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.pt"
+    path.write_bytes(b"PK")
+    content = {"model": {"interactions.0.conv_tp_weights.layer0.weight": np.zeros(1)}}
+    monkeypatch.setattr(recognise, "read_torch_file", lambda path: content)
+    found = recognise.recognise(path)
+    assert (found.upstream.name, found.needs_config) == ("mace", False)
+
+
+def test_damaged_safetensors(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(b"not this")
+    text = refusal(lambda: recognise.recognise(path))
+    assert (
+        text == f"{path}: not readable as safetensors. It is damaged or incomplete: get it again."
+    )
+
+
+def test_auto_is_the_exporter_of_the_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = []
+    path = str(EXPORTERS / "mace_density_two_heads.model")
+    for name in ("mace", "auto"):
+        output = tmp_path / f"{name}.eqnn"
+        words = ["export", name, f"--checkpoint={path}", "--output", str(output)]
+        assert cli.main([*words, "--head", "b"]) == 0, capsys.readouterr().err
+        made.append(read_model(output).sha256)
+    assert made[0] == made[1]
+    words = ["export", "auto", "--checkpoint", path, "--output", str(tmp_path / "x.eqnn")]
+    assert cli.main([*words, "--modality", "pbe"]) == 2
+    assert "unrecognized arguments: --modality pbe" in capsys.readouterr().err
+
+
+def test_auto_without_a_checkpoint(capsys: pytest.CaptureFixture[str]) -> None:
+    assert with_exporter_named(["export", "auto", "--output", "x"])[1] == "auto"
+    assert cli.main(["export", "auto", "--output", "x.eqnn"]) == 2
+    assert "the following arguments are required: --checkpoint" in capsys.readouterr().err
+    assert cli.main(["export", "auto", "--output", "x.eqnn", "--checkpoint", ""]) in (1, 2)
+    assert capsys.readouterr().err.startswith("eqnn: ")
