@@ -26,9 +26,9 @@ template <class Scalar> inline constexpr int kLanes =
     static_cast<int>(kVectorBytes / sizeof(Scalar));
 
 /// Lanes of a register that are added up in the end: eight at most, for the fewer there are, the less
-/// there is to add. In single precision on AVX-512 (Zen 4), NequIP's edge product's adjoint (32
-/// channels) takes 0.70 of the time that it takes with sixteen, MACE's with 128 channels 0.91; in
-/// double, eight are better than four.
+/// there is to add. In single precision on AVX-512 (Zen 4), an edge product's adjoint of 32 channels
+/// takes 0.70 of the time that it takes with sixteen, that of 128 channels 0.91; in double, eight are
+/// better than four.
 template <class Scalar> inline constexpr int kFoldLanes = kLanes<Scalar> < 8 ? kLanes<Scalar> : 8;
 
 /// Columns that the register kernel of tile_multiply.hpp makes at a time; weights are packed in
