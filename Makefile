@@ -2,7 +2,7 @@
 # The everyday commands. All that they make is under .eqnn/; nothing needs root.
 #
 #   make          build libeqnn.so and eqnnplugin.so (sets up what is missing)
-#   make demo     relax and run a molecule in LAMMPS, with a report and a picture
+#   make demo     relax molecules in LAMMPS against DFT, with a report and a picture
 #   make test     run all tests
 #   make test-quick  those that take a minute together: what a change is tried with first
 #   make test-upstream TDN=/path/to/AIRS/OpenMol/TDN

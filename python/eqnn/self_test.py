@@ -15,8 +15,10 @@ from eqnn.structures import cell_of, self_test_structures
 
 # Pairs of the pressed molecule are at some 0.8 of the sum of their covalent radii: within ZBL.
 PRESSED = 0.72
-# Elements of the structures, where each pair of them has radial functions of its own.
-MOST_OF_PAIRS = 3
+# Where each pair of elements has radial functions of its own: of more elements than this,
+# structures have some.
+MOST_OF_PAIRS = 5
+SOME = 3
 
 
 def tested_species(document: Document) -> list[int]:
@@ -32,7 +34,7 @@ def tested_species(document: Document) -> list[int]:
     n = len(species)
     if not of_pairs or n <= MOST_OF_PAIRS:
         return species
-    return [species[k * (n - 1) // (MOST_OF_PAIRS - 1)] for k in range(MOST_OF_PAIRS)]
+    return [species[k * (n - 1) // (SOME - 1)] for k in range(SOME)]
 
 
 def add_self_test(

@@ -319,7 +319,13 @@ def test_the_demo_runs(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "mean errors against DFT, 60 structures" in done.stdout
+    rows = re.findall(r"^  \S.* -> (0\.\d{4}) .*\d$", done.stdout, re.MULTILINE)
+    assert len(rows) == 12 and max(map(float, rows)) < 0.05  # Angstrom
+    (drift,) = re.findall(r"drift +([-+][\d.]+) meV/ps", done.stdout)
+    assert abs(float(drift)) < 2
+    assert "other bonds" not in done.stdout
+    (other,) = re.findall(r"energies within ([\d.]+) meV of LAMMPS's", done.stdout)
+    assert float(other) < 5
 
 
 # ---- commands within sentences, and in marked blocks ----

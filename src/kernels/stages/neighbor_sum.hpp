@@ -39,6 +39,25 @@ template <class S> void neighbor_sum(const typename S::Exec& space,
       });
 }
 
+/// sum row w and sum row slope. One function for all execution spaces, and not inlined: the order of a sum,
+/// and so its last bits, must not depend on where it stands.
+template <class Scalar, class Accum> [[gnu::noinline]] void host_row_sums(const Scalar* row,
+                                                                          const Scalar* w,
+                                                                          const Scalar* slope,
+                                                                          int n,
+                                                                          Scalar& with_value,
+                                                                          Accum& with_slope) {
+  Scalar value = 0;
+  Accum derivative = 0;
+#pragma omp simd reduction(+ : value, derivative)
+  for (int c = 0; c < n; ++c) {
+    value += row[c] * w[c];
+    derivative += static_cast<Accum>(row[c] * slope[c]);
+  }
+  with_value = value;
+  with_slope = derivative;
+}
+
 /// Matrices of the edges, and what the adjoint adds to.
 template <class S> struct NeighborSumEdges {
   Array<S, typename S::Scalar> matrix, adj_matrix; ///< [n_edges, d, d]
@@ -78,12 +97,17 @@ template <class S> void neighbor_sum_adjoint(const typename S::Exec& space,
             Accum total = 0;
             for (int k = 0; k < d; ++k) {
               const Scalar entry = matrix(e * d * d + k);
-              const Scalar with_value = sum_channels<Scalar>(team, 0, radial.stride, [&](int c) {
-                return adjoint[k * adj_out.stride + c] * w[c];
-              });
-              const Accum with_slope = sum_channels<Accum>(team, 0, radial.stride, [&](int c) {
-                return static_cast<Accum>(adjoint[k * adj_out.stride + c] * slope[c]);
-              });
+              const Scalar* const row = adjoint + k * adj_out.stride;
+              Scalar with_value = 0;
+              Accum with_slope = 0;
+              EQNN_IF_ON_HOST(
+                  (host_row_sums(row, w, slope, radial.stride, with_value, with_slope);))
+              EQNN_IF_ON_DEVICE(
+                  (with_value = sum_channels<Scalar>(
+                       team, 0, radial.stride, [&](int c) { return row[c] * w[c]; });
+                   with_slope = sum_channels<Accum>(team, 0, radial.stride, [&](int c) {
+                     return static_cast<Accum>(row[c] * slope[c]);
+                   });))
               total += static_cast<Accum>(entry) * with_slope;
               once(team, [&]() { adj_matrix(e * d * d + k) += with_value; });
             }
