@@ -13,7 +13,6 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
-from organic.blend import blended
 from organic.dft import smiles_of, whole_frames, written
 from organic.structures import (
     BOLTZMANN,
@@ -36,9 +35,6 @@ from organic.teacher import (
     main,
     save_atomically,
 )
-
-from eqnn.model_file import Model, read_model, write_model
-from eqnn.train.new import Shape, new_tdn
 
 ROOT = Path(__file__).resolve().parents[2]
 MADE_UP = ("CNC(C)=O", "COC=N", "CCC=O", "C=CCN", "NCC#N", "CC(C)O", "CN(C)N", "OCC=O")
@@ -177,25 +173,6 @@ def test_a_frame_that_a_kill_cut_is_computed_again() -> None:
 
 def test_a_seed_depends_on_the_text_alone() -> None:
     assert seed_of("CNO 1") == 489034991
-
-
-def test_a_blend_is_between(tmp_path: Path) -> None:
-    before, after = (new_tdn(Shape((1, 8), channels=4, l_max=1, seed=k)) for k in (1, 2))
-    told = {**after.document["provenance"], "training": {"epoch": 3}}
-    document = {**after.document, "provenance": told}
-    after = Model(document, after.tensors, "after.eqnn")
-    for part in (0.0, 0.25, 1.0):
-        found = blended(before, after, part)
-        for name, values in before.tensors.items():
-            expected = values + part * (after.tensors[name] - values)
-            assert np.abs(found.tensors[name] - expected).max() <= 1e-14
-        write_model(tmp_path / "blend.eqnn", found.document, found.tensors)
-        said = read_model(tmp_path / "blend.eqnn").document["provenance"]["training"]
-        assert said["epoch"] == 3 and said["blend"]["part"] == part
-        assert said["blend"]["with"] == before.sha256
-    other = Model({**document, "graph": document["graph"][:-1]}, after.tensors, "other.eqnn")
-    with pytest.raises(SystemExit, match=r"other.eqnn: have different graphs, expected one\."):
-        blended(before, other, 0.5)
 
 
 # ---- with RDKit ----
