@@ -50,6 +50,7 @@ KOKKOS_TESTS ?= $(addprefix tests/lammps/test_lammps_,kokkos.py goldens.py behav
 LAMMPS_SOURCE_DIR ?=
 WHEEL_LEVELS ?= x86-64-v2;x86-64-v3;x86-64-v4
 WHEEL_2024 ?=
+WHEEL_CXXFLAGS ?= -O3 -DNDEBUG
 KOKKOS_LAMMPS = $(if $(LAMMPS_SOURCE_DIR),-DLAMMPS_SOURCE_DIR="$(LAMMPS_SOURCE_DIR)")
 
 BUILD := .eqnn/build/openmp
@@ -157,7 +158,8 @@ wheel: setup
 	@CMAKE_GENERATOR="Unix Makefiles" .eqnn/venv-wheel/bin/python -m pip \
 		--disable-pip-version-check wheel . --no-deps \
 		--no-build-isolation -w .eqnn/wheel/raw \
-		-C "cmake.define.EQNN_LEVELS=$(WHEEL_LEVELS)" $(foreach define, \
+		-C "cmake.define.EQNN_LEVELS=$(WHEEL_LEVELS)" \
+		-C "cmake.define.CMAKE_CXX_FLAGS_RELEASE=$(WHEEL_CXXFLAGS)" $(foreach define, \
 		$(WHEEL_DEFINES) $(if $(WHEEL_2024),$(WHEEL_DEFINES_2024)),-C cmake.define.$(define))
 	@PATH="$(CURDIR)/.eqnn/venv-wheel/bin:$$PATH" \
 		auditwheel repair -w .eqnn/wheel .eqnn/wheel/raw/*.whl
