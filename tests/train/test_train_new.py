@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from eqnn_models import ROOT, refusal
-from train_models import jax, random_cluster
+from train_models import jax, random_cluster, yaml
 
 from eqnn.cli import main
 from eqnn.library import Potential

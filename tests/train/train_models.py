@@ -14,6 +14,8 @@ from eqnn.model_file import Model
 from eqnn.train.packing import Example, Shape, example_of, pack, shape_for
 
 jax = pytest.importorskip("jax", reason="needs JAX: `make test-train` runs it")
+# The linters bring it where JAX is not: not to be imported by a file before it is asked for here.
+yaml = pytest.importorskip("yaml", reason="needs PyYAML: `make test-train` runs it")
 jax.config.update("jax_enable_x64", True)
 
 

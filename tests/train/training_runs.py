@@ -8,12 +8,11 @@ from typing import Any
 
 import ase.io
 import numpy as np
-import yaml
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import full_3x3_to_voigt_6_stress
 from eqnn_models import tiny_cp_model
-from train_models import random_cluster
+from train_models import random_cluster, yaml
 
 from eqnn.library import Potential
 from eqnn.model_file import Model, write_model
