@@ -31,7 +31,7 @@ include_patterns = [
     "docs/**.md",
     "potentials/README.md",
     "data/*/README.md",
-    "training/README.md",
+    "training/**README.md",
     "tests/golden/README.md",
 ]
 exclude_patterns = [".eqnn", "**/README.template.md"]
