@@ -168,14 +168,29 @@ def draw_molecule(axes: Any, one: Molecule) -> None:
         onto(atoms, one.dft) @ plane.T for atoms in (one.start, one.dft, one.found)
     )
     for i, j in pairs:
-        axes.plot(*start[[i, j], :2].T, color="0.85", lw=5, zorder=0, solid_capstyle="round")
+        axes.plot(
+            *start[[i, j], :2].T,
+            color="0.85",
+            lw=5,
+            zorder=0,
+            solid_capstyle="round",
+            clip_on=False,
+        )
         axes.plot(*found[[i, j], :2].T, color="0.55", lw=2.5, zorder=1)
         axes.plot(*dft[[i, j], :2].T, color="C3", lw=0.8, zorder=4)
     for k in np.argsort(found[:, 2]):
         z = one.dft.numbers[k]
         size = 330 * covalent_radii[z]
-        axes.scatter(*found[k, :2], s=size, color=jmol_colors[z], edgecolor="0.3", lw=0.6, zorder=2)
-    axes.set(aspect="equal", xlim=(-2.9, 2.9), ylim=(-2.2, 2.2))  # all at one scale
+        axes.scatter(
+            *found[k, :2],
+            s=size,
+            color=jmol_colors[z],
+            edgecolor="0.3",
+            lw=0.6,
+            zorder=2,
+            clip_on=False,
+        )
+    axes.set(aspect="equal", xlim=(-2.9, 2.9), ylim=(-2.6, 2.6))  # all at one scale
     axes.axis("off")
     axes.set_title(f"{one.name}\n{rmsd(one.found, one.dft):.3f} Å", fontsize=8)
 
