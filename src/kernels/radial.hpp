@@ -295,6 +295,7 @@ KOKKOS_FORCEINLINE_FUNCTION void radial_row(const typename S::Team& team,
 /// Rows w[n, stride] of n edges from `first` on, and their slopes where asked for. n is at most
 /// kMostTileEdges. Ends with a barrier of the team.
 template <bool WithSlope, class S>
+// NOLINTNEXTLINE(readability-function-size): edges, and where their rows go
 KOKKOS_FORCEINLINE_FUNCTION void radial_rows(const typename S::Team& team,
                                              const DeviceRadial<S>& radial,
                                              const DeviceEdges<S>& edges,

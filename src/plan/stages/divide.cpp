@@ -14,7 +14,7 @@ void lower(const DivideStage& op, PlanBuilder& build) {
   divide.in = build.input(op.features);
   divide.divisor = build.input(op.divisor);
   divide.out = build.output(build.blocks(op.features));
-  build.add(std::move(divide));
+  build.add(divide);
 }
 
 } // namespace eqnn::plan
