@@ -218,6 +218,9 @@ def install_package(venv: Path = VENV) -> None:
     """Our own Python package, editable; of the libraries it takes those that the clone builds."""
     options = ("--no-deps", "--no-build-isolation", "-C", "wheel.cmake=false")
     pip("package", "install", *options, "-e", ROOT, venv=venv)
+    # Its hook would come before PYTHONPATH, by which another clone's package is asked for.
+    for path in venv.glob("lib/python3*/site-packages/_editable_skbc_eqnn.pth"):
+        path.write_text(f"{ROOT / 'python'}\n")
 
 
 def make_venv_train() -> None:
@@ -487,7 +490,7 @@ def parts() -> dict[str, Part]:
         "venv": Part(
             "our Python package",
             install_package,
-            text_of("pyproject.toml"),
+            text_of("pyproject.toml") + "PYTHONPATH comes first",
             ["venv-packages"],
             inside_venv=True,
         ),

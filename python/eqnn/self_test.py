@@ -21,7 +21,7 @@ MOST_OF_PAIRS = 5
 SOME = 3
 
 
-def tested_species(document: Document) -> list[int]:
+def self_test_species(document: Document) -> list[int]:
     """Elements that self-tests are made of: all, or some where pairs of elements have tables.
 
     An engine makes these tables when a pair first occurs: of 89 elements, thousands of them.
@@ -59,7 +59,7 @@ def add_self_test(
         a model with self-tests runs. Not so for the pressed molecule.
     """
     document = {**model.document, "self_test": []}
-    species = document["species"] if molecule else tested_species(document)
+    species = document["species"] if molecule else self_test_species(document)
     structures = self_test_structures(species, document["cutoff"], molecule)
     if with_pressed:
         pressed = structures[0][1].copy()

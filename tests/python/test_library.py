@@ -34,7 +34,7 @@ from eqnn.library import Potential
 from eqnn.model_file import Model, read_model, validate, write_model
 from eqnn.numpy_evaluator import energy as numpy_energy
 from eqnn.numpy_evaluator import forces as numpy_forces
-from eqnn.self_test import add_self_test, tested_species
+from eqnn.self_test import add_self_test, self_test_species
 
 EVALUATORS = ("reference", "double")
 # Sums of some thousand terms; the rank-7 factors of l_max 1 cancel to two digits.
@@ -154,9 +154,9 @@ def test_tables_of_pairs_are_made_when_their_species_come(tmp_path: Path, evalua
 def test_self_tests_have_some_elements_of_many_where_pairs_have_tables() -> None:
     graph = [{"op": "radial", "species": {}}]
     few, many = list(range(1, 6)), list(range(1, 90))
-    assert tested_species({"species": few, "graph": graph}) == few
-    assert tested_species({"species": many, "graph": graph}) == [1, 45, 89]
-    assert tested_species({"species": many, "graph": [{"op": "radial"}]}) == many
+    assert self_test_species({"species": few, "graph": graph}) == few
+    assert self_test_species({"species": many, "graph": graph}) == [1, 45, 89]
+    assert self_test_species({"species": many, "graph": [{"op": "radial"}]}) == many
 
 
 @pytest.mark.parametrize("evaluator", [*EVALUATORS, "mixed", "single"])
