@@ -547,23 +547,26 @@ def lammps_key() -> str:
     return " ".join([named, said, LAMMPS_STYLES_LEFT_OUT.pattern, *LAMMPS_OPTIONS, str(VENV)])
 
 
-def ensure(name: str) -> bool:
-    """Make a part and what it needs, unless its stamp says that it stands; return whether made."""
-    part = parts()[name]
-    remade = [ensure(need) for need in part.needs]
+def ensure(name: str) -> None:
+    """Make a part and what it needs, unless its stamp says that it stands."""
+    table = parts()
+    part = table[name]
+    for need in part.needs:
+        ensure(need)
     key = hashlib.sha256(part.key.encode()).hexdigest()
-    stamp = HOME / "stamps" / name
-    stands = stamp.exists() and stamp.read_text() == key
-    if stands and not (part.inside_venv and any(remade)):
-        return False
+    stamps = HOME / "stamps"
+    if (stamps / name).exists() and (stamps / name).read_text() == key:
+        return
     say(f"setting up {name}: {part.what}")
     start = time.monotonic()
-    stamp.unlink(missing_ok=True)
+    # What is inside is lost with it, whichever call asks for that next.
+    inside = [other for other, its in table.items() if its.inside_venv and name in its.needs]
+    for lost in (name, *inside):
+        (stamps / lost).unlink(missing_ok=True)
     part.make()
-    stamp.parent.mkdir(exist_ok=True)
-    stamp.write_text(key)
+    stamps.mkdir(exist_ok=True)
+    (stamps / name).write_text(key)
     say(f"{name} is ready after {time.monotonic() - start:.0f} s")
-    return True
 
 
 def main() -> int:

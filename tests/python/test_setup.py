@@ -172,3 +172,31 @@ def test_what_training_runs_with_is_pinned_and_made_anew_where_a_pin_changes(
     monkeypatch.setattr(setup, "text_of", lambda *paths: f"other {paths}")
     assert setup.parts()["venv-train"].key != part.key
     assert "cmake/requirements-train.txt" in setup.parts()["venv-train"].key
+
+
+def test_what_is_inside_an_environment_is_lost_with_it_in_a_later_call_too(
+    setup: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`make` made the environment anew, and `make lint` found no linters there."""
+    made: list[str] = []
+    pin = ["1"]
+
+    def parts() -> dict[str, object]:
+        def part(name: str, key: str, needs: list[str], inside: bool) -> object:
+            return setup.Part(name, lambda: made.append(name), key, needs, inside)
+
+        return {
+            "packages": part("packages", pin[0], [], False),
+            "linters": part("linters", "", ["packages"], True),
+            "library": part("library", "", ["packages"], False),
+        }
+
+    monkeypatch.setattr(setup, "parts", parts)
+    monkeypatch.setattr(setup, "HOME", tmp_path)
+    for name in ("linters", "library", "linters"):
+        setup.ensure(name)
+    assert made == ["packages", "linters", "library"]
+    pin[0] = "2"
+    setup.ensure("library")
+    setup.ensure("linters")
+    assert made[3:] == ["packages", "linters"]
