@@ -252,7 +252,7 @@ A Tensor Decomposition Network relaxes {len(found)} molecules that it was not tr
         )
     distance = [rmsd(one.found, one.dft) for one in found]
     error = [abs(one.drops[0] - one.drops[1]) for one in found]
-    other = 1e3 * max(abs(one.by_eqnn - one.energies[1]) for one in found)
+    other = 1e3 * np.max([abs(one.by_eqnn - one.energies[1]) for one in found])  # takes a NaN
     per_step = 1e3 * seconds / n_steps
     total = 1e3 * (nve["TotEng"] - nve["TotEng"][0])
     slope = np.polyfit(nve["Step"] * TIMESTEP, total, 1)[0]

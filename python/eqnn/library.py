@@ -118,6 +118,8 @@ def validate(name: str, content: bytes | None = None, *, load: bool = False) -> 
     size = 0 if content is None else len(content)
     with _TURNS.turn():
         failed = library.eqnn_validate(content, size, os.fsencode(name), int(load)) != 0
+        if load and os.environ.get("OMP_NUM_THREADS") != "1":  # it does not say on how many
+            _TURNS.note_threads()
     if failed:
         raise InvalidModelError(library.eqnn_last_error().decode(errors="replace"), name)
 
