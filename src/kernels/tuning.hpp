@@ -27,7 +27,7 @@ template <class Scalar> inline constexpr int kLanes =
 
 /// Lanes of a register that are added up in the end: eight at most, for the fewer there are, the less
 /// there is to add. In single precision on AVX-512 (Zen 4), an edge product's adjoint of 32 channels
-/// takes 0.70 of the time that it takes with sixteen, that of 128 channels 0.91; in double, eight are
+/// takes some 0.7 of the time that it takes with sixteen, that of 128 some 0.9; in double, eight are
 /// better than four.
 template <class Scalar> inline constexpr int kFoldLanes = kLanes<Scalar> < 8 ? kLanes<Scalar> : 8;
 
