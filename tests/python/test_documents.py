@@ -8,6 +8,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 from pathlib import Path
 from types import ModuleType
@@ -119,6 +120,24 @@ def test_the_package_is_all_that_is_under_python() -> None:
     ours = files("python", ".py")
     assert ours and all(path.is_relative_to(ROOT / folder) for path in ours)
     assert all((path.parent / "__init__.py").is_file() for path in ours)
+
+
+def test_a_source_distribution_holds_all_that_a_build_reads(tmp_path: Path) -> None:
+    code = f"from scikit_build_core.build import build_sdist; build_sdist({str(tmp_path)!r})"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        held = {name.partition("/")[2] for name in opened.getnames()}
+    folders = ("cmake", "examples", "include", "packaging", "potentials", "python", "src")
+    read = subprocess.run(
+        ["git", "ls-files", *folders, "CMakeLists.txt", "VERSION", "LICENSE", "LICENSES"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    assert len(read) > 300 and set(read) <= held
+    assert not any(name.startswith((".eqnn/", "tests/", "data/")) for name in held)
 
 
 def test_the_citation_names_the_version() -> None:
