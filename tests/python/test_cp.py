@@ -28,7 +28,7 @@ def test_exact_factors_are_those_of_the_coupling(l_max: int, rank: int) -> None:
 @pytest.mark.parametrize("l_max", [0, 5, "2"])
 def test_other_degrees_are_refused(l_max: int) -> None:
     said = refusal(lambda: exact_factors(l_max))
-    assert f"exact factors of degree {l_max!r}, expected 1 to 4: no others are known" in said
+    assert f"exact factors of degree {l_max!r}, expected 1 to 4: no others are stored" in said
 
 
 def test_a_network_in_exact_factors_is_equivariant_and_has_the_parity_that_it_says() -> None:
