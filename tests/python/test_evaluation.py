@@ -145,6 +145,49 @@ def golden(name: str) -> tuple[Atoms, Any]:
     return atoms, values
 
 
+def layers(frames: list[Atoms], *pbc: bool, height: float = 0.0) -> list[Atoms]:
+    """Return frames over their images, with the calculator's numbers as labels."""
+    out = []
+    for one in frames:
+        atoms = one.copy()
+        atoms.set_cell([[7.0, 0.5, 0.0], [0.0, 7.5, 0.5], [0.0, 0.0, height]])
+        atoms.pbc = pbc
+        atoms.calc = eqnn.EQNN(MACE)
+        labels = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+        if height > 0.0:
+            labels["stress"] = atoms.get_stress()
+        out.append(labelled(atoms, **labels))
+    return out
+
+
+@pytest.mark.parametrize(
+    ("pbc", "height"), [((True, True, False), 30.0), ((True, False, False), 0.0)]
+)
+def test_chains_and_slabs_are_what_the_calculator_has(
+    frames: list[Atoms], pbc: tuple[bool, ...], height: float
+) -> None:
+    found = evaluate(MACE, layers(frames[:3], *pbc, height=height), settings=QUICK)
+    errors = one(found).overall
+    assert not found.problems and errors.n_frames == 3
+    assert errors.energy.mae is not None and errors.energy.mae <= 1e-6  # meV
+    assert errors.forces.mae is not None and errors.forces.mae <= 1e-6
+    assert errors.stress.n_frames == (3 if height else 0)
+    assert not height or (errors.stress.mae is not None and errors.stress.mae <= 1e-9)
+    # Measured on the first, as of any other structure.
+    assert one(found).defects_on and all(d.status.value != "WRONG" for d in one(found).defects)
+
+
+def test_molecules_and_slabs_of_the_same_atoms_are_no_duplicates(frames: list[Atoms]) -> None:
+    sets = {
+        "sheet": layers(frames[:1], True, True, False),
+        "chain": layers(frames[:1], True, False, False),
+    }
+    found = evaluate(MACE, sets, settings=QUICK)
+    assert not found.problems and one(found).overall.n_frames == 2
+    largest = one(found).overall.forces.largest
+    assert largest is not None and largest <= 1e-6
+
+
 @pytest.mark.slow
 def test_stress_is_in_gpa_and_has_ases_sign() -> None:
     """Labels are upstream's stress and a tenth of a GPa in each component."""

@@ -73,6 +73,7 @@ def _run(options: argparse.Namespace) -> int:
         relax_cell=options.cell,
         atoms_at_once=options.atoms_at_once,
     )
+    settings.require_valid(lambda name: "--" + name.replace("_", "-"))
     inputs = [*options.input, *([options.reference] if options.reference else [])]
     for path in inputs:
         if path.exists() and options.output.exists() and path.samefile(options.output):
