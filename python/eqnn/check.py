@@ -694,7 +694,7 @@ def verdict(measurements: Sequence[Measurement]) -> str:
     limits = [m.verdict for m in measurements if m.status is Status.LIMIT]
     if limits:
         return "Verdict: computed rightly; limits in MD: " + "; ".join(limits) + "."
-    return "Verdict: fit for MD."
+    return "Verdict: suitable for MD."
 
 
 def _short(value: float) -> str:

@@ -116,5 +116,5 @@ def test_a_lammps_that_fails_is_quoted(
         judged(PRETRAINED / "mace_acac.eqnn", acac[:1], through_lammps=1)
     assert str(error.value) == (
         f"--through-lammps: {lmp} failed with code 1: ERROR: Unknown pair style eqnn\n"
-        "Mend what it says, or leave the option out."
+        "Fix what it says, or leave the option out."
     )

@@ -470,7 +470,7 @@ def test_verdicts() -> None:
     def one(status: Status) -> Measurement:
         return Measurement("x", ((1.0, "eV"),), status, "Means.", "it is so")
 
-    assert verdict([one(Status.OK), one(Status.NOTE)]) == "Verdict: fit for MD."
+    assert verdict([one(Status.OK), one(Status.NOTE)]) == "Verdict: suitable for MD."
     assert verdict([one(Status.LIMIT)]) == "Verdict: computed rightly; limits in MD: it is so."
     both = [one(Status.LIMIT), one(Status.WRONG)]
     assert verdict(both) == "Verdict: WRONG, do not use: it is so."

@@ -794,8 +794,8 @@ def test_a_damaged_journal_is_refused_with_its_line(tmp_path: Path, line: bytes)
     with pytest.raises(EqnnError) as error:
         Journal(path, "abc", "double")
     assert str(error.value) == (
-        f"{path}:3: is no line of this model's predictions. Remove the file: its frames are then "
-        "computed again."
+        f"{path}:3: is not a line of this model's predictions. Remove the file: its frames are "
+        "then computed again."
     )
     assert path.read_bytes() == before
 
@@ -803,7 +803,7 @@ def test_a_damaged_journal_is_refused_with_its_line(tmp_path: Path, line: bytes)
 def test_a_journal_of_another_model_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     Journal(path, "abc", "double").close()
-    with pytest.raises(EqnnError, match=r"a\.jsonl:1: is no line of this model's predictions"):
+    with pytest.raises(EqnnError, match=r"a\.jsonl:1: is not a line of this model's predictions"):
         Journal(path, "other", "double")
 
 
@@ -851,7 +851,7 @@ def test_a_result_that_cannot_be_written(frames: list[Atoms], tmp_path: Path) ->
     with pytest.raises(EqnnError) as error:
         evaluate(GAUNT, frames[:2], output=tmp_path, settings=QUICK)
     assert str(error.value) == (
-        f"--output {tmp_path / 'result.json'}: cannot be written (Is a directory). Mend that, and "
+        f"--output {tmp_path / 'result.json'}: cannot be written (Is a directory). Fix that, and "
         "run it again: nothing is computed twice."
     )
 
@@ -937,8 +937,7 @@ def test_an_interrupted_run_says_that_it_goes_on(
     words = ["evaluate", str(GAUNT), "--data", data, "--output", str(tmp_path), "--no-plots"]
     assert cli.main(words) == 130
     assert capsys.readouterr().err == (
-        f"eqnn: interrupted; {tmp_path} keeps all predictions. The same command goes on from "
-        "there.\n"
+        f"eqnn: interrupted; {tmp_path} keeps all predictions. The same command continues.\n"
     )
     monkeypatch.undo()
     assert cli.main(words) == 0

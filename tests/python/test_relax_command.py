@@ -437,7 +437,7 @@ def test_against_references(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     report = tmp_path / "report"
     relaxed(tmp_path, structures, "--reference", str(minima), "--report", str(report))
     said = capsys.readouterr().out
-    assert "held against a reference" in said and "bonds kept" in said
+    assert "compared with a reference" in said and "bonds kept" in said
     document = json.loads((report / "result.json").read_text())
     summary = document["summary"]
     assert summary["compared"] == 4
@@ -739,7 +739,7 @@ def test_pubchemqcr_is_relaxed_from_its_first_step_against_its_last(
         "Give it as --input, and it is held against its own minima."
     )
     relaxed(tmp_path, path)
-    assert re.search(r"held against a reference +1\b", capsys.readouterr().out)
+    assert re.search(r"compared with a reference +1\b", capsys.readouterr().out)
 
 
 # ---- Ctrl-C ----
@@ -763,7 +763,7 @@ def test_an_interrupted_run_says_what_is_kept(
         patch.setattr(Teller, "__call__", interrupt)
         assert main(words) == 130
     assert capsys.readouterr().err == (
-        f"eqnn: interrupted; {out} keeps all that is done. The same command goes on from there.\n"
+        f"eqnn: interrupted; {out} keeps all that is done. The same command continues.\n"
     )
     assert main(words) == 0
 
@@ -782,7 +782,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path: Path) -> No
     _, said = run.communicate()
     assert run.returncode == 130, said
     assert said.splitlines()[-1] == (
-        f"eqnn: interrupted; {out} keeps all that is done. The same command goes on from there."
+        f"eqnn: interrupted; {out} keeps all that is done. The same command continues."
     )
     assert "Traceback" not in said
     run = in_process(structures, out)
@@ -933,5 +933,5 @@ def test_a_table_has_no_row_without_a_value() -> None:
     atom = compare(ended[:1], ended[:1], (None, None), (1, None))
     done = Record("b", "", "run", "converged", "", 1, 0.01, -1.0, -1.0, ended[:1])
     found = overview(Result([Outcome(done, atom)], {}))
-    assert "held against a reference" in [row[0] for row in found.rows]
+    assert "compared with a reference" in [row[0] for row in found.rows]
     assert all(row[1] is not None for row in found.rows)

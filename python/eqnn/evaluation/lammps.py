@@ -165,6 +165,6 @@ def _run(lmp: Path, folder: Path) -> str:
         said = next((line for line in lines if "ERROR" in line), lines[-1] if lines else "nothing")
         raise EqnnError(
             f"--through-lammps: {lmp} failed with code {done.returncode}: {said.strip()[:200]}\n"
-            "Mend what it says, or leave the option out."
+            "Fix what it says, or leave the option out."
         )
     return done.stdout

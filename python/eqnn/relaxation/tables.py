@@ -75,7 +75,7 @@ def overview(result: Result) -> Table:
             add(status, count)
     add("steps, median", summary["median_steps"])
     if summary["compared"]:
-        add("held against a reference", summary["compared"])
+        add("compared with a reference", summary["compared"])
         if summary["rmsd_counted"] != summary["compared"]:
             add("of these, with an RMSD that counts", summary["rmsd_counted"])
             table.note = TOO_SMALL

@@ -90,7 +90,7 @@ def _read(
     if bad and not data.skip_bad_frames:
         raise EqnnError(
             f"{bad[0]}; {len(bad)} of {len(bad) + len(good)} frames cannot be used.\n"
-            "Mend or remove them, or leave them out with `skip_bad_frames: true` under data."
+            "Fix or remove them, or leave them out with `skip_bad_frames: true` under data."
         )
     for text in bad:
         say(f"left out: {text}")
