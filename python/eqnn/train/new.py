@@ -359,7 +359,7 @@ def add_parser(commands: Any) -> None:
     """Add the command to those of `eqnn`."""
     one = commands.add_parser(
         "new",
-        help="make a network that is still to be trained",
+        help="make a new network to train",
         description="Make a model file with random weights, for `eqnn train`: docs/train.md.",
     )
     one.add_argument("kind", choices=sorted(KINDS))
@@ -371,15 +371,15 @@ def add_parser(commands: Any) -> None:
         ("channels", "channels of each degree"),
         ("l-max", "highest degree of features and harmonics"),
         ("layers", "convolutions"),
-        ("correlation", "of mace: highest power of features, 1 to 3"),
+        ("correlation", "for mace: highest power of features, 1 to 3"),
         ("basis", "radial functions"),
         ("radial", "units of the hidden layers of radial networks"),
-        ("neighbours", "average number of neighbours, which sums are divided by the root of"),
-        ("seed", "of the weights"),
+        ("neighbours", "average number of neighbors; sums are divided by its square root"),
+        ("seed", "seed of the weights"),
     ):
         default = getattr(Shape, name.replace("-", "_"))
         one.add_argument(
-            f"--{name}", type=type(default), default=default, help=f"{text}; {default}"
+            f"--{name}", type=type(default), default=default, help=f"{text}; default: {default}"
         )
     one.add_argument(
         "--zbl", action="store_true", help="add ZBL's repulsion of atoms closer than a bond"
