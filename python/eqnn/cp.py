@@ -12,21 +12,21 @@ from eqnn.errors import EqnnError
 from eqnn.so3 import FloatArray
 
 _FILE = Path(__file__).with_name("exact_cp.npz")
-_DEGREES = range(1, 5)
+_DEGREES = range(1, 6)
 
 
 def exact_factors(l_max: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return factors A, B, C of the coupling of all paths with degrees up to ``l_max``.
 
     ``T[k, j, i] = sum_r C[k, r] B[j, r] A[i, r]`` is :func:`eqnn.so3.coupling_tensor`, to 3e-15 of
-    its norm. The ranks are 8, 30, 90 and 215; from ``l_max`` 2 on that is the generic rank,
+    its norm. The ranks are 8, 30, 90, 215 and 441; from ``l_max`` 2 on that is the generic rank,
     ceil(d^3 / (3 d - 2)) with d = (l_max + 1)^2. They were found in double by regularised
     alternating least squares, then by the method of Levenberg and Marquardt.
 
     Parameters
     ----------
     l_max : int
-        1 to 4.
+        1 to 5.
 
     Returns
     -------

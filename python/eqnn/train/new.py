@@ -64,7 +64,7 @@ class Shape:
         Whether nuclei that are closer than a bond repel each other whatever is learnt.
     factors : Path or None
         Of tdn: factors of the coupling, as `eqnn decompose` writes them; None: those that are
-        stored, for ``l_max`` 1 to 4.
+        stored, for ``l_max`` 1 to 5.
     """
 
     species: tuple[int, ...]
@@ -263,9 +263,9 @@ def new_tdn(shape: Shape) -> Model:
 def _factors(shape: Shape) -> tuple[Array, Array, Array]:
     """Return the factors of a new TDN, which must be equivariant to rounding."""
     if shape.factors is None:
-        if not 1 <= shape.l_max <= 4:
+        if not 1 <= shape.l_max <= 5:
             raise EqnnError(
-                f"--l-max {shape.l_max}: exact factors are stored for 1 to 4.\n"
+                f"--l-max {shape.l_max}: exact factors are stored for 1 to 5.\n"
                 "Give one of these, or --factors from `eqnn decompose`."
             )
         return exact_factors(shape.l_max)
@@ -388,7 +388,7 @@ def add_parser(commands: Any) -> None:
         "--factors",
         type=Path,
         metavar="FILE.npz",
-        help="of tdn: what `eqnn decompose` wrote; the stored ones, for --l-max 1 to 4",
+        help="of tdn: what `eqnn decompose` wrote; the stored ones, for --l-max 1 to 5",
     )
     one.set_defaults(run=_run)
 
@@ -413,7 +413,7 @@ def _run(options: argparse.Namespace) -> int:
     for name, low, high in (
         ("cutoff", 0.1, 100.0),
         ("channels", 1, 1024),
-        ("l_max", 0, 4 if options.factors is None else 6),
+        ("l_max", 0, 6 if options.kind == "tdn" else 4),
         ("layers", 1, 10),
         ("correlation", 1, 3),
         ("basis", 1, 64),
