@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from pathlib import Path
 
@@ -12,21 +13,22 @@ from eqnn.errors import EqnnError
 from eqnn.so3 import FloatArray
 
 _FILE = Path(__file__).with_name("exact_cp.npz")
-_DEGREES = range(1, 6)
+_HIGHEST = {False: 5, True: 4}  # degree; of all paths, of even ones
 
 
-def exact_factors(l_max: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+def exact_factors(l_max: int, *, even: bool = False) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return factors A, B, C of the coupling of all paths with degrees up to ``l_max``.
 
     ``T[k, j, i] = sum_r C[k, r] B[j, r] A[i, r]`` is :func:`eqnn.so3.coupling_tensor`, to 3e-15 of
-    its norm. The ranks are 8, 30, 90, 215 and 441; from ``l_max`` 2 on that is the generic rank,
-    ceil(d^3 / (3 d - 2)) with d = (l_max + 1)^2. They were found in double by regularised
-    alternating least squares, then by the method of Levenberg and Marquardt.
+    its norm, or the part of it where the sum of the degrees is even. The ranks are 8, 30, 90, 215
+    and 441, of even paths 6, 19, 53 and 125: docs/spec/cp.md. `eqnn decompose` found them.
 
     Parameters
     ----------
     l_max : int
-        1 to 5.
+        1 to 5; of even paths 1 to 4.
+    even : bool
+        Whether only paths are wanted that parity allows between features of parity (-1)^l.
 
     Returns
     -------
@@ -34,15 +36,24 @@ def exact_factors(l_max: int) -> tuple[FloatArray, FloatArray, FloatArray]:
         For features, harmonics and products: ``source_factor``, ``harmonic_factor`` and
         ``out_factor`` of a ``cp_convolution``.
     """
-    if l_max not in _DEGREES:
+    if l_max not in range(1, _HIGHEST[even] + 1):
         raise EqnnError(
-            f"exact factors of degree {l_max!r}, expected 1 to {_DEGREES[-1]}: no others are "
+            f"exact factors of degree {l_max!r}, expected 1 to {_HIGHEST[even]}: no others are "
             "stored.\n"
             "Make them with `eqnn decompose`, or take a product on the sphere (gaunt_convolution)."
         )
+    paths = "even" if even else "l"
     with np.load(_FILE) as stored:
-        a, b, c = (stored[f"l{l_max}_{name}"] for name in "ABC")
+        a, b, c = (stored[f"{paths}{l_max}_{name}"] for name in "ABC")
     return a, b, c
+
+
+def even_paths(tensor: FloatArray) -> FloatArray:
+    """Return a coupling [d, d, d] without the entries whose degrees have an odd sum."""
+    l_max = math.isqrt(tensor.shape[0]) - 1
+    degree = np.array([n for n in range(l_max + 1) for _ in range(2 * n + 1)])
+    total = degree[:, None, None] + degree[None, :, None] + degree[None, None, :]
+    return np.where(total % 2 == 1, 0.0, tensor)
 
 
 def read_factors(path: Path, l_max: int) -> tuple[FloatArray, FloatArray, FloatArray]:

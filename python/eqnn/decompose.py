@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from eqnn.cp import read_factors
+from eqnn.cp import even_paths, read_factors
 from eqnn.errors import EqnnError
 from eqnn.so3 import FloatArray, coupling_tensor, equivariance_defect
 from eqnn.status_line import StatusLine, duration
@@ -55,11 +55,7 @@ def coupling(l_max: int, even: bool) -> FloatArray:
         degree l has parity (-1)^l.
     """
     tensor = coupling_tensor(l_max)
-    if even:
-        degree = np.array([n for n in range(l_max + 1) for _ in range(2 * n + 1)])
-        total = degree[:, None, None] + degree[None, :, None] + degree[None, None, :]
-        tensor[total % 2 == 1] = 0.0
-    return tensor
+    return even_paths(tensor) if even else tensor
 
 
 def relative_error(tensor: FloatArray, factors: Factors) -> float:

@@ -10,17 +10,24 @@ import pytest
 from eqnn_models import even_factors, refusal, tiny_cp_model
 
 from eqnn.cp import exact_factors
+from eqnn.decompose import coupling
 from eqnn.library import Potential
 from eqnn.model_file import write_model
-from eqnn.so3 import coupling_tensor, equivariance_defect
+from eqnn.so3 import equivariance_defect
 
 
-@pytest.mark.parametrize(("l_max", "rank"), [(1, 8), (2, 30), (3, 90), (4, 215), (5, 441)])
-def test_exact_factors_are_those_of_the_coupling(l_max: int, rank: int) -> None:
-    a, b, c = exact_factors(l_max)
+@pytest.mark.parametrize(
+    ("l_max", "rank", "even"),
+    [
+        *[(1, 8, False), (2, 30, False), (3, 90, False), (4, 215, False), (5, 441, False)],
+        *[(1, 6, True), (2, 19, True), (3, 53, True), (4, 125, True)],
+    ],
+)
+def test_exact_factors_are_those_of_the_coupling(l_max: int, rank: int, even: bool) -> None:
+    a, b, c = exact_factors(l_max, even=even)
     assert a.shape == b.shape == c.shape == ((l_max + 1) ** 2, rank)
     found = np.einsum("kr,jr,ir->kji", c, b, a)
-    expected = coupling_tensor(l_max)
+    expected = coupling(l_max, even)
     assert np.linalg.norm(found - expected) <= 3e-15 * np.linalg.norm(expected)
     assert equivariance_defect(found) <= 1e-13
 
@@ -29,6 +36,8 @@ def test_exact_factors_are_those_of_the_coupling(l_max: int, rank: int) -> None:
 def test_other_degrees_are_refused(l_max: int) -> None:
     said = refusal(lambda: exact_factors(l_max))
     assert f"exact factors of degree {l_max!r}, expected 1 to 5: no others are stored" in said
+    said = refusal(lambda: exact_factors(5, even=True))
+    assert "exact factors of degree 5, expected 1 to 4: no others are stored" in said
 
 
 def test_a_network_in_exact_factors_is_equivariant_and_has_the_parity_that_it_says() -> None:

@@ -77,6 +77,8 @@ def test_the_command_writes_what_a_new_network_takes(
     model = tmp_path / "new.eqnn"
     assert main([*new, "--factors", str(path), "--output", str(model)]) == 0
     assert main(["validate", str(model)]) == 0
+    assert main([*new, "--even", "--factors", str(path), "--output", str(tmp_path / "b")]) == 1
+    assert "their product has odd paths, up to " in capsys.readouterr().err
     few = tmp_path / "few.npz"
     assert main(["decompose", "--l-max", "1", "--rank", "6", "--output", str(few)]) == 0
     said = capsys.readouterr().out

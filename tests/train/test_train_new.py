@@ -26,8 +26,13 @@ from eqnn.train.new import KINDS, Shape, new_tdn
 assert jax is not None  # the skip where there is none
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("l_max", "more"), [(1, []), (2, []), (1, ["--zbl"])])
+@pytest.mark.parametrize(
+    ("kind", "l_max", "more"),
+    [
+        *[(kind, n, more) for kind in KINDS for n, more in ((1, []), (2, []), (1, ["--zbl"]))],
+        *[(kind, 2, ["--even"]) for kind in ("gaunt", "tdn")],
+    ],
+)
 def test_new_networks_are_valid_sound_and_equivariant(
     tmp_path: Path, kind: str, l_max: int, more: list[str]
 ) -> None:
@@ -52,6 +57,12 @@ def test_new_networks_are_valid_sound_and_equivariant(
         assert abs(turned.energy - found.energy) <= 1e-11
         assert np.abs(turned.forces - found.forces @ rotation.T).max() <= 1e-11
         assert np.abs(found.forces).max() > 1e-3
+        mirrored = potential.evaluate(atoms.numbers, -atoms.positions).energy - found.energy
+        if model.document["parity"] == "o3":
+            assert abs(mirrored) <= 1e-11
+        else:
+            assert l_max == 1 or abs(mirrored) > 1e-6  # what the odd paths are there for
+    assert (model.document["parity"] == "o3") == (kind == "mace" or "--even" in more)
 
 
 def test_zbl_keeps_nuclei_apart_whatever_the_scale(tmp_path: Path) -> None:
@@ -110,6 +121,10 @@ def test_what_cannot_be_made_is_refused(tmp_path: Path, capsys: pytest.CaptureFi
     (tmp_path / "a.eqnn").touch()
     assert main(words) == 1
     assert "exists already. Give another path, or --force" in capsys.readouterr().err
+    assert main(["new", "mace", "--even", *words[2:4], "--output", str(tmp_path / "b.eqnn")]) == 1
+    assert "--even: mace keeps parity as it is. Leave it out." in capsys.readouterr().err
+    text = refusal(lambda: new_tdn(Shape((1,), l_max=5, even=True)))
+    assert text.startswith("--l-max 5: exact factors are stored for 1 to 4.")
     text = refusal(lambda: new_tdn(Shape((1,), l_max=0)))
     assert text == (
         "--l-max 0: exact factors are stored for 1 to 5.\n"

@@ -18,7 +18,7 @@ import numpy as np
 from ase.data import atomic_numbers, covalent_radii
 
 from eqnn.builder import ModelBuilder, layer
-from eqnn.cp import exact_factors, read_factors
+from eqnn.cp import even_paths, exact_factors, read_factors
 from eqnn.errors import EqnnError
 from eqnn.export.mace import coupling_entries, coupling_table
 from eqnn.model_file import Array, Model, block_of, degree_of, parity_of, write_model
@@ -62,9 +62,12 @@ class Shape:
         Of the weights.
     zbl : bool
         Whether nuclei that are closer than a bond repel each other whatever is learnt.
+    even : bool
+        Of tdn and gaunt: whether parity is kept (``o3``), so that a molecule and its mirror image
+        have one energy: no paths with an odd sum of degrees, no curls.
     factors : Path or None
         Of tdn: factors of the coupling, as `eqnn decompose` writes them; None: those that are
-        stored, for ``l_max`` 1 to 5.
+        stored, for ``l_max`` 1 to 5, of even paths to 4.
     """
 
     species: tuple[int, ...]
@@ -78,6 +81,7 @@ class Shape:
     neighbours: float = 14.0
     seed: int = 1
     zbl: bool = False
+    even: bool = False
     factors: Path | None = None
 
 
@@ -238,8 +242,8 @@ def _couplings(net: _Network, made: Sequence[str]) -> list[dict[str, Any]]:
 def new_tdn(shape: Shape) -> Model:
     """Convolutional TDN: messages linear in the neighbour by exact CP factors, products at atoms.
 
-    Every path of the coupling is there, odd sums of degrees too (parity ``so3``); the coupling is
-    exact, so that the network is equivariant to rounding.
+    Every path of the coupling is there, odd sums of degrees too (parity ``so3``) unless only even
+    ones are asked for; the coupling is exact, so that the network is equivariant to rounding.
     """
     net = _Network("tdn", shape)
     names = ("source_factor", "harmonic_factor", "out_factor")
@@ -263,14 +267,22 @@ def new_tdn(shape: Shape) -> Model:
 def _factors(shape: Shape) -> tuple[Array, Array, Array]:
     """Return the factors of a new TDN, which must be equivariant to rounding."""
     if shape.factors is None:
-        if not 1 <= shape.l_max <= 5:
+        highest = 4 if shape.even else 5
+        if not 1 <= shape.l_max <= highest:
             raise EqnnError(
-                f"--l-max {shape.l_max}: exact factors are stored for 1 to 5.\n"
+                f"--l-max {shape.l_max}: exact factors are stored for 1 to {highest}.\n"
                 "Give one of these, or --factors from `eqnn decompose`."
             )
-        return exact_factors(shape.l_max)
+        return exact_factors(shape.l_max, even=shape.even)
     a, b, c = read_factors(shape.factors, shape.l_max)
-    defect = equivariance_defect(np.einsum("kr,jr,ir->kji", c, b, a, optimize=True))
+    product = np.einsum("kr,jr,ir->kji", c, b, a, optimize=True)
+    odd = np.abs(product - even_paths(product)).max()
+    if shape.even and not odd <= _DEFECT:
+        raise EqnnError(
+            f"--factors {shape.factors}: their product has odd paths, up to {odd:.1e}, which "
+            "--even excludes.\nMake factors with `eqnn decompose --even`."
+        )
+    defect = equivariance_defect(product)
     if not defect <= _DEFECT:
         raise EqnnError(
             f"--factors {shape.factors}: their product is off by {defect:.1e} when it is turned, "
@@ -284,7 +296,8 @@ def new_gaunt(shape: Shape) -> Model:
     """Gaunt's twin of :func:`new_tdn`: messages are products of functions on the sphere.
 
     A neighbour's features times a filter that is zonal about the edge, a radial function for each
-    of its degrees; at atoms, products with curls, which couple degrees of odd sum (parity ``so3``).
+    of its degrees; at atoms, products, with curls unless parity is to be kept: they couple degrees
+    of odd sum (parity ``so3``).
     """
     net = _Network("gaunt", shape)
 
@@ -307,7 +320,7 @@ def _convolutional(net: _Network, messages: Callable[[int, str, int], tuple[str,
     """
     shape, build = net.shape, net.build
     c = shape.channels
-    uniform = {block_of(n, 1): c for n in range(shape.l_max + 1)}
+    uniform = {block_of(n, (-1) ** n if shape.even else 1): c for n in range(shape.l_max + 1)}
     d = (shape.l_max + 1) ** 2
     x, terms = net.embed(), []
     for k in range(shape.layers):
@@ -333,18 +346,19 @@ def _convolutional(net: _Network, messages: Callable[[int, str, int], tuple[str,
             out = build.stage("add", f"features{k}", {"a": out, "b": before})
         terms.append(net.readout(f"site{k}", out, 16 if last else 0))
         x = out
-    return net.finish(terms, "so3")
+    return net.finish(terms, "o3" if shape.even else "so3")
 
 
 def _product(net: _Network, name: str, density: str) -> str:
-    """Multiply what an atom sees by itself: on the sphere, and by curls."""
+    """Multiply what an atom sees by itself: on the sphere, and by curls where parity is free."""
     l_max, c = net.shape.l_max, net.shape.channels
     scales = {
         "scale_a": np.ones((l_max + 1, c)),
         "scale_b": net.normal(l_max + 1, c) * math.sqrt(c),
         "scale_out": np.full((l_max + 1, c), math.sqrt(4 * math.pi) / (l_max + 1)),
-        "curl": net.normal(l_max + 1, c) * math.sqrt(c) * 0.1,
     }
+    if not net.shape.even:
+        scales["curl"] = net.normal(l_max + 1, c) * math.sqrt(c) * 0.1
     pair = {"a": density, "b": density}
     return net.build.stage("gaunt_product", name, pair, scales, l_max=l_max)
 
@@ -385,10 +399,13 @@ def add_parser(commands: Any) -> None:
         "--zbl", action="store_true", help="add ZBL's repulsion of atoms closer than a bond"
     )
     one.add_argument(
+        "--even", action="store_true", help="of tdn and gaunt: keep parity, o3 in place of so3"
+    )
+    one.add_argument(
         "--factors",
         type=Path,
         metavar="FILE.npz",
-        help="of tdn: what `eqnn decompose` wrote; the stored ones, for --l-max 1 to 5",
+        help="of tdn: what `eqnn decompose` wrote; the stored ones, to --l-max 5, of --even 4",
     )
     one.set_defaults(run=_run)
 
@@ -428,6 +445,8 @@ def _run(options: argparse.Namespace) -> int:
             )
     if options.factors is not None and options.kind != "tdn":
         raise EqnnError(f"--factors: {options.kind} has no coupling in factors. Leave it out.")
+    if options.even and options.kind == "mace":
+        raise EqnnError("--even: mace keeps parity as it is. Leave it out.")
     keys = Shape.__dataclass_fields__
     shape = Shape(**{key: value for key, value in vars(options).items() if key in keys})
     model = KINDS[options.kind](shape)
