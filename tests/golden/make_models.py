@@ -139,11 +139,22 @@ def mace_models() -> Iterator[Made]:
         yield path.with_suffix(".eqnn"), partial(_pickled_mace, path, told | EXPORTER), None
 
 
-def _pickled_mace(path: Path, told: dict[str, Any], head: str | None = None) -> Model:
+def _pickled_mace(
+    path: Path,
+    told: dict[str, Any],
+    head: str | None = None,
+    embedded: dict[str, float | None] | None = None,
+) -> Model:
     module = read_torch_file(path)
     network = mace.network_from_module(module, path.name)
     return mace.export_mace(
-        state_dict(module), network, head=head, provenance=told, name=path.name, log=quiet
+        state_dict(module),
+        network,
+        head=head,
+        embedded=embedded,
+        provenance=told,
+        name=path.name,
+        log=quiet,
     )
 
 
@@ -161,6 +172,14 @@ def exporter_models() -> Iterator[Made]:
         path = GOLDEN / "exporters" / f"{name}.model"
         told = RANDOM_WEIGHTS | {"upstream": "MACE, mace-torch 0.3.16"} | EXPORTER
         yield path.with_suffix(".eqnn"), partial(_pickled_mace, path, told, head), None
+    joint = GOLDEN / "exporters" / "mace_joint.model"
+    state: dict[str, float | None] = {"total_charge": -2.0, "total_spin": 3.0}
+    told_of_it = RANDOM_WEIGHTS | {"upstream": "MACE, mace-torch 0.3.16"} | EXPORTER
+    yield (
+        joint.with_name("mace_joint.q-2s3.eqnn"),
+        partial(_pickled_mace, joint, {**told_of_it, **state}, embedded=state),
+        None,
+    )
     growing = GOLDEN / "exporters" / "sevennet_growing.pth"
     told = RANDOM_WEIGHTS | {"upstream": "SevenNet, sevenn 0.13.0"} | EXPORTER
     yield growing.with_suffix(".eqnn"), partial(_sevennet, growing, told), None

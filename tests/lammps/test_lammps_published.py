@@ -36,6 +36,7 @@ NETWORKS = {
     "exporters/mace_abs_chebyshev": ("molecule", "cell"),
     "exporters/mace_correlation_4": ("molecule", "cell"),
     "exporters/mace_pseudo": ("molecule", "cell"),
+    "exporters/mace_joint.q-2s3": ("molecule", "cell"),
     "exporters/sevennet_growing": ("molecule", "cell"),
     "pretrained/nequip_cutoffs": ("pbc9",),
     "pretrained/mace_acac": ("md300_0", "md300_400_flipped", "isolated_h", "acac1_pbc_small"),
