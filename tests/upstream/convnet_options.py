@@ -436,7 +436,10 @@ GOLDEN = Path(__file__).resolve().parent.parent / "golden"
     [
         ["sevennet", "pretrained/sevennet_cp0.pth"],
         ["sevennet", "exporters/sevennet_omni_univ.pth", "--modality", "mpa", "--species", "H,C,O"],
+        ["sevennet", "exporters/sevennet_growing.pth"],
+        ["sevennet", "exporters/sevennet_cueq.pth"],
         ["nequix", "pretrained/nequix_norm.nqx"],
+        ["nequix", "pretrained/nequix_torch.pt"],
         ["nequix", "pretrained/nequix_indexed.nqx"],
         ["nequip", "exporters/nequip_nequip_0.14_plain.nequip.zip", "--energy-unit", "kcal/mol"],
     ],

@@ -235,7 +235,10 @@ GOLDEN = Path(__file__).resolve().parent.parent / "golden"
     [
         *(
             f"exporters/mace_{name}.model"
-            for name in ("gate_none", "so3", "soft", "density_agnesi_zbl", "nonlinear")
+            for name in (
+                *("gate_none", "so3", "soft", "density_agnesi_zbl", "nonlinear"),
+                *("tanh_output_cutoff", "correlation_4", "pseudo"),
+            )
         ),
         *("pretrained/mace_acac.pt", "pretrained/mace_tutorial.model"),
     ],
