@@ -321,7 +321,9 @@ def main() -> None:
     parser.add_argument("--mace", type=Path, help="Python with mace-torch and symmetrix-xl")
     parser.add_argument("--sevennet", type=Path, help="Python with sevenn")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="", help="cases whose title has this in it")
+    parser.add_argument(
+        "--only", nargs="*", default=[""], help="cases with one of these in the title"
+    )
     built = ROOT / ".eqnn" / "build" / "openmp" / "bin" / "bench_model"
     parser.add_argument("--bench", type=Path, default=built)
     options = parser.parse_args()
@@ -330,7 +332,7 @@ def main() -> None:
     print("| network | neighbours | peer | peer, us/atom | eqnn, us/atom | ratio | dE, eV/atom |")
     print("|---|---|---|---|---|---|---|")
     for case in CASES:
-        if pythons[case.peers[0]] is not None and options.only in case.title:
+        if pythons[case.peers[0]] is not None and any(word in case.title for word in options.only):
             run_case(case, pythons, options)
 
 

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Make or hold the goldens of small random SevenNets.
 
-    python tests/upstream/make_sevennet_goldens.py [--write]
+    python tests/upstream/make_sevennet_goldens.py [--write] [--published CHECKPOINT]
 
 `sevennet_growing`: harmonics that are not normalised, as those of SevenNet-0 of May 2024.
 `sevennet_cueq`: the layout of a checkpoint trained with cuEquivariance: tensors with the names and
 shapes that sevenn's own conversion expects of one, and none of e3nn's tables. It takes a GPU to
 train one; what is computed here is what sevenn makes of it after that conversion. Random weights
-from a seed, double precision; the structures are those of `mace_soft`. Without --write, what the
+from a seed, double precision; the structures are those of `mace_soft`. With --published, the
+goldens of SevenNet-0 of May 2024 too, whose file comes with sevenn
+(`SevenNet_0__22May2024/checkpoint_sevennet_0.pth`), on structures of `sevennet_0`: learned numbers
+are promoted to double, Wigner 3j are those of double precision. Without --write, what the
 stored checkpoints give is compared with what is stored. Needs sevenn 0.13.0 with e3nn 0.6.0; our
 package is not needed.
 """
@@ -24,6 +27,7 @@ import sevenn
 import torch
 from ase import Atoms
 from ase.neighborlist import neighbor_list
+from e3nn import o3
 from safetensors.numpy import load_file, save_file
 from sevenn import _const, _keys
 from sevenn.atom_graph_data import AtomGraphData
@@ -32,6 +36,7 @@ from sevenn.model_build import build_E3_equivariant_model
 from sevenn.train.dataload import unlabeled_atoms_to_graph
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "exporters"
+PRETRAINED = GOLDEN.parent / "pretrained"
 CUTOFF = 4.5
 CONFIG: dict[str, Any] = {
     **copy.deepcopy(_const.DEFAULT_E3_EQUIVARIANT_MODEL_CONFIG),
@@ -74,20 +79,32 @@ def checkpoint(name: str) -> dict[str, Any]:
 
 def evaluate(path: Path, golden: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Energy, forces and, in a cell, stress of a structure, all in double."""
-    model = SevenNetCheckpoint(path).build_model().double()
+    stored = SevenNetCheckpoint(path)
+    # Upstream compares tables of this precision with those of the file.
+    torch.set_default_dtype(stored.model_state_dict["onehot_to_feature_x.linear.weight"].dtype)
+    model = stored.build_model().double()
+    torch.set_default_dtype(torch.float64)
+    cutoff = float(stored.config["cutoff"])
+    for module in model.modules():
+        for key, table in module.named_buffers(recurse=False):
+            if key.startswith("_w3j_"):
+                exact = o3.wigner_3j(*map(int, key.split("_")[2:]), dtype=torch.float64)
+                table.copy_(exact * torch.sign((exact * table).sum()))
     model.set_is_batch_data(False)
     model.eval()
     for module in model.modules():
         if type(module).__name__ == "OnehotEmbedding":  # of single precision always
             module.register_forward_hook(promote)
     cell = golden.get("cell")
+    if cell is not None and not golden.get("pbc", np.ones(3)).all():
+        cell = None
     # Upstream wants a cell; a molecule's images are then out of reach.
     atoms = Atoms(golden["atomic_numbers"], golden["positions"], cell=cell, pbc=True)
     if cell is None:
-        atoms.cell = (np.ptp(atoms.positions, axis=0).max() + 3.0 * CUTOFF) * np.eye(3)
-    graph = AtomGraphData.from_numpy_dict(unlabeled_atoms_to_graph(atoms, CUTOFF))
+        atoms.cell = (np.ptp(atoms.positions, axis=0).max() + 3.0 * cutoff) * np.eye(3)
+    graph = AtomGraphData.from_numpy_dict(unlabeled_atoms_to_graph(atoms, cutoff))
     # Upstream's own graphs are of single precision: distances are computed again.
-    i, j, vector, shift = neighbor_list("ijDS", atoms, CUTOFF)
+    i, j, vector, shift = neighbor_list("ijDS", atoms, cutoff)
     graph[_keys.EDGE_IDX] = torch.tensor(np.stack([i, j]))
     graph[_keys.EDGE_VEC] = torch.tensor(vector)
     graph[_keys.CELL_SHIFT] = torch.tensor(shift.astype(float))
@@ -120,25 +137,33 @@ def main() -> None:
     """Make all, then write or compare."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true")
-    write = parser.parse_args().write
+    parser.add_argument("--published", type=Path)
+    options = parser.parse_args()
     torch.set_default_dtype(torch.float64)
     for name in NETWORKS:
         path = GOLDEN / f"{name}.pth"
-        if write:
+        if options.write:
             torch.save(checkpoint(name), path)
         for structure in ("cell", "molecule"):
             golden = load_file(GOLDEN / f"mace_soft.{structure}.safetensors")
-            found = evaluate(path, golden)
-            file = GOLDEN / f"{name}.{structure}.safetensors"
-            if write:
-                save_file(found, file, metadata={"sevenn": sevenn.__version__})
-                file.chmod(0o644)
-                print(name, structure, found["energy"], np.abs(found["forces"]).max())
-                continue
-            for key, stored in load_file(file).items():
-                error = np.abs(found[key] - stored).max() / max(1.0, np.abs(stored).max())
-                assert error <= 1e-12, (file.name, key, error)
-                print(f"{file.name} {key}: {error:.1e}")
+            hold(evaluate(path, golden), GOLDEN / f"{name}.{structure}.safetensors", options.write)
+    for structure in ("3bpa0", "mgo2_small") if options.published else ():
+        golden = load_file(PRETRAINED / f"sevennet_0.{structure}.safetensors")
+        found = evaluate(options.published, golden)
+        hold(found, PRETRAINED / f"sevennet_0_may.{structure}.safetensors", options.write)
+
+
+def hold(found: dict[str, np.ndarray], file: Path, write: bool) -> None:
+    """Write a golden, or compare with the stored one."""
+    if write:
+        save_file(found, file, metadata={"sevenn": sevenn.__version__})
+        file.chmod(0o644)
+        print(file.name, found["energy"], np.abs(found["forces"]).max())
+        return
+    for key, stored in load_file(file).items():
+        error = np.abs(found[key] - stored).max() / max(1.0, np.abs(stored).max())
+        assert error <= 1e-12, (file.name, key, error)
+        print(f"{file.name} {key}: {error:.1e}")
 
 
 if __name__ == "__main__":
