@@ -52,7 +52,7 @@ CASES = (
         "3BPA",
         "3bpa",
         "[examples/data](../examples/data): sixty structures at 300, 600 and 1200 K, "
-        "wB97X/6-31G(d), of the set that the potentials were trained on at 300 K.",
+        "wB97X/6-31G(d). The potentials were trained on structures at 300 K from the same set.",
         ("tdn_3bpa", "tdn_3bpa_exact"),
         ("examples/data/3bpa_labelled.xyz",),
         False,
@@ -61,10 +61,10 @@ CASES = (
         "qcr-small, validation and test relaxations",
         "qcr-small",
         "[data/qcr-small](../data/qcr-small): small molecules of H, C, N and O, B3LYP/6-31G\\*. "
-        "`organic_tdn` was trained on other molecules of this set. None of the others was trained "
-        "on such molecules, nor at this level: this is how far they are from a task that is not "
-        "theirs. Energies have other zeros, so only relative ones are shown; frames with an "
-        "element that a potential lacks are left out for it.",
+        "`organic_tdn` was trained on other molecules of this set. The other potentials were "
+        "trained neither on such molecules nor at this level of theory, so this is not the task "
+        "they were made for. Their energies have other zeros, so only relative energies are shown. "
+        "Frames with an element that a potential does not know are left out for that potential.",
         ("organic_tdn", "tdn_3bpa_exact", "mace_solvents", "nequix_mp_1", "sevennet_0"),
         ("data/qcr-small/validation.xyz.gz", "data/qcr-small/test.xyz.gz"),
         True,

@@ -23,7 +23,6 @@ from safetensors.numpy import load_file
 from eqnn import library
 from eqnn.library import Potential, Properties
 from eqnn.so3 import FloatArray
-from eqnn.structures import cell_of
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
@@ -139,7 +138,9 @@ def structures(path: Path) -> list[Atoms]:
 
 def evaluated(potential: Potential, atoms: Atoms) -> Properties:
     """Evaluate a structure."""
-    return potential.evaluate(atoms.numbers, atoms.positions, cell_of(atoms))
+    return potential.evaluate(
+        atoms.numbers, atoms.positions, atoms.cell.array if atoms.pbc.all() else None
+    )
 
 
 def against_upstream() -> None:

@@ -157,7 +157,7 @@ def find_built(file: str, variable: str, release: int | None = None) -> Path:
     path = _packaged(file, release) if engine_levels() else PACKAGE / "engine" / file
     if not path.is_file():
         raise EqnnError(
-            f"{file} is no part of the installed Python package, expected in {variable}.\n"
+            f"{file} is not part of the installed Python package, expected in {variable}.\n"
             f"Build it in a clone of eqnn (`make`), and set {variable} to the path of {file}."
         )
     return path

@@ -16,7 +16,7 @@ from eqnn.errors import EqnnError
 from eqnn.library import Potential, Properties
 from eqnn.model_file import read_model
 from eqnn.so3 import FloatArray
-from eqnn.structures import cell_with_vacuum
+from eqnn.structures import cell_with_vacuum, has_volume
 
 _PRECISIONS = ("reference", "double", "mixed", "single")
 _DEVIATING = ("energy", "forces", "stress")
@@ -171,7 +171,7 @@ class EQNN(Calculator):
             "forces": found.forces,
         }
         # A molecule in a box has no stress, nor has what has no volume.
-        if found.virial is not None and self.atoms.pbc.any() and self.atoms.cell.rank == 3:
+        if found.virial is not None and has_volume(self.atoms):
             stress = -found.virial / self.atoms.get_volume()
             values["stress"] = full_3x3_to_voigt_6_stress(stress)
         return values

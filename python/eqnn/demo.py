@@ -306,15 +306,15 @@ def add_parser(commands: Any) -> None:
     """Add ``eqnn demo``."""
     parser = commands.add_parser(
         "demo",
-        help="relax molecules in LAMMPS against DFT, with a report and a picture",
+        help="relax molecules in LAMMPS and compare them with DFT",
         description="Relaxes twelve molecules in LAMMPS with a shipped potential that was not "
-        "trained on them, holds them against DFT's minima, and runs one. Half a minute.",
+        "trained on them, compares them with the DFT minima, and runs one. Half a minute.",
     )
     parser.add_argument(
         "--output",
         type=Path,
         default=Path("eqnn-demo"),
         metavar="FOLDER",
-        help="made if it is not there; eqnn-demo if left out",
+        help="folder for the results; default: eqnn-demo",
     )
     parser.set_defaults(run=run)

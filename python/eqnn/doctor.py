@@ -266,8 +266,8 @@ def add_parser(commands: Any) -> None:
     """Add ``eqnn doctor``."""
     parser = commands.add_parser(
         "doctor",
-        help="say what is wrong with an installation, and the cure",
-        description="Looks at the library, the processor, threads, a GPU, LAMMPS, the plugin and "
-        "MPI, and runs each.",
+        help="find out what is wrong with an installation, and how to fix it",
+        description="Checks the library, the processor, threads, the GPU, LAMMPS, the plugin and "
+        "MPI by running each of them.",
     )
     parser.set_defaults(run=run)

@@ -80,7 +80,7 @@ def ask(lmp: Path) -> Lammps:
         lines = [line for line in text.splitlines() if line.strip()]
         raise EqnnError(
             f"{lmp}: `lmp -h` ended with code {done.returncode} and does not say what it is: "
-            f"{(lines or ['nothing'])[-1].strip()[:160]}\nMend that, or set EQNN_LAMMPS to the "
+            f"{(lines or ['nothing'])[-1].strip()[:160]}\nFix that, or set EQNN_LAMMPS to the "
             "path of another lmp."
         )
     day = datetime.strptime(found.group(1), "%d %b %Y")
@@ -149,9 +149,9 @@ def add_parser(commands: Any) -> None:
     """Add ``eqnn lmp`` to those of argparse, for its help: its words are LAMMPS's, see `run`."""
     commands.add_parser(
         "lmp",
-        help="run LAMMPS with the plugin, its MPI and threads set right",
-        description="Runs the LAMMPS that EQNN_LAMMPS names, that is beside this Python or on the "
-        "path, with eqnnplugin.so loaded, on N ranks. Threads: OMP_NUM_THREADS, else the cores "
-        "over the ranks.",
+        help="run LAMMPS with the plugin, with the right MPI and threads",
+        description="Runs LAMMPS with eqnnplugin.so loaded, on N ranks. It takes the LAMMPS that "
+        "EQNN_LAMMPS names, or the one beside this Python, or on the path. OMP_NUM_THREADS sets "
+        "the threads of a rank; by default, the cores are divided between the ranks.",
         usage="eqnn lmp [-np N] -in FILE [LAMMPS's options]",
     )

@@ -222,6 +222,11 @@ class Potential:
         False for models with direct forces.
     device : str
         ``cpu``, ``gpu``, or ``auto``: a GPU where the library was built for one.
+
+    Attributes
+    ----------
+    path : Path
+        As given.
     """
 
     def __init__(
@@ -232,6 +237,7 @@ class Potential:
         *,
         device: str = "auto",
     ):
+        self.path = Path(path)
         self._library = _library()
         self._has_virial = has_virial
         self._handle = None

@@ -11,7 +11,7 @@ from ase import Atoms
 
 from eqnn.library import Potential
 from eqnn.model_file import Document, Model, validate, write_model
-from eqnn.structures import cell_of, self_test_structures
+from eqnn.structures import cell_with_vacuum, self_test_structures
 
 # Pairs of the pressed molecule are at some 0.8 of the sum of their covalent radii: within ZBL.
 PRESSED = 0.72
@@ -72,7 +72,7 @@ def add_self_test(
         has_virial = document["forces"] == "gradient"
         with Potential(path, "reference", has_virial) as potential:
             for name, atoms in structures:
-                cell = cell_of(atoms)
+                cell = cell_with_vacuum(atoms, document["cutoff"])
                 found = potential.evaluate(atoms.numbers.tolist(), atoms.positions, cell)
                 tests.append(
                     {

@@ -40,7 +40,7 @@ def read_structure(path: Path) -> Atoms:
     if not isinstance(atoms, Atoms) or len(atoms) == 0:
         raise EqnnError(f"{path}: holds no atoms. Give a file with a structure.")
     require_near(atoms, str(path))
-    cell_of(atoms, str(path))
+    cell_with_vacuum(atoms, 0.0, str(path))
     return atoms
 
 
@@ -71,17 +71,19 @@ def neighbours(quantities: str, atoms: Atoms, cutoff: float) -> Any:
         Angstrom.
     """
     require_near(atoms)
-    return neighbor_list(quantities, _wrapped(atoms), cutoff)
+    return neighbor_list(quantities, wrapped(atoms), cutoff)
 
 
-def _wrapped(atoms: Atoms) -> Atoms:
+def wrapped(atoms: Atoms) -> Atoms:
     """Return the atoms moved by whole cells to where differences of coordinates lose no digits."""
     if not atoms.pbc.any():
         return atoms
-    cell = atoms.cell.complete().array
-    _require_volume(cell, "the structure")
+    if atoms.pbc.all():
+        _require_volume(atoms.cell.array, "the structure")
+    cell = periodic_axes(atoms).array
     cells = np.floor(atoms.positions @ np.linalg.inv(cell)) * atoms.pbc
     out: Atoms = atoms.copy()
+    out.cell[:] = cell
     for axis in range(3):
         out.positions -= cells[:, axis, None] * cell[axis]
     return out
@@ -96,21 +98,34 @@ def _require_volume(cell: FloatArray, name: str) -> None:
         )
 
 
-def cell_of(atoms: Atoms, name: str = "the structure") -> FloatArray | None:
-    """Lattice vectors as rows [3, 3] in Angstrom, None for a structure in vacuum."""
-    if not atoms.pbc.any():
-        return None
-    if not atoms.pbc.all():
-        axes = [axis for axis, periodic in zip("abc", atoms.pbc, strict=True) if periodic]
+def is_partly_periodic(atoms: Atoms) -> bool:
+    """Whether a structure is periodic along one or two of its axes: a chain, a slab."""
+    return bool(atoms.pbc.any() and not atoms.pbc.all())
+
+
+def has_volume(atoms: Atoms) -> bool:
+    """Whether a stress means something: a periodic structure in a cell of three vectors."""
+    return bool(atoms.pbc.any() and atoms.cell.volume > _SMALLEST_VOLUME)
+
+
+def periodic_axes(atoms: Atoms, name: str = "the structure") -> Cell:
+    """Lattice vectors (Angstrom) along periodic axes, and unit vectors orthogonal to them.
+
+    What a cell says along axes that are not periodic means nothing, and is not looked at.
+    """
+    vectors = atoms.cell.array[atoms.pbc]
+    # Length, area or volume; NaN is refused too.
+    if not np.sqrt(max(np.linalg.det(vectors @ vectors.T), 0.0)) > _SMALLEST_VOLUME:
         raise EqnnError(
-            f"{name}: periodic along {' and '.join(axes)} only, expected all three directions or "
-            "none.\nMake it periodic in all, with vacuum wider than the cutoff."
+            f"{name}: its periodic lattice vectors are zero or parallel. Correct the cell."
         )
-    _require_volume(atoms.cell.array, name)
-    return np.array(atoms.cell.array, dtype=np.float64)
+    out: Cell = Cell(np.where(atoms.pbc[:, None], atoms.cell.array, 0.0)).complete()
+    return out
 
 
-def cell_with_vacuum(atoms: Atoms, cutoff: float) -> FloatArray | None:
+def cell_with_vacuum(
+    atoms: Atoms, cutoff: float, name: str = "the structure", *, room: float = 0.0
+) -> FloatArray | None:
     """Lattice vectors as rows [3, 3] of a structure that is periodic along any axes, or None.
 
     Along the others the vectors are such that no image comes within the cutoff: energies are those
@@ -121,19 +136,20 @@ def cell_with_vacuum(atoms: Atoms, cutoff: float) -> FloatArray | None:
     atoms : Atoms
     cutoff : float
         Angstrom.
+    name : str
+        What messages call the structure.
+    room : float
+        Angstrom, by which atoms may move and still see no image.
     """
-    if not atoms.pbc.any() or atoms.pbc.all():
-        return cell_of(atoms)
-    cell = Cell(np.where(atoms.pbc[:, None], atoms.cell.array, 0.0))
-    if cell.rank < atoms.pbc.sum():
-        raise EqnnError(
-            "the structure: its periodic lattice vectors are zero or parallel. Correct the cell."
-        )
-    # Unit vectors, orthogonal to the others and to each other.
-    out = np.array(cell.complete().array)
+    if not atoms.pbc.any():
+        return None
+    if atoms.pbc.all():
+        _require_volume(atoms.cell.array, name)
+        return np.array(atoms.cell.array, dtype=np.float64)
+    out = np.array(periodic_axes(atoms, name).array)
     for axis in np.flatnonzero(~atoms.pbc):
         along = atoms.positions @ out[axis]
-        out[axis] *= np.ptp(along) + cutoff + 1.0 if len(atoms) else cutoff
+        out[axis] *= (np.ptp(along) if len(atoms) else 0.0) + cutoff + 1.0 + 2.0 * room
     return out
 
 

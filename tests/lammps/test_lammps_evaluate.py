@@ -45,7 +45,7 @@ def judged(path: Path, data: list[Atoms], **more: Any) -> ModelResult:
 
 @pytest.fixture(scope="module")
 def acac() -> list[Atoms]:
-    """Molecules, and cells smaller than the cutoff: skewed, turned, and of the left hand."""
+    """Return a molecule, and cells smaller than the cutoff: skewed, left-handed, slab, chain."""
     molecule = golden_atoms(PRETRAINED / "mace_acac.md300_0.safetensors")
     cell = golden_atoms(PRETRAINED / "mace_acac.acac1_pbc_small.safetensors")
     turned, left = cell.copy(), cell.copy()
@@ -53,7 +53,10 @@ def acac() -> list[Atoms]:
     left.set_cell(left.cell.array[[1, 0, 2]])
     skewed = cell.copy()
     skewed.set_cell(cell.cell.array + np.outer([0.0, 0.9, -0.8], cell.cell.array[0]))
-    return [labelled(atoms) for atoms in (molecule, cell, turned, left, skewed)]
+    slab, chain = skewed.copy(), turned.copy()
+    slab.pbc = (True, False, True)
+    chain.pbc = (False, True, False)
+    return [labelled(atoms) for atoms in (molecule, cell, turned, left, skewed, slab, chain)]
 
 
 @pytest.mark.parametrize("precision", ["double", "single"])
@@ -113,5 +116,5 @@ def test_a_lammps_that_fails_is_quoted(
         judged(PRETRAINED / "mace_acac.eqnn", acac[:1], through_lammps=1)
     assert str(error.value) == (
         f"--through-lammps: {lmp} failed with code 1: ERROR: Unknown pair style eqnn\n"
-        "Mend what it says, or leave the option out."
+        "Fix what it says, or leave the option out."
     )

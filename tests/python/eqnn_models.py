@@ -63,7 +63,7 @@ def checkpoint(name: str = "l1_h16_b1") -> dict[str, Array]:
 
 
 def config(name: str = "l1_h16_b1") -> dict[str, Any]:
-    """Read the JSON that stands beside them."""
+    """Read the JSON file that belongs to them."""
     document: dict[str, Any] = json.loads((TDN / f"model_{name}.config.json").read_text())
     return document
 

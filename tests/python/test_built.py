@@ -115,7 +115,7 @@ def test_a_package_without_libraries_says_so(
 ) -> None:
     monkeypatch.setattr(built, "PACKAGE", tmp_path / "pure")
     assert refusal() == (
-        "eqnnplugin.so is no part of the installed Python package, expected in EQNN_PLUGIN.\n"
+        "eqnnplugin.so is not part of the installed Python package, expected in EQNN_PLUGIN.\n"
         "Build it in a clone of eqnn (`make`), and set EQNN_PLUGIN to the path of eqnnplugin.so."
     )
 

@@ -406,6 +406,18 @@ def test_direct_forces_are_checked_as_such(tmp_path: Path) -> None:
     assert Status.WRONG not in found.values()
 
 
+def test_a_given_slab_is_measured(tmp_path: Path) -> None:
+    path = tmp_path / "m.eqnn"
+    shutil.copy(TDN / "model_l1_h16_b1.eqnn", path)
+    slab = bulk("C", "diamond", 3.6, cubic=True)
+    slab.rattle(0.05, seed=1)
+    slab.cell[0] = 0.0
+    slab.pbc = (False, True, True)
+    found = statuses(check_model(path, slab))
+    assert found["virial against finite strains"] in (Status.OK, Status.NOTE)
+    assert found["twice the system"] is Status.OK
+
+
 def test_a_given_structure_is_measured(tmp_path: Path) -> None:
     path = tmp_path / "m.eqnn"
     shutil.copy(TDN / "model_l1_h16_b1.eqnn", path)
@@ -458,7 +470,7 @@ def test_verdicts() -> None:
     def one(status: Status) -> Measurement:
         return Measurement("x", ((1.0, "eV"),), status, "Means.", "it is so")
 
-    assert verdict([one(Status.OK), one(Status.NOTE)]) == "Verdict: fit for MD."
+    assert verdict([one(Status.OK), one(Status.NOTE)]) == "Verdict: suitable for MD."
     assert verdict([one(Status.LIMIT)]) == "Verdict: computed rightly; limits in MD: it is so."
     both = [one(Status.LIMIT), one(Status.WRONG)]
     assert verdict(both) == "Verdict: WRONG, do not use: it is so."

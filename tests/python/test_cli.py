@@ -143,9 +143,10 @@ def test_help_is_given(capsys: pytest.CaptureFixture[str], words: list[str]) -> 
         (["check", "m", "--structure"], "argument --structure: expected one argument"),
         (
             ["export", "tdn", "--species", "H,Q"],
-            "argument --species: 'Q' is no chemical symbol, expected symbols with commas: H,C,N,O",
+            "argument --species: 'Q' is not a chemical symbol, expected symbols with commas: "
+            "H,C,N,O",
         ),
-        (["export", "tdn", "--species", ""], "argument --species: '' is no chemical symbol"),
+        (["export", "tdn", "--species", ""], "argument --species: '' is not a chemical symbol"),
         (["export", "tdn", "--energy", "sum"], "argument --energy: invalid choice: 'sum'"),
     ],
 )
@@ -186,7 +187,10 @@ def test_export_writes_a_complete_model_and_reports(run: Eqnn, tmp_path: Path) -
     )
     size = output.stat().st_size
     assert lines[5] == f"Wrote {output}: {model.n_parameters} numbers, {size} bytes."
-    assert lines[6:] == [f"  SHA-256 {model.sha256}", f"  What it is fit for: eqnn check {output}"]
+    assert lines[6:] == [
+        f"  SHA-256 {model.sha256}",
+        f"  What it can be used for: eqnn check {output}",
+    ]
     provenance = model.document["provenance"]
     assert provenance == {
         "upstream": "TDN, AIRS/OpenMol/TDN",
@@ -347,7 +351,7 @@ def test_a_wrong_structure_is_told_before_the_checkpoint_is_read(
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (None, "c.json: no such file. Give the path of the JSON that stands beside the weights."),
+        (None, "c.json: no such file. Give the path of the JSON file that belongs to the weights."),
         ("{", "c.json: not readable as JSON (Expecting property name"),
         ("[1]", "c.json: holds a JSON list, expected an object."),
         ("{}", 'c.json: key "config" with the network\'s constants is missing'),

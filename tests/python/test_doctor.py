@@ -128,7 +128,7 @@ def test_what_is_no_lammps_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("EQNN_LAMMPS", str(lmp))
     assert by_name()["LAMMPS"].text == (
         f"{lmp}: `lmp -h` ended with code 127 and does not say what it is: libmpi.so.12: cannot "
-        "open\nMend that, or set EQNN_LAMMPS to the path of another lmp."
+        "open\nFix that, or set EQNN_LAMMPS to the path of another lmp."
     )
 
 

@@ -16,6 +16,9 @@ from types import ModuleType
 import pytest
 from eqnn_models import ROOT
 
+import eqnn
+from eqnn import library
+
 # Built, or of the reader's machine: no file of the tree.
 NOT_IN_THE_TREE = re.compile(r"^\.eqnn/|^/|^~|[*?{}<>$…]|\.\.\.|NAME|STRUCTURE")
 
@@ -140,9 +143,17 @@ def test_a_source_distribution_holds_all_that_a_build_reads(tmp_path: Path) -> N
     assert not any(name.startswith((".eqnn/", "tests/", "data/")) for name in held)
 
 
-def test_the_citation_names_the_version() -> None:
+def test_the_version_is_that_of_the_file_version() -> None:
+    """CMake, the package and the site read it; what has a copy is held against it."""
     version = (ROOT / "VERSION").read_text().strip()
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    assert re.search(rf"^## {re.escape(version)} - ", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert eqnn.__version__ == library.version() == version
+    wheel = re.compile(r"eqnn-(\d[\w.]*?)-py3")
+    for path in DOCUMENTS:
+        assert set(wheel.findall(path.read_text())) <= {version}, path
+    for name in ("pyproject.toml", "CMakeLists.txt"):
+        assert version not in (ROOT / name).read_text(), name
 
 
 def imported(path: Path) -> set[str]:

@@ -145,6 +145,49 @@ def golden(name: str) -> tuple[Atoms, Any]:
     return atoms, values
 
 
+def layers(frames: list[Atoms], *pbc: bool, height: float = 0.0) -> list[Atoms]:
+    """Return frames over their images, with the calculator's numbers as labels."""
+    out = []
+    for one in frames:
+        atoms = one.copy()
+        atoms.set_cell([[7.0, 0.5, 0.0], [0.0, 7.5, 0.5], [0.0, 0.0, height]])
+        atoms.pbc = pbc
+        atoms.calc = eqnn.EQNN(MACE)
+        labels = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+        if height > 0.0:
+            labels["stress"] = atoms.get_stress()
+        out.append(labelled(atoms, **labels))
+    return out
+
+
+@pytest.mark.parametrize(
+    ("pbc", "height"), [((True, True, False), 30.0), ((True, False, False), 0.0)]
+)
+def test_chains_and_slabs_are_what_the_calculator_has(
+    frames: list[Atoms], pbc: tuple[bool, ...], height: float
+) -> None:
+    found = evaluate(MACE, layers(frames[:3], *pbc, height=height), settings=QUICK)
+    errors = one(found).overall
+    assert not found.problems and errors.n_frames == 3
+    assert errors.energy.mae is not None and errors.energy.mae <= 1e-6  # meV
+    assert errors.forces.mae is not None and errors.forces.mae <= 1e-6
+    assert errors.stress.n_frames == (3 if height else 0)
+    assert not height or (errors.stress.mae is not None and errors.stress.mae <= 1e-9)
+    # Measured on the first, as of any other structure.
+    assert one(found).defects_on and all(d.status.value != "WRONG" for d in one(found).defects)
+
+
+def test_molecules_and_slabs_of_the_same_atoms_are_no_duplicates(frames: list[Atoms]) -> None:
+    sets = {
+        "sheet": layers(frames[:1], True, True, False),
+        "chain": layers(frames[:1], True, False, False),
+    }
+    found = evaluate(MACE, sets, settings=QUICK)
+    assert not found.problems and one(found).overall.n_frames == 2
+    largest = one(found).overall.forces.largest
+    assert largest is not None and largest <= 1e-6
+
+
 @pytest.mark.slow
 def test_stress_is_in_gpa_and_has_ases_sign() -> None:
     """Labels are upstream's stress and a tenth of a GPa in each component."""
@@ -751,8 +794,8 @@ def test_a_damaged_journal_is_refused_with_its_line(tmp_path: Path, line: bytes)
     with pytest.raises(EqnnError) as error:
         Journal(path, "abc", "double")
     assert str(error.value) == (
-        f"{path}:3: is no line of this model's predictions. Remove the file: its frames are then "
-        "computed again."
+        f"{path}:3: is not a line of this model's predictions. Remove the file: its frames are "
+        "then computed again."
     )
     assert path.read_bytes() == before
 
@@ -760,7 +803,7 @@ def test_a_damaged_journal_is_refused_with_its_line(tmp_path: Path, line: bytes)
 def test_a_journal_of_another_model_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     Journal(path, "abc", "double").close()
-    with pytest.raises(EqnnError, match=r"a\.jsonl:1: is no line of this model's predictions"):
+    with pytest.raises(EqnnError, match=r"a\.jsonl:1: is not a line of this model's predictions"):
         Journal(path, "other", "double")
 
 
@@ -808,7 +851,7 @@ def test_a_result_that_cannot_be_written(frames: list[Atoms], tmp_path: Path) ->
     with pytest.raises(EqnnError) as error:
         evaluate(GAUNT, frames[:2], output=tmp_path, settings=QUICK)
     assert str(error.value) == (
-        f"--output {tmp_path / 'result.json'}: cannot be written (Is a directory). Mend that, and "
+        f"--output {tmp_path / 'result.json'}: cannot be written (Is a directory). Fix that, and "
         "run it again: nothing is computed twice."
     )
 
@@ -894,8 +937,7 @@ def test_an_interrupted_run_says_that_it_goes_on(
     words = ["evaluate", str(GAUNT), "--data", data, "--output", str(tmp_path), "--no-plots"]
     assert cli.main(words) == 130
     assert capsys.readouterr().err == (
-        f"eqnn: interrupted; {tmp_path} keeps all predictions. The same command goes on from "
-        "there.\n"
+        f"eqnn: interrupted; {tmp_path} keeps all predictions. The same command continues.\n"
     )
     monkeypatch.undo()
     assert cli.main(words) == 0

@@ -96,6 +96,19 @@ def test_a_frame_has_its_labels() -> None:
     assert found.stress is not None and (found.stress == atoms.get_stress(voigt=False)).all()
 
 
+def test_a_slab_is_its_periodic_vectors() -> None:
+    def slab(third: float, second: float = 9.0, pbc: tuple[bool, ...] = (True, True, False)) -> Any:
+        atoms = molecule(1, cell=np.diag([8.0, second, third]))
+        atoms.pbc = pbc
+        atoms.calc.atoms.pbc = pbc  # ASE has them changed where they must not be
+        return frame_of(atoms, "s", 0, KEYS)
+
+    assert slab(10.0).key == slab(0.0).key
+    assert len({slab(10.0).key, slab(10.0, 9.5).key, slab(10.0, pbc=(True, False, True)).key}) == 3
+    assert slab(10.0).stress is not None and slab(0.0).stress is None
+    assert (slab(10.0).atoms.pbc == (True, True, False)).all()
+
+
 def test_energies_alone_are_enough_and_a_molecule_has_no_stress() -> None:
     atoms = molecule(energy=None)
     label(atoms, -1.0, None, np.ones(6))
@@ -161,9 +174,9 @@ def flat() -> Atoms:
             "coarse",
         ),
         (
-            bad(pbc=(True, False, False), cell=9 * np.eye(3)),
+            bad(pbc=(True, False, True), cell=np.diag([9.0, 9.0, 0.0])),
             Kind.CELL,
-            "periodic along a only, expected all three directions or none",
+            "its periodic lattice vectors are zero or parallel",
         ),
         (flat(), Kind.CELL, "periodic in a cell of 0 A^3, expected above 1e-06"),
     ],
@@ -707,9 +720,17 @@ def test_lengths_of_whole_files_are_told_without_a_model(path: Path) -> None:
         assert found[0].what.endswith(f" apart: positions are {unit}, it seems")
 
 
+def sheet(atoms: Atoms) -> Atoms:
+    """Return layers of a crystal, with two bare sides and no third lattice vector."""
+    out: Atoms = atoms.repeat((1, 1, 2))
+    out.cell[2] = 0.0
+    out.pbc = (True, True, False)
+    return out
+
+
 @pytest.mark.parametrize(
     "atoms",
-    [*CRYSTALS, box("H2O", 3.1), box("H2", 3.5)],
+    [*CRYSTALS, *map(sheet, CRYSTALS), box("H2O", 3.1), box("H2", 3.5)],
     ids=lambda atoms: str(atoms.symbols),
 )
 def test_lengths_of_crystals_and_boxes_are_told_too(atoms: Atoms) -> None:

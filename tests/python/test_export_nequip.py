@@ -873,7 +873,7 @@ NEQUIPS: dict[str, tuple[Any, str]] = {
     ),
     "types": (
         lambda network: network.metadata.update(type_names=b"H X1 O"),
-        "n.pth: type_names: 'X1' is no chemical symbol",
+        "n.pth: type_names: 'X1' is not a chemical symbol",
     ),
     "no types": (
         lambda network: network.metadata.pop("type_names"),

@@ -244,7 +244,7 @@ REFUSALS: dict[str, tuple[Callable[[Stub], None], str]] = {
     "less": (drop_scale, "(more: none; missing: per_type_energy_scale_shift)"),
     "types": (
         set_in("", "type_names", ["C", "H", "O2"]),
-        "m.nequip.zip: type_names: 'O2' is no chemical symbol",
+        "m.nequip.zip: type_names: 'O2' is not a chemical symbol",
     ),
     "fields": (
         set_in("type_embed", "do_categorical_graph_field_embed", True),

@@ -266,8 +266,8 @@ def test_the_neighbour_cap_may_be_left_out() -> None:
         (beside(elements_Z=[1]), {}, "/elements_Z: found [1], expected an object from chemical"),
         (beside(elements_Z={"H": 2}), {}, "/elements_Z/H: found 2, expected 1"),
         (beside(elements_Z={"H": "1"}), {}, "/elements_Z/H: found '1', expected an atomic number"),
-        (beside(elements_Z={"Q": 1}), {}, "/elements_Z: 'Q' is no chemical symbol"),
-        (beside(elements_Z={"X": 0}), {}, "/elements_Z: 'X' is no chemical symbol"),
+        (beside(elements_Z={"Q": 1}), {}, "/elements_Z: 'Q' is not a chemical symbol"),
+        (beside(elements_Z={"X": 0}), {}, "/elements_Z: 'X' is not a chemical symbol"),
         (beside(iso_energies=3), {}, "/iso_energies: found 3, expected an object from chemical"),
         (beside(iso_energies={"H": None}), {}, "/iso_energies/H: found None, expected an energy"),
         (

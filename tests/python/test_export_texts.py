@@ -150,7 +150,7 @@ PLAIN_FILES: dict[str, tuple[bytes | Path, str]] = {
     "a pickle": (b"\x80\x04}.", f"is a pickle, but not one of torch.save. {GIVE}"),
     "numbers": (
         b"\x93\xffNUMPY",
-        f"is no zip archive, which torch.save writes, and of no format known here.\n{GIVE}",
+        f"is not a zip archive, which torch.save writes, and of no format known here.\n{GIVE}",
     ),
     "Git LFS": (
         b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
@@ -1108,7 +1108,9 @@ def test_verify_of_code_that_is_no_package(
     words += ["--config", f"{stem}.config.json", "--species", "H,C", "--energy", "extensive"]
     words += ["--verify", "--output", tmp_path / "m.eqnn"]
     found = command(capsys, *words)
-    assert found.startswith("--verify: TDN (Tensor Decomposition Network; AIRS, OpenMol/TDN) is no")
+    assert found.startswith(
+        "--verify: TDN (Tensor Decomposition Network; AIRS, OpenMol/TDN) cannot be"
+    )
     assert not (tmp_path / "m.eqnn").exists()
 
 

@@ -362,7 +362,7 @@ def test_built_files_are_found_or_asked_for(
     monkeypatch.setattr(built, "ROOT", tmp_path)
     text = refusal(lambda: find_built("libnone.so", "SOME_VARIABLE"))
     assert text == (
-        "libnone.so is no part of the installed Python package, expected in SOME_VARIABLE.\n"
+        "libnone.so is not part of the installed Python package, expected in SOME_VARIABLE.\n"
         "Build it in a clone of eqnn (`make`), and set SOME_VARIABLE to the path of libnone.so."
     )
 

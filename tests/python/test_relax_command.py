@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,14 @@ from eqnn.cli import main
 from eqnn.errors import readable
 from eqnn.relaxation import Settings
 from eqnn.relaxation.command import Teller
+from eqnn.relaxation.compare import compare, rmsd
 from eqnn.relaxation.jobs import read_input, read_jobs
-from eqnn.relaxation.records import Output
+from eqnn.relaxation.many import _cell_of
+from eqnn.relaxation.records import Output, Record
 from eqnn.relaxation.references import mismatch
+from eqnn.relaxation.result import Outcome, Result
 from eqnn.relaxation.run import file_name
+from eqnn.relaxation.tables import overview
 from eqnn.so3 import random_rotations
 
 MACE = ROOT / "potentials" / "mace_solvents.eqnn"
@@ -432,7 +437,7 @@ def test_against_references(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     report = tmp_path / "report"
     relaxed(tmp_path, structures, "--reference", str(minima), "--report", str(report))
     said = capsys.readouterr().out
-    assert "held against a reference" in said and "bonds kept" in said
+    assert "compared with a reference" in said and "bonds kept" in said
     document = json.loads((report / "result.json").read_text())
     summary = document["summary"]
     assert summary["compared"] == 4
@@ -496,8 +501,13 @@ def test_callbacks_can_end_it_and_their_exceptions_come_through() -> None:
         eqnn.relax(water, MACE, settings, progress=interrupted)
     with pytest.raises(eqnn.EqnnError, match=r"^optimizer 'bfgs', expected lbfgs or fire\.$"):
         eqnn.relax(water, MACE, Settings(optimizer="bfgs"))
-    with pytest.raises(eqnn.EqnnError, match=r"^RelaxOptions::fmax is 0, expected a finite"):
-        eqnn.relax(water, MACE, Settings(fmax=0.0))
+    for name in ("fmax", "exploded_force", "exploded_distance", "exploded_volume"):
+        for value in (0.0, -1.0, np.nan, np.inf):
+            with pytest.raises(eqnn.EqnnError) as error:
+                eqnn.relax(water, MACE, replace(settings, **dict[str, Any]({name: value})))
+            assert str(error.value) == (
+                f"{name} is {value:g}, expected a finite number above 0. Correct it."
+            )
 
 
 # ---- what a stranger broke ----
@@ -587,6 +597,10 @@ BAD_MINIMA: dict[str, tuple[Callable[[Atoms], object], str]] = {
     "nan": (lambda m: m.positions.__setitem__((0, 0), np.nan), "a coordinate is not finite"),
     "energy": (lambda m: m.info.update(energy=np.nan), "the energy is not finite"),
     "steps": (lambda m: m.info.update(steps="abc"), "steps is 'abc', expected a whole number"),
+    "steps of numpy": (
+        lambda m: m.info.update(steps=2.5),
+        "steps is 2.5, expected a whole number",
+    ),
     "periodic": (
         lambda m: periodic(m, 5.0, 5.0, 5.0),
         "periodic along a and b and c, the structure is not periodic",
@@ -608,7 +622,7 @@ def test_a_bad_reference_is_named_and_the_others_are_compared(tmp_path: Path, na
     assert [job.reference is not None for job in found.jobs] == [True, False, True]
     (bad,) = found.references.bad
     assert (bad.id, bad.number, bad.what) == ("H2O 1", 1, words)
-    assert found.references.lines() == ["1 minima are bad and not compared: H2O 1."]
+    assert found.references.lines() == ["1 minimum is bad and not compared: H2O 1."]
     for one in minima:
         one.info["id"] = "H2O 1"
     only = written(tmp_path / "only.xyz", minima[1:2])
@@ -725,7 +739,7 @@ def test_pubchemqcr_is_relaxed_from_its_first_step_against_its_last(
         "Give it as --input, and it is held against its own minima."
     )
     relaxed(tmp_path, path)
-    assert re.search(r"held against a reference +1\b", capsys.readouterr().out)
+    assert re.search(r"compared with a reference +1\b", capsys.readouterr().out)
 
 
 # ---- Ctrl-C ----
@@ -749,7 +763,7 @@ def test_an_interrupted_run_says_what_is_kept(
         patch.setattr(Teller, "__call__", interrupt)
         assert main(words) == 130
     assert capsys.readouterr().err == (
-        f"eqnn: interrupted; {out} keeps all that is done. The same command goes on from there.\n"
+        f"eqnn: interrupted; {out} keeps all that is done. The same command continues.\n"
     )
     assert main(words) == 0
 
@@ -768,7 +782,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(tmp_path: Path) -> No
     _, said = run.communicate()
     assert run.returncode == 130, said
     assert said.splitlines()[-1] == (
-        f"eqnn: interrupted; {out} keeps all that is done. The same command goes on from there."
+        f"eqnn: interrupted; {out} keeps all that is done. The same command continues."
     )
     assert "Traceback" not in said
     run = in_process(structures, out)
@@ -826,3 +840,98 @@ def test_reasons_have_numbers_of_six_digits(tmp_path: Path) -> None:
     assert readable("0.9999999999 of 5, 1e-300, v1.2.34567890, -3.1400000001 (12345678)") == (
         "0.9999999999 of 5, 1e-300, v1.2.34567890, -3.14 (12345678)"
     )
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("--fmax", "nan", "a finite number above 0"),
+        ("--fmax", "-1", "a finite number above 0"),
+        ("--max-steps", "-1", "0 to 2147483647"),
+        ("--atoms-at-once", "-1", "0 to 2147483647"),
+    ],
+)
+def test_an_option_out_of_range_is_called_as_the_user_calls_it(
+    option: str, value: str, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given, out = written(tmp_path / "a.xyz", some_molecules(1)), tmp_path / "out.xyz"
+    assert main(["relax", str(MACE), "--input", str(given), "--output", str(out), option, value])
+    said = f"eqnn: {option} is {value}, expected {expected}. Correct it.\n"
+    assert capsys.readouterr().err == said
+    assert not out.exists()
+
+
+# ---- chains and slabs ----
+
+
+def slab() -> Atoms:
+    """Ethanol over its images along two axes; along the third it is alone."""
+    atoms: Atoms = molecule("CH3CH2OH")
+    atoms.rattle(0.05, seed=2)
+    atoms.set_cell([[6.0, 0.0, 0.0], [1.0, 6.5, 0.0], [0.0, 0.0, 9.0]])
+    atoms.pbc = (True, True, False)
+    return atoms
+
+
+def test_a_slab_is_relaxed_and_keeps_its_cell(tmp_path: Path) -> None:
+    given = written(tmp_path / "slab.xyz", [slab()])
+    out, steps = tmp_path / "out.xyz", tmp_path / "steps"
+    options = ["--input", str(given), "--output", str(out), "--trajectories", str(steps)]
+    assert main(["relax", str(MACE), *options]) == 0
+    (found,) = ase.io.read(out, index=":")
+    assert found.info["status"] == "converged"
+    assert (found.pbc == slab().pbc).all() and (found.cell.array == slab().cell.array).all()
+    energy = found.get_potential_energy()
+    found.calc = eqnn.EQNN(MACE)
+    assert abs(found.get_potential_energy() - energy) <= 1e-6
+    (path,) = steps.iterdir()
+    for one in ase.io.read(path, index=":"):
+        assert (one.pbc == slab().pbc).all() and (one.cell.array == slab().cell.array).all()
+    # Held against itself with another vacuum, and moved along it and across a boundary.
+    (found,) = ase.io.read(out, index=":")
+    found.cell[2, 2] = 20.0
+    found.positions += found.cell.array[0] + [0, 0, 30.0]
+    minimum = written(tmp_path / "minimum.xyz", [found])
+    (outcome,) = read_input([given], minimum).jobs
+    assert outcome.reference is not None
+    (relaxed,) = ase.io.read(out, index=":")
+    assert rmsd(relaxed, outcome.reference) <= 1e-6
+
+
+def test_the_cell_of_a_slab_is_not_relaxed() -> None:
+    (found,) = eqnn.relax([slab()], MACE, Settings(relax_cell=True))
+    assert found is not None and found.status == "invalid"
+    assert found.reason == (
+        "its cell cannot be relaxed: the structure is periodic along 2 of 3 axes, expected all or "
+        "none.\nRelax its atoms alone, or make it periodic along all axes, with vacuum."
+    )
+
+
+def test_a_chain_has_room_to_grow() -> None:
+    """An image that comes within the cutoff on the way would be felt."""
+    chain = molecule("CH4")
+    chain.set_cell([8.0, 0, 0])
+    chain.pbc = (True, False, False)
+    settings = Settings(exploded_distance=20.0)
+    cell = _cell_of(chain, settings, lambda: 5.0)
+    extent = np.ptp(chain.positions, axis=0).max()
+    assert cell[0, 0] == 8.0 and min(cell[1, 1], cell[2, 2]) > extent + 5.0 + 2 * 20.0
+    along, alone = eqnn.relax([chain, molecule("CH4")], MACE)
+    assert along is not None and alone is not None and along.status == "converged"
+    assert np.abs(along.atoms.positions - alone.atoms.positions).max() <= 1e-9
+
+
+def test_a_table_has_no_row_without_a_value() -> None:
+    """Nothing converged: there is no RMSD, and its unit alone says nothing."""
+    (water,) = some_molecules(1)
+    nan = float("nan")
+    record = Record("a", "", "run", "nan", "", 0, nan, nan, nan, water)
+    found = overview(Result([Outcome(record, None)], {}))
+    assert [row[0] for row in found.rows] == ["structures", "converged", "nan"]
+    assert all(row[1] is not None for row in found.rows)
+    (ended,) = some_molecules(1, "H2O")
+    atom = compare(ended[:1], ended[:1], (None, None), (1, None))
+    done = Record("b", "", "run", "converged", "", 1, 0.01, -1.0, -1.0, ended[:1])
+    found = overview(Result([Outcome(done, atom)], {}))
+    assert "compared with a reference" in [row[0] for row in found.rows]
+    assert all(row[1] is not None for row in found.rows)

@@ -76,10 +76,19 @@ def by_the_engine(
     return frames, relaxed
 
 
+def layer() -> Atoms:
+    """Return a sheet of molecules: along the third axis there are no images."""
+    atoms = ethanol()
+    atoms.set_cell([[6.0, 0.0, 0.0], [1.0, 6.5, 0.0], [0.0, 0.0, 0.0]])
+    atoms.pbc = (True, True, False)
+    return atoms
+
+
 CASES = {
     "molecule": (ethanol, "mace_solvents", False),
     "molecule with fixed atoms": (lambda: with_fixed_atoms(ethanol()), "mace_solvents", False),
     "atoms of a cell": (silicon, "nequix_mp_1", False),
+    "sheet": (layer, "mace_solvents", False),
     "cell": (silicon, "nequix_mp_1", True),
     "cell with fixed atoms": (lambda: with_fixed_atoms(silicon()), "nequix_mp_1", True),
 }

@@ -17,7 +17,7 @@ from eqnn.numpy_evaluator import energy as numpy_energy
 from eqnn.self_test import add_self_test
 from eqnn.structures import (
     CUTOFF_MARGIN,
-    cell_of,
+    cell_with_vacuum,
     cluster,
     cutoff_margin,
     cutoff_margins,
@@ -188,15 +188,28 @@ def test_periodic_in_some_directions_only(tmp_path: Path) -> None:
     slab.set_cell([5, 5, 20])
     slab.pbc = [True, True, False]
     ase.io.write(path, slab)
-    text = refusal(lambda: read_structure(path))
-    assert "slab.xyz: periodic along a and b only, expected all three directions or none" in text
-    assert "with vacuum wider than the cutoff" in text
+    assert (read_structure(path).pbc == slab.pbc).all()
+    slab.cell[1] = 2 * slab.cell[0]
+    ase.io.write(path, slab)
+    assert refusal(lambda: read_structure(path)) == (
+        f"{path}: its periodic lattice vectors are zero or parallel. Correct the cell."
+    )
+
+
+def test_neighbours_of_a_slab_do_not_depend_on_what_is_no_lattice_vector() -> None:
+    slab = Atoms("OH", [[0, 0, 0], [0.5, 14.2, 0.7]], pbc=[True, True, False])
+    found = []
+    for third in ([0, 0, 20], [0, 0, 0], [3, 0, 0]):
+        slab.set_cell([[5, 0, 0], [1, 5, 0], third])
+        found.append(np.sort(neighbours("d", slab, 6.0)))
+    assert found[0].size > 8
+    assert max_error(found[1], found[0]) <= 1e-13 and max_error(found[2], found[0]) <= 1e-13
 
 
 def test_periodic_without_a_cell() -> None:
     atoms = DIMER.copy()
     atoms.pbc = True
-    text = refusal(lambda: cell_of(atoms))
+    text = refusal(lambda: cell_with_vacuum(atoms, 3.0))
     assert "the structure: periodic in a cell of 0 A^3, expected above 1e-06" in text
 
 

@@ -33,14 +33,14 @@ def test_what_is_left_out_has_its_default() -> None:
     [
         (
             {"epoch": 3},
-            "c.yaml: epoch is no key of the configuration, which has model, output, data, "
+            "c.yaml: epoch is not a key of the configuration, which has model, output, data, "
             "energies, loss, second_stage, optimizer, provenance, precision, seed, epochs, "
             "batch_size, shapes, checkpoint_seconds.\nWrite epochs, or see docs/train.md.",
         ),
         (
             {"loss": {"zzz": 1}},
-            "c.yaml: loss/zzz is no key of loss, which has kind, delta, energy, forces, stress.\n"
-            "Remove it, or see docs/train.md.",
+            "c.yaml: loss/zzz is not a key of loss, which has kind, delta, energy, forces, "
+            "stress.\nRemove it, or see docs/train.md.",
         ),
         ({"loss": 3}, "c.yaml: loss is 3, expected keys with values. See docs/train.md."),
         (
@@ -85,7 +85,7 @@ def test_what_is_left_out_has_its_default() -> None:
         ),
         (
             {"energies": {"reference": {"Xx": 1.0}}},
-            "c.yaml: energies/reference has 'Xx', which is no chemical symbol. Correct it.",
+            "c.yaml: energies/reference has 'Xx', which is not a chemical symbol. Correct it.",
         ),
         (
             {"data": {"train": [3]}},
@@ -130,7 +130,7 @@ def test_paths_are_those_of_the_configurations_folder(tmp_path: Path) -> None:
     assert config.model == str(tmp_path / "a.eqnn") and config.output == str(tmp_path / "out")
     assert config.data.train == (str(tmp_path / "x.xyz"), "/b/y.xyz")
     path.write_text("model: [\n")
-    assert "is no YAML" in refusal(lambda: read_config(path))
+    assert "is not valid YAML" in refusal(lambda: read_config(path))
     text = refusal(lambda: read_config(tmp_path / "none.yaml"))
     assert "cannot be read (No such file or directory)" in text
 

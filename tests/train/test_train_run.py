@@ -163,7 +163,7 @@ def test_another_training_does_not_go_on_from_a_checkpoint(tmp_path: Path) -> No
     assert text.startswith(f"{tmp_path / 'out' / CHECKPOINT}: is of another configuration, model")
     (tmp_path / "out" / CHECKPOINT).write_bytes(b"half a file")
     text = refusal(Trainer(other).run)
-    assert "is no checkpoint that can be gone on from" in text and "Remove it" in text
+    assert "is not a checkpoint from which training can continue" in text and "Remove it" in text
 
 
 def test_one_folder_has_one_training(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_bad_frames_are_named_or_left_out_on_request(tmp_path: Path) -> None:
     text = refusal(lambda: Trainer(read_config(config)))
     assert text == (
         "train#18: has element 7, which the model has not; 1 of 19 frames cannot be used.\n"
-        "Mend or remove them, or leave them out with `skip_bad_frames: true` under data."
+        "Fix or remove them, or leave them out with `skip_bad_frames: true` under data."
     )
     add_frame(tmp_path, Atoms("CH", [[0, 0, 0], [1, 0, 0]]), forces=np.ones((2, 3)))
     text = refusal(lambda: Trainer(read_config(config)))

@@ -30,7 +30,7 @@ from train_models import batch_of, jax, random_cluster, self_test_atoms
 from eqnn.library import Potential
 from eqnn.model_file import Model, read_model, write_model
 from eqnn.stages import FUNCTION_OF, STAGES
-from eqnn.structures import cell_of
+from eqnn.structures import cell_with_vacuum
 from eqnn.train.network import Batch, Network, trained_names
 from eqnn.train.packing import Shape, example_of
 from eqnn.train.stage_parts import spherical_harmonics
@@ -77,7 +77,8 @@ def compare(model: Model, path: Path, structures: list[Atoms]) -> None:
     first = 0
     with Potential(path, "reference", has_virial=not direct) as potential:
         for k, atoms in enumerate(structures):
-            expected = potential.evaluate(atoms.numbers, atoms.positions, cell_of(atoms))
+            cell = cell_with_vacuum(atoms, model.document["cutoff"])
+            expected = potential.evaluate(atoms.numbers, atoms.positions, cell)
             species = example_of(atoms, model.document).species
             energy = float(found.energy[k]) + reference[species].sum()
             assert relative_error(energy, expected.energy) <= 1e-10
@@ -118,7 +119,9 @@ def test_small_models_give_what_the_reference_evaluator_gives(
     cell.pbc = True
     alone = Atoms("O", [[0, 0, 0]])
     far = Atoms("HC", [[0, 0, 0], [0, 0, 20.0]])
-    structures = [random_cluster([1, 6, 8]), cell, alone, far, random_cluster([6, 8], 3)]
+    slab = cell.copy()
+    slab.pbc = (True, False, True)
+    structures = [random_cluster([1, 6, 8]), cell, slab, alone, far, random_cluster([6, 8], 3)]
     compare(model, tmp_path / "m.eqnn", structures)
 
 

@@ -16,7 +16,6 @@ from train_models import random_cluster, yaml
 
 from eqnn.library import Potential
 from eqnn.model_file import Model, write_model
-from eqnn.structures import cell_of
 from eqnn.train.network import trained_names
 
 SPECIES = [1, 6, 8]
@@ -24,7 +23,7 @@ SPECIES = [1, 6, 8]
 
 def labelled(potential: Potential, atoms: Atoms) -> Atoms:
     """Return atoms with the energy, forces and stress of a potential."""
-    cell = cell_of(atoms)
+    cell = atoms.cell.array if atoms.pbc.all() else None
     found = potential.evaluate(atoms.numbers, atoms.positions, cell)
     results: dict[str, Any] = {"energy": found.energy, "forces": found.forces}
     if cell is not None:

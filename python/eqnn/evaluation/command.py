@@ -20,8 +20,8 @@ def add_parser(commands: Any) -> None:
     """Add the command to those of argparse."""
     one = commands.add_parser(
         "evaluate",
-        help="judge models against DFT",
-        description="Errors of energies, forces and stresses against DFT; docs/evaluate.md.",
+        help="compare models with DFT",
+        description="Compute errors of energies, forces and stresses; see docs/evaluate.md.",
     )
     one.add_argument("models", nargs="+", type=Path, metavar="MODEL")
     one.add_argument(
@@ -30,13 +30,13 @@ def add_parser(commands: Any) -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help="DFT frames: any format that ASE reads, gzipped or not, or PubChemQCR's LMDB",
+        help="DFT frames in any format that ASE reads, gzipped or not, or LMDB of PubChemQCR",
     )
     one.add_argument(
         "--output",
         type=Path,
         metavar="FOLDER",
-        help="for the page, result.json, tables and pictures; a run that was cut short goes on",
+        help="write the page, result.json, tables and pictures here; an interrupted run continues",
     )
     one.add_argument("--precision", choices=PRECISIONS, default="double")
     one.add_argument(
@@ -51,18 +51,20 @@ def add_parser(commands: Any) -> None:
         type=_count,
         default=0,
         metavar="N",
-        help="draw N random frames of each file, for sets that are larger than memory",
+        help="use N random frames of each file, for sets larger than memory",
     )
-    one.add_argument("--seed", type=_count, default=0, help="of both draws; 0 if left out")
+    one.add_argument(
+        "--seed", type=_count, default=0, help="seed of both random choices; default: 0"
+    )
     one.add_argument(
         "--worst",
         type=_count,
         default=5,
         metavar="N",
-        help="worst frames to name, by forces and by energy; 5",
+        help="worst frames to list, by forces and by energy; default: 5",
     )
     for what in ("energy", "forces", "stress"):
-        one.add_argument(f"--{what}-key", metavar="KEY", help=f"what the files call the {what}")
+        one.add_argument(f"--{what}-key", metavar="KEY", help=f"name of the {what} in the files")
     one.add_argument("--no-plots", action="store_true", help="draw no pictures")
     one.set_defaults(run=_run)
 
@@ -90,7 +92,7 @@ def _run(options: argparse.Namespace) -> int:
         teller.end()
         said = "nothing is kept without --output"
         if options.output is not None:
-            said = f"{options.output} keeps all predictions. The same command goes on from there"
+            said = f"{options.output} keeps all predictions. The same command continues"
         print(f"eqnn: interrupted; {said}.", file=sys.stderr)
         return INTERRUPTED
 

@@ -13,6 +13,7 @@ from ase.units import GPa
 from eqnn.evaluation.frame import Frame
 from eqnn.evaluation.journal import Prediction
 from eqnn.so3 import FloatArray
+from eqnn.structures import has_volume
 
 # eV/Angstrom. Below it the direction of a DFT force is that of its own numerical noise.
 LEAST_FORCE = 0.01
@@ -38,7 +39,7 @@ class Pair:
     @property
     def stress(self) -> FloatArray | None:
         """Predicted stress [3, 3], eV/Angstrom^3, ASE's sign; None where there is none."""
-        if self.found.virial is None or not self.frame.atoms.pbc.any():
+        if self.found.virial is None or not has_volume(self.frame.atoms):
             return None
         return -self.found.virial / float(self.frame.atoms.get_volume())
 

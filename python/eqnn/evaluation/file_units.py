@@ -22,7 +22,7 @@ from scipy.spatial import cKDTree
 
 from eqnn.evaluation.frame import Frame
 from eqnn.so3 import FloatArray
-from eqnn.structures import neighbours
+from eqnn.structures import is_partly_periodic, neighbours, wrapped
 
 # eV, and eV/Angstrom, of one of the unit.
 ENERGY_UNITS = {"Hartree": Hartree, "Rydberg": Rydberg, "kcal/mol": kcal / mol}
@@ -222,10 +222,12 @@ def bond_in_radii(atoms: Atoms) -> float | None:
     ----------
     atoms : Atoms
     """
-    if len(atoms) < _FEWEST_OF_A_MOLECULE and not atoms.pbc.all():
+    if len(atoms) < _FEWEST_OF_A_MOLECULE and not atoms.pbc.any():
         return None
     if len(atoms) == 1 and np.allclose(atoms.cell.angles(), 90.0):
         return None  # a box: no element but polonium has such a primitive cell
+    if is_partly_periodic(atoms):
+        atoms = _with_images(atoms)
     found = _nearest_in_crystal(atoms) if atoms.pbc.all() else _nearest_in_molecule(atoms)
     numbers = atoms.numbers
     distances = [
@@ -235,6 +237,13 @@ def bond_in_radii(atoms: Atoms) -> float | None:
     ]
     bond = float(np.median(distances)) if distances else 0.0
     return bond if bond > 0.0 else None
+
+
+def _with_images(atoms: Atoms) -> Atoms:
+    """Return a piece of a chain or slab of three cells a side, as a molecule."""
+    out: Atoms = wrapped(atoms).repeat(np.where(atoms.pbc, 3, 1))
+    out.pbc = False
+    return out
 
 
 def _nearest_in_molecule(atoms: Atoms) -> list[tuple[int, int, float]]:

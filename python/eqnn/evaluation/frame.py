@@ -16,7 +16,13 @@ from ase.stress import voigt_6_to_full_3x3_stress
 
 from eqnn.errors import EqnnError
 from eqnn.so3 import FloatArray
-from eqnn.structures import cell_of, require_near
+from eqnn.structures import (
+    cell_with_vacuum,
+    has_volume,
+    is_partly_periodic,
+    periodic_axes,
+    require_near,
+)
 
 
 class Kind(enum.Enum):
@@ -155,7 +161,7 @@ def _frame(atoms: Atoms, set_name: str, number: int, keys: Keys) -> Frame:
         raise _Bad(Kind.NOT_FINITE, "NaN or infinite coordinates")
     try:
         require_near(atoms, "the frame")
-        cell = cell_of(atoms, "the frame")
+        cell_with_vacuum(atoms, 0.0, "the frame")
     except EqnnError as error:
         raise _Bad(Kind.CELL, _first_sentence(error)) from None
     _require_own_results(atoms)
@@ -163,12 +169,13 @@ def _frame(atoms: Atoms, set_name: str, number: int, keys: Keys) -> Frame:
     energy = _energy(atoms, info, keys)
     forces = _array("forces", _label(atoms, info, "forces", keys.forces), (len(atoms), 3))
     stress = None
-    if cell is not None:
+    if has_volume(atoms):
         found = _label(atoms, info, "stress", keys.stress)
         if found is not None and np.size(found) == 6:
             found = voigt_6_to_full_3x3_stress(np.ravel(found))
         stress = _array("stress", found, (3, 3))
-    plain = Atoms(atoms.numbers, atoms.positions, cell=cell, pbc=cell is not None)
+    cell = atoms.cell.array if atoms.pbc.any() else None
+    plain = Atoms(atoms.numbers, atoms.positions, cell=cell, pbc=atoms.pbc)
     name = next((str(info[k]) for k in ("run", "molecule", "name") if k in info), "")
     if name and "step" in info:
         name += f" {info['step']}"
@@ -194,19 +201,22 @@ def _is_same(known: Atoms, atoms: Atoms) -> bool:
         return False
     moved = atoms.positions - known.positions
     moved = moved - moved[0]
-    if atoms.pbc.all():
-        if not np.allclose(known.cell.array, atoms.cell.array, rtol=0.0, atol=1e-6):
+    if atoms.pbc.any():
+        change = known.cell.array[atoms.pbc] - atoms.cell.array[atoms.pbc]
+        if not (np.abs(change) <= 1e-6).all():
             return False
-        moved -= np.round(atoms.cell.scaled_positions(moved)) @ atoms.cell.array
+        cells = np.round(periodic_axes(atoms).scaled_positions(moved)) * atoms.pbc
+        moved -= cells @ atoms.cell.array
     return bool((np.abs(moved) <= 1e-6).all())
 
 
 def key_of(atoms: Atoms) -> str:
-    """Hash of elements, positions and cell, bit by bit."""
-    cell = cell_of(atoms)
+    """Hash of elements, positions and periodic lattice vectors, bit by bit."""
     found = hashlib.sha256(np.ascontiguousarray(atoms.numbers, dtype=np.int64).tobytes())
     found.update(np.ascontiguousarray(atoms.positions, dtype=np.float64).tobytes())
-    found.update(b"" if cell is None else cell.tobytes())
+    found.update(np.ascontiguousarray(atoms.cell.array[atoms.pbc], dtype=np.float64).tobytes())
+    if is_partly_periodic(atoms):
+        found.update(atoms.pbc.tobytes())
     return found.hexdigest()[:32]
 
 

@@ -88,7 +88,7 @@ class Journal:
                     self._take(_read(entry))
             except (ValueError, KeyError, TypeError):
                 raise EqnnError(
-                    f"{path}:{k + 1}: is no line of this model's predictions. "
+                    f"{path}:{k + 1}: is not a line of this model's predictions. "
                     "Remove the file: its frames are then computed again."
                 ) from None
         if not lines:

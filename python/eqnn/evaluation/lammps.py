@@ -24,6 +24,7 @@ from eqnn.evaluation.errors import Pair
 from eqnn.evaluation.predict import Judged
 from eqnn.lammps import environment, find_lammps
 from eqnn.so3 import FloatArray
+from eqnn.structures import cell_with_vacuum
 
 # Of the box around a molecule, Angstrom: wide enough that nothing leaves it.
 _ROOM = 10.0
@@ -78,7 +79,8 @@ def through_lammps(judged: Judged, pairs: Sequence[Pair]) -> ThroughLammps:
         folder = Path(name)
         # LAMMPS drops what is not ASCII in a path.
         shutil.copyfile(judged.path, folder / "model.eqnn")
-        prisms = [_write_frame(folder, k, pair.frame.atoms) for k, pair in enumerate(pairs)]
+        cutoff = judged.model.document["cutoff"]
+        prisms = [_write_frame(folder, k, pair.frame.atoms, cutoff) for k, pair in enumerate(pairs)]
         script = "".join(_commands(judged, k, pair.frame.atoms) for k, pair in enumerate(pairs))
         (folder / "in.frames").write_text(script)
         log = _run(lmp, folder)
@@ -104,10 +106,15 @@ def _largest(values: FloatArray) -> float:
     return float(np.abs(values).max(initial=0.0))
 
 
-def _write_frame(folder: Path, k: int, atoms: Atoms) -> Prism:
+def _write_frame(folder: Path, k: int, atoms: Atoms, cutoff: float) -> Prism:
     """Write a data file; return what turns LAMMPS's axes back into the frame's."""
     boxed: Atoms = atoms.copy()
-    if not atoms.pbc.any():
+    cell = cell_with_vacuum(atoms, cutoff)
+    if cell is not None:
+        # LAMMPS's boxes may be skewed along periodic axes only: vacuum does for the others.
+        boxed.set_cell(cell)
+        boxed.pbc = True
+    else:
         extent = np.ptp(atoms.positions, axis=0)
         boxed.set_cell(np.diag(extent + 2.0 * _ROOM))
         boxed.positions += _ROOM - atoms.positions.min(axis=0)
@@ -158,6 +165,6 @@ def _run(lmp: Path, folder: Path) -> str:
         said = next((line for line in lines if "ERROR" in line), lines[-1] if lines else "nothing")
         raise EqnnError(
             f"--through-lammps: {lmp} failed with code {done.returncode}: {said.strip()[:200]}\n"
-            "Mend what it says, or leave the option out."
+            "Fix what it says, or leave the option out."
         )
     return done.stdout

@@ -91,7 +91,7 @@ class Output:
             os.replace(partial, self.folder / name)
         except OSError as error:
             raise EqnnError(
-                f"--output {self.folder / name}: cannot be written ({error.strerror}). Mend that, "
+                f"--output {self.folder / name}: cannot be written ({error.strerror}). Fix that, "
                 "and run it again: nothing is computed twice."
             ) from None
 

@@ -15,7 +15,7 @@ from eqnn.evaluation.frame import Frame
 from eqnn.evaluation.journal import Journal, Prediction, refusal
 from eqnn.library import Potential, Properties
 from eqnn.model_file import Model
-from eqnn.structures import cell_of
+from eqnn.structures import cell_with_vacuum
 
 # Of one call of the engine: what a kill loses, and how often progress is told. A call has as many
 # atoms as take this long, and so many at least that all threads are busy.
@@ -65,6 +65,7 @@ def predict(
     potential: Potential,
     frames: Sequence[Frame],
     journal: Journal,
+    cutoff: float,
     progress: Progress | None = None,
 ) -> None:
     """Evaluate the frames that the journal lacks, each structure once, and add them to it.
@@ -78,19 +79,21 @@ def predict(
         Of the model's elements.
     journal : Journal
         Holds all of them afterwards.
+    cutoff : float
+        The model's, Angstrom.
     progress : callable, optional
         Told after each call of the engine.
     """
     missing = {frame.key: frame for frame in frames if frame.key not in journal.known}
     n_atoms = sum(len(frame.atoms) for frame in missing.values())
     if missing:  # the first call finds its memory: no time of it is taken
-        evaluate_many(potential, [next(iter(missing.values()))])
+        evaluate_many(potential, [next(iter(missing.values()))], cutoff)
     left, done, size = list(missing.values()), 0, CALL_ATOMS
     while left:
         call = _call(left, size)
         left = left[len(call) :]
         start = time.perf_counter()
-        found = evaluate_many(potential, call)
+        found = evaluate_many(potential, call, cutoff)
         atoms = sum(len(frame.atoms) for frame in call)
         seconds = (time.perf_counter() - start) / atoms
         journal.add(_predictions(call, found, seconds))
@@ -100,10 +103,15 @@ def predict(
             progress(name, done, n_atoms)
 
 
-def evaluate_many(potential: Potential, frames: Sequence[Frame]) -> list[Properties | str]:
+def evaluate_many(
+    potential: Potential, frames: Sequence[Frame], cutoff: float
+) -> list[Properties | str]:
     """Evaluate frames in one call; of one that the engine refuses, its reason comes instead."""
     found = potential.evaluate_many(
-        [(frame.atoms.numbers, frame.atoms.positions, cell_of(frame.atoms)) for frame in frames]
+        [
+            (atoms.numbers, atoms.positions, cell_with_vacuum(atoms, cutoff))
+            for atoms in (frame.atoms for frame in frames)
+        ]
     )
     return [one.properties or readable(" ".join(one.reason.split())) for one in found]
 

@@ -143,7 +143,7 @@ def _predict(
                 problems.append(_problem(Kind.UNKNOWN_ELEMENT, frame, one, said))
         journal = Journal(folder.predictions(one), one.model.sha256, one.precision)
         try:
-            predict(one.name, potential, known, journal, progress)
+            predict(one.name, potential, known, journal, one.model.document["cutoff"], progress)
         finally:
             journal.close()
         pairs[one.name] = []

@@ -84,9 +84,10 @@ def _first_copies(group: Sequence[Frame]) -> dict[int, Frame]:
 
 
 def _place(frame: Frame) -> FloatArray:
-    """Coordinates from the middle, and the cell: equal for a copy that was moved."""
+    """Coordinates from the middle, and the lattice: equal for a copy that was moved."""
     positions = frame.atoms.positions - frame.atoms.positions.mean(axis=0)
-    return np.concatenate([positions.ravel(), frame.atoms.cell.array.ravel()])
+    lattice = frame.atoms.cell.array * frame.atoms.pbc[:, None]
+    return np.concatenate([positions.ravel(), lattice.ravel()])
 
 
 def length_units(frames: Sequence[Frame]) -> list[Problem]:
@@ -183,7 +184,8 @@ def _bond(frame: Frame) -> float:
 
 def _extent(frame: Frame) -> float:
     if frame.atoms.pbc.any():
-        return float(frame.atoms.get_volume() ** (1 / 3))
+        vectors = frame.atoms.cell.array[frame.atoms.pbc]
+        return float(np.linalg.det(vectors @ vectors.T) ** (0.5 / len(vectors)))
     return float(np.sqrt(frame.atoms.positions.var(axis=0).sum()))
 
 

@@ -127,7 +127,9 @@ def _other(start: bytes) -> str:
         # A character may end behind what was read.
         start[: _START - 4].decode()
     except UnicodeDecodeError:
-        return f"is no zip archive, which torch.save writes, and of no format known here.\n{GIVE}"
+        return (
+            f"is not a zip archive, which torch.save writes, and of no format known here.\n{GIVE}"
+        )
     return f"is a text file, expected a checkpoint. {GIVE}"
 
 

@@ -188,7 +188,7 @@ GATES = {"silu": "silu", "tanh": "tanh", "abs": "abs", "None": "none"}
 
 
 def network_from_config(document: Mapping[str, Any], name: str) -> MaceNetwork:
-    """Read the JSON that stands beside a state_dict.
+    """Read the JSON file that belongs to a state_dict.
 
     Parameters
     ----------
@@ -1322,7 +1322,7 @@ def read(options: Namespace) -> tuple[dict[str, Array], MaceNetwork, Any]:
                 f"{path}: a state_dict does not say what the network is. "
                 "Give its configuration with --config (docs/spec/mace.md)."
             )
-        document = read_json_object(options.config, "the JSON that stands beside the weights")
+        document = read_json_object(options.config, "the JSON file that belongs to the weights")
         network = network_from_config(document, str(options.config))
         return read_checkpoint(path), network, document.get("provenance")
     needs_no_config(options)
@@ -1366,14 +1366,14 @@ def _add_options(parser: ArgumentParser) -> None:
         "--config",
         type=Path,
         metavar="JSON",
-        help="what the network is, where the checkpoint is a state_dict (docs/spec/mace.md)",
+        help="description of the network, if the checkpoint is a state_dict (docs/spec/mace.md)",
     )
-    parser.add_argument("--head", help="which head, where the model has several")
+    parser.add_argument("--head", help="the head, if the model has several")
     parser.add_argument(
-        "--charge", type=float, help="of the whole system, where energies depend on it: e"
+        "--charge", type=float, help="charge of the system in e, if energies depend on it"
     )
     parser.add_argument(
-        "--spin", type=float, help="multiplicity of the whole system, where energies depend on it"
+        "--spin", type=float, help="spin multiplicity of the system, if energies depend on it"
     )
 
 

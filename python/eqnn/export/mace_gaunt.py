@@ -54,7 +54,7 @@ class _Exporter(MaceExporter):
 
 
 def network_from_config(document: Mapping[str, Any], name: str) -> MaceNetwork:
-    """Read the JSON that stands beside a state_dict: MACE's, with the blocks that upstream uses."""
+    """Read the JSON file of a state_dict: MACE's, with the blocks that upstream uses."""
     config = typed(document, "config", dict, "an object with upstream's arguments", name)
     coupling = typed(config, "num_radial_coupling", int, "a number", f"{name}: /config", 1)
     if coupling != 1:
@@ -101,7 +101,7 @@ def export_mace_gaunt(
 
 
 def _from_options(options: Namespace, log: Log) -> Model:
-    document = read_json_object(options.config, "the JSON that stands beside the weights")
+    document = read_json_object(options.config, "the JSON file that belongs to the weights")
     network = network_from_config(document, str(options.config))
     tensors = read_checkpoint(options.checkpoint)
     provenance = provenance_of(
@@ -129,7 +129,7 @@ def _add_options(parser: ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="JSON",
-        help="upstream's arguments and elements, which the checkpoint does not hold",
+        help="arguments of the upstream code and elements, which the checkpoint does not contain",
     )
 
 

@@ -178,7 +178,7 @@ class NequipModule:
         for symbol in names:
             if not atomic_numbers.get(symbol):
                 raise EqnnError(
-                    f"{self.name}: type_names: {symbol!r} is no chemical symbol, so that the "
+                    f"{self.name}: type_names: {symbol!r} is not a chemical symbol, so that the "
                     "element of this type is not known. Deploy the model with symbols."
                 )
         if not names:
@@ -466,7 +466,7 @@ def _add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--energy-unit",
         choices=list(ENERGY_UNITS),
-        help="of the training data; positions must have been in Angstrom",
+        help="energy unit of the training data; its positions must have been in Angstrom",
     )
 
 

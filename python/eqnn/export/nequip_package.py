@@ -191,8 +191,8 @@ class NequipPackage:
         for symbol in self.graph.__dict__.get("type_names") or []:
             if not atomic_numbers.get(symbol):
                 raise EqnnError(
-                    f"{name}: type_names: {symbol!r} is no chemical symbol, so that the element of "
-                    "this type is not known. Package a model with symbols."
+                    f"{name}: type_names: {symbol!r} is not a chemical symbol, so that the element "
+                    "of this type is not known. Package a model with symbols."
                 )
             self.elements.append(atomic_numbers[symbol])
 

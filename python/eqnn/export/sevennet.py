@@ -553,7 +553,7 @@ def read(options: Namespace) -> tuple[dict[str, Array], SevenNetConfig, Any]:
                 f"{path}: a state_dict does not say what the network is. "
                 "Give its configuration with --config (docs/spec/nequip.md)."
             )
-        config = read_json_object(options.config, "the JSON that stands beside the weights")
+        config = read_json_object(options.config, "the JSON file that belongs to the weights")
         tensors = read_npz(path) if path.suffix == ".npz" else read_checkpoint(path)
         return tensors, SevenNetConfig(config, str(options.config)), config.get("provenance")
     needs_no_config(options)
@@ -601,9 +601,9 @@ def _add_options(parser: ArgumentParser) -> None:
         "--config",
         type=Path,
         metavar="JSON",
-        help="what the network is, where the checkpoint is a state_dict (docs/spec/nequip.md)",
+        help="description of the network, if the checkpoint is a state_dict (docs/spec/nequip.md)",
     )
-    parser.add_argument("--modality", help="which fidelity, where the network has several")
+    parser.add_argument("--modality", help="the fidelity, if the network has several")
 
 
 UPSTREAM = Upstream(

@@ -54,7 +54,7 @@ class TdnConfig:
         if not isinstance(document.get("config"), Mapping):
             raise EqnnError(
                 f'{name}: key "config" with the network\'s constants is missing. '
-                "Give the JSON that stands beside the weights."
+                "Give the JSON file that belongs to the weights."
             )
         self.config: Mapping[str, Any] = document["config"]
         self.channels = self._integer("hidden_channels")
@@ -135,7 +135,7 @@ class TdnConfig:
         for symbol, value in table.items():
             if symbol not in atomic_numbers or atomic_numbers[symbol] == 0:
                 raise EqnnError(
-                    f"{self.name}: /{key}: {symbol!r} is no chemical symbol. "
+                    f"{self.name}: /{key}: {symbol!r} is not a chemical symbol. "
                     "Correct the configuration."
                 )
             is_number = isinstance(value, kind) and not isinstance(value, bool)
@@ -329,24 +329,24 @@ def _add_options(parser: ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="JSON",
-        help="the constants that the checkpoint does not hold (docs/spec/tdn.md)",
+        help="constants that the checkpoint does not contain (docs/spec/tdn.md)",
     )
     parser.add_argument(
         "--energy",
         choices=ENERGY_SEMANTICS,
-        help="what the network was trained on, where the configuration does not say it: total "
+        help="what the network was trained on, if the configuration does not say so: total "
         "energies, or energies divided by the number of atoms",
     )
     parser.add_argument(
         "--exact-products",
         action="store_true",
-        help="put exact coupling tensors in the place of the fitted factors: exactly equivariant, "
-        "but other energies and forces than the trained network's",
+        help="replace the fitted factors by exact coupling tensors: exactly equivariant, but "
+        "energies and forces differ from those of the trained network",
     )
 
 
 def _from_options(options: Namespace, log: Log) -> Model:
-    document = read_json_object(options.config, "the JSON that stands beside the weights")
+    document = read_json_object(options.config, "the JSON file that belongs to the weights")
     config = TdnConfig(document, str(options.config))
     state = read_checkpoint(options.checkpoint)
     provenance = provenance_of(

@@ -82,8 +82,8 @@ def verify(options: Namespace, model: Model, log: Log) -> None:
     verifier: Verifier | None = options.upstream.verifier
     if verifier is None:
         raise EqnnError(
-            f"--verify: {options.upstream.title} is no package that can be installed. "
-            "Leave the option out; tests/upstream holds the exporter against its code."
+            f"--verify: {options.upstream.title} cannot be installed as a package. "
+            "Leave the option out; tests/upstream compares the exporter with its code."
         )
     tests = model.document["self_test"]
     structures = [

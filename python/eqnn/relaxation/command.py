@@ -32,27 +32,37 @@ def add_parser(commands: Any) -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help="structures: any format that ASE reads, gzipped or not",
+        help="structures in any format that ASE reads, gzipped or not",
     )
     one.add_argument(
         "--output",
         type=Path,
         required=True,
         metavar="FILE",
-        help="extended XYZ that only grows; a run that was cut short goes on",
+        help="write records here, as extended XYZ; an interrupted run continues",
     )
     one.add_argument("--optimizer", choices=OPTIMIZERS, default="lbfgs")
-    one.add_argument("--fmax", type=float, default=0.05, help="eV/A, of an atom; 0.05")
-    one.add_argument("--max-steps", type=int, default=500, help="of a structure; 500")
+    one.add_argument(
+        "--fmax", type=float, default=0.05, help="largest force on an atom, eV/A; default: 0.05"
+    )
+    one.add_argument(
+        "--max-steps", type=int, default=500, help="most steps of a structure; default: 500"
+    )
     one.add_argument("--cell", action="store_true", help="relax the cells of crystals too")
     one.add_argument("--precision", choices=("double", "mixed", "single"), default="double")
     one.add_argument("--reference", type=Path, metavar="FILE", help="minima of another method")
-    one.add_argument("--id-key", metavar="KEY", help="what the files call the id; id")
+    one.add_argument("--id-key", metavar="KEY", help="key of the id in the files; default: id")
     one.add_argument(
-        "--trajectories", type=Path, metavar="FOLDER", help="a file for each with all its steps"
+        "--trajectories",
+        type=Path,
+        metavar="FOLDER",
+        help="write a file with all steps of each structure",
     )
     one.add_argument(
-        "--report", type=Path, metavar="FOLDER", help="for the page, result.json, tables, pictures"
+        "--report",
+        type=Path,
+        metavar="FOLDER",
+        help="write the page, result.json, tables and pictures here",
     )
     one.add_argument("--no-plots", action="store_true", help="draw no pictures")
     one.add_argument(
@@ -60,7 +70,7 @@ def add_parser(commands: Any) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="atoms of one pass; no result depends on it",
+        help="atoms in one call of the engine; results do not depend on it",
     )
     one.set_defaults(run=_run)
 
@@ -73,6 +83,7 @@ def _run(options: argparse.Namespace) -> int:
         relax_cell=options.cell,
         atoms_at_once=options.atoms_at_once,
     )
+    settings.require_valid(lambda name: "--" + name.replace("_", "-"))
     inputs = [*options.input, *([options.reference] if options.reference else [])]
     for path in inputs:
         if path.exists() and options.output.exists() and path.samefile(options.output):
@@ -84,7 +95,7 @@ def _run(options: argparse.Namespace) -> int:
         teller.end()
         said = "nothing is done yet"
         if options.output.exists():
-            said = f"{options.output} keeps all that is done. The same command goes on from there"
+            said = f"{options.output} keeps all that is done. The same command continues"
         print(f"eqnn: interrupted; {said}.", file=sys.stderr)
         return INTERRUPTED
     return 0

@@ -15,6 +15,7 @@ from ase.data import chemical_symbols, covalent_radii
 from ase.neighborlist import neighbor_list
 
 from eqnn.so3 import FloatArray
+from eqnn.structures import periodic_axes
 
 # Of the sum of covalent radii: up to here a pair is bonded.
 BOND = 1.25
@@ -82,13 +83,14 @@ def _measured(reference: Atoms) -> Any:
 def rmsd(atoms: Atoms, reference: Atoms) -> float:
     """Return the root mean square distance (Angstrom) that `Comparison.rmsd` says."""
     if reference.pbc.any():
-        fractions = atoms.cell.scaled_positions(atoms.positions)
-        fractions = fractions - reference.cell.scaled_positions(reference.positions)
+        fractions = periodic_axes(atoms).scaled_positions(atoms.positions)
+        axes = periodic_axes(reference)
+        fractions = fractions - axes.scaled_positions(reference.positions)
         # From the first atom: a shift of all by half a cell has no nearest image.
         fractions -= fractions[0]
-        fractions -= np.round(fractions)
+        fractions -= np.round(fractions) * reference.pbc
         fractions -= fractions.mean(axis=0)
-        moved = fractions @ reference.cell.array
+        moved = fractions @ axes.array
         return float(np.sqrt((moved**2).sum(axis=1).mean()))
     chosen = _measured(reference)
     x, y = atoms.positions[chosen], reference.positions[chosen]

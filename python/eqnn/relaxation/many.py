@@ -8,6 +8,7 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from ase.constraints import FixAtoms
 from eqnn import c_relax
 from eqnn.errors import EqnnError, readable
 from eqnn.library import Potential, relax_defaults
+from eqnn.model_file import read_model
 from eqnn.packed import Arrays, IntArray, arrays_of, interrupts
-from eqnn.structures import cell_of
+from eqnn.structures import cell_with_vacuum, is_partly_periodic
 
 # Told how many are done, how many there are, and how many evaluations of one structure that took;
 # False ends it there.
@@ -60,15 +62,28 @@ class Settings:
     exploded_volume: float = 5.0
     atoms_at_once: int = 0
 
-    def for_c(self) -> c_relax.RelaxOptions:
-        """Return these settings as the library takes them."""
+    def require_valid(self, name_of: Callable[[str], str] = str) -> None:
+        """Raise where a setting makes no sense.
+
+        Parameters
+        ----------
+        name_of : callable
+            Gives the name by which the user knows a setting.
+        """
         if self.optimizer not in c_relax.OPTIMIZERS:
             raise EqnnError(f"optimizer {self.optimizer!r}, expected lbfgs or fire.")
         for name in ("max_steps", "atoms_at_once"):
-            if not 0 <= getattr(self, name) <= _MOST:
+            if not 0 <= (n := getattr(self, name)) <= _MOST:
+                raise EqnnError(f"{name_of(name)} is {n}, expected 0 to {_MOST}. Correct it.")
+        for name in ("fmax", "exploded_force", "exploded_distance", "exploded_volume"):
+            if not (math.isfinite(value := getattr(self, name)) and value > 0):
                 raise EqnnError(
-                    f"{name} is {getattr(self, name)}, expected 0 to {_MOST}. Correct it."
+                    f"{name_of(name)} is {value:g}, expected a finite number above 0. Correct it."
                 )
+
+    def for_c(self) -> c_relax.RelaxOptions:
+        """Return these settings as the library takes them."""
+        self.require_valid()
         options = relax_defaults()
         options.optimizer = c_relax.OPTIMIZERS.index(self.optimizer)
         options.relax_cell = int(self.relax_cell)
@@ -126,7 +141,7 @@ def relax(
     Parameters
     ----------
     structures : sequence of Atoms
-        Periodic in all three directions or in none. Atoms under ``FixAtoms`` do not move.
+        Periodic along any axes. Atoms under ``FixAtoms`` do not move.
     model : str, Path or Potential
         A ``.eqnn`` file, or one that is open.
     settings : Settings, optional
@@ -165,7 +180,14 @@ def relax(
             raise EqnnError(
                 f"structures[{k}] is a {type(one).__name__}, expected Atoms of ASE. Give those."
             )
-    run = _Run(structures, finished, frame, progress)
+    run = _Run(
+        structures,
+        settings,
+        cache(lambda: float(read_model(model.path).document["cutoff"])),
+        finished,
+        frame,
+        progress,
+    )
     if run.goes_on:
         with interrupts() as run.interrupted:
             model.relax_many(run.arrays, settings.for_c(), run.events, run.fixed)
@@ -182,6 +204,8 @@ class _Run:
     def __init__(
         self,
         structures: Sequence[Atoms],
+        settings: Settings,
+        cutoff: Callable[[], float],
         finished: Callable[[int, Relaxed], bool | None] | None,
         frame: Callable[[int, Atoms, int], None] | None,
         progress: Progress | None,
@@ -194,6 +218,7 @@ class _Run:
         self.arrays: list[Arrays] = []
         self.fixed: list[IntArray] = []
         self._where: list[int] = []  # of each structure that goes to C
+        self._settings, self._cutoff = settings, cutoff
         self._finished, self._frame, self._progress = finished, frame, progress
         for k, atoms in enumerate(structures):
             self._add(k, atoms)
@@ -208,7 +233,9 @@ class _Run:
     def _add(self, k: int, atoms: Atoms) -> None:
         """Keep a structure for C, or its refusal as its result."""
         try:
-            arrays = arrays_of(atoms.numbers, atoms.positions, _cell_of(atoms))
+            arrays = arrays_of(
+                atoms.numbers, atoms.positions, _cell_of(atoms, self._settings, self._cutoff)
+            )
             fixed = _fixed(atoms)
         except EqnnError as error:
             nan = math.nan
@@ -267,7 +294,7 @@ class _Run:
         atoms: Atoms = self.structures[k].copy()
         n = frame.n_atoms
         constraints, atoms.constraints = atoms.constraints, []
-        if frame.cell:
+        if frame.cell and atoms.pbc.all():
             atoms.set_cell(_copied(frame.cell, 9).reshape(3, 3))
         if n:
             atoms.positions[:] = _copied(frame.positions, 3 * n).reshape(n, 3)
@@ -284,13 +311,18 @@ def _copied(pointer: Any, n: int) -> Any:
     )
 
 
-def _cell_of(atoms: Atoms) -> Any:
-    """Refuse what is periodic along some axes; what the library refuses itself it names better."""
-    if not atoms.pbc.any():
-        return None
-    if atoms.pbc.all():
-        return atoms.cell.array
-    return cell_of(atoms)
+def _cell_of(atoms: Atoms, settings: Settings, cutoff: Callable[[], float]) -> Any:
+    """Return the cell for C, which refuses a bad one of three vectors itself, in better words."""
+    if not is_partly_periodic(atoms):
+        return atoms.cell.array if atoms.pbc.all() else None
+    if settings.relax_cell:
+        raise EqnnError(
+            "its cell cannot be relaxed: the structure is periodic along "
+            f"{int(atoms.pbc.sum())} of 3 axes, expected all or none.\nRelax its atoms alone, "
+            "or make it periodic along all axes, with vacuum."
+        )
+    # What moves farther has exploded.
+    return cell_with_vacuum(atoms, cutoff(), room=settings.exploded_distance)
 
 
 def _fixed(atoms: Atoms) -> IntArray:

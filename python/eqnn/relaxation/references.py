@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from ase import Atoms
 
+from eqnn.errors import EqnnError
+from eqnn.structures import periodic_axes
+
 # How far the cells of a structure and its minimum may be apart, in the ratios of sides, in volume
 # and in angles: more than relaxations change, less than another choice of lattice vectors does.
 _LENGTHS = 1.2
@@ -58,11 +61,14 @@ class References:
         said = []
         if self.bad:
             names = _few([one.id or f"frame {one.number}" for one in self.bad])
-            said.append(f"{len(self.bad)} minima are bad and not compared: {names}.")
+            said.append(f"{_minima(len(self.bad))} bad and not compared: {names}.")
         if self.unused:
-            n = len(self.unused)
-            said.append(f"{n} minima are of no structure: {_few(self.unused)}.")
+            said.append(f"{_minima(len(self.unused))} of no structure: {_few(self.unused)}.")
         return said
+
+
+def _minima(n: int) -> str:
+    return "1 minimum is" if n == 1 else f"{n} minima are"
 
 
 def _few(names: Sequence[str]) -> str:
@@ -79,7 +85,8 @@ def fault_of(minimum: Atoms) -> str:
         return "the energy is not finite"
     steps = minimum.info.get("steps")
     if steps is not None and not isinstance(steps, int | np.integer):
-        return f"steps is {steps!r}, expected a whole number"
+        said = steps.item() if isinstance(steps, np.generic) else steps
+        return f"steps is {said!r}, expected a whole number"
     return ""
 
 
@@ -102,7 +109,10 @@ def _periodicity(atoms: Atoms) -> str:
 
 def _other_cell(structure: Atoms, minimum: Atoms) -> str:
     """Compare places in cells: the vectors must be chosen alike, turned or not."""
-    cells = [structure.cell, minimum.cell]
+    try:
+        cells = [periodic_axes(structure), periodic_axes(minimum)]
+    except EqnnError:
+        return "a cell has no volume"
     volumes = [float(np.linalg.det(cell.array)) for cell in cells]
     if not min(map(abs, volumes)) > 0.0:
         return "a cell has no volume"

@@ -91,5 +91,5 @@ def page(result: Result, drawn: list[tuple[bytes, str]]) -> Page:
 
 def _card(name: str, value: float | int | None, scale: Scale) -> tuple[str, str, str, Grade]:
     if value is None:
-        return name, "none", "nothing that counts was held against a reference", Grade.NONE
+        return name, "none", "nothing that counts was compared with a reference", Grade.NONE
     return name, f"{number(float(value))} {scale.unit}", scale.meaning(value), scale.grade(value)

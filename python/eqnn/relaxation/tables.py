@@ -64,28 +64,33 @@ def overview(result: Result) -> Table:
         "Relaxations",
         [Column("what"), Column("value", digits=4), Column("unit")],
     )
-    table.add("structures", summary["structures"], "")
+
+    def add(what: str, value: float | int | None, unit: str = "") -> None:
+        if value is not None:
+            table.add(what, value, unit)
+
+    add("structures", summary["structures"])
     for status, count in counts.items():
         if count or status == "converged":
-            table.add(status, count, "")
-    table.add("steps, median", summary["median_steps"], "")
+            add(status, count)
+    add("steps, median", summary["median_steps"])
     if summary["compared"]:
-        table.add("held against a reference", summary["compared"], "")
+        add("compared with a reference", summary["compared"])
         if summary["rmsd_counted"] != summary["compared"]:
-            table.add("of these, with an RMSD that counts", summary["rmsd_counted"], "")
+            add("of these, with an RMSD that counts", summary["rmsd_counted"])
             table.note = TOO_SMALL
-        table.add("heavy-atom RMSD, mean", summary["mean_rmsd"], "A")
-        table.add("heavy-atom RMSD, median", summary["median_rmsd"], "A")
-        table.add("heavy-atom RMSD, largest", summary["largest_rmsd"], "A")
-        table.add(
+        add("heavy-atom RMSD, mean", summary["mean_rmsd"], "A")
+        add("heavy-atom RMSD, median", summary["median_rmsd"], "A")
+        add("heavy-atom RMSD, largest", summary["largest_rmsd"], "A")
+        add(
             "energy of the relaxation, mean absolute error", summary["mean_energy_drop_error"], "eV"
         )
-        table.add("bonds kept", percent(summary["bonds_kept_fraction"]), "%")
-        table.add("steps to those of the reference, median", summary["median_steps_ratio"], "")
+        add("bonds kept", percent(summary["bonds_kept_fraction"]), "%")
+        add("steps to those of the reference, median", summary["median_steps_ratio"])
     if result.references.bad:
-        table.add("bad references", len(result.references.bad), "")
+        add("bad references", len(result.references.bad))
     if result.references.unused:
-        table.add("references of no structure", len(result.references.unused), "")
+        add("references of no structure", len(result.references.unused))
     return table
 
 
@@ -98,7 +103,7 @@ def not_compared(result: Result) -> Table:
         table.add(one.id, one.number, one.what)
     unused = result.references.unused
     for name in unused[:NAMED]:
-        table.add(name, None, f"no structure has this id, as {len(unused)} minima in all")
+        table.add(name, None, f"no structure has this id; {len(unused)} such in all")
     return table
 
 

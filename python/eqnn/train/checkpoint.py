@@ -103,8 +103,8 @@ def read_checkpoint(path: Path, key: str, like: Any) -> tuple[Progress, Any]:
         raise
     except Exception as error:  # a foreign or broken file raises whatever it meets
         raise EqnnError(
-            f"{path}: is no checkpoint that can be gone on from ({one_line(error)}). Remove it: "
-            "the training\nthen begins anew."
+            f"{path}: is not a checkpoint from which training can continue ({one_line(error)}).\n"
+            "Remove it: the training then starts from the beginning."
         ) from None
     return progress, jax.tree_util.tree_unflatten(form, found)
 

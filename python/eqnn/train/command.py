@@ -20,13 +20,13 @@ def add_parser(commands: Any) -> None:
         "train",
         help="train or fine-tune a model file (needs JAX)",
         description="Train the graph of a model file on DFT frames: docs/train.md. The same "
-        "command goes on where a run was stopped or killed.",
+        "command continues a run that was stopped or killed.",
     )
     one.add_argument("config", type=Path, metavar="CONFIG.yaml")
     one.add_argument(
         "--dry-run",
         action="store_true",
-        help="read and check everything, say what would be trained",
+        help="read and check everything, and print what would be trained",
     )
     one.set_defaults(run=_run)
 
@@ -46,6 +46,6 @@ def _run(options: argparse.Namespace) -> int:
     try:
         fit.train(config, lambda line: print(line, flush=True))
     except KeyboardInterrupt:
-        print("eqnn: interrupted. The same command goes on from here.", file=sys.stderr)
+        print("eqnn: interrupted. The same command continues.", file=sys.stderr)
         return INTERRUPTED
     return 0

@@ -147,7 +147,7 @@ def read_config(path: Path) -> Config:
             f"{path}: cannot be read ({error.strerror}). Give the path of a configuration."
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise EqnnError(f"{path}: is no YAML ({one_line(error)}). Correct it.") from None
+        raise EqnnError(f"{path}: is not valid YAML ({one_line(error)}). Correct it.") from None
     found = config_of(said, str(path))
     folder = path.parent
 
@@ -199,7 +199,7 @@ def config_of(said: Any, name: str) -> Config:
         for symbol in reference:
             if not atomic_numbers.get(symbol):
                 raise EqnnError(
-                    f"{name}: energies/reference has {symbol!r}, which is no chemical symbol. "
+                    f"{name}: energies/reference has {symbol!r}, which is not a chemical symbol. "
                     "Correct it."
                 )
     return config
@@ -226,7 +226,7 @@ def _section(kind: Any, said: Any, name: str, place: str) -> Any:
             near = difflib.get_close_matches(str(key), known, n=1)
             cure = f"Write {near[0]}" if near else "Remove it"
             raise EqnnError(
-                f"{name}: {place}{key} is no key of {where}, which has {', '.join(known)}.\n"
+                f"{name}: {place}{key} is not a key of {where}, which has {', '.join(known)}.\n"
                 f"{cure}, or see docs/train.md."
             )
         hint = hints[key]

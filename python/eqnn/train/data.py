@@ -21,6 +21,7 @@ from eqnn.evaluation.settings import Settings
 from eqnn.library import Potential
 from eqnn.model_file import Model
 from eqnn.so3 import FloatArray
+from eqnn.structures import cell_with_vacuum
 from eqnn.train.config import FIT, REFIT, Config
 from eqnn.train.packing import Arrays, Example, Shape, example_of, pack, shape_for
 
@@ -89,7 +90,7 @@ def _read(
     if bad and not data.skip_bad_frames:
         raise EqnnError(
             f"{bad[0]}; {len(bad)} of {len(bad) + len(good)} frames cannot be used.\n"
-            "Mend or remove them, or leave them out with `skip_bad_frames: true` under data."
+            "Fix or remove them, or leave them out with `skip_bad_frames: true` under data."
         )
     for text in bad:
         say(f"left out: {text}")
@@ -127,7 +128,7 @@ def examples_of(
             species = np.array([index[int(z)] for z in frame.atoms.numbers], dtype=np.int32)
             one = Example(frame.label, species, empty, empty, np.zeros((0, 3)))
             parts = {name: stored[name][rows] for name in ("center", "source", "vector")}
-            volume = float(frame.atoms.cell.volume) if frame.atoms.pbc.all() else 0.0
+            volume = float(frame.atoms.cell.volume) if frame.atoms.pbc.any() else 0.0
             energy = frame.energy - float(reference[species].sum())
             labels: dict[str, Any] = {"forces": frame.forces, "stress": frame.stress}
             out.append(replace(one, **parts, **labels, volume=volume, energy=energy))
@@ -237,7 +238,7 @@ def _network_energies(model: Model, frames: Sequence[Frame]) -> FloatArray:
     """Energies [frame] of the model's file as it is, eV."""
     has_virial = model.document["forces"] == "gradient"
     structures = [
-        (f.atoms.numbers, f.atoms.positions, f.atoms.cell.array if f.atoms.pbc.all() else None)
+        (f.atoms.numbers, f.atoms.positions, cell_with_vacuum(f.atoms, model.document["cutoff"]))
         for f in frames
     ]
     with Potential(model.name, "double", has_virial) as potential:

@@ -397,7 +397,7 @@ class Trainer:
         require_agreement(model)
         write_model(path, model.document, model.tensors)
         self._say(f"epoch {progress.best_epoch}: {_shown(row)}")
-        self._say(f"Wrote {path}. What it is fit for: eqnn check {path}")
+        self._say(f"Wrote {path}. What it can be used for: eqnn check {path}")
         return path
 
 

@@ -99,7 +99,7 @@ def example_of(
         edges.center[order].astype(np.int32),
         edges.source[order].astype(np.int32),
         edges.vector[order],
-        float(atoms.cell.volume) if atoms.pbc.all() else 0.0,
+        float(atoms.cell.volume) if atoms.pbc.any() else 0.0,
         energy - float(reference[species].sum()),
         forces,
         stress,
