@@ -457,7 +457,9 @@ def nqx(**changes: Any) -> tuple[dict[str, Any], list[Array]]:
     return config, arrays
 
 
-def export_nqx(config: dict[str, Any], arrays: list[Array], **more: Any) -> Model:
+def export_nqx(
+    config: dict[str, Any], arrays: list[Array] | dict[str, Array], **more: Any
+) -> Model:
     return export_nequix(
         NequixConfig(config, "c"), arrays, provenance=PROVENANCE, name="m.nqx", log=quiet, **more
     )
