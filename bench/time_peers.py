@@ -12,9 +12,9 @@ PYTHON are interpreters of environments of their own, nothing of which eqnn need
 
 Rattled crystals of 216 atoms, energy and forces. eqnn: bench_model, edge list given. mace-torch and
 sevenn: the network's call, edge list given, malloc told to keep its memory (faster by a sixth to a
-third than by default). symmetrix-xl: a call through ASE after a small displacement, profile
-"speed", vectors of 512 bits. CPU times on core 0, in turn; the best of all rounds is printed, with
-the difference of the energies of the undisplaced structure.
+third than by default). symmetrix-xl, which the later families are not given to: a call through ASE
+after a small displacement, profile "speed", vectors of 512 bits. CPU times on core 0, in turn; the
+best of all rounds is printed, with the difference of the energies of the undisplaced structure.
 """
 
 from __future__ import annotations
@@ -66,14 +66,52 @@ class Case:
     cutoff: float  # Angstrom
     peers: tuple[str, ...]
     channels: int = 0  # of a MACE with random weights
+    family: str = "plain"  # of it, a key of FAMILIES
 
 
 ALN = bulk("AlN", "wurtzite", a=3.112, c=4.982, orthorhombic=True).repeat(3)
 SILICON = bulk("Si", "diamond", a=5.431, cubic=True).repeat(3)
 MACE_PEERS = ("symmetrix-xl", "mace-torch")
+_DENSITY, _NONLINEAR = (
+    f"RealAgnostic{name}InteractionBlock" for name in ("DensityResidual", "ResidualNonLinear")
+)
+# Arguments of mace-torch's constructor that differ from `make_mace`'s.
+FAMILIES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    # As MACE-MP-0b3, MPA-0, OMAT-0 have it.
+    "density": {
+        **{"interaction_cls": _DENSITY, "distance_transform": "Agnesi", "pair_repulsion": True},
+        "interaction_cls_first": "RealAgnosticDensityInteractionBlock",
+    },
+    # As MACE-MH-1 has it.
+    "nonlinear": {
+        **{"interaction_cls_first": _NONLINEAR, "interaction_cls": _NONLINEAR},
+        **{"apply_cutoff": False, "readout_cls": "NonLinearBiasReadoutBlock"},
+    },
+}
+# As MACE-OMOL-0 has it.
+FAMILIES["charge and spin"] = {
+    **FAMILIES["nonlinear"],
+    "embedding_specs": {
+        "total_charge": {
+            **{"type": "categorical", "per": "graph", "num_classes": 201},
+            **{"emb_dim": 64, "offset": 100},
+        },
+        "total_spin": {
+            **{"type": "categorical", "per": "graph", "num_classes": 101},
+            "emb_dim": 64,
+        },
+    },
+    "use_embedding_readout": True,
+}
 CASES = (
     Case("MACE 64x0e+64x1o, l_max 3, correlation 3", ALN, 5.0, MACE_PEERS, 64),
     Case("MACE 128x0e+128x1o, l_max 3, correlation 3", ALN, 6.0, MACE_PEERS, 128),
+    *(
+        Case(f"MACE 128x0e+128x1o, {family}", ALN, 6.0, ("mace-torch",), 128, family)
+        for family in FAMILIES
+        if family != "plain"
+    ),
     Case("SevenNet-0", SILICON, 5.0, ("sevenn",)),
 )
 
@@ -81,23 +119,30 @@ CASES = (
 # ---- in a peer's environment: each returns what it prints as JSON ----
 
 
-def make_mace(folder: Path, channels: int, cutoff: float) -> dict[str, Any]:
+def make_mace(folder: Path, channels: int, cutoff: float, family: str) -> dict[str, Any]:
     """Write a MACE network with random weights, double precision, and what symmetrix-xl reads."""
     import e3nn
     import torch
     from mace import modules
-    from symmetrix.cli.extract_mace import main as extract
 
     torch.manual_seed(7)
     torch.set_default_dtype(torch.float64)
     blocks = modules.interaction_classes
+    given = {
+        "interaction_cls_first": "RealAgnosticInteractionBlock",
+        "interaction_cls": "RealAgnosticResidualInteractionBlock",
+        **FAMILIES[family],
+    }
+    for key in ("interaction_cls_first", "interaction_cls"):
+        given[key] = blocks[given[key]]
+    if "readout_cls" in given:
+        given["readout_cls"] = modules.readout_classes[given["readout_cls"]]
     model = modules.ScaleShiftMACE(
+        **given,
         r_max=cutoff,
         num_bessel=8,
         num_polynomial_cutoff=5,
         max_ell=3,
-        interaction_cls_first=blocks["RealAgnosticInteractionBlock"],
-        interaction_cls=blocks["RealAgnosticResidualInteractionBlock"],
         num_interactions=2,
         num_elements=2,
         hidden_irreps=e3nn.o3.Irreps(f"{channels}x0e+{channels}x1o"),
@@ -113,6 +158,10 @@ def make_mace(folder: Path, channels: int, cutoff: float) -> dict[str, Any]:
         atomic_inter_shift=0.0,
     )
     torch.save(model, folder / "mace.model")
+    if family != "plain":
+        return {}
+    from symmetrix.cli.extract_mace import main as extract
+
     extract(["-m", str(folder / "mace.model"), "-o", str(folder / "mace.json")])
     return {}
 
@@ -148,8 +197,13 @@ def time_mace(folder: Path, atoms: Atoms) -> dict[str, Any]:
         "batch": torch.zeros(len(atoms), dtype=torch.int64),
         "ptr": torch.tensor([0, len(atoms)]),
         "head": torch.tensor([0]),
+        "total_charge": torch.tensor([0]),
+        "total_spin": torch.tensor([1]),
     }
-    energy = float(model(data)["node_energy"].detach().double().sum())
+    found = model(data)
+    energy = float(found["node_energy"].detach().double().sum())
+    if hasattr(model, "embedding_readout"):  # its energies are in the sum alone
+        energy = float(found["energy"].detach())
     return {"energy": energy, "seconds": best_time(lambda: model(data, compute_force=True), 5)}
 
 
@@ -191,7 +245,7 @@ TIMERS = {"mace-torch": time_mace, "symmetrix-xl": time_symmetrix, "sevenn": tim
 def child(what: str, folder: Path, arguments: list[str]) -> dict[str, Any]:
     """Do what a parent asked for."""
     if what == "make":
-        return make_mace(folder, int(arguments[0]), float(arguments[1]))
+        return make_mace(folder, int(arguments[0]), float(arguments[1]), arguments[2])
     atoms = ase.io.read(folder / "structure.xyz", index=0)
     assert isinstance(atoms, Atoms)
     found = TIMERS[what](folder, atoms)
@@ -236,10 +290,12 @@ def run_case(case: Case, pythons: dict[str, Path], options: argparse.Namespace) 
         neighbors = len(neighbor_list("i", atoms, case.cutoff)) / len(atoms)
         model = ROOT / "potentials" / "sevennet_0.eqnn"
         if case.channels:
-            ask(pythons["mace-torch"], "make", folder, case.channels, case.cutoff)
+            made = case.channels, case.cutoff, case.family
+            ask(pythons["mace-torch"], "make", folder, *made)
             model = folder / "mace.eqnn"
             command = [sys.executable, "-m", "eqnn.cli", "export", "mace", "--checkpoint"]
-            run([*command, folder / "mace.model", "--output", model])
+            told = ["--charge", 0, "--spin", 1] if case.family == "charge and spin" else []
+            run([*command, folder / "mace.model", "--output", model, *told])
         rounds: dict[str, list[dict[str, Any]]] = {who: [] for who in ("eqnn", *case.peers)}
         for _ in range(options.rounds):
             rounds["eqnn"].append(time_eqnn(options.bench, model, folder))
@@ -268,6 +324,9 @@ def main() -> None:
     parser.add_argument("--mace", type=Path, help="Python with mace-torch and symmetrix-xl")
     parser.add_argument("--sevennet", type=Path, help="Python with sevenn")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--only", nargs="*", default=[""], help="cases with one of these in the title"
+    )
     built = ROOT / ".eqnn" / "build" / "openmp" / "bin" / "bench_model"
     parser.add_argument("--bench", type=Path, default=built)
     options = parser.parse_args()
@@ -276,7 +335,7 @@ def main() -> None:
     print("| network | neighbours | peer | peer, us/atom | eqnn, us/atom | ratio | dE, eV/atom |")
     print("|---|---|---|---|---|---|---|")
     for case in CASES:
-        if pythons[case.peers[0]] is not None:
+        if pythons[case.peers[0]] is not None and any(word in case.title for word in options.only):
             run_case(case, pythons, options)
 
 

@@ -27,7 +27,7 @@ from eqnn.so3 import FloatArray
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
 EVALUATORS = ("reference", "double", "mixed", "single")
-FAMILIES = ("mace", "mace_gaunt", "pretrained")
+FAMILIES = ("mace", "mace_gaunt", "exporters", "pretrained")
 SETS = ("3bpa0", "3bpa1", "acac2", "pbc16")
 
 

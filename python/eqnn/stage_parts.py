@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import erf
 
 from eqnn.model_file import Model, degree_of, uniform_irreps
 from eqnn.so3 import FloatArray, spherical_harmonics
@@ -118,6 +119,34 @@ def silu(x: FloatArray) -> FloatArray:
     return x * sigmoid(x)
 
 
+def absolute(x: FloatArray) -> FloatArray:
+    """|x|, of complex steps too."""
+    return np.asarray(x * np.sign(x.real))
+
+
+def gelu(x: FloatArray) -> FloatArray:
+    """X (1 + erf(x/sqrt 2))/2."""
+    return np.asarray(0.5 * x * (1.0 + erf(x / math.sqrt(2.0))))
+
+
+def mish(x: FloatArray) -> FloatArray:
+    """X tanh(log(1 + exp(x))), without overflow."""
+    above = np.where(x.real > 0.0, x, 0.0)
+    return np.asarray(x * np.tanh(above + np.log1p(np.exp(-absolute(x)))))
+
+
+ACTIVATIONS: dict[str, Callable[[FloatArray], FloatArray]] = {
+    "none": lambda x: x,
+    "silu": silu,
+    "tanh": np.tanh,
+    "sigmoid": sigmoid,
+    "abs": absolute,
+    "gelu": gelu,
+    "mish": mish,
+    "tanh_square": lambda x: np.asarray(np.tanh(x * x)),
+}
+
+
 def gated(features: FloatArray, gates: FloatArray) -> FloatArray:
     """Gate features [n, d, C] by gates [n, C]."""
     out = features * sigmoid(gates)[:, None, :]
@@ -140,10 +169,7 @@ def mlp(
             x = x - x.mean(-1, keepdims=True)
             x = x / np.sqrt((x * x).mean(-1, keepdims=True) + norm["eps"])
             x = x * context.tensor(norm["scale"]) + context.tensor(norm["shift"])
-        if layer["activation"] == "silu":
-            x = silu(x)
-        elif layer["activation"] == "tanh_square":
-            x = np.tanh(x * x)
+        x = ACTIVATIONS[layer["activation"]](x)
     return x
 
 

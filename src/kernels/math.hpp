@@ -100,7 +100,7 @@ template <class T> KOKKOS_FORCEINLINE_FUNCTION T smooth_leaky_relu_derivative(T 
   return T(0.5) * ((T(1) + a) + (T(1) - a) * ((T(2) * s - T(1)) + T(2) * x * s * (T(1) - s)));
 }
 
-/// An activation and its derivative, from the sigmoid that all are made of.
+/// An activation and its derivative.
 template <class T> struct Activation {
   T value, slope;
 };
@@ -118,6 +118,17 @@ KOKKOS_FORCEINLINE_FUNCTION Activation<T> activation_at(T x) {
   } else if constexpr (Function == plan::kSigmoid) {
     const T s = sigmoid(x);
     return {s, s * (T(1) - s)};
+  } else if constexpr (Function == plan::kAbs) {
+    return {x < T(0) ? -x : x, x > T(0) ? T(1) : (x < T(0) ? T(-1) : T(0))};
+  } else if constexpr (Function == plan::kGelu) {
+    const T below = T(0.5) * (T(1) + Kokkos::erf(x * T(0.70710678118654752440)));
+    return {x * below, below + x * T(0.39894228040143267794) * exponential(T(-0.5) * x * x)};
+  } else if constexpr (Function == plan::kMish) {
+    // tanh(log(1 + e^x)) of e^-|x|, which does not overflow.
+    const T q = exponential(x < T(0) ? x : -x);
+    const T n = x < T(0) ? q * (q + T(2)) : T(1) + T(2) * q;
+    const T t = n / (n + (x < T(0) ? T(2) : T(2) * q * q));
+    return {x * t, t + x * sigmoid(x) * (T(1) - t * t)};
   } else {
     return {x, T(1)};
   }
@@ -133,6 +144,12 @@ KOKKOS_FORCEINLINE_FUNCTION void for_function(std::int32_t function, const Body&
     return body(std::integral_constant<std::int32_t, plan::kTanh>{});
   case plan::kSigmoid:
     return body(std::integral_constant<std::int32_t, plan::kSigmoid>{});
+  case plan::kAbs:
+    return body(std::integral_constant<std::int32_t, plan::kAbs>{});
+  case plan::kGelu:
+    return body(std::integral_constant<std::int32_t, plan::kGelu>{});
+  case plan::kMish:
+    return body(std::integral_constant<std::int32_t, plan::kMish>{});
   default:
     return body(std::integral_constant<std::int32_t, plan::kIdentity>{});
   }

@@ -144,6 +144,20 @@ StageIndex GraphReader::uniform(const JsonReader& inputs, const char* key) {
   return index;
 }
 
+StageIndex GraphReader::equal_channels(const JsonReader& inputs, const char* key) {
+  const StageIndex index = features(inputs, key);
+  const Irreps& irreps = stage_at(index).irreps;
+  for (const IrrepsBlock& block : irreps) {
+    if (block.channels != irreps.front().channels) {
+      inputs.at(key).error("\"",
+                           irreps_text(irreps),
+                           "\", expected the same number of channels in each block. "
+                           "Re-export the model.");
+    }
+  }
+  return index;
+}
+
 StageIndex GraphReader::harmonics_input(const JsonReader& inputs) {
   return input(inputs.at("harmonics"), ValueKind::Harmonics, "spherical harmonics");
 }
@@ -245,6 +259,9 @@ Activation GraphReader::activation(const JsonReader& entry, const std::set<std::
       {"silu", Activation::Silu},
       {"tanh", Activation::Tanh},
       {"sigmoid", Activation::Sigmoid},
+      {"abs", Activation::Abs},
+      {"gelu", Activation::Gelu},
+      {"mish", Activation::Mish},
       {"tanh_square", Activation::TanhSquare}};
   return kActivations.at(entry.word(allowed));
 }

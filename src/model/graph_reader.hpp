@@ -56,6 +56,8 @@ public:
   StageIndex features(const JsonReader& inputs, const char* key);
   /// Features with the same number of channels for each degree 0..l_max.
   StageIndex uniform(const JsonReader& inputs, const char* key);
+  /// Features of any blocks, each with the same number of channels.
+  StageIndex equal_channels(const JsonReader& inputs, const char* key);
   StageIndex harmonics_input(const JsonReader& inputs);
   StageIndex radial_input(const JsonReader& inputs);
   StageIndex edge_matrix_input(const JsonReader& inputs);
@@ -88,9 +90,8 @@ public:
 
   static Activation activation(const JsonReader& entry, const std::set<std::string>& allowed);
   /// words: of the activations that the stage knows.
-  std::vector<MlpLayer> layers(const JsonReader& list,
-                               std::int64_t n_in,
-                               const std::set<std::string>& words = {"none", "silu"});
+  std::vector<MlpLayer>
+  layers(const JsonReader& list, std::int64_t n_in, const std::set<std::string>& words);
   /// What keeps the inverse of a norm finite.
   static double norm_eps(const JsonReader& entry);
   /// Of an envelope that is a polynomial.

@@ -86,5 +86,8 @@ inline constexpr std::int32_t kIdentity = 0;
 inline constexpr std::int32_t kSilu = 1;
 inline constexpr std::int32_t kTanh = 2;
 inline constexpr std::int32_t kSigmoid = 3;
+inline constexpr std::int32_t kAbs = 4;
+inline constexpr std::int32_t kGelu = 5;
+inline constexpr std::int32_t kMish = 6;
 
 } // namespace eqnn::plan

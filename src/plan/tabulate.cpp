@@ -13,6 +13,7 @@
 #include <limits>
 #include <memory>
 #include <type_traits>
+#include <utility>
 
 namespace eqnn::plan {
 namespace {
@@ -47,7 +48,8 @@ public:
       : radial_(radial)
       , cutoff_(cutoff)
       , r_0_(r_0)
-      , basis_(std::visit([](const auto& basis) { return made_ready(basis); }, radial.basis)) {
+      , basis_(std::visit([](const auto& basis) { return made_ready(basis); }, radial.basis))
+      , is_chebyshev_(std::holds_alternative<ChebyshevBasis>(radial.basis)) {
     const MlpLayer& last = radial.layers.back();
     const bool is_linear = last.activation == Activation::None && !last.layer_norm;
     n_hidden_ = radial.layers.size() - (is_linear ? 1 : 0);
@@ -65,6 +67,7 @@ public:
     } else {
       output_ = DoubleMatrix::Identity(last.weight.shape[0], last.weight.shape[0]);
     }
+    separate_powers();
   }
 
   /// W [channels, functions]
@@ -74,7 +77,7 @@ public:
   Matrix operator()(const Vector& r) const {
     Matrix x(basis_.scale.size(), r.size());
     for (Eigen::Index p = 0; p < r.size(); ++p) {
-      x.col(p) = basis_.at(transformed(r(p))) * (radial_.envelope.on_basis ? envelope(r(p)) : 1);
+      x.col(p) = functions(transformed(r(p))) * (radial_.envelope.on_basis ? envelope(r(p)) : 1);
     }
     for (std::size_t k = 0; k < n_hidden_; ++k) {
       x = apply(radial_.layers[k], weights_[k] * x);
@@ -88,10 +91,38 @@ public:
         x.col(k) *= envelope(r(k));
       }
     }
-    return x;
+    if (powers_.empty()) {
+      return x;
+    }
+    Matrix y(x.rows() * static_cast<Eigen::Index>(powers_.size()), x.cols());
+    for (std::size_t k = 0; k < powers_.size(); ++k) {
+      const Vector factor = r.array().pow(T(powers_[k])).matrix();
+      y.middleRows(static_cast<Eigen::Index>(k) * x.rows(), x.rows()) = x * factor.asDiagonal();
+    }
+    return y;
   }
 
 private:
+  /// Each function h once for every power of r by which outputs are multiplied.
+  void separate_powers() {
+    const std::vector<std::int32_t>& of_output = radial_.powers;
+    powers_ = of_output;
+    std::sort(powers_.begin(), powers_.end());
+    powers_.erase(std::unique(powers_.begin(), powers_.end()), powers_.end());
+    if (powers_.empty()) {
+      return;
+    }
+    const Eigen::Index n = output_.cols();
+    DoubleMatrix wide =
+        DoubleMatrix::Zero(output_.rows(), n * static_cast<Eigen::Index>(powers_.size()));
+    for (std::size_t c = 0; c < of_output.size(); ++c) {
+      const auto at = std::lower_bound(powers_.begin(), powers_.end(), of_output[c]);
+      const auto row = static_cast<Eigen::Index>(c);
+      wide.row(row).segment((at - powers_.begin()) * n, n) = output_.row(row);
+    }
+    output_ = std::move(wide);
+  }
+
   /// g_k(r) = scale exp(-((r - center)/width)^2/2), or scale sin(center r)/r where there are no
   /// widths.
   struct Basis {
@@ -106,12 +137,30 @@ private:
     }
   };
 
+  Vector functions(T r) const {
+    if (!is_chebyshev_) {
+      return basis_.at(r);
+    }
+    Vector t(basis_.scale.size());
+    T before = 1;
+    T now = r;
+    for (Eigen::Index k = 0; k < t.size(); ++k) {
+      t(k) = basis_.scale(k) * now;
+      before = std::exchange(now, 2 * r * now - before);
+    }
+    return t;
+  }
+
   static Basis made_ready(const GaussianBasis& basis) {
     return {as_vector<T>(basis.amplitude), as_vector<T>(basis.center), as_vector<T>(basis.width)};
   }
 
   static Basis made_ready(const BesselBasis& basis) {
     return {as_vector<T>(basis.amplitude), as_vector<T>(basis.frequency), {}};
+  }
+
+  static Basis made_ready(const ChebyshevBasis& basis) {
+    return {as_vector<T>(basis.amplitude), {}, {}};
   }
 
   T transformed(T r) const {
@@ -126,11 +175,19 @@ private:
       const T steep = soft->alpha / (end - begin);
       return begin + (r - begin) * (1 + std::tanh(steep * (r - (begin + end) / 2))) / 2;
     }
-    return r;
+    return has_pair_cutoffs() ? x : r;
   }
+
+  bool has_pair_cutoffs() const { return std::holds_alternative<PairCutoffs>(radial_.transform); }
 
   T envelope(T r) const {
     const Envelope& u = radial_.envelope;
+    if (has_pair_cutoffs()) {
+      r /= r_0_;
+      if (r >= cutoff_) {
+        return 0;
+      }
+    }
     if (u.kind == EnvelopeKind::Polynomial) {
       // 1 - (p+1)(p+2)/2 s^p + p(p+2) s^(p+1) - p(p+1)/2 s^(p+2), Gasteiger et al. 2020
       const T p = u.p;
@@ -164,6 +221,18 @@ private:
     if (layer.activation == Activation::Silu) {
       y = (y.array() / (1 + (-y.array()).exp())).matrix().eval();
     }
+    if (layer.activation == Activation::Tanh) {
+      y = y.array().tanh().matrix().eval();
+    }
+    if (layer.activation == Activation::Gelu) {
+      y = y.unaryExpr([](T v) { return v * (1 + std::erf(v / std::sqrt(T(2)))) / 2; }).eval();
+    }
+    if (layer.activation == Activation::Mish) {
+      y = y.unaryExpr([](T v) {
+             const T q = std::exp(-std::abs(v));
+             return v * std::tanh(std::max(v, T(0)) + std::log1p(q));
+           }).eval();
+    }
     if (layer.activation == Activation::TanhSquare) {
       y = y.array().square().tanh().matrix().eval();
     }
@@ -172,12 +241,14 @@ private:
 
   const RadialStage& radial_;
   double cutoff_;
-  T r_0_; ///< of the transform, Angstrom
+  T r_0_; ///< of the transform, Angstrom; of pairs' cutoffs, theirs over the largest
   Basis basis_;
+  bool is_chebyshev_ = false;
   std::vector<Matrix> weights_; ///< of the hidden layers
   std::size_t n_hidden_ = 0;
   bool has_constant_ = false;
   DoubleMatrix output_;
+  std::vector<std::int32_t> powers_; ///< of r, each once
 };
 
 /// Values at the Chebyshev nodes -> coefficients of 1, t, t^2, ...: [degree + 1 powers, degree + 1
@@ -262,6 +333,9 @@ double resolving_intervals(const RadialStage& radial, double cutoff) {
     const auto& widths = gaussian->width.values;
     return cutoff / (4.0 * *std::min_element(widths.begin(), widths.end()));
   }
+  if (const auto* chebyshev = std::get_if<ChebyshevBasis>(&radial.basis)) {
+    return static_cast<double>(chebyshev->amplitude.size()) / 2.0;
+  }
   double fastest = 0.0;
   for (const double frequency : std::get<BesselBasis>(radial.basis).frequency.values) {
     fastest = std::max(fastest, std::abs(frequency));
@@ -270,10 +344,16 @@ double resolving_intervals(const RadialStage& radial, double cutoff) {
 }
 
 /// The number of intervals is a multiple of this: XPLOR's second derivative jumps where it begins,
-/// which must be the end of an interval.
-std::int32_t interval_multiple(const Envelope& envelope, double cutoff) {
-  return envelope.kind == EnvelopeKind::Xplor ? std::max(1, xplor_parts(envelope.start, cutoff))
-                                              : 1;
+/// derivatives of others at a pair's cutoff, and these must be ends of intervals.
+std::int32_t interval_multiple(const RadialStage& radial, double cutoff) {
+  std::vector<double> ends;
+  if (radial.envelope.kind == EnvelopeKind::Xplor) {
+    ends.push_back(radial.envelope.start);
+  }
+  if (const auto* pairs = std::get_if<PairCutoffs>(&radial.transform)) {
+    ends = pairs->cutoff.values;
+  }
+  return std::max(1, parts_to_all(ends, cutoff));
 }
 
 /// A fit on one interval.
@@ -300,7 +380,7 @@ public:
     for (Eigen::Index k = 0; k < nodes_.size(); ++k) {
       powers_of_samples_.col(k) = samples_.array().pow(static_cast<double>(k)).matrix();
     }
-    const std::int32_t multiple = interval_multiple(radial.envelope, cutoff);
+    const std::int32_t multiple = interval_multiple(radial, cutoff);
     const auto fewest = static_cast<std::int32_t>(
         std::clamp<double>(resolving_intervals(radial, cutoff), kFewestCells, kMostCells));
     n_coarse_ = (fewest + multiple - 1) / multiple * multiple;
@@ -312,7 +392,9 @@ public:
 
   std::int32_t n_species() const override { return n_species_; }
 
-  bool is_symmetric() const override { return !radial_.species_terms; }
+  bool is_symmetric() const override {
+    return !radial_.species_terms && !std::holds_alternative<PairCutoffs>(radial_.transform);
+  }
 
   std::int32_t n_cells() const override { return n_cells_; }
 
@@ -371,6 +453,9 @@ private:
     }
     if (const auto* soft = std::get_if<SoftTransform>(&radial_.transform)) {
       return sum(soft->radius);
+    }
+    if (const auto* pairs = std::get_if<PairCutoffs>(&radial_.transform)) {
+      return pairs->cutoff.values[static_cast<std::size_t>(center * n_species_ + source)] / cutoff_;
     }
     return 1;
   }
@@ -449,8 +534,11 @@ std::int32_t species_of(const RadialStage& radial) {
   }
   return std::visit(
       [](const auto& transform) {
-        if constexpr (std::is_same_v<std::decay_t<decltype(transform)>, std::monostate>) {
+        using Transform = std::decay_t<decltype(transform)>;
+        if constexpr (std::is_same_v<Transform, std::monostate>) {
           return 0;
+        } else if constexpr (std::is_same_v<Transform, PairCutoffs>) {
+          return static_cast<std::int32_t>(transform.cutoff.shape[0]);
         } else {
           return static_cast<std::int32_t>(transform.radius.shape[0]);
         }
@@ -471,7 +559,7 @@ RadialTable tabulate(const RadialStage& radial, double cutoff, const Options& op
     return table;
   }
   const Function<Real> function(radial, cutoff);
-  const std::int32_t multiple = interval_multiple(radial.envelope, cutoff);
+  const std::int32_t multiple = interval_multiple(radial, cutoff);
   table.error = std::numeric_limits<double>::infinity();
   table.n_intervals = static_cast<std::int32_t>(std::clamp<double>(
       resolving_intervals(radial, cutoff), kFewestIntervals, 2.0 * kMostIntervals));

@@ -4,6 +4,7 @@
 
 #include "model/model_spec.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace eqnn::reference {
@@ -17,6 +18,9 @@ inline double silu_derivative(double x) {
   return s * (1.0 + x * (1.0 - s));
 }
 
+/// log(1 + e^x)
+inline double softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }
+
 inline double activate(Activation kind, double x) {
   switch (kind) {
   case Activation::Silu:
@@ -25,6 +29,12 @@ inline double activate(Activation kind, double x) {
     return std::tanh(x);
   case Activation::Sigmoid:
     return sigmoid(x);
+  case Activation::Abs:
+    return std::abs(x);
+  case Activation::Gelu:
+    return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
+  case Activation::Mish:
+    return x * std::tanh(softplus(x));
   case Activation::TanhSquare:
     return std::tanh(x * x);
   case Activation::None:
@@ -41,6 +51,15 @@ inline double activation_derivative(Activation kind, double x) {
     return 1.0 - std::tanh(x) * std::tanh(x);
   case Activation::Sigmoid:
     return sigmoid(x) * (1.0 - sigmoid(x));
+  case Activation::Abs:
+    return x > 0.0 ? 1.0 : (x < 0.0 ? -1.0 : 0.0);
+  case Activation::Gelu:
+    return 0.5 * std::erfc(-x / std::sqrt(2.0)) +
+           x * std::exp(-0.5 * x * x) / std::sqrt(2.0 * std::acos(-1.0));
+  case Activation::Mish: {
+    const double t = std::tanh(softplus(x));
+    return t + x * sigmoid(x) * (1.0 - t * t);
+  }
   case Activation::TanhSquare:
     return 2.0 * x * (1.0 - std::tanh(x * x) * std::tanh(x * x));
   case Activation::None:

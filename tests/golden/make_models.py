@@ -139,24 +139,58 @@ def mace_models() -> Iterator[Made]:
         yield path.with_suffix(".eqnn"), partial(_pickled_mace, path, told | EXPORTER), None
 
 
-def _pickled_mace(path: Path, told: dict[str, Any], head: str | None = None) -> Model:
+def _pickled_mace(
+    path: Path,
+    told: dict[str, Any],
+    head: str | None = None,
+    embedded: dict[str, float | None] | None = None,
+) -> Model:
     module = read_torch_file(path)
     network = mace.network_from_module(module, path.name)
     return mace.export_mace(
-        state_dict(module), network, head=head, provenance=told, name=path.name, log=quiet
+        state_dict(module),
+        network,
+        head=head,
+        embedded=embedded,
+        provenance=told,
+        name=path.name,
+        log=quiet,
     )
 
 
 def exporter_models() -> Iterator[Made]:
-    """Yield MACE with transforms of distances, densities and nonlinear blocks."""
+    """Yield MACE and SevenNet with options of all kinds."""
     for name, head in (
         ("mace_soft", None),
         ("mace_density_agnesi_zbl", None),
         ("mace_nonlinear_two_heads", "b"),
+        ("mace_tanh_output_cutoff", None),
+        ("mace_abs_chebyshev", None),
+        ("mace_correlation_4", None),
+        ("mace_pseudo", None),
     ):
         path = GOLDEN / "exporters" / f"{name}.model"
         told = RANDOM_WEIGHTS | {"upstream": "MACE, mace-torch 0.3.16"} | EXPORTER
         yield path.with_suffix(".eqnn"), partial(_pickled_mace, path, told, head), None
+    joint = GOLDEN / "exporters" / "mace_joint.model"
+    state: dict[str, float | None] = {"total_charge": -2.0, "total_spin": 3.0}
+    told_of_it = RANDOM_WEIGHTS | {"upstream": "MACE, mace-torch 0.3.16"} | EXPORTER
+    yield (
+        joint.with_name("mace_joint.q-2s3.eqnn"),
+        partial(_pickled_mace, joint, {**told_of_it, **state}, embedded=state),
+        None,
+    )
+    growing = GOLDEN / "exporters" / "sevennet_growing.pth"
+    told = RANDOM_WEIGHTS | {"upstream": "SevenNet, sevenn 0.13.0"} | EXPORTER
+    yield growing.with_suffix(".eqnn"), partial(_sevennet, growing, told), None
+
+
+def _sevennet(path: Path, told: dict[str, Any]) -> Model:
+    found = read_torch_file(path)
+    config = sevennet.SevenNetConfig(found["config"], path.name)
+    return sevennet.export_sevennet(
+        found["model_state_dict"], config, provenance=told, name=path.name, log=quiet
+    )
 
 
 def gaunt_models() -> Iterator[Made]:
@@ -190,14 +224,7 @@ def sevennet_models() -> Iterator[Made]:
         "licence": "MIT, Copyright (c) 2024 Yutack Park",
     }
 
-    def make() -> Model:
-        found = read_torch_file(path)
-        config = sevennet.SevenNetConfig(found["config"], path.name)
-        return sevennet.export_sevennet(
-            found["model_state_dict"], config, provenance=told | EXPORTER, name=path.name, log=quiet
-        )
-
-    yield path.with_suffix(".eqnn"), make, None
+    yield path.with_suffix(".eqnn"), partial(_sevennet, path, told | EXPORTER), None
 
 
 def nequip_models() -> Iterator[Made]:

@@ -32,6 +32,13 @@ NETWORKS = {
     "exporters/mace_soft": ("molecule", "cell"),
     "exporters/mace_density_agnesi_zbl": ("molecule", "cell"),
     "exporters/mace_nonlinear_two_heads": ("molecule", "cell"),
+    "exporters/mace_tanh_output_cutoff": ("molecule", "cell"),
+    "exporters/mace_abs_chebyshev": ("molecule", "cell"),
+    "exporters/mace_correlation_4": ("molecule", "cell"),
+    "exporters/mace_pseudo": ("molecule", "cell"),
+    "exporters/mace_joint.q-2s3": ("molecule", "cell"),
+    "exporters/sevennet_growing": ("molecule", "cell"),
+    "pretrained/nequip_cutoffs": ("pbc9",),
     "pretrained/mace_acac": ("md300_0", "md300_400_flipped", "isolated_h", "acac1_pbc_small"),
     "pretrained/mace_tutorial": ("ethanol_md0", "solvent_idx40", "ethanol8_pbc"),
     "pretrained/sevennet_cp0": (

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eqnn.export import UPSTREAMS
+from eqnn.export.upstream import Log
 from eqnn.model_file import Model
 
 # By the name of its structures: upstream code, checkpoint, options.
@@ -23,6 +24,12 @@ EXPORTED: dict[str, tuple[str, str, dict[str, Any]]] = {
     "mace_nonlinear_two_heads": ("mace", "mace_nonlinear_two_heads.model", {"head": "b"}),
     "mace_joint.q0s1": ("mace", "mace_joint.model", {"charge": 0.0, "spin": 1.0}),
     "mace_joint.q-2s3": ("mace", "mace_joint.model", {"charge": -2.0, "spin": 3.0}),
+    **{
+        f"mace_{name}": ("mace", f"mace_{name}.model", {})
+        for name in ("tanh_output_cutoff", "abs_chebyshev", "correlation_4", "pseudo")
+    },
+    "sevennet_growing": ("sevennet", "sevennet_growing.pth", {}),
+    "sevennet_cueq": ("sevennet", "sevennet_cueq.pth", {}),
     "nequip_nequip_0.14_plain": (
         "nequip",
         "nequip_nequip_0.14_plain.nequip.zip",
@@ -33,9 +40,13 @@ EXPORTED: dict[str, tuple[str, str, dict[str, Any]]] = {
 TOLD = ("data", "level_of_theory", "licence")
 
 
-def export(upstream: str, path: Path, **more: Any) -> Model:
+def quiet(line: str) -> None:
+    """Swallow the exporter's report."""
+
+
+def export(upstream: str, path: Path, *, log: Log = quiet, **more: Any) -> Model:
     """Export a checkpoint with these options, still without self-test."""
     keys = ("config", "species", "head", "modality", "energy_unit", "charge", "spin", *TOLD)
     options = Namespace(**(dict.fromkeys(keys) | {"checkpoint": path} | more))
     found = {one.name: one for one in UPSTREAMS}[upstream]
-    return found.export(options, lambda line: None)
+    return found.export(options, log)

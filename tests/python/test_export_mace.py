@@ -340,7 +340,7 @@ def with_config(**changes: Any) -> dict[str, Any]:
 
 CONFIGS: dict[str, tuple[dict[str, Any], str]] = {
     "unknown": (with_config(dropout=0.1), "c.json: /config/dropout: unknown key; it may change"),
-    "gate": (with_config(gate="tanh"), 'c.json: /config/gate: found "tanh", this exporter knows'),
+    "gate": (with_config(gate="relu"), 'c.json: /config/gate: found "relu", expected silu, tanh'),
     "missing": (with_config(avg=None), 'c.json: /config: key "avg" is missing, expected a number'),
     "type": (with_config(max_ell="2"), "c.json: /config/max_ell: found '2', expected a degree"),
     "bool": (with_config(max_ell=True), "c.json: /config/max_ell: found True, expected a degree"),
@@ -418,10 +418,10 @@ STATES: dict[str, tuple[dict[str, Array], str]] = {
             **state(),
             **{
                 f"products.0.symmetric_contractions.contractions.0.U_matrix_{nu}": np.ones(nu)
-                for nu in (3, 4)
+                for nu in (3, 4, 5)
             },
         },
-        "products.0.symmetric_contractions.contractions.0: correlation 4, expected 1 to 3",
+        "products.0.symmetric_contractions.contractions.0: correlation 5, expected 1 to 4",
     ),
 }
 
@@ -466,6 +466,11 @@ def set_activation(module: Stub) -> None:
     find(module, "readouts.1.non_linearity.acts.0").__dict__["f"] = part("torch.functional.tanh")
 
 
+def set_radial_activation(module: Stub) -> None:
+    act = find(module, "interactions.0.conv_tp_weights.layer0.act")
+    act.__dict__["f"] = part("torch.functional.tanh")
+
+
 def drop_numbers(module: Stub) -> None:
     del module.__dict__["_buffers"]["atomic_numbers"]
 
@@ -480,8 +485,20 @@ MODULES: dict[str, tuple[Callable[[Stub], None], str]] = {
         'tensor "radial_embedding.distance_transform.a" is missing',
     ),
     "basis": (
-        add("radial_embedding", "bessel_fn", "mace.ChebychevBasis"),
-        "radial_embedding.bessel_fn: ChebychevBasis has no stage",
+        add("radial_embedding", "bessel_fn", "mace.LaguerreBasis"),
+        "radial_embedding.bessel_fn: LaguerreBasis has no stage",
+    ),
+    "general readout": (
+        add("readouts", "1", "mace.modules.blocks.GeneralNonLinearBiasReadoutBlock"),
+        "readouts.1: GeneralNonLinearBiasReadoutBlock has no stage",
+    ),
+    "attention": (
+        add("interactions", "1", "mace.modules.blocks.RealAgnosticAttResidualInteractionBlock"),
+        "interactions.1: RealAgnosticAttResidualInteractionBlock has no stage",
+    ),
+    "radial activation": (
+        set_radial_activation,
+        "interactions.0.conv_tp_weights.hs: activation tanh with constant 1.6791767923989418",
     ),
     "activation": (
         set_activation,

@@ -292,7 +292,10 @@ XPLOR = {"cutoff_function_name": "XPLOR", "cutoff_on": 3.0}
 CONFIGS: dict[str, tuple[dict[str, Any], str]] = {
     "type": (with_config(interaction_type="mace"), "c: interaction_type is mace, expected nequip"),
     "model": (with_config(_model_type="x"), "c: _model_type is x, expected E3_equivariant_model"),
-    "harmonics": (with_config(_normalize_sph=None), "c: _normalize_sph is False, expected True"),
+    "harmonics": (
+        with_config(_normalize_sph=1),
+        "/_normalize_sph: found 1, expected true or false",
+    ),
     "radial": (with_config(act_radial="ssp"), "c: act_radial is ssp, expected silu"),
     "scalars": (
         with_config(act_scalar={"e": "ssp", "o": "tanh"}),
@@ -454,7 +457,9 @@ def nqx(**changes: Any) -> tuple[dict[str, Any], list[Array]]:
     return config, arrays
 
 
-def export_nqx(config: dict[str, Any], arrays: list[Array], **more: Any) -> Model:
+def export_nqx(
+    config: dict[str, Any], arrays: list[Array] | dict[str, Array], **more: Any
+) -> Model:
     return export_nequix(
         NequixConfig(config, "c"), arrays, provenance=PROVENANCE, name="m.nqx", log=quiet, **more
     )
@@ -479,6 +484,14 @@ def test_nequix_equals_upstream(name: str) -> None:
     config, arrays = read_nqx(PRETRAINED / f"{name}.nqx")
     model = export_nqx(config, arrays)
     assert_as_golden(model, PRETRAINED / f"{name}.pbc7.safetensors")
+
+
+def test_nequix_of_torch_equals_upstream() -> None:
+    config, arrays = read_nqx(PRETRAINED / "nequix_torch.pt")
+    model = export_nqx(config, arrays)
+    assert_as_golden(model, PRETRAINED / "nequix_torch.pbc7.safetensors")
+    same = export_nqx(*read_nqx(PRETRAINED / "nequix_norm.nqx"))
+    assert all(np.array_equal(model.tensors[key], same.tensors[key]) for key in same.tensors)
 
 
 @pytest.mark.parametrize("indexed", [False, True])

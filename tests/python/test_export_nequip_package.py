@@ -27,7 +27,7 @@ from eqnn.export.torch_file import Stub, _stub_class, read_torch_package, submod
 from eqnn.model_file import Model
 from eqnn.numpy_evaluator import energy
 
-NAMES = ("nequip_parity", "nequip_zbl")
+NAMES = ("nequip_parity", "nequip_zbl", "nequip_cutoffs")
 KCAL = 0.04336410390059322
 
 
@@ -193,8 +193,16 @@ def set_in(path: str, key: str, value: Any) -> Callable[[Stub], None]:
     return apply
 
 
-def set_cutoffs(module: Stub) -> None:
-    find(module, "edge_norm").__dict__["_buffers"]["_rmax_recip"] = np.ones(9)
+def set_cutoffs(n: int) -> Callable[[Stub], None]:
+    def apply(module: Stub) -> None:
+        find(module, "edge_norm").__dict__["_buffers"]["_rmax_recip"] = np.full(n, 0.25)
+
+    return apply
+
+
+def set_cutoffs_and_repulsion(module: Stub) -> None:
+    set_cutoffs(9)(module)
+    add_repulsion(module)
 
 
 def drop_scale(module: Stub) -> None:
@@ -242,14 +250,18 @@ REFUSALS: dict[str, tuple[Callable[[Stub], None], str]] = {
         set_in("type_embed", "do_categorical_graph_field_embed", True),
         "type_embed.do_categorical_graph_field_embed: embeddings of fields of the whole",
     ),
-    "cutoffs": (set_cutoffs, "edge_norm: cutoffs of each pair of elements have no stage"),
+    "cutoffs": (set_cutoffs(4), "edge_norm._rmax_recip: 4 numbers for 3 elements"),
+    "cutoffs and repulsion": (
+        set_cutoffs_and_repulsion,
+        "pair_potential: a repulsion beside cutoffs of each pair has no stages",
+    ),
     "envelope": (
         set_part("bessel_encode", "cutoff", "nequip.nn.CosineCutoff"),
         "bessel_encode.cutoff: CosineCutoff has no stage",
     ),
     "resnet": (
         set_in("layer1_convnet", "resnet", True),
-        "layer1_convnet.resnet: residual connections (resnet) have no exporter",
+        "layer1_convnet.resnet: features 4x0e+3x1o+2x2e that go round a layer which makes",
     ),
     "nonlinearity": (
         set_part("layer1_convnet", "equivariant_nonlin", "e3nn.nn.NormActivation"),
@@ -276,8 +288,8 @@ REFUSALS: dict[str, tuple[Callable[[Stub], None], str]] = {
         "act_gates.acts.0.f: activation silu with constant 1.5, expected silu with",
     ),
     "layer": (
-        set_part("layer0_convnet.conv.edge_mlp.mlp", "1", "torch.nn.Mish"),
-        "layer0_convnet.conv.edge_mlp.mlp.1: Mish has no stage",
+        set_part("layer0_convnet.conv.edge_mlp.mlp", "1", "torch.nn.ReLU"),
+        "layer0_convnet.conv.edge_mlp.mlp.1: ReLU has no stage",
     ),
     "hidden": (
         add_repulsion,

@@ -569,7 +569,7 @@ def test_every_unknown_key_and_block_is_told() -> None:
         ({"max_ell": 999}, "found max_ell 999 and num_interactions 2, expected up to 20"),
         ({"num_interactions": 0}, "and num_interactions 0, expected up to 20 and 1 to 50"),
         ({"hidden": "4x99e"}, "found degree 99 of parity 1, expected degrees up to 20"),
-        ({"gate": "abs"}, 'found "abs", this exporter knows "silu" and "None" alone'),
+        ({"gate": "relu"}, '/gate: found "relu", expected silu, tanh, abs, None. Others have no'),
     ],
 )
 def test_arguments_are_held_against_the_weights(changes: dict[str, Any], expected: str) -> None:
@@ -584,17 +584,28 @@ def test_arguments_are_held_against_the_weights(changes: dict[str, Any], expecte
     assert expected in refusal(export)
 
 
-def test_messages_of_both_parities() -> None:
-    from safetensors.numpy import load_file
-
-    tensors = load_file(MACE / "mace_l2c2.weights.safetensors")
-    network = network_from_config(document(hidden="16x0e+16x0o+16x1o"), "c.json")
-    text = refusal(lambda: mace.export_mace(tensors, network, provenance={}, log=print))
-    assert text == (
-        "checkpoint: interactions.1: messages 16x0o+16x0e+16x1o+16x1e+16x2o+16x2e of both "
-        "parities, whose products have no stage.\nOnly networks without 0o in their hidden irreps "
-        "can be exported."
-    )
+def test_couplings_of_both_parities_are_those_of_upstream() -> None:
+    """Made again from a configuration, where the checkpoint's own are left out."""
+    module = read_torch_file(EXPORTERS / "mace_pseudo.model")
+    pickled = network_from_module(module, "m.model")
+    tensors = {
+        key: tensor
+        for key, tensor in state_dict(module).items()
+        if "U_matrix" not in key and "_w3j_" not in key
+    }
+    block = "RealAgnosticResidualInteractionBlock"
+    config = {
+        **{"hidden": "4x0e+4x0o+4x1e+4x1o", "max_ell": 1, "num_interactions": 3, "avg": 11.0},
+        **{"first": block, "inter": block, "correlation": 3},
+    }
+    stated = {"config": config, "elements": pickled.elements, "e3nn": "0.4.4"}
+    network = network_from_config(stated, "c.json")
+    quiet: dict[str, Any] = {"provenance": PROVENANCE, "log": lambda line: None}
+    found = mace.export_mace(tensors, network, **quiet).tensors
+    expected = mace.export_mace(state_dict(module), pickled, **quiet).tensors
+    assert found.keys() == expected.keys()
+    for key, tensor in expected.items():
+        assert max_error(found[key], tensor) <= 1e-12, key
 
 
 def test_pseudovectors_that_no_coupling_makes_are_zero() -> None:
@@ -858,11 +869,6 @@ CONFIGS: dict[str, tuple[dict[str, Any], str]] = {
         {"radial_basis": {"radial_basis_name": "bessel", "width": 3}},
         "c: radial_basis/width: unknown key; it may change the network",
     ),
-    "cueq": (
-        {"cuequivariance_config": {"use": True}},
-        "c: cuequivariance_config: trained with cuEquivariance, whose tables are not e3nn's.\n"
-        "Load it with sevenn's SevenNetCheckpoint, build_model(enable_cueq=False)",
-    ),
     "irreps": ({"irreps_manual": ["4x0e"]}, "expected irreps of the input and of each of 3 layer"),
     "hidden": (
         {"weight_nn_hidden_neurons": [64]},
@@ -996,9 +1002,8 @@ def test_torch_files_of_nequix(tmp_path: Path) -> None:
     )
     path.write_bytes(json.dumps(nequix_line()).encode() + b"\nPK\x03\x04")
     assert refusal(lambda: nequix.read_nqx(path)) == (
-        f"{path}: holds weights of nequix's torch version, expected those of JAX. Give the .nqx\n"
-        "that it was converted from, or load it with nequix and save it with "
-        "nequix.model.save_model."
+        f"{path}: not readable as a file of torch.save (BadZipFile: File is not a zip file).\n"
+        "It is damaged or incomplete: get it again."
     )
 
 

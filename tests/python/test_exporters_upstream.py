@@ -13,6 +13,8 @@ import pytest
 from eqnn_models import EXPORTERS, assert_engine_as_upstream, refusal
 from exporter_cases import EXPORTED, export
 
+from eqnn.export.mace import CHEBYSHEV_NOTE
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("structure", ["cell", "molecule"])
@@ -29,6 +31,13 @@ def test_rows_that_are_no_element_are_left_out() -> None:
     assert species == list(range(1, 119))
     some = export("sevennet", path, modality="spice", species=[8, 1])
     assert some.document["species"] == [1, 8]
+
+
+def test_forces_that_upstream_lacks_are_told() -> None:
+    path = EXPORTERS / "mace_abs_chebyshev.model"
+    said: list[str] = []
+    export("mace", path, log=said.append)
+    assert CHEBYSHEV_NOTE in said
 
 
 REFUSED = {

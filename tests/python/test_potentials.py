@@ -51,10 +51,16 @@ FILES = {
         "sevennet_cp0": "hfo2_mono12",
         "nequip_parity": "pbc9",
         "nequip_zbl": "pbc9",
+        "nequip_cutoffs": "pbc9",
         **dict.fromkeys(("nequip_deployed", "nequix_norm", "nequix_indexed"), "pbc7"),
     },
     EXPORTERS: dict.fromkeys(
-        ("mace_soft", "mace_density_agnesi_zbl", "mace_nonlinear_two_heads"), "cell"
+        (
+            *("mace_soft", "mace_density_agnesi_zbl", "mace_nonlinear_two_heads", "mace_pseudo"),
+            *("mace_tanh_output_cutoff", "mace_abs_chebyshev", "mace_correlation_4"),
+            *("mace_joint.q-2s3", "sevennet_growing"),
+        ),
+        "cell",
     ),
 }
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,29 @@ def test_what_is_of_no_exporter(what: str, tmp_path: Path, monkeypatch: pytest.M
     path.write_bytes(b"PK")
     monkeypatch.setattr(recognise, "read_torch_file", lambda path: content)
     assert refusal(lambda: recognise.recognise(path)).startswith(f"{path}: {said}")
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (
+            {"correlation": 3, "gate_nodes": True, "radial_envelope": "soft_envelope"},
+            "(InstaDeep, MACE), which has no exporter here; these of its parts have no stages: "
+            "gate_nodes True, radial_envelope soft_envelope.",
+        ),
+        ({"target_irreps": "4x0e"}, "(InstaDeep, NequIP), which has no exporter here."),
+        ({"num_heads": 8, "vecnorm_type": "none"}, "(InstaDeep, ViSNet), which has no exporter"),
+        (None, "of unknown version (InstaDeep, another network), which has no exporter here."),
+    ],
+)
+def test_models_of_mlip_are_told(config: Any, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("hyperparams.json", json.dumps({"config": config, "version": "0.2.5"}))
+        archive.writestr("params.npz", b"")
+    text = refusal(lambda: describe_checkpoint(path))
+    assert text.startswith(f"{path}: is a model of mlip ") and said in text
+    assert text.endswith("or train a MACE or NequIP with a code that has one.")
 
 
 def test_weights_of_training_are_told_what_to_give(

@@ -2,6 +2,15 @@
 #include "stages/stage_case.hpp"
 
 namespace eqnn::test {
+namespace {
+
+StageCase with_functions(const std::string& name, Activation function) {
+  return one_stage(name, Parity::O3, 3, [function](GraphBuilder& b) {
+    return b.gate(b.input({{0, false, 5 + 4}, {0, true, 2}, {1, true, 4}}), function, function);
+  });
+}
+
+} // namespace
 
 std::vector<StageCase> gate_cases() {
   return {one_stage("own_gates",
@@ -16,6 +25,9 @@ std::vector<StageCase> gate_cases() {
               Parity::O3,
               3,
               [](GraphBuilder& b) { return b.gate(b.input({{0, false, 1 + 33}, {1, true, 33}})); }),
+          with_functions("abs", Activation::Abs),
+          with_functions("gelu", Activation::Gelu),
+          with_functions("mish", Activation::Mish),
           one_stage("by_others",
                     Parity::So3,
                     3,

@@ -281,7 +281,9 @@ public:
   }
 
   /// Gates every l > 0 channel by a 0e channel; `in` needs so many more of those.
-  StageIndex gate(StageIndex x) {
+  StageIndex gate(StageIndex x,
+                  Activation scalars = Activation::Silu,
+                  Activation gates = Activation::Sigmoid) {
     GateStage op;
     op.features = op.gates = x;
     const Irreps& in = irreps(x);
@@ -294,10 +296,9 @@ public:
     for (std::int32_t b = 0; b < static_cast<std::int32_t>(in.size()); ++b) {
       const IrrepsBlock& block = out[at(b)];
       if (block.l == 0) {
-        op.blocks.push_back(
-            {b, b, -1, 0, block.channels, block.odd ? Activation::Tanh : Activation::Silu});
+        op.blocks.push_back({b, b, -1, 0, block.channels, block.odd ? Activation::Tanh : scalars});
       } else {
-        op.blocks.push_back({b, b, 0, channel, block.channels, Activation::Sigmoid});
+        op.blocks.push_back({b, b, 0, channel, block.channels, gates});
         channel += block.channels;
       }
     }
@@ -330,8 +331,12 @@ public:
         term.block = static_cast<std::int32_t>(b);
         term.nu = nu;
         for (int n = 0; n < n_terms; ++n) {
-          term.indices.push_back(
-              {integer(out[b].components()), integer(3), integer(d), integer(d), integer(d)});
+          term.indices.push_back({integer(out[b].components()),
+                                  integer(3),
+                                  integer(d),
+                                  integer(d),
+                                  integer(d),
+                                  integer(d)});
         }
         term.values = tensor({n_terms}, 0.5);
         term.weights = tensor({n_species(), 3, out[b].channels}, 0.5);
@@ -389,11 +394,13 @@ public:
     return features(uniform_irreps(l_out, channels, spec_.parity == Parity::O3), std::move(op));
   }
 
+  /// last: the activation after both layers, in the middle silu where there is none.
   StageIndex readout(StageIndex x, Activation last = Activation::None) {
     ReadoutStage op;
     op.features = x;
     const std::int64_t n = irreps(x).front().channels;
-    op.layers = {MlpLayer{tensor({7, n}, 0.5), std::nullopt, std::nullopt, Activation::Silu},
+    const Activation middle = last == Activation::None ? Activation::Silu : last;
+    op.layers = {MlpLayer{tensor({7, n}, 0.5), std::nullopt, std::nullopt, middle},
                  MlpLayer{tensor({1, 7}, 0.5), std::nullopt, std::nullopt, last}};
     return add(ValueKind::Scalar, std::move(op));
   }

@@ -62,7 +62,6 @@ NEQUIP: dict[str, Any] = {
         "per_type_energy_shifts": dict(zip(SYMBOLS, [-1.0, -2.0, -3.0], strict=True)),
     },
 }
-RESNET = "residual connections (resnet) have no exporter"
 NEQUIP_FLIPS: dict[str, tuple[dict[str, Any], str | None]] = {
     "parity": ({"feature_irreps_hidden": ["4x0e+4x0o+4x1e+4x1o"] * 2 + ["4x0e"]}, FOLLOWED),
     "even": (
@@ -75,11 +74,11 @@ NEQUIP_FLIPS: dict[str, tuple[dict[str, Any], str | None]] = {
     "readout_mlp_nonlinearity silu": ({"readout_mlp_hidden_layers_depth": 1}, FOLLOWED),
     "readout_mlp_nonlinearity mish": (
         {"readout_mlp_hidden_layers_depth": 1, "readout_mlp_nonlinearity": "mish"},
-        "Mish has no stage",
+        FOLLOWED,
     ),
     "readout_mlp_nonlinearity gelu": (
         {"readout_mlp_hidden_layers_depth": 1, "readout_mlp_nonlinearity": "gelu"},
-        "GELU has no stage",
+        FOLLOWED,
     ),
     "readout_mlp_nonlinearity None": (
         {"readout_mlp_hidden_layers_depth": 1, "readout_mlp_nonlinearity": None},
@@ -87,7 +86,7 @@ NEQUIP_FLIPS: dict[str, tuple[dict[str, Any], str | None]] = {
     ),
     "per_edge_type_cutoff": (
         {"per_edge_type_cutoff": {"C": 2.0, "H": {"H": 2.0, "C": 4.0, "O": 4.0}, "O": 4.0}},
-        "cutoffs of each pair of elements have no stage",
+        FOLLOWED,
     ),
     "avg_num_neighbors": ({"avg_num_neighbors": {"C": 2.0, "H": 3.0, "O": 4.0}}, FOLLOWED),
     "learnable_shift": ({"learnable_shift": True}, FOLLOWED),
@@ -107,7 +106,7 @@ NEQUIP_FLIPS: dict[str, tuple[dict[str, Any], str | None]] = {
     "convnet_sc": ({"convnet_sc": False}, FOLLOWED),
     "convnet_resnet": (
         {"convnet_resnet": True, "feature_irreps_hidden": ["4x0e+4x1o+4x2e"] * 2 + ["4x0e"]},
-        RESNET,
+        FOLLOWED,
     ),
     "convnet_nonlinearity_type": (
         {"convnet_nonlinearity_type": "norm"},
@@ -127,7 +126,7 @@ NEQUIP_FLIPS: dict[str, tuple[dict[str, Any], str | None]] = {
     ),
     "convnet_nonlinearity_gates abs": (
         {"convnet_nonlinearity_gates": {"e": "abs", "o": "tanh"}},
-        "activation abs with constant",
+        FOLLOWED,
     ),
     "polynomial_cutoff_p": ({"polynomial_cutoff_p": 4}, FOLLOWED),
 }
@@ -297,7 +296,7 @@ SEVENNET_FLIPS: dict[str, tuple[dict[str, Any], str | None]] = {
         {"self_connection_type": ["nequip", "linear", "nequip"]},
         FOLLOWED,
     ),
-    "_normalize_sph": ({"_normalize_sph": False}, "_normalize_sph is False, expected True"),
+    "_normalize_sph": ({"_normalize_sph": False}, FOLLOWED),
     **{
         key: ({**MODAL, key: True}, FOLLOWED)
         for key in (
@@ -437,7 +436,10 @@ GOLDEN = Path(__file__).resolve().parent.parent / "golden"
     [
         ["sevennet", "pretrained/sevennet_cp0.pth"],
         ["sevennet", "exporters/sevennet_omni_univ.pth", "--modality", "mpa", "--species", "H,C,O"],
+        ["sevennet", "exporters/sevennet_growing.pth"],
+        ["sevennet", "exporters/sevennet_cueq.pth"],
         ["nequix", "pretrained/nequix_norm.nqx"],
+        ["nequix", "pretrained/nequix_torch.pt"],
         ["nequix", "pretrained/nequix_indexed.nqx"],
         ["nequip", "exporters/nequip_nequip_0.14_plain.nequip.zip", "--energy-unit", "kcal/mol"],
     ],

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Make the goldens of packaged NequIP models, with nequip's own training, packaging and evaluation.
 
-    python tests/upstream/make_nequip_goldens.py [--write]
+    python tests/upstream/make_nequip_goldens.py [--write] [NAME ...]
 
 `nequip_parity`: full parity, neighbours and energy scales of each element, a readout with a hidden
-layer. `nequip_zbl`: no parity, one number of neighbours, repulsion. Two steps of training on random
-labels, so that every weight is the optimiser's, double precision. Of a package only the pickled
-model, its storages and its metadata are kept. Without --write, the networks are trained again and
-their results compared with those stored. Needs nequip 0.19.1 (e3nn 0.6.0, torch), not our package.
+layer. `nequip_zbl`: no parity, one number of neighbours, repulsion. `nequip_cutoffs`: cutoffs of
+each pair of elements, residual connections, other functions of gates and readout. Two steps of
+training on random labels, so that every weight is the optimiser's, double precision. Of a package
+only the pickled model, its storages and its metadata are kept. Without --write, the networks are
+trained again and their results compared with those stored. Needs nequip 0.19.1 (e3nn 0.6.0, torch),
+not our package.
 """
 
 from __future__ import annotations
@@ -58,6 +60,15 @@ MODELS: dict[str, dict[str, Any]] = {
             "units": "metal",
             "chemical_species": ["C", "H", "O"],
         },
+    },
+    "nequip_cutoffs": {
+        **{"parity": True, "l_max": 1, "num_features": [4, 3], "radial_mlp_depth": 1},
+        "avg_num_neighbors": 2.5,
+        "per_edge_type_cutoff": {"C": 3.5, "H": {"C": 3.0, "H": 2.0, "O": 4.0}},
+        "convnet_resnet": True,
+        "convnet_nonlinearity_gates": {"e": "abs", "o": "tanh"},
+        **{"readout_mlp_hidden_layers_depth": 2, "readout_mlp_hidden_layers_width": 5},
+        "readout_mlp_nonlinearity": "gelu",
     },
 }
 
@@ -193,8 +204,10 @@ def main() -> None:
     """Make all, then write or compare."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true")
-    write = parser.parse_args().write
-    for name in MODELS:
+    parser.add_argument("names", nargs="*", default=list(MODELS), choices=list(MODELS))
+    options = parser.parse_args()
+    write = options.write
+    for name in options.names:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             whole = package(name, folder)

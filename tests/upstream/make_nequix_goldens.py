@@ -4,7 +4,8 @@
     python tests/upstream/make_nequix_goldens.py [--write]
 
 `nequix_norm`: with the norm, skip connections of all elements alike; `nequix_indexed`: without it,
-skip connections of each element. Every array is random, so that no norm is 1 by accident; single
+skip connections of each element; `nequix_torch`: the first as upstream's conversion writes it for
+its torch version. Every array is random, so that no norm is 1 by accident; single
 precision in the file, evaluated in double. Without --write, results are compared with those
 stored. Needs nequix 0.4.5 (JAX, equinox, e3nn_jax) and ASE; our package is not needed.
 """
@@ -114,11 +115,59 @@ def evaluate(model: Nequix, cutoff: float) -> dict[str, np.ndarray]:
     }
 
 
+def torch_version(write: bool) -> None:
+    """Convert `nequix_norm` and evaluate it by torch, in double."""
+    import torch
+    from nequix.torch_impl.model import save_model
+    from nequix.torch_impl.utils import convert_model_jax_to_torch
+
+    config = configuration("nequix_norm")
+    model = network(config)
+    energies = [float(e) for e in model.atom_energies]
+    config["atom_energies"] = dict(zip(map(str, ELEMENTS), energies, strict=True))
+    converted, _ = convert_model_jax_to_torch(model, config, False)
+    path = GOLDEN / "nequix_torch.pt"
+    if write:
+        save_model(str(path), converted.float(), config)
+    torch.set_default_dtype(torch.float64)  # of tables too, which are made anew
+    converted, _ = convert_model_jax_to_torch(model, config, False)
+    atoms = structure()
+    i, j, shift = neighbor_list("ijS", atoms, config["cutoff"])
+    energies_of_atoms, forces, stress = converted.double()(
+        torch.tensor([ELEMENTS.index(z) for z in atoms.numbers]),
+        torch.tensor(atoms.positions),
+        torch.tensor(shift.astype(float)),
+        torch.tensor(np.stack([j, i])),
+        torch.tensor(atoms.cell.array)[None],
+        torch.tensor([len(atoms)]),
+        torch.tensor([len(i)]),
+        torch.zeros(len(atoms), dtype=torch.int64),
+    )
+    values = {
+        "energy": energies_of_atoms.sum().detach().numpy().reshape(1),
+        "forces": forces.detach().numpy(),
+        "stress": stress[0].detach().numpy(),
+        "positions": atoms.positions,
+        "cell": np.ascontiguousarray(atoms.cell.array),
+        "atomic_numbers": atoms.numbers,
+    }
+    file = GOLDEN / "nequix_torch.pbc7.safetensors"
+    if write:
+        save_file(values, file, metadata={"made_by": "make_nequix_goldens.py"})
+        file.chmod(0o644)
+    for key, stored in load_file(file).items():
+        scale = max(1.0, float(np.abs(stored).max()))
+        assert float(np.abs(stored - values[key]).max()) / scale <= 1e-12, ("nequix_torch", key)
+    jax_energy = load_file(GOLDEN / "nequix_norm.pbc7.safetensors")["energy"][0]
+    print("nequix_torch as stored; its energy less that by JAX:", values["energy"][0] - jax_energy)
+
+
 def main() -> None:
     """Make all, then write or compare."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true")
     write = parser.parse_args().write
+    torch_version(write)
     for name in NETWORKS:
         config = configuration(name)
         model = network(config)

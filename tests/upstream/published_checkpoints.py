@@ -97,6 +97,10 @@ MODELS: dict[str, tuple[Callable[[], Model], str]] = {
         lambda: sevennet_pth("SevenNet_0__11Jul2024/checkpoint_sevennet_0.pth"),
         "sevennet_0",
     ),
+    "SevenNet-0 of May 2024": (
+        lambda: sevennet_pth("SevenNet_0__22May2024/checkpoint_sevennet_0.pth"),
+        "sevennet_0_may",
+    ),
     "SevenNet-MF-0, R2SCAN": (
         lambda: sevennet_pth("checkpoint_sevennet_mf_0.pth", "R2SCAN"),
         "sevennet_mf_0_r2scan",

@@ -24,7 +24,10 @@ from eqnn.so3 import FloatArray, wigner_3j
 
 # 1/sqrt(E[f(x)^2]) as e3nn's normalize2mom draws it: from a million random numbers of a fixed seed,
 # not the integral (1.67653, 1.59254). Versions 0.4.4 and 0.5.6 give the same.
-NORMALIZED = {"silu": 1.6791767923989418, "tanh": 1.5937334472592695, "none": 1.0}
+NORMALIZED = {
+    **{"silu": 1.6791767923989418, "tanh": 1.5937334472592695, "abs": 1.001110600838467},
+    **{"gelu": 1.5360642850770576, "mish": 1.4891609082630328, "none": 1.0},
+}
 
 HIGHEST_DEGREE = 20  # of irreps that are read: far beyond any network
 W3J_ROUNDING = 1e-5
@@ -574,6 +577,10 @@ class ConvnetLayer:
         Scales [C] of a ``rms_norm`` before the gate; empty where there is none.
     eps : float
         Of the norm.
+    grows : bool
+        Whether harmonics of degree l grow with the distance as r^l.
+    kept : mapping of str to float
+        Where features go round the whole layer: what each block of x is to be multiplied by.
     """
 
     source: Weights
@@ -586,6 +593,8 @@ class ConvnetLayer:
     mixing_bias: FloatArray | None = None
     norm: Weights = field(default_factory=dict)
     eps: float = 0.0
+    grows: bool = False
+    kept: Mapping[str, float] = field(default_factory=dict)
 
 
 def add_convnet_layer(
@@ -595,6 +604,7 @@ def add_convnet_layer(
     spec: ConvnetLayer,
     basis: Mapping[str, Any],
     envelope: Mapping[str, Any],
+    transform: Mapping[str, Any] | None = None,
 ) -> str:
     """Append the stages of a layer and return the name of what the gate makes.
 
@@ -608,7 +618,7 @@ def add_convnet_layer(
         Features; or, before the first layer, the scalars of each species, which are then taken
         through all that stands before the convolution.
     spec : ConvnetLayer
-    basis, envelope : mapping
+    basis, envelope, transform : mapping
         Of the radial stage.
     """
     mixing, skip = spec.gate.arranged(spec.mixing), spec.gate.arranged(spec.skip)
@@ -635,8 +645,17 @@ def add_convnet_layer(
                 l_max=0,
             )
     layers = fold_rows(spec.radial, spec.convolution)
+    more: dict[str, Any] = {} if transform is None else {"transform": dict(transform)}
+    if spec.grows:
+        degrees = [(mul, path[1]) for path, (mul, _, _) in _paths_of(spec.convolution)]
+        more["powers"] = np.concatenate([np.full(mul, d, dtype=np.int32) for mul, d in degrees])
     radial = build.stage(
-        "radial", f"{name}.radial", basis=dict(basis), envelope=dict(envelope), layers=layers
+        "radial",
+        f"{name}.radial",
+        basis=dict(basis),
+        envelope=dict(envelope),
+        layers=layers,
+        **more,
     )
     inputs = {"source": source, "harmonics": "harmonics", "radial": radial}
     y = build.stage("edge_tensor_product", f"{name}.messages", inputs, paths=spec.convolution.paths)
@@ -647,7 +666,21 @@ def add_convnet_layer(
         norm = spec.gate.arranged({block: w[:, None] for block, w in spec.norm.items()})
         scales = {block: w[:, 0] for block, w in norm.items()}
         y = build.stage("rms_norm", f"{name}.norm", {"features": y}, scales, eps=spec.eps)
-    return build.stage("irreps_gate", name, {"features": y}, **spec.gate.attributes)
+    if not spec.kept:
+        return build.stage("irreps_gate", name, {"features": y}, **spec.gate.attributes)
+    assert isinstance(x, str)
+    y = build.stage("irreps_gate", f"{name}.gate", {"features": y}, **spec.gate.attributes)
+    # Both without the constants that wait for the next layer.
+    sizes = channels(spec.gate.outputs)
+    new = {block: factor * np.eye(sizes[block]) for block, factor in spec.gate.factors.items()}
+    old = {block: spec.kept[block] * np.eye(sizes[block]) for block in new}
+    y = add_linear(build, f"{name}.new", y, new)
+    x = add_linear(build, f"{name}.old", x, old)
+    return build.stage("add", name, {"a": y, "b": x})
+
+
+def _paths_of(convolved: Convolution) -> Iterator[tuple[list[Any], Segment]]:
+    return zip(convolved.paths, convolved.outputs, strict=True)
 
 
 def scalars_alone(spec: ConvnetLayer) -> ConvnetLayer:
@@ -656,7 +689,7 @@ def scalars_alone(spec: ConvnetLayer) -> ConvnetLayer:
     kept: list[list[Any]] = []
     outputs, parts = [], []
     start = 0
-    for path, segment in zip(spec.convolution.paths, spec.convolution.outputs, strict=True):
+    for path, segment in _paths_of(spec.convolution):
         if path[2] == "0e":
             kept.append(path)
             outputs.append(segment)

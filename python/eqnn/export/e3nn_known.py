@@ -107,17 +107,36 @@ def _segments(module: Stub, key: str) -> Segments:
     return e3nn.segments(module.__dict__.get(key), key, with_empty=True)
 
 
-def _hidden_layers(module: Stub, name: str) -> str | None:
-    """Every layer but the last has an activation."""
-    layers = [part for key, part in submodules(module).items() if key in _LAYERS]
-    acts = ["act" in submodules(part) for part in layers]
-    if acts and acts != [True] * (len(acts) - 1) + [False]:
-        return "layers with another order of activations than one after each but the last"
-    return None
+def _hidden_layers(*functions: str) -> Check:
+    """Make a check that every layer but the last has an activation, one of these."""
+
+    def check(module: Stub, name: str) -> str | None:
+        layers = [part for key, part in submodules(module).items() if key in _LAYERS]
+        acts = ["act" in submodules(part) for part in layers]
+        if acts and acts != [True] * (len(acts) - 1) + [False]:
+            return "layers with another order of activations than one after each but the last"
+        is_known = function_is(*functions)
+        for part in layers[:-1]:
+            act = submodules(part)["act"]
+            # That of TorchScript says nothing.
+            said = is_known(act, "f") if "cst" in act.__dict__ and functions else None
+            if said:
+                return said
+        return None
+
+    return check
 
 
-def e3nn_table(*functions: str) -> Table:
-    """Make the table of e3nn's modules, for networks whose activations are these."""
+def e3nn_table(*functions: str, hidden: tuple[str, ...] = ()) -> Table:
+    """Make the table of e3nn's modules, for networks whose activations are these.
+
+    Parameters
+    ----------
+    *functions : str
+        Anywhere.
+    hidden : tuple of str
+        Those of ``FullyConnectedNet``, where they are fewer.
+    """
     return {
         "e3nn.Linear": Known(
             used=("weight", "bias", "irreps_in", "irreps_out"),
@@ -137,7 +156,7 @@ def e3nn_table(*functions: str) -> Table:
             checks={"instructions": _product_paths("uvw")},
             inert=_PRODUCT,
         ),
-        "e3nn.FullyConnectedNet": Known(used=_LAYERS, checks={"hs": _hidden_layers}),
+        "e3nn.FullyConnectedNet": Known(used=_LAYERS, checks={"hs": _hidden_layers(*hidden)}),
         "e3nn._Layer": Known(
             used=("weight", "act"),
             fixed={"var_in": (1, 1.0), "var_out": (1, 1.0)},

@@ -28,6 +28,7 @@ from eqnn.export.e3nn_known import e3nn_table
 from eqnn.export.known import Known, Table
 from eqnn.export.torch_file import (
     Stub,
+    function_name,
     read_torch_file,
     state_dict,
     submodules,
@@ -43,7 +44,7 @@ from eqnn.export.upstream import (
     read_json_object,
     typed,
 )
-from eqnn.model_file import HEAVIEST_ELEMENT, Array, Model, block_of
+from eqnn.model_file import HEAVIEST_ELEMENT, Array, Model, block_of, block_order, degree_of
 from eqnn.so3 import FloatArray, wigner_3j
 
 IGNORED = (
@@ -92,12 +93,16 @@ LEAST_POWER = 2.0
 RADIUS_ROUNDING = 1e-6
 UNKNOWN_KEY = "unknown key; it may change the network"
 MOST_LAYERS = 50
-HIGHEST_CORRELATION = 3
+HIGHEST_CORRELATION = 4
 SIGN_CURE = (
     'State the version beside "config" ("e3nn": "0.4.4" of mace-torch to date), '
     "or give the whole .model."
 )
 CUEQ_CURE = "mace_cueq_to_e3nn {} --output_model e3nn.model --return_model"
+CHEBYSHEV_NOTE = (
+    "Chebyshev basis: torch has no derivative of these polynomials, so mace-torch's own forces "
+    "lack a part. Those of the exported model are the gradient of the energy."
+)
 # How far a stored table of couplings may be from the one that is computed again in double.
 COUPLING_ROUNDING = 1e-5
 
@@ -141,7 +146,7 @@ class MaceNetwork:
     apply_cutoff : bool
         Whether the envelope multiplies the radial basis; otherwise what is made of it.
     gate : str
-        Function of the readout's hidden layer: ``silu`` or ``none``.
+        Function of the readout's hidden layer: a value of `GATES`.
     embedded : mapping
         Quantities of the whole system that are embedded, as upstream has them.
     transform : str
@@ -179,7 +184,7 @@ CONFIG_KEYS = (
     *("heads", "use_so3", "apply_cutoff", "use_reduced_cg"),
 )
 # Upstream's word for each function of the readout that has a stage.
-GATES = {"silu": "silu", "None": "none"}
+GATES = {"silu": "silu", "tanh": "tanh", "abs": "abs", "None": "none"}
 
 
 def network_from_config(document: Mapping[str, Any], name: str) -> MaceNetwork:
@@ -216,8 +221,7 @@ def network_from_config(document: Mapping[str, Any], name: str) -> MaceNetwork:
     gate = typed(config, "gate", str, "a word", where, "silu")
     if gate not in GATES:
         raise EqnnError(
-            f'{where}/gate: found "{gate}", this exporter knows "silu" and "None" alone. '
-            "Others have no stage."
+            f'{where}/gate: found "{gate}", expected {", ".join(GATES)}. Others have no stage.'
         )
     harmonics = [(1, degree, 1 if even else (-1) ** degree) for degree in range(l_max + 1)]
     n_channels = e3nn.channels(hidden).get("0e", 0)
@@ -347,6 +351,14 @@ def _width_known(module: Stub, name: str) -> str | None:
     return f"{found}, expected {expected:.6g} of {centers.size} Gaussians up to r_max"
 
 
+def _orders_known(module: Stub, name: str) -> str | None:
+    """Hold the orders of Chebyshev's polynomials against 1, 2, ..."""
+    orders = np.asarray(known.attributes(module)[name], dtype=float).reshape(-1)
+    if np.array_equal(orders, np.arange(1, orders.size + 1)):
+        return None
+    return "other polynomials than those of order 1, 2, ..."
+
+
 _CONFIGS = {"cueq_config": _acceleration, "oeq_config": _acceleration}
 _MODEL = Known(
     used=(
@@ -383,7 +395,7 @@ _DENSITY = replace(_INTERACTION, used=(*_INTERACTION.used, "density_fn"))
 _ORDERS = range(1, 10)
 # All that modules of these classes may have; known.py says what for.
 TABLE: Table = {
-    **e3nn_table("silu"),
+    **e3nn_table("silu", "tanh", "abs", hidden=("silu",)),
     **mace_nonlinear.TABLE,
     **mace_embedding.TABLE,
     "mace.MACE": _MODEL,
@@ -394,6 +406,7 @@ TABLE: Table = {
     ),
     "mace.BesselBasis": Known(used=("bessel_weights", "prefactor"), inert=("r_max",)),
     "mace.GaussianBasis": Known(used=("gaussian_weights",), checks={"coeff": _width_known}),
+    "mace.ChebychevBasis": Known(checks={"n": _orders_known}, inert=("num_basis", "r_max")),
     "mace.AgnesiTransform": Known(used=("a", "q", "p", "covalent_radii")),
     "mace.SoftTransform": Known(used=("alpha", "covalent_radii")),
     "mace.PolynomialCutoff": Known(used=("p", "r_max")),
@@ -587,7 +600,7 @@ def _embedded(
 
 
 def _gate_of(readouts: Stub, n_heads: int, name: str) -> str:
-    """Name the function of readouts' hidden layers: silu, or none where upstream has None."""
+    """Name the function of readouts' hidden layers; none where upstream has None."""
     gate = "silu"
     for key, readout in submodules(readouts).items():
         if known.short(readout) not in ("NonLinearReadoutBlock", "NonLinearBiasReadoutBlock"):
@@ -600,8 +613,14 @@ def _gate_of(readouts: Stub, n_heads: int, name: str) -> str:
                 "It cannot be exported."
             )
         acts = submodules(submodules(readout)["non_linearity"]).get("acts")
-        gate = "silu" if acts is not None and submodules(acts) else "none"
+        functions = [_function_of(act) for act in submodules(acts).values()] if acts else []
+        gate = functions[0] if functions else "none"
     return gate
+
+
+def _function_of(act: Stub) -> str:
+    """Name the function of a ``normalize2mom``, which the table let through."""
+    return function_name(act.__dict__.get("f", submodules(act).get("f"))).lower()
 
 
 # ---- the graph ----
@@ -625,7 +644,7 @@ class MaceExporter:
         self.state = state
         self.network = network
         self.log = log
-        self.tables: dict[tuple[int, int, int, bool], FloatArray] = {}
+        self.tables: dict[tuple[str, int, int, int, bool], FloatArray] = {}
 
     def export(
         self,
@@ -636,14 +655,6 @@ class MaceExporter:
     ) -> Model:
         """Build the model, still without self-test."""
         state, network = self.state, self.network
-        for k, spec in enumerate(network.layers):
-            degrees = [degree for _, degree, _ in spec.targets]
-            if len(set(degrees)) != len(degrees):
-                raise EqnnError(
-                    f"{state.name}: interactions.{k}: messages {e3nn.written(spec.targets)} of "
-                    "both parities, whose products have no stage.\nOnly networks without 0o in "
-                    "their hidden irreps can be exported."
-                )
         self.head = self._head(head)
         kept = kept_species(network.elements, species, state.name)
         self.species = kept
@@ -791,13 +802,18 @@ class MaceExporter:
             n = centers.size
             width = float(centers[-1]) / (n - 1)
             arrays = {"center": centers, "width": np.full(n, width), "amplitude": np.ones(n)}
+        elif f"{name}.n" in state:
+            n = state.take(f"{name}.n").size
+            self.log(CHEBYSHEV_NOTE)
+            arrays = {"amplitude": np.ones(n)}
         else:
             frequency = state.take(f"{name}.bessel_weights", None).astype(float)
             n = frequency.size
             prefactor = state.number(f"{name}.prefactor")
             arrays = {"frequency": frequency, "amplitude": np.full(n, prefactor)}
         stored = {key: self.build.tensor(f"radial_basis/{key}", a) for key, a in arrays.items()}
-        return {"kind": "gaussian" if "center" in arrays else "bessel", **stored}, n
+        kinds = {"center": "gaussian", "frequency": "bessel", "amplitude": "chebyshev"}
+        return {"kind": kinds[next(iter(arrays))], **stored}, n
 
     def _distance_transform(self) -> dict[str, Any]:
         """Say what the basis takes in the place of the distance: an attribute of radial stages."""
@@ -1022,6 +1038,7 @@ class MaceExporter:
         """Symmetric contraction with the checkpoint's couplings."""
         state = self.state
         n_channels = spec.targets[0][0]
+        places = component_places(spec.targets)
         terms: list[dict[str, Any]] = []
         irreps = {}
         for c, (_, degree, parity) in enumerate(spec.outputs):
@@ -1037,7 +1054,7 @@ class MaceExporter:
             self._agrees("correlation", correlation, int(name.split(".")[1]))
             for nu in range(1, correlation + 1):
                 key = "weights_max" if nu == correlation else f"weights.{correlation - 1 - nu}"
-                table = self._couplings(f"{prefix}.U_matrix_{nu}", degree, parity, nu)
+                table = self._couplings(f"{prefix}.U_matrix_{nu}", spec, degree, parity, nu)
                 if not table.any():  # no such coupling: upstream empties the weights or not
                     state.used.add(f"{prefix}.{key}")
                     continue
@@ -1045,6 +1062,7 @@ class MaceExporter:
                 if weights.shape[0] == 1:  # the same for all elements
                     weights = np.repeat(weights, len(self.network.elements), axis=0)
                 entries = coupling_entries(table, degree)
+                entries[0][:, 2:] = places[entries[0][:, 2:]]
                 if not len(entries[1]):  # antisymmetric: nothing is left of equal features
                     continue
                 terms.append(
@@ -1086,7 +1104,9 @@ class MaceExporter:
                 return count + (0 if first else 1)
         return 1 if f"{prefix}.weights_max" in self.state else 0
 
-    def _couplings(self, key: str, degree: int, parity: int, nu: int) -> FloatArray:
+    def _couplings(
+        self, key: str, spec: MaceLayer, degree: int, parity: int, nu: int
+    ) -> FloatArray:
         """Table [2l+1, d, .., d, K] of a contraction; computed where it is rounded or left out."""
         stored = self.state.everything.get(key)
         if stored is not None and stored.size:
@@ -1100,7 +1120,7 @@ class MaceExporter:
                 f"{self.state.name}: {key} is missing, and with use_reduced_cg only the checkpoint "
                 "has it. Give a state_dict with its tables, or the whole .model."
             )
-        old, new = (self._computed(degree, parity, nu, is_old) for is_old in (True, False))
+        old, new = (self._computed(spec, degree, parity, nu, is_old) for is_old in (True, False))
         if stored is None or not stored.size:
             if np.array_equal(old, new):
                 return new
@@ -1116,12 +1136,12 @@ class MaceExporter:
         self.log(f"{key} is not the table of mace-torch: taken as it is, in single precision.")
         return table
 
-    def _computed(self, degree: int, parity: int, nu: int, is_old: bool) -> FloatArray:
-        place = degree, parity, nu, is_old
+    def _computed(
+        self, spec: MaceLayer, degree: int, parity: int, nu: int, is_old: bool
+    ) -> FloatArray:
+        place = e3nn.written(spec.targets), degree, parity, nu, is_old
         if place not in self.tables:
-            self.tables[place] = coupling_table(
-                self.network.harmonics, degree, parity, nu, is_old=is_old
-            )
+            self.tables[place] = coupling_table(spec.targets, degree, parity, nu, is_old=is_old)
         return self.tables[place]
 
     def _readout(self, k: int, x: str) -> str:
@@ -1186,8 +1206,28 @@ def coupling_entries(table: FloatArray, degree: int) -> tuple[Array, FloatArray]
     return indices.astype(np.int32), values
 
 
+def component_places(irreps: Segments) -> Array:
+    """Where components of features stand in the file: blocks by degree, even before odd.
+
+    Parameters
+    ----------
+    irreps : list of segments
+        Each block once, in upstream's order.
+
+    Returns
+    -------
+    ndarray of int [component]
+    """
+    blocks = [block_of(degree, parity) for _, degree, parity in irreps]
+    first, starts = 0, {}
+    for block in sorted(blocks, key=block_order):
+        starts[block] = first
+        first += 2 * degree_of(block) + 1
+    return np.concatenate([starts[b] + np.arange(2 * degree_of(b) + 1) for b in blocks])
+
+
 def coupling_table(
-    harmonics: Segments, degree: int, parity: int, nu: int, *, is_old: bool = True
+    features: Segments, degree: int, parity: int, nu: int, *, is_old: bool = True
 ) -> FloatArray:
     """Couplings of nu features to one irrep, [2l+1, d, .., d, K], as mace-torch enumerates them.
 
@@ -1196,8 +1236,8 @@ def coupling_table(
 
     Parameters
     ----------
-    harmonics : list of segments
-        Irreps of one channel of the features.
+    features : list of segments
+        Irreps of the features; their channels are of no account.
     degree, parity : int
         Of the irrep that they make.
     nu : int
@@ -1205,17 +1245,17 @@ def coupling_table(
         Whether Wigner 3j have the signs of e3nn 0.4, which mace-torch pins.
     """
     w3j_of = e3nn.old_wigner_3j if is_old else wigner_3j
-    d = sum(2 * ell + 1 for _, ell, _ in harmonics)
+    d = sum(2 * ell + 1 for _, ell, _ in features)
     found: list[tuple[int, int, FloatArray]] = []
     start = 0
-    for _, ell, p in harmonics:
+    for _, ell, p in features:
         found.append((ell, p, np.eye(d)[start : start + 2 * ell + 1]))
         start += 2 * ell + 1
     for order in range(2, nu + 1):
         joined: list[tuple[int, int, FloatArray]] = []
         for l1, p1, left in found:
             start = 0
-            for _, l2, p2 in harmonics:
+            for _, l2, p2 in features:
                 where = slice(start, start + 2 * l2 + 1)
                 start += 2 * l2 + 1
                 for l3 in range(abs(l1 - l2), l1 + l2 + 1):

@@ -45,6 +45,10 @@ _PARTS = (
 # Hard-coded in upstream's ZBL, as in LAMMPS.
 ZBL_LENGTH, ZBL_EXPONENT = 0.46850, 0.23
 ZBL_COEFFICIENTS = (0.02817, 0.28022, 0.50986, 0.18175)
+# torch's modules that apply a function.
+MODULES = {"SiLU": "silu", "Mish": "mish", "GELU": "gelu", "Tanh": "tanh"}
+# Of a cutoff in Angstrom: what is stored is its inverse.
+LENGTH_DIGITS = 12
 ZBL_EXPONENTS = (0.20162, 0.40290, 0.94229, 3.19980)
 
 
@@ -64,7 +68,7 @@ def _no_fields(module: Stub, name: str) -> str | None:
 
 # All that modules of these classes may have; known.py says what for.
 TABLE: Table = {
-    **e3nn_table("silu", "tanh"),
+    **e3nn_table("silu", "tanh", "abs"),
     "nequip.GraphModel": Known(
         used=("model", "type_names"),
         inert=(*(key for key in _FIELDS if key != "type_names"), "_metadata"),
@@ -96,15 +100,7 @@ TABLE: Table = {
     ),
     "nequip.SphericalHarmonicEdgeAttrs": Known(used=("irreps_edge_sh", "sh"), inert=_FIELDS),
     "nequip.EdgeLengthNormalizer": Known(
-        used=("r_max", "_rmax_recip"),
-        checks={
-            "_per_edge_type": lambda module, name: (
-                "cutoffs of each pair of elements have no stage"
-                if module.__dict__.get(name)
-                else None
-            )
-        },
-        inert=_FIELDS,
+        used=("r_max", "_rmax_recip"), inert=(*_FIELDS, "_per_edge_type")
     ),
     "nequip.BesselEdgeLengthEncoding": Known(
         used=("bessel_weights", "cutoff"), inert=(*_FIELDS, "num_bessels")
@@ -112,14 +108,7 @@ TABLE: Table = {
     "nequip.PolynomialCutoff": Known(used=("p",)),
     "nequip.ApplyFactor": Known(used=("factor",), inert=_FIELDS),
     "nequip.ConvNetLayer": Known(
-        used=("conv", "equivariant_nonlin"),
-        checks={
-            "resnet": lambda module, name: (
-                "residual connections (resnet) have no exporter"
-                if module.__dict__.get(name)
-                else None
-            )
-        },
+        used=("conv", "equivariant_nonlin", "resnet"),
         inert=(*_FIELDS, "feature_irreps_hidden"),
     ),
     "nequip.InteractionBlock": Known(
@@ -146,6 +135,9 @@ TABLE: Table = {
     ),
     "nequip.DeepLinearMLP": Known(used=("weights", "alpha"), inert=("dims", "num_layers")),
     "torch.SiLU": Known(inert=("inplace",)),
+    "torch.Mish": Known(inert=("inplace",)),
+    "torch.GELU": Known(fixed={"approximate": ("none",)}),
+    "torch.Tanh": Known(),
     "nequip.PerTypeScaleShift": Known(
         used=("scales", "shifts", "has_scales", "has_shifts"),
         inert=(
@@ -267,14 +259,13 @@ class PackageExporter:
         package, state, parts = self.package, self.state, self.package.parts
         kept = kept_species(package.elements, species, package.name)
         self.rows = [package.elements.index(z) for z in kept]
-        if state.everything["edge_norm._rmax_recip"].size != 1:
-            self._refuse("edge_norm", "cutoffs of each pair of elements have no stage")
         self.r_max = float(parts["edge_norm"].__dict__["r_max"])
         self.harmonics = package.irreps(parts["spharm"], "irreps_edge_sh")
         l_max = max(degree for _, degree, _ in self.harmonics)
         self.build = ModelBuilder(family="nequip", species=kept, cutoff=self.r_max, l_max=l_max)
         self.build.stage("spherical_harmonics", "harmonics", l_max=l_max)
         basis, envelope = self._basis()
+        transform = self._cutoffs()
 
         self.embedding = state.take("type_embed.embed_module.weight", len(package.elements), None)
         self.embedding = self.embedding.astype(float)[self.rows]
@@ -284,8 +275,8 @@ class PackageExporter:
             spec = self._layer(key, factors)
             if key == package.layers[-1]:
                 spec = e3nn.scalars_alone(spec)
-            x = e3nn.add_convnet_layer(self.build, key, x, spec, basis, envelope)
-            factors = spec.gate.factors
+            x = e3nn.add_convnet_layer(self.build, key, x, spec, basis, envelope, transform)
+            factors = dict.fromkeys(spec.gate.factors, 1.0) if spec.kept else spec.gate.factors
         assert isinstance(x, str)
         said = self._energy(x, factors, unit)
         state.finish()
@@ -317,6 +308,20 @@ class PackageExporter:
         }
         return basis, {"kind": "polynomial", "p": float(cutoff.__dict__["p"]), "on": "basis"}
 
+    def _cutoffs(self) -> dict[str, Any] | None:
+        """Cutoffs of each pair of elements, where they have their own."""
+        inverse = self.state.everything["edge_norm._rmax_recip"].astype(float).reshape(-1)
+        n = len(self.package.elements)
+        if inverse.size == 1:
+            return None
+        if inverse.size != n * n:
+            self._refuse("edge_norm._rmax_recip", f"{inverse.size} numbers for {n} elements")
+        if "pair_potential" in self.package.parts:
+            self._refuse("pair_potential", "a repulsion beside cutoffs of each pair has no stages")
+        cutoff = np.round(1.0 / inverse.reshape(n, n), LENGTH_DIGITS)[np.ix_(self.rows, self.rows)]
+        tensor = self.build.tensor("radial_basis/cutoff", cutoff)
+        return {"kind": "pair_cutoff", "cutoff": tensor}
+
     def _linear(self, path: str) -> tuple[Weights, Segments]:
         part = self.package.find(path)
         inputs, outputs = (self.package.irreps(part, f"irreps_{end}") for end in ("in", "out"))
@@ -324,7 +329,7 @@ class PackageExporter:
         return e3nn.linear(weight, inputs, outputs, f"{self.package.name}: {path}"), outputs
 
     def _network(self, path: str) -> list[dict[str, Any]]:
-        """Layers of a ScalarMLPFunction: x W alpha, with SiLU between them."""
+        """Layers of a ScalarMLPFunction: x W alpha, with a function between them."""
         part = submodules(self.package.find(path))["mlp"]
         layers: list[dict[str, Any]] = []
         if is_of(part, "DeepLinearMLP"):
@@ -334,8 +339,9 @@ class PackageExporter:
                 product = weight if k == 0 else product @ weight
             return [layer((product * self.state.number(f"{path}.mlp.alpha")).T)]
         for key, child in submodules(part).items():
-            if is_of(child, "SiLU"):
-                layers[-1]["activation"] = "silu"
+            kind = known.short(child)
+            if kind in MODULES:
+                layers[-1]["activation"] = MODULES[kind]
             elif is_of(child, "ScalarLinearLayer"):
                 weight = self.state.take(f"{path}.mlp.{key}.weight", None, None).astype(float)
                 layers.append(layer((weight * self.state.number(f"{path}.mlp.{key}.alpha")).T))
@@ -352,8 +358,8 @@ class PackageExporter:
         for (_, _, parity), act in zip(irreps, submodules(acts).values(), strict=True):
             name = function_name(act.__dict__.get("f"))
             constant = float(act.__dict__.get("cst", 0.0))
-            known = e3nn.NORMALIZED.get(name, 0.0)
-            if not abs(constant - known) <= 1e-9 or (parity == -1 and name != "tanh"):
+            expected = e3nn.NORMALIZED.get(name, 0.0)
+            if not abs(constant - expected) <= 1e-9 or (parity == -1 and name != "tanh"):
                 self._refuse(part, f"activation {name} with constant {constant} has no stage")
             out["e" if parity == 1 else "o"] = name
         return out
@@ -411,8 +417,18 @@ class PackageExporter:
                 f"{package.name}: {key}.conv.sc",
             )
             skip = {b: np.einsum("zt,toi->zoi", self.embedding, w) for b, w in by_feature.items()}
+        kept: dict[str, float] = {}
+        if part.__dict__.get("resnet"):
+            if not factors or e3nn.channels(inputs) != e3nn.channels(gate.outputs):
+                self._refuse(
+                    f"{key}.resnet",
+                    f"features {e3nn.written(inputs)} that go round a layer which makes "
+                    f"{e3nn.written(gate.outputs)}, or round the first layer, have no exporter",
+                )
+            kept = dict(factors)
         return e3nn.ConvnetLayer(
             source=source,
+            kept=kept,
             radial=self._network(f"{key}.conv.edge_mlp"),
             convolution=convolved,
             mixing=mixing,

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Exporter for Nequix (``.nqx``: a line of JSON and the leaves of an equinox module).
 
-Read in nequix 0.4.5 and atomicarchitects/nequix at 0ffdf881603d2c97f9105c64c3ec2df74dc1c224, with
-e3nn_jax. Neither JAX nor equinox is needed. See docs/spec/nequip.md.
+The files of its torch version (``.pt``: the same line, and a state_dict) hold the same weights in
+another arrangement. Read in nequix 0.4.5 and atomicarchitects/nequix at
+0ffdf881603d2c97f9105c64c3ec2df74dc1c224, with e3nn_jax. Neither JAX nor equinox is needed. See
+docs/spec/nequip.md.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from ase.data import chemical_symbols
 from eqnn.builder import ModelBuilder, layer
 from eqnn.errors import EqnnError, one_line
 from eqnn.export import e3nn, known, verify
+from eqnn.export.checkpoint import State
 from eqnn.export.e3nn import Segments, Weights
+from eqnn.export.torch_file import read_torch_bytes
 from eqnn.export.upstream import (
     Log,
     Upstream,
@@ -152,8 +156,58 @@ class _Leaves:
             log(f"{len(rest)} numbers after the last array, which upstream does not read either.")
 
 
-def read_nqx(path: Path) -> tuple[dict[str, Any], list[Array]]:
-    """Read the configuration and the arrays of a ``.nqx`` file."""
+class _TorchLeaves(_Leaves):
+    """The same arrays from a state_dict of the torch version.
+
+    A layer of e3nn has its blocks one after the other in one tensor, in the order in which they are
+    asked for here.
+    """
+
+    def __init__(self, tensors: Mapping[str, Array], name: str) -> None:
+        super().__init__([], name)
+        # Tables of products, which upstream makes again.
+        ignored = (r"\.tp\.", r"\.tp_conv\.", r"\.output_mask$", r"\.gate\.")
+        self.state = State(tensors, name, ignored)
+        self.taken: dict[str, int] = {}
+
+    def take(self, what: str, *shape: int) -> FloatArray:
+        first, *block = what.replace("[", ".").replace("]", "").split()
+        n = self.taken.get(first, 0)
+        if first.endswith(".radial_mlp"):
+            found = self.state.take(f"{first}.layers.{n}.weights", *shape)
+            self.taken[first] = n + 1
+        elif first.endswith(".layer_norm"):
+            found = self.state.take(f"{first}.affine_weight.{n}", *shape)
+            self.taken[first] = n + 1
+        elif first == "atom_energies":
+            found = self.state.take(first, *shape)
+        else:
+            whole = self.state.take(f"{first}.weight", None)
+            size = math.prod(shape)
+            found = whole[n : n + size]
+            if found.size != size:
+                raise EqnnError(
+                    f"{self.name}: {first}.weight has {whole.size} numbers, expected {n + size} "
+                    f"or more ({' '.join(block) or 'all'}).\nThe network is not what its first "
+                    "line says: get the file again."
+                )
+            found = found.reshape(shape)
+            self.taken[first] = n + size
+        return found.astype(np.float64)
+
+    def finish(self, log: Log) -> None:
+        for first, n in self.taken.items():
+            key = f"{first}.weight"
+            if key in self.state and self.state.everything[key].size != n:
+                raise EqnnError(
+                    f"{self.name}: {key} has {self.state.everything[key].size} numbers, expected "
+                    f"{n}.\nThe network is not what its first line says: get the file again."
+                )
+        self.state.finish()
+
+
+def read_nqx(path: Path) -> tuple[dict[str, Any], list[Array] | dict[str, Array]]:
+    """Read the configuration and the arrays of a file; those of the torch version by name."""
     try:
         with path.open("rb") as file:
             first = file.readline()
@@ -164,11 +218,8 @@ def read_nqx(path: Path) -> tuple[dict[str, Any], list[Array]]:
                 raise ValueError("its first line is no JSON object")
             place = file.tell()
             if file.read(len(_ZIP)) == _ZIP:
-                raise EqnnError(
-                    f"{path}: holds weights of nequix's torch version, expected those of JAX. "
-                    "Give the .nqx\nthat it was converted from, or load it with nequix and save it "
-                    "with nequix.model.save_model."
-                )
+                file.seek(place)
+                return config, _torch_weights(file.read(), str(path))
             file.seek(place)
             return config, list(_arrays(file))
     except FileNotFoundError:
@@ -177,6 +228,16 @@ def read_nqx(path: Path) -> tuple[dict[str, Any], list[Array]]:
         raise EqnnError(
             f"{path}: not readable as .nqx ({one_line(error, named=False)}). Get the file again."
         ) from None
+
+
+def _torch_weights(content: bytes, name: str) -> dict[str, Array]:
+    found = read_torch_bytes(content, name)
+    if not isinstance(found, Mapping) or not all(isinstance(v, np.ndarray) for v in found.values()):
+        raise EqnnError(
+            f"{name}: line 1 is followed by a {type(found).__name__}, expected a state_dict. "
+            "Save the model with nequix.torch_impl.model.save_model."
+        )
+    return dict(found)
 
 
 def _arrays(file: BinaryIO) -> Iterator[Array]:
@@ -191,7 +252,7 @@ def _arrays(file: BinaryIO) -> Iterator[Array]:
 
 def export_nequix(
     config: NequixConfig,
-    arrays: Sequence[Array],
+    arrays: Sequence[Array] | Mapping[str, Array],
     *,
     provenance: Mapping[str, Any],
     species: Sequence[int] | None = None,
@@ -203,8 +264,8 @@ def export_nequix(
     Parameters
     ----------
     config : NequixConfig
-    arrays : sequence of ndarray
-        Leaves of upstream's module, in its order.
+    arrays : sequence of ndarray, or mapping
+        Leaves of upstream's module, in its order; of the torch version its state_dict.
     provenance : mapping
         For the file's ``provenance``.
     species : sequence of int, optional
@@ -214,7 +275,7 @@ def export_nequix(
     log : callable
         Takes lines for people.
     """
-    leaves = _Leaves(arrays, name)
+    leaves = _TorchLeaves(arrays, name) if isinstance(arrays, Mapping) else _Leaves(arrays, name)
     kept = kept_species(config.elements, species, name)
     rows = [config.elements.index(z) for z in kept]
     n_elements = len(config.elements)

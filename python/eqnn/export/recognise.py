@@ -65,6 +65,9 @@ def recognise(path: Path) -> Recognised:
     check_checkpoint(path)
     if path.suffix in _SUFFIXES_WITH_CONFIG:
         return _weights(path, _names_in(path), path.suffix[1:])
+    mlip = foreign.of_mlip(path)
+    if mlip is not None:
+        raise EqnnError(f"{path}: {mlip}")
     if is_package(path):
         return Recognised(_upstream("nequip"), "a package of NequIP")
     with path.open("rb") as file:

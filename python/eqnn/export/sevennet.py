@@ -38,7 +38,11 @@ from eqnn.model_file import Array, Model
 from eqnn.so3 import FloatArray
 
 UNKNOWN_KEY = "unknown key; it may change the network"
-IGNORED = (r"\.output_mask$", r"_w3j_", r"_equivariant_gate\.")
+IGNORED = (
+    *(r"\.output_mask$", r"_w3j_", r"_equivariant_gate\."),
+    # Constants of cuEquivariance's products; those of e3nn's convolution, which takes its weights.
+    *(r"\.f\.tp\.", r"_convolution\.convolution\."),
+)
 SORTED_SINCE = (0, 11, 0)
 # Names before 2404, as upstream still maps them.
 _OLD_NAMES = {
@@ -80,10 +84,9 @@ OTHER_KEYS = (
 )
 BASIS_KEYS = ("radial_basis_name", "bessel_basis_num", "trainable_coeff")
 CUTOFF_KEYS = ("cutoff_function_name", "poly_cut_p_value", "cutoff_on")
-_CUEQ_CURE = (
-    "Load it with sevenn's SevenNetCheckpoint, build_model(enable_cueq=False), and save its "
-    "config and state_dict."
-)
+# Accelerators: weights lie as e3nn's, as sevenn's own conversion takes them. Their checkpoints have
+# no tables, and sevenn, since it has them, needs an e3nn with today's signs.
+_ACCELERATORS = ("use_flash_tp", "use_oeq")
 
 
 class SevenNetConfig:
@@ -105,7 +108,7 @@ class SevenNetConfig:
         self._must("interaction_type", "nequip", config.get("interaction_type", "nequip"))
         self._must("_model_type", "E3_equivariant_model", kind)
         # A missing key means an old checkpoint, whose harmonics grow with the distance.
-        self._must("_normalize_sph", True, config.get("_normalize_sph", False))
+        self.normalized = typed(config, "_normalize_sph", bool, "true or false", name, False)
         self._must("act_radial", "silu", config.get("act_radial", "silu"))
         self.cutoff = float(typed(config, "cutoff", int | float, "a length", name))
         self.n_layers = typed(config, "num_convolution_layer", int, "a number of layers", name)
@@ -119,6 +122,10 @@ class SevenNetConfig:
         self.gate_activations = self._activations("act_gate")
         self.elements = self._elements()
         self.sorted_weights = self._sorted_weights()
+        cueq = config.get("cuequivariance_config")
+        self.is_accelerated = any(config.get(key) for key in _ACCELERATORS) or bool(
+            isinstance(cueq, Mapping) and cueq.get("use")
+        )
         self.modalities: dict[str, int] = {}
         if config.get("use_modality"):
             modalities = typed(config, "_modal_map", dict, "an object of indices", name)
@@ -150,12 +157,6 @@ class SevenNetConfig:
             if allowed and isinstance(value, Mapping):
                 found += [(UNKNOWN_KEY, f"{key}/{k}") for k in value if k not in allowed]
         known.refuse(found, self.name, "This checkpoint is of a version that has no exporter.")
-        accelerated = self.config.get("cuequivariance_config")
-        if isinstance(accelerated, Mapping) and accelerated.get("use"):
-            raise EqnnError(
-                f"{self.name}: cuequivariance_config: trained with cuEquivariance, whose tables "
-                f"are not e3nn's.\n{_CUEQ_CURE}"
-            )
 
     def _sorted_weights(self) -> bool:
         """Whether a convolution's weights are sorted, which the version alone tells."""
@@ -181,7 +182,7 @@ class SevenNetConfig:
     def _activations(self, key: str) -> dict[str, str]:
         found = typed(self.config, key, dict, "an object", self.name, {"e": "silu", "o": "tanh"})
         for parity, name in found.items():
-            if name not in e3nn.NORMALIZED or (parity, name) == ("o", "silu"):
+            if name not in ("silu", "tanh") or (parity, name) == ("o", "silu"):
                 raise EqnnError(
                     f"{self.name}: {key} of parity {parity} is {name}, expected silu or tanh (odd: "
                     "tanh). Other activations have no stage."
@@ -361,7 +362,7 @@ class _Exporter:
         """Weights of an IrrepsLinear, and its bias: its own, and that of the chosen modality."""
         is_modal = self.modality is not None and bool(self.config.config.get(modal_key))
         given = [*inputs, (len(self.config.modalities), 0, 1)] if is_modal else inputs
-        weight = self.state.take(f"{name}.linear.weight")
+        weight = self.state.take(f"{name}.linear.weight").reshape(-1)
         weights = e3nn.linear(weight, given, outputs, name)
         bias = None
         if is_modal and "0e" in weights:
@@ -411,7 +412,12 @@ class _Exporter:
                 "Give the configuration that the network was trained with."
             )
         convolved = e3nn.with_stored_signs(
-            convolved, self.all, f"{name}.convolution", self.state.name, self.log
+            convolved,
+            self.all,
+            f"{name}.convolution",
+            self.state.name,
+            self.log,
+            is_old=False if config.is_accelerated else None,
         )
         mixing, mixing_bias = self._linear(
             f"{t}_self_interaction_2", e3nn.merged(mid), gate.inputs, "use_modal_self_inter_outro"
@@ -434,12 +440,13 @@ class _Exporter:
             mixing_bias=mixing_bias,
             skip=e3nn.scale_inputs(skip, factors),
             gate=gate,
+            grows=not config.normalized,
         )
 
     def _skip(self, t: int, inputs: Segments, gate: e3nn.Gate) -> Weights:
         name = f"{t}_self_connection_intro"
         if f"{name}.fc_tensor_product.weight" in self.state:
-            weight = self.state.take(f"{name}.fc_tensor_product.weight")
+            weight = self.state.take(f"{name}.fc_tensor_product.weight").reshape(-1)
             n = len(self.config.elements)
             weights = e3nn.species_linear(weight, inputs, n, gate.inputs, name)
             return {block: tensor[self.rows] for block, tensor in weights.items()}

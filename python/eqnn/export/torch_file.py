@@ -337,6 +337,17 @@ def read_torch_file(path: Path) -> Any:
         raise EqnnError(foreign.unreadable(path, one_line(error))) from None
 
 
+def read_torch_bytes(content: bytes, name: str) -> Any:
+    """Read what ``torch.save`` wrote behind something else; `name` is for messages."""
+    try:
+        return _read_archive(io.BytesIO(content))
+    except Exception as error:  # a damaged pickle raises whatever it likes
+        raise EqnnError(
+            f"{name}: not readable as a file of torch.save ({one_line(error)}).\n"
+            "It is damaged or incomplete: get it again."
+        ) from None
+
+
 def is_package(path: Path) -> bool:
     """Whether a file is named as a package of torch, or is one: others have a data.pkl."""
     if path.suffix == ".zip":

@@ -230,7 +230,9 @@ def sevennet(options: Namespace, structures: Sequence[Atoms]) -> tuple[list[Eval
     from sevenn.train.dataload import unlabeled_atoms_to_graph
 
     checkpoint = SevenNetCheckpoint(path)
-    dtypes = {v.dtype for k, v in checkpoint.model_state_dict.items() if "_w3j_" in k}
+    state = checkpoint.model_state_dict
+    dtypes = {v.dtype for k, v in state.items() if "_w3j_" in k}
+    dtypes = dtypes or {v.dtype for k, v in state.items() if k.endswith("linear.weight")}
     precision = _precision(dtypes.pop()) if len(dtypes) == 1 else "single"
     # Else upstream rounds a checkpoint of double precision.
     torch.set_default_dtype(torch.float64 if precision == "double" else torch.float32)
@@ -371,9 +373,47 @@ def _cell(atoms: Atoms) -> FloatArray:
     return 1e3 * np.eye(3)
 
 
+def _nequix_in_torch(options: Namespace, structures: Sequence[Atoms]) -> list[Evaluated]:
+    """Run nequix's torch version."""
+    import torch
+    from nequix.torch_impl.model import load_model
+
+    torch.set_default_dtype(torch.float64)  # of tables too, which are made anew
+    model, config = load_model(str(options.checkpoint))
+    model = model.double().eval()
+    out = []
+    for atoms in structures:
+        i, j, shift = neighbor_list("ijS", atoms, config["cutoff"])
+        n = torch.zeros(len(atoms), dtype=torch.int64)
+        species = [config["atomic_numbers"].index(z) for z in atoms.numbers]
+        energies, forces, stress = model(
+            torch.tensor(species),
+            torch.tensor(atoms.positions),
+            torch.tensor(shift.astype(float)),
+            torch.tensor(np.stack([j, i])),
+            torch.tensor(_cell(atoms))[None],
+            torch.tensor([len(atoms)]),
+            torch.tensor([len(i)]),
+            n,
+        )
+        out.append(
+            Evaluated(
+                float(energies.sum()),
+                forces.detach().numpy(),
+                stress[0].detach().numpy() if atoms.pbc.all() else None,
+            )
+        )
+    return out
+
+
 def nequix(options: Namespace, structures: Sequence[Atoms]) -> tuple[list[Evaluated], str]:
     """Run nequix with JAX on the CPU; weights are promoted, so that all is in double."""
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    with options.checkpoint.open("rb") as file:
+        file.readline()
+        is_torch = file.read(2) == b"PK"
+    if is_torch:
+        return _nequix_in_torch(options, structures), "double"
     import equinox
     import jax
     import jax.numpy as jnp

@@ -3,20 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import numpy as np
-
 from eqnn.model_file import block_of, block_order, degree_of, parity_of
 from eqnn.so3 import FloatArray
-from eqnn.stage_parts import Context, Features, Stage, Weights, gated, on_arrays, sigmoid, silu
-
-_ACTIVATIONS: dict[str, Callable[[FloatArray], FloatArray]] = {
-    "silu": silu,
-    "tanh": np.tanh,
-    "sigmoid": sigmoid,
-    "none": lambda x: x,
-}
+from eqnn.stage_parts import ACTIVATIONS, Context, Features, Stage, Weights, gated, on_arrays
 
 
 def uniform_gate(
@@ -28,7 +17,7 @@ def uniform_gate(
 
 def irreps_gate(context: Context, stage: Stage, weights: Weights, features: Features) -> Features:
     """Scalars through their functions, other blocks times those of their gates."""
-    functions = {key: _ACTIVATIONS[name] for key, name in stage["activations"].items()}
+    functions = {key: ACTIVATIONS[name] for key, name in stage["activations"].items()}
     out: Features = {}
     for block, n in stage["scalars"].items():
         if n:

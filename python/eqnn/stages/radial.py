@@ -23,6 +23,12 @@ def _transformed(context: Context, transform: Stage | None, r: FloatArray) -> Fl
     """Return what the basis takes in the place of r: [edge, 1]."""
     if transform is None:
         return r
+    if transform["kind"] == "pair_cutoff":
+        species = context.species
+        of_pair = context.tensor(transform["cutoff"])[
+            species[context.edges.center], species[context.edges.source]
+        ]
+        return np.asarray(r * (context.model.document["cutoff"] / of_pair)[:, None])
     radius = context.tensor(transform["radius"])[context.species]
     r_0 = (radius[context.edges.center] + radius[context.edges.source])[:, None]
     if transform["kind"] == "agnesi":
@@ -42,6 +48,24 @@ def _of_species(context: Context, terms: Stage | None) -> FloatArray | float:
     return np.asarray(center[context.edges.center] + source[context.edges.source])
 
 
+def _chebyshev(x: FloatArray, n: int) -> FloatArray:
+    """Chebyshev polynomials of order 1 to n: [edge, n]."""
+    orders = [np.ones_like(x), x]
+    while len(orders) <= n:
+        orders.append(2.0 * x * orders[-1] - orders[-2])
+    return np.concatenate(orders[1:], axis=1)
+
+
+def _factor(context: Context, stage: Stage, x: FloatArray, r: FloatArray) -> FloatArray:
+    """Values [edge, 1] of the stage's envelope; x is what the basis takes."""
+    if stage["envelope"]["kind"] == "none":
+        return np.ones_like(r)
+    if stage.get("transform", {}).get("kind") != "pair_cutoff":
+        return _envelope(context, stage["envelope"], r)
+    inside = x.real < context.model.document["cutoff"]
+    return np.where(inside, _envelope(context, stage["envelope"], x), 0.0)
+
+
 def radial(context: Context, stage: Stage, weights: Weights) -> FloatArray:
     """Functions of distance [edge, C]."""
     r = context.distances()[:, None]
@@ -51,15 +75,16 @@ def radial(context: Context, stage: Stage, weights: Weights) -> FloatArray:
     if stage["basis"]["kind"] == "gaussian":
         t = (x - basis["center"]) / basis["width"]
         values = basis["amplitude"] * np.exp(-0.5 * t * t)
+    elif stage["basis"]["kind"] == "chebyshev":
+        values = basis["amplitude"] * _chebyshev(x, basis["amplitude"].size)
     else:
         values = basis["amplitude"] * np.sin(basis["frequency"] * x) / x
-    envelope = stage["envelope"]
-    if envelope["kind"] == "none":
-        return mlp(context, stage["layers"], values, added)
-    factor = _envelope(context, envelope, r)
-    if envelope["on"] == "basis":
-        return mlp(context, stage["layers"], values * factor, added)
-    return mlp(context, stage["layers"], values, added) * factor
+    factor = _factor(context, stage, x, r)
+    on_basis = stage["envelope"].get("on") == "basis"
+    out = mlp(context, stage["layers"], values * factor if on_basis else values, added)
+    if not on_basis:
+        out = out * factor
+    return out * r ** context.tensor(stage["powers"]) if "powers" in stage else out
 
 
 OPS = {"radial": radial}

@@ -195,6 +195,33 @@ def silu(x: Tensor) -> Tensor:
     return x * sigmoid(x)
 
 
+def absolute(x: Tensor) -> Tensor:
+    """|x|."""
+    return jnp.abs(x)
+
+
+def gelu(x: Tensor) -> Tensor:
+    """X (1 + erf(x/sqrt 2))/2."""
+    return jax.nn.gelu(x, approximate=False)
+
+
+def mish(x: Tensor) -> Tensor:
+    """X tanh(log(1 + exp(x))), without overflow."""
+    return x * jnp.tanh(jax.nn.softplus(x))
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "none": lambda x: x,
+    "silu": silu,
+    "tanh": jnp.tanh,
+    "sigmoid": sigmoid,
+    "abs": absolute,
+    "gelu": gelu,
+    "mish": mish,
+    "tanh_square": lambda x: jnp.tanh(x * x),
+}
+
+
 def gated(features: Tensor, gates: Tensor) -> Tensor:
     """Gate features [n, d, C] by gates [n, C]."""
     if features.shape[1] == 1:
@@ -217,10 +244,7 @@ def mlp(
             x = x - x.mean(-1, keepdims=True)
             x = x / jnp.sqrt((x * x).mean(-1, keepdims=True) + norm["eps"])
             x = x * context.tensor(norm["scale"]) + context.tensor(norm["shift"])
-        if layer["activation"] == "silu":
-            x = silu(x)
-        elif layer["activation"] == "tanh_square":
-            x = jnp.tanh(x * x)
+        x = ACTIVATIONS[layer["activation"]](x)
     return x
 
 

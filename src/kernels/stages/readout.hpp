@@ -11,7 +11,7 @@ namespace eqnn::kernels {
 
 template <class S> struct DeviceDense {
   std::int32_t n_in = 0, n_out = 0;
-  bool silu = false;
+  std::int32_t function = 0;          ///< plan::kIdentity ...
   Array<S, typename S::Accum> weight; ///< [n_out, n_in]
   Array<S, typename S::Accum> bias;   ///< [n_out]
 };
@@ -44,8 +44,11 @@ template <class S> KOKKOS_INLINE_FUNCTION void run_layers(const typename S::Team
           sum_channels<Accum>(team, 0, layer.n_in, [&](int c) { return row[c] * x[c]; });
       once(team, [&]() { pre[o] = sum + layer.bias(o); });
     }
-    for_channels(
-        team, layer.n_out, [&](int o) { y[o] = layer.silu ? pre[o] * sigmoid(pre[o]) : pre[o]; });
+    for_function(layer.function, [&](auto function) {
+      for_channels(team, layer.n_out, [&](int o) {
+        y[o] = activation_at<decltype(function)::value>(pre[o]).value;
+      });
+    });
     pre += layer.n_out;
     Accum* const swap = x;
     x = y;
@@ -74,8 +77,10 @@ template <class S> void readout(const typename S::Exec& space,
           run_layers(team, readout, x, x + readout.widest, pre);
           once(team, [&]() {
             const Accum z = pre[readout.n_hidden - 1];
-            const bool silu = readout.layers[readout.n_layers - 1].silu;
-            energy(node) += static_cast<double>(silu ? z * sigmoid(z) : z);
+            for_function(readout.layers[readout.n_layers - 1].function, [&](auto function) {
+              energy(node) +=
+                  static_cast<double>(activation_at<decltype(function)::value>(z).value);
+            });
           });
         });
       });
@@ -111,8 +116,10 @@ template <class S> void readout_adjoint(const typename S::Exec& space,
             const DeviceDense<S>& layer = readout.layers[k];
             const Accum* const z = pre + end - layer.n_out;
             end -= layer.n_out;
-            for_channels(team, layer.n_out, [&](int o) {
-              adj_y[o] *= layer.silu ? silu_derivative(z[o], sigmoid(z[o])) : Accum(1);
+            for_function(layer.function, [&](auto function) {
+              for_channels(team, layer.n_out, [&](int o) {
+                adj_y[o] *= activation_at<decltype(function)::value>(z[o]).slope;
+              });
             });
             for_channels(team, layer.n_in, [&](int c) { adj_x[c] = 0; });
             for (int o = 0; o < layer.n_out; ++o) {
@@ -148,7 +155,7 @@ template <class S> struct ReadoutStage {
       DeviceDense<S>& dense = out.layers[out.n_layers++];
       dense.n_in = layer.n_in;
       dense.n_out = layer.n_out;
-      dense.silu = layer.silu;
+      dense.function = layer.function;
       dense.weight = tables.template array<Accum>("eqnn::readout_weight", layer.weight);
       dense.bias = tables.template array<Accum>("eqnn::readout_bias", layer.bias);
       out.widest = std::max({out.widest, layer.n_in, layer.n_out});

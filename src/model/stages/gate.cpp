@@ -97,7 +97,7 @@ private:
   /// A function of odd scalars keeps a parity only if it is odd itself.
   static Activation read_function(const JsonReader& name, bool odd) {
     const std::set<std::string> odd_functions{"none", "tanh"};
-    const std::set<std::string> functions{"none", "silu", "tanh", "sigmoid"};
+    const std::set<std::string> functions{"none", "silu", "tanh", "sigmoid", "abs", "gelu", "mish"};
     return GraphReader::activation(name, odd ? odd_functions : functions);
   }
 

@@ -2,13 +2,24 @@
 #include "model/graph_reader.hpp"
 
 #include <cmath>
+#include <numeric>
 
 namespace eqnn {
 namespace {
 
 /// Number of functions.
 std::int64_t read_basis(const JsonReader& basis, GraphReader& graph, RadialStage& op) {
-  if (basis.at("kind").word({"gaussian", "bessel"}) == "bessel") {
+  const std::string kind = basis.at("kind").word({"gaussian", "bessel", "chebyshev"});
+  if (kind == "chebyshev") {
+    basis.allow_only({"kind", "amplitude"});
+    ChebyshevBasis chebyshev;
+    chebyshev.amplitude = graph.weights().take(basis.at("amplitude"), {-1});
+    const std::int64_t n =
+        GraphReader::checked_channels(basis.at("amplitude"), chebyshev.amplitude, 0);
+    op.basis = std::move(chebyshev);
+    return n;
+  }
+  if (kind == "bessel") {
     basis.allow_only({"kind", "frequency", "amplitude"});
     BesselBasis bessel;
     bessel.frequency = graph.weights().take(basis.at("frequency"), {-1});
@@ -57,12 +68,12 @@ Envelope read_envelope(const JsonReader& entry, double cutoff) {
                               cutoff,
                               ". Re-export the model.");
     }
-    if (xplor_parts(envelope.start, cutoff) == 0) {
+    if (parts_to(envelope.start, cutoff) == 0) {
       entry.at("start").error(envelope.start,
                               " of a cutoff of ",
                               cutoff,
                               " Angstrom, expected a ratio of whole numbers up to ",
-                              kMostXplorParts,
+                              kMostParts,
                               ". Export the model with a start rounded to 0.01 Angstrom.");
     }
   }
@@ -79,8 +90,34 @@ Tensor read_radius(const JsonReader& entry, GraphReader& graph) {
   return radius;
 }
 
+Tensor read_cutoffs(const JsonReader& entry, GraphReader& graph) {
+  const double largest = graph.spec().cutoff;
+  Tensor cutoff = graph.weights().take(entry, {graph.n_species(), graph.n_species()});
+  for (const double c : cutoff.values) {
+    if (!(c > 0.0 && c <= largest)) {
+      entry.error("a cutoff of ",
+                  c,
+                  " Angstrom, expected more than 0 and at most that of the model, ",
+                  largest,
+                  ". Re-export the model.");
+    }
+  }
+  if (parts_to_all(cutoff.values, largest) == 0) {
+    entry.error("cutoffs that divide ",
+                largest,
+                " Angstrom into no equal parts up to ",
+                kMostParts,
+                ". Train with cutoffs rounded to 0.1 Angstrom.");
+  }
+  return cutoff;
+}
+
 void read_transform(const JsonReader& entry, GraphReader& graph, RadialStage& op) {
-  if (entry.at("kind").word({"agnesi", "soft"}) == "agnesi") {
+  const std::string kind = entry.at("kind").word({"agnesi", "soft", "pair_cutoff"});
+  if (kind == "pair_cutoff") {
+    entry.allow_only({"kind", "cutoff"});
+    op.transform = PairCutoffs{read_cutoffs(entry.at("cutoff"), graph)};
+  } else if (kind == "agnesi") {
     entry.allow_only({"kind", "radius", "a", "q", "p"});
     op.transform = AgnesiTransform{read_radius(entry.at("radius"), graph),
                                    entry.at("a").positive(),
@@ -95,9 +132,9 @@ void read_transform(const JsonReader& entry, GraphReader& graph, RadialStage& op
 
 } // namespace
 
-std::int32_t xplor_parts(double start, double cutoff) {
+std::int32_t parts_to(double start, double cutoff) {
   const double ratio = start / cutoff;
-  for (std::int32_t n = 1; n <= kMostXplorParts; ++n) {
+  for (std::int32_t n = 1; n <= kMostParts; ++n) {
     if (std::abs(ratio * n - std::round(ratio * n)) < 1e-12 * n) {
       return n;
     }
@@ -105,8 +142,21 @@ std::int32_t xplor_parts(double start, double cutoff) {
   return 0;
 }
 
+std::int32_t parts_to_all(const std::vector<double>& starts, double cutoff) {
+  std::int64_t parts = 1;
+  for (const double start : starts) {
+    const std::int32_t n = parts_to(start, cutoff);
+    parts = n == 0 ? 0 : std::lcm(parts, std::int64_t{n});
+    if (parts == 0 || parts > kMostParts) {
+      return 0;
+    }
+  }
+  return static_cast<std::int32_t>(parts);
+}
+
 void read(const JsonReader& entry, GraphReader& graph, RadialStage& op) {
-  GraphReader::allow_attributes(entry, {"basis", "transform", "envelope", "species", "layers"});
+  GraphReader::allow_attributes(entry,
+                                {"basis", "transform", "envelope", "species", "layers", "powers"});
   GraphReader::inputs_of(entry, {});
   GraphReader::weights_of(entry, {});
   const std::int64_t n = read_basis(entry.at("basis"), graph, op);
@@ -114,7 +164,8 @@ void read(const JsonReader& entry, GraphReader& graph, RadialStage& op) {
   if (entry.has("transform")) {
     read_transform(entry.at("transform"), graph, op);
   }
-  op.layers = graph.layers(entry.at("layers"), n, {"none", "silu", "tanh_square"});
+  op.layers =
+      graph.layers(entry.at("layers"), n, {"none", "silu", "tanh", "gelu", "mish", "tanh_square"});
   if (entry.has("species")) {
     const JsonReader terms = entry.at("species");
     terms.allow_only({"center", "source"});
@@ -122,8 +173,18 @@ void read(const JsonReader& entry, GraphReader& graph, RadialStage& op) {
     op.species_terms = SpeciesTerms{graph.weights().take(terms.at("center"), shape),
                                     graph.weights().take(terms.at("source"), shape)};
   }
+  const std::int64_t n_out = op.layers.back().weight.shape[0];
+  if (entry.has("powers")) {
+    for (const double power : graph.weights().take_integers(entry.at("powers"), {n_out}).values) {
+      if (!(power >= 0.0 && power <= kMaxDegree)) {
+        entry.at("powers").error(
+            "a power of ", power, ", expected 0 to ", kMaxDegree, ". Re-export the model.");
+      }
+      op.powers.push_back(static_cast<std::int32_t>(power));
+    }
+  }
   graph.made().kind = ValueKind::Radial;
-  graph.made().channels = static_cast<std::int32_t>(op.layers.back().weight.shape[0]);
+  graph.made().channels = static_cast<std::int32_t>(n_out);
 }
 
 } // namespace eqnn

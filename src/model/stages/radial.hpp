@@ -18,15 +18,23 @@ struct BesselBasis {
   Tensor amplitude; ///< [n]
 };
 
+/// g_k(r) = amplitude_k T_k(r), T_k the Chebyshev polynomial of order k = 1 .. n
+struct ChebyshevBasis {
+  Tensor amplitude; ///< [n]
+};
+
 enum class EnvelopeKind { None, Polynomial, Xplor };
 
-/// A limit of the engine: an XPLOR envelope begins where an interval of the radial function's table
-/// does, and so at a ratio of whole numbers up to this of the cutoff.
-inline constexpr std::int32_t kMostXplorParts = 1000;
+/// A limit of the engine: an XPLOR envelope begins, and a pair's cutoff ends, where an interval of the
+/// radial function's table does, and so at a ratio of whole numbers up to this of the cutoff.
+inline constexpr std::int32_t kMostParts = 1000;
 
 /// Into how few equal parts the cutoff is divided so that one begins at `start`; 0: more than
-/// kMostXplorParts.
-std::int32_t xplor_parts(double start, double cutoff);
+/// kMostParts.
+std::int32_t parts_to(double start, double cutoff);
+
+/// So that one begins at each of these; 0: more than kMostParts.
+std::int32_t parts_to_all(const std::vector<double>& starts, double cutoff);
 
 struct Envelope {
   EnvelopeKind kind = EnvelopeKind::None;
@@ -48,17 +56,23 @@ struct SoftTransform {
   double alpha = 0.0;
 };
 
+/// A cutoff of each pair, at which basis and envelope end: both take r cutoff / cutoff_ij.
+struct PairCutoffs {
+  Tensor cutoff; ///< [species of the centre, of the source] Angstrom
+};
+
 /// Rows of both atoms' species that are added to the first layer's W x + b, before its norm.
 struct SpeciesTerms {
   Tensor center, source; ///< [species, out of the first layer]
 };
 
 struct RadialStage {
-  std::variant<GaussianBasis, BesselBasis> basis;
-  std::variant<std::monostate, AgnesiTransform, SoftTransform> transform;
+  std::variant<GaussianBasis, BesselBasis, ChebyshevBasis> basis;
+  std::variant<std::monostate, AgnesiTransform, SoftTransform, PairCutoffs> transform;
   Envelope envelope;
   std::optional<SpeciesTerms> species_terms;
   std::vector<MlpLayer> layers;
+  std::vector<std::int32_t> powers; ///< [out] of r, which multiply the output; empty: none
 
   /// Whether it is another function for each pair of species.
   bool depends_on_species() const { return transform.index() != 0 || species_terms.has_value(); }

@@ -13,7 +13,8 @@ void read(const JsonReader& entry, GraphReader& graph, ReadoutStage& op) {
     inputs.at("features")
         .error(irreps_text(irreps), " has no scalars (0e) to read out. Re-export the model.");
   }
-  op.layers = graph.layers(entry.at("layers"), irreps.front().channels);
+  op.layers = graph.layers(
+      entry.at("layers"), irreps.front().channels, {"none", "silu", "tanh", "abs", "gelu", "mish"});
   if (op.layers.size() > kMostReadoutLayers) {
     entry.at("layers").error(op.layers.size(),
                              " layers of a readout, expected at most ",

@@ -6,9 +6,10 @@ namespace eqnn {
 void read(const JsonReader& entry, GraphReader& graph, SymmetricContractionStage& op) {
   GraphReader::allow_attributes(entry, {"irreps", "terms"});
   GraphReader::weights_of(entry, {});
-  op.features = graph.uniform(GraphReader::inputs_of(entry, {"features"}), "features");
-  const std::int32_t channels = graph.stage_at(op.features).channels;
-  const std::int64_t d = sphere_components(graph.stage_at(op.features).l_max);
+  op.features = graph.equal_channels(GraphReader::inputs_of(entry, {"features"}), "features");
+  const Irreps& in = graph.stage_at(op.features).irreps;
+  const std::int32_t channels = in.front().channels;
+  const std::int64_t d = component_count(in);
   const Irreps out = graph.irreps_attribute(entry);
   for (const IrrepsBlock& block : out) {
     GraphReader::expect_equal(
@@ -20,18 +21,23 @@ void read(const JsonReader& entry, GraphReader& graph, SymmetricContractionStage
     t.block = GraphReader::block_of(term.at("irrep"), out);
     const Tensor indices = graph.weights().take_integers(term.at("indices"), {-1, -1});
     t.nu = static_cast<std::int32_t>(indices.shape[1]) - 2;
-    if (t.nu < 1 || t.nu > 3) {
+    if (t.nu < 1 || t.nu > kMostFactors) {
       term.at("indices").error(indices.shape[1],
-                               " columns, expected 3 to 5: component, weight, and 1 to 3 factors. "
-                               "Re-export the model.");
+                               " columns, expected 3 to ",
+                               2 + kMostFactors,
+                               ": component, weight, and 1 to ",
+                               kMostFactors,
+                               " factors. Re-export the model.");
     }
     const std::int64_t n = indices.shape[0];
     t.values = graph.weights().take(term.at("values"), {n});
     t.weights = graph.weights().take(term.at("weights"), {graph.n_species(), -1, channels});
-    const std::array<std::int64_t, 5> limits{
-        out[static_cast<std::size_t>(t.block)].components(), t.weights.shape[1], d, d, d};
+    std::array<std::int64_t, 2 + kMostFactors> limits{};
+    limits.fill(d);
+    limits[0] = out[static_cast<std::size_t>(t.block)].components();
+    limits[1] = t.weights.shape[1];
     for (std::int64_t k = 0; k < n; ++k) {
-      std::array<std::int32_t, 5> row{};
+      ContractionTerm::Row row{};
       for (std::int32_t c = 0; c < t.nu + 2; ++c) {
         const auto column = static_cast<std::size_t>(c);
         const double index = indices.values[static_cast<std::size_t>(k * (t.nu + 2) + c)];

@@ -1,25 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "plan/stages/gate.hpp"
 
+#include "plan/functions.hpp"
 #include "plan/plan_builder.hpp"
 
 namespace eqnn::plan {
 namespace {
-
-std::int32_t function_of(Activation activation) {
-  switch (activation) {
-  case Activation::Silu:
-    return kSilu;
-  case Activation::Tanh:
-    return kTanh;
-  case Activation::Sigmoid:
-    return kSigmoid;
-  case Activation::TanhSquare: // of radial functions alone
-  case Activation::None:
-    break;
-  }
-  return kIdentity;
-}
 
 /// Whether `next` goes on where `row` ends: the same gates for blocks of the same layout.
 bool continues(const GateRow& row,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "plan/stages/readout.hpp"
 
+#include "plan/functions.hpp"
 #include "plan/plan_builder.hpp"
 
 namespace eqnn::plan {
@@ -19,7 +20,7 @@ void lower(const ReadoutStage& op, PlanBuilder& build) {
     dense.weight = layer.weight.values;
     dense.bias = layer.bias ? layer.bias->values
                             : std::vector<double>(static_cast<std::size_t>(dense.n_out), 0.0);
-    dense.silu = layer.activation == Activation::Silu;
+    dense.function = function_of(layer.activation);
     readout.layers.push_back(std::move(dense));
   }
   build.add(std::move(readout));

@@ -7,6 +7,7 @@
 #include "reference/scalar_functions.hpp"
 
 #include <cmath>
+#include <utility>
 
 namespace eqnn::reference {
 namespace {
@@ -34,6 +35,23 @@ BasisSample basis_at(const BesselBasis& basis, double r) {
     const double a = basis.amplitude.values[k];
     sample.value.push_back(a * std::sin(f * r) / r);
     sample.slope.push_back(a * (f * std::cos(f * r) - std::sin(f * r) / r) / r);
+  }
+  return sample;
+}
+
+/// T_k, whose slope is k U_{k-1}.
+BasisSample basis_at(const ChebyshevBasis& basis, double r) {
+  BasisSample sample;
+  double t = r;
+  double t_before = 1.0;
+  double u = 1.0;
+  double u_before = 0.0;
+  for (std::size_t k = 0; k < basis.amplitude.values.size(); ++k) {
+    const double a = basis.amplitude.values[k];
+    sample.value.push_back(a * t);
+    sample.slope.push_back(a * static_cast<double>(k + 1) * u);
+    t_before = std::exchange(t, 2.0 * r * t - t_before);
+    u_before = std::exchange(u, 2.0 * r * u - u_before);
   }
   return sample;
 }
@@ -71,6 +89,13 @@ transformed(const SoftTransform& of, double r, std::int32_t center, std::int32_t
           0.5 * (1.0 + tanh) + (r - p_0) * 0.5 * alpha * (1.0 - tanh * tanh)};
 }
 
+ValueAndSlope
+transformed(const PairCutoffs& of, double r, std::int32_t center, std::int32_t source) {
+  // Of lengths in units of this pair's cutoff; `radial` multiplies by the largest.
+  const double cutoff = weight_at(of.cutoff, center, source);
+  return {r / cutoff, 1.0 / cutoff};
+}
+
 /// The layers with the terms of both species in the first one's bias.
 std::vector<MlpLayer>
 layers_of(const RadialStage& stage, std::int32_t center, std::int32_t source) {
@@ -99,15 +124,21 @@ void multiply(const ValueAndSlope& u, std::vector<double>& value, std::vector<do
 
 RadialSample radial(
     const RadialStage& stage, double cutoff, double r, std::int32_t center, std::int32_t source) {
-  const ValueAndSlope x =
+  ValueAndSlope x =
       std::visit([&](const auto& transform) { return transformed(transform, r, center, source); },
                  stage.transform);
+  ValueAndSlope u = envelope(stage.envelope, cutoff, r);
+  if (std::holds_alternative<PairCutoffs>(stage.transform)) {
+    x.value *= cutoff;
+    x.slope *= cutoff;
+    u = x.value < cutoff ? envelope(stage.envelope, cutoff, x.value) : ValueAndSlope{};
+    u.slope *= x.slope;
+  }
   auto basis =
       std::visit([&](const auto& functions) { return basis_at(functions, x.value); }, stage.basis);
   for (double& slope : basis.slope) {
     slope *= x.slope;
   }
-  const ValueAndSlope u = envelope(stage.envelope, cutoff, r);
   if (stage.envelope.on_basis) {
     multiply(u, basis.value, basis.slope);
   }
@@ -117,6 +148,12 @@ RadialSample radial(
   RadialSample sample{y.value, y.tangent};
   if (!stage.envelope.on_basis) {
     multiply(u, sample.value, sample.derivative);
+  }
+  for (std::size_t c = 0; c < stage.powers.size(); ++c) {
+    const double p = stage.powers[c];
+    sample.derivative[c] = sample.derivative[c] * std::pow(r, p) +
+                           (p > 0.0 ? sample.value[c] * p * std::pow(r, p - 1.0) : 0.0);
+    sample.value[c] *= std::pow(r, p);
   }
   return sample;
 }

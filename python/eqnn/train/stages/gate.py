@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import jax.numpy as jnp
-
 from eqnn.model_file import block_of, block_order, degree_of, parity_of
 from eqnn.train.stage_parts import (
+    ACTIVATIONS,
     Context,
     Features,
     Stage,
@@ -18,16 +15,7 @@ from eqnn.train.stage_parts import (
     gated,
     nothing,
     on_arrays,
-    sigmoid,
-    silu,
 )
-
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "silu": silu,
-    "tanh": jnp.tanh,
-    "sigmoid": sigmoid,
-    "none": lambda x: x,
-}
 
 
 def uniform_gate(
@@ -39,7 +27,7 @@ def uniform_gate(
 
 def irreps_gate(context: Context, stage: Stage, weights: Weights, features: Features) -> Features:
     """Scalars through their functions, other blocks times those of their gates."""
-    functions = {key: _ACTIVATIONS[name] for key, name in stage["activations"].items()}
+    functions = {key: ACTIVATIONS[name] for key, name in stage["activations"].items()}
     out: Features = {}
     for block, n in stage["scalars"].items():
         if n:

@@ -31,6 +31,11 @@ def _transformed(context: Context, transform: Stage | None, r: Tensor) -> Tensor
     """Return what the basis takes in the place of r: [edge, 1]."""
     if transform is None:
         return r
+    if transform["kind"] == "pair_cutoff":
+        of_pair = context.tensor(transform["cutoff"])[
+            context.of_center(context.species), context.of_source(context.species)
+        ]
+        return r * (context.document["cutoff"] / of_pair)[:, None]
     radius = jnp.take(context.tensor(transform["radius"]), context.species)
     r_0 = (context.of_center(radius) + context.of_source(radius))[:, None]
     if transform["kind"] == "agnesi":
@@ -58,6 +63,26 @@ def _trained(stage: Stage) -> list[str]:
     return of_layers(stage) + list(stage.get("species", {}).values())
 
 
+def _chebyshev(x: Tensor, n: int) -> Tensor:
+    """Chebyshev polynomials of order 1 to n: [edge, n]."""
+    orders = [jnp.ones_like(x), x]
+    while len(orders) <= n:
+        orders.append(2.0 * x * orders[-1] - orders[-2])
+    return jnp.concatenate(orders[1:], axis=1)
+
+
+def _factor(context: Context, stage: Stage, x: Tensor, r: Tensor) -> Tensor:
+    """Values [edge, 1] of the stage's envelope; x is what the basis takes."""
+    if stage["envelope"]["kind"] == "none":
+        return jnp.ones_like(r)
+    if stage.get("transform", {}).get("kind") != "pair_cutoff":
+        return _envelope(context, stage["envelope"], r)
+    cutoff = context.document["cutoff"]
+    inside = x < cutoff
+    # Beyond, the slope too is zero: no NaN goes through.
+    return jnp.where(inside, _envelope(context, stage["envelope"], jnp.where(inside, x, cutoff)), 0)
+
+
 def radial(context: Context, stage: Stage, weights: Weights) -> Tensor:
     """Functions of distance [edge, C]."""
     r = context.distances()[:, None]
@@ -67,15 +92,22 @@ def radial(context: Context, stage: Stage, weights: Weights) -> Tensor:
     if stage["basis"]["kind"] == "gaussian":
         t = (x - basis["center"]) / basis["width"]
         values = basis["amplitude"] * jnp.exp(-0.5 * t * t)
+    elif stage["basis"]["kind"] == "chebyshev":
+        values = basis["amplitude"] * _chebyshev(x, basis["amplitude"].size)
     else:
         values = basis["amplitude"] * jnp.sin(basis["frequency"] * x) / x
-    envelope = stage["envelope"]
-    if envelope["kind"] == "none":
-        return mlp(context, stage["layers"], values, added)
-    factor = _envelope(context, envelope, r)
-    if envelope["on"] == "basis":
-        return mlp(context, stage["layers"], values * factor, added)
-    return mlp(context, stage["layers"], values, added) * factor
+    factor = _factor(context, stage, x, r)
+    on_basis = stage["envelope"].get("on") == "basis"
+    out = mlp(context, stage["layers"], values * factor if on_basis else values, added)
+    if not on_basis:
+        out = out * factor
+    if "powers" in stage:
+        powers = [int(p) for p in context.constant(stage["powers"])]
+        raised = [jnp.ones_like(r)]
+        while len(raised) <= max(powers):
+            raised.append(raised[-1] * r)
+        out = out * jnp.concatenate(raised, axis=1)[:, jnp.asarray(powers)]
+    return out
 
 
 OPS = {"radial": TrainedOp(radial, _trained)}
