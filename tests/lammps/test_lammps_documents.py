@@ -115,6 +115,10 @@ LINES: dict[str, Runs | str] = {
             ("dft.xyz", ROOT / "examples" / "data" / "3bpa_labelled.xyz"),
         )
     ),
+    "eqnn evaluate potentials/organic_tdn.eqnn potentials/nequix_mp_1.eqnn "
+    "--data data/qcr-small/validation.xyz.gz --output errors": Runs(),
+    "eqnn relax potentials/organic_tdn.eqnn --input data/qcr-small/validation.xyz.gz "
+    "--output relaxed.xyz --report minima": Runs(),
     "eqnn relax potentials/nequix_mp_1.eqnn --input data/qcr-small/validation.xyz.gz "
     "--output relaxed.xyz --report minima": Runs(),
     "eqnn evaluate potentials/organic_tdn.eqnn "

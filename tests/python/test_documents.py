@@ -157,6 +157,14 @@ def test_the_version_is_that_of_the_file_version() -> None:
         assert version not in (ROOT / name).read_text(), name
 
 
+def test_the_site_shows_every_header() -> None:
+    """But eqnn.hpp, which includes the others."""
+    page = (ROOT / "docs" / "site" / "cpp.md").read_text()
+    shown = {Path(name).name for name in re.findall(r"{literalinclude} (\S+)", page)}
+    headers = {path.name for path in (ROOT / "include" / "eqnn").iterdir()}
+    assert shown == headers - {"eqnn.hpp"}
+
+
 def test_the_recipe_for_conda_needs_what_the_package_needs() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     recipe = (ROOT / "packaging" / "conda" / "recipe.yaml").read_text()
