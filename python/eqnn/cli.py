@@ -16,6 +16,7 @@ import eqnn
 from eqnn import lammps, library
 from eqnn.built import find_built
 from eqnn.check import check_model, exit_status, report
+from eqnn.copies import add_parser as add_examples
 from eqnn.demo import add_parser as add_demo
 from eqnn.doctor import add_parser as add_doctor
 from eqnn.errors import EqnnError
@@ -145,6 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     lammps.add_parser(commands)
     add_doctor(commands)
     add_demo(commands)
+    add_examples(commands)
 
     plugin = commands.add_parser(
         "plugin-path", help="print the folder of eqnnplugin.so, for LAMMPS_PLUGIN_PATH"
