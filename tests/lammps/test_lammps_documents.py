@@ -74,6 +74,7 @@ LINES: dict[str, Runs | str] = {
     "eqnn check model.eqnn": of("model.eqnn"),
     "eqnn validate model.eqnn": of("model.eqnn"),
     "eqnn doctor": Runs(),
+    "eqnn examples start": Runs(),
     "eqnn info tests/golden/pretrained/mace_acac.pt": Runs(),
     "eqnn export auto --checkpoint tests/golden/pretrained/mace_acac.pt --output my.eqnn": Runs(),
     "eqnn check my.eqnn": Runs((("my.eqnn", POTENTIALS / "mace_acetylacetone.eqnn"),)),
