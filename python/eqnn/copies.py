@@ -62,4 +62,6 @@ def run(options: argparse.Namespace) -> int:
     print(f"Copied {copied} files into {' and '.join(sorted({p.split('/')[0] for p in _COPIED}))}.")
     for target in kept:
         print(f"  {target} is another file, and stays as it is.")
+    inputs = options.folder / "examples" / "lammps_inputs"
+    print(f"Run an input in its folder: cd {inputs}; eqnn lmp -in in.ethanol_mace")
     return 0

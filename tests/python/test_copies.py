@@ -18,7 +18,11 @@ def test_what_users_start_from_is_copied(
     assert main(["examples", str(tmp_path / "new")]) == 0
     said = capsys.readouterr().out
     copies = sorted(p for p in (tmp_path / "new").rglob("*") if p.is_file())
-    assert said == f"Copied {len(copies)} files into examples and potentials.\n"
+    inputs = tmp_path / "new" / "examples" / "lammps_inputs"
+    assert said == (
+        f"Copied {len(copies)} files into examples and potentials.\n"
+        f"Run an input in its folder: cd {inputs}; eqnn lmp -in in.ethanol_mace\n"
+    )
     names = {str(path.relative_to(tmp_path / "new")) for path in copies}
     assert {"potentials/organic_tdn.eqnn", "examples/data/held_out.xyz"} <= names
     assert {
@@ -38,6 +42,7 @@ def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out == (
         f"Copied 0 files into examples and potentials.\n"
         f"  {mine} is another file, and stays as it is.\n"
+        f"Run an input in its folder: cd {mine.parent}; eqnn lmp -in in.ethanol_mace\n"
     )
     assert mine.read_text() == "run 1\n"
 
