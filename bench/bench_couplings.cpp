@@ -56,7 +56,7 @@ void run_case(int l_max, int channels, double density, Precision precision, int 
     const eqnn::ModelSpec model = network(l_max, channels, rank);
     const auto edges = eqnn::test::edges_of(
         model, eqnn::test::random_structure(n_nodes, model.species, density, 0.9, 3));
-    auto options = eqnn::kernels::plan_options(precision);
+    auto options = eqnn::kernels::plan_options(precision, eqnn::kernels::Space::Serial);
     options.convolutions = eqnn::plan::SphereMethod::Aligned;
     const CouplingMethod chosen = eqnn::plan::compile(model, options).factored.front();
     for (const auto method : {CouplingMethod::Matrix, CouplingMethod::Cp, CouplingMethod::Node}) {

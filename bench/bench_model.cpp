@@ -176,7 +176,9 @@ void run_case(const Arguments& arguments,
   const auto setup = Clock::now();
   const eqnn::test::Target target{space_from_name(arguments.space),
                                   eqnn::precision_from_name(arguments.precision)};
-  const auto options = eqnn::kernels::plan_options(target.precision);
+  // Counts are of a GPU, whatever this build has.
+  const auto options = eqnn::kernels::plan_options(
+      target.precision, arguments.count == "only" ? eqnn::kernels::Space::Cuda : target.space);
   const auto plan = eqnn::plan::compile(model, options);
   if (arguments.count == "only") {
     print_counts(what, plan, options, static_cast<double>(edges.n_edges()) / edges.n_centers);

@@ -137,7 +137,7 @@ Times of_the_feature(Kind kind,
   if (kind != Kind::Convolutions) {
     return {0.0, 0.0};
   }
-  auto options = eqnn::kernels::plan_options(precision);
+  auto options = eqnn::kernels::plan_options(precision, eqnn::kernels::Space::Serial);
   options.convolutions = SphereMethod::Aligned;
   const auto engine = eqnn::test::make_engine(
       model, eqnn::plan::compile(model, options), {eqnn::kernels::Space::Serial, precision});
@@ -165,7 +165,7 @@ int main(int argc, char** argv) {
           model, eqnn::test::random_structure(n_nodes, model.species, 0.02, 1.0, 3));
       const Times feature = of_the_feature(kind, model, precision, edges);
       for (const auto method : methods(kind, l_max)) {
-        auto options = eqnn::kernels::plan_options(precision);
+        auto options = eqnn::kernels::plan_options(precision, eqnn::kernels::Space::Serial);
         (kind == Kind::Convolutions ? options.convolutions : options.products) = method;
         const auto plan = eqnn::plan::compile(model, options);
         const Work work = measured_work(plan, channels);

@@ -6,7 +6,7 @@
 // buffers of teams go through the second cache, as they do on a GPU (the first is too small for them).
 #pragma once
 
-#include "kernels/tuning.hpp"
+#include "kernels/tile_multiply.hpp"
 #include "plan/compile.hpp"
 #include "plan/plan.hpp"
 
@@ -100,9 +100,9 @@ private:
     const double apply = 2.0 * d * d * c;       // an edge matrix
     const double matrix = bytes_ * d * d;
     // Buffers of a tile: messages, mixed messages and values are each written once and read once or
-    // twice; weights are read for four rows at a time.
+    // twice; weights are read for several rows at a time.
     const double buffers = 8.0 * bytes_ * d * c;
-    const double weights = bytes_ * c * c * (d + 2.0) / 4.0;
+    const double weights = bytes_ * c * c * (d + 2.0) / kernels::device::kMostRows;
     add("edge_attention",
         {neighbors_ * (mix + 2.0 * apply),
          row(s.source) + row(s.center) + row(s.out) + neighbors_ * matrix,
@@ -121,7 +121,10 @@ private:
     add("gather_messages", {neighbors_ * width / bytes_, neighbors_ * width + width, 0.0});
   }
 
+  /// A team reads a matrix once for the nodes of its tile, for as long as the matrix fits into a first
+  /// cache; a larger one once for so many rows as a thread takes.
   void count(const plan::Linear& s) {
+    constexpr double kFirstCache = 128.0 * 1024;
     const std::string name = s.per_species ? "species_linear" : "linear";
     for (const auto& map : s.maps) {
       const auto& in = value(s.in.value).blocks[static_cast<std::size_t>(map.in)];
@@ -131,8 +134,10 @@ private:
         n += components(s.out, map.out + k);
       }
       const double weights = static_cast<double>(in.channels) * out.channels;
+      const double times = bytes_ * weights <= kFirstCache ? 1.0 / kernels::kTileNodes
+                                                           : n / kernels::device::kMostRows;
       const Count count{
-          2.0 * n * weights, bytes_ * n * (in.channels + out.channels), bytes_ * n * weights / 4.0};
+          2.0 * n * weights, bytes_ * n * (in.channels + out.channels), bytes_ * weights * times};
       add(name, count);
       add(name + "_adjoint", count);
     }

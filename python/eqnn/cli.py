@@ -17,6 +17,7 @@ from eqnn import lammps, library
 from eqnn.built import find_built
 from eqnn.check import check_model, exit_status, report
 from eqnn.copies import add_parser as add_examples
+from eqnn.decompose import add_parser as add_decompose
 from eqnn.demo import add_parser as add_demo
 from eqnn.doctor import add_parser as add_doctor
 from eqnn.errors import EqnnError
@@ -142,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     add_evaluate(commands)
     add_relax(commands)
     add_new(commands)
+    add_decompose(commands)
     add_train(commands)
     lammps.add_parser(commands)
     add_doctor(commands)

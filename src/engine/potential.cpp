@@ -60,7 +60,7 @@ Potential::Potential(const Model& model, const PotentialOptions& options)
   impl_->precision = options.precision;
   impl_->energy_zero = options.energy_zero;
   impl_->space = kernels::space_on(options.device);
-  plan::Options plan_options = kernels::plan_options(options.precision);
+  plan::Options plan_options = kernels::plan_options(options.precision, impl_->space);
   if (!options.products.empty()) {
     plan_options.products = plan::product_method_from_name(options.products);
   }
@@ -125,7 +125,8 @@ EnergyZero Potential::energy_zero() const { return impl_->energy_zero; }
 bool Potential::is_on_gpu() const { return impl_->space == kernels::Space::Cuda; }
 
 std::int32_t Potential::max_row_width() const {
-  const std::int32_t multiple = kernels::plan_options(impl_->precision).channel_multiple;
+  const std::int32_t multiple =
+      kernels::plan_options(impl_->precision, impl_->space).channel_multiple;
   std::int32_t width = 0;
   for (const auto& value : impl_->plan.values) {
     if (value.on_ghosts) {

@@ -43,7 +43,20 @@ Space space_on(Device device) {
        ". Use device auto, or another build: docs/gpu.md says how.");
 }
 
-plan::Options plan_options(Precision precision) {
+namespace {
+
+/// Whether kernels are those of a GPU there.
+constexpr bool is_device([[maybe_unused]] Space space) {
+#ifdef EQNN_DEVICE_BRANCH
+  return true;
+#else
+  return space == Space::Cuda;
+#endif
+}
+
+} // namespace
+
+plan::Options plan_options(Precision precision, Space space) {
   plan::Options options;
   if (precision == Precision::Double) {
     options.channel_multiple = kLanes<double>;
@@ -51,8 +64,8 @@ plan::Options plan_options(Precision precision) {
   } else {
     options.channel_multiple = kLanes<float>;
     options.scalar_bytes = sizeof(float);
-    options.radial_tolerance = 6e-8;
-    options.radial_degree = 5;
+    options.radial_tolerance = is_device(space) ? kDeviceRadialTolerance : kRadialTolerance;
+    options.radial_degree = is_device(space) ? kDeviceRadialDegree : kRadialDegree;
   }
   return options;
 }

@@ -15,7 +15,30 @@ template <class S> std::int64_t tile_nodes(std::int64_t n_nodes) {
   return S::kOnHost ? kTileNodes : std::clamp<std::int64_t>(n_nodes / kDeviceTeams, 1, kTileNodes);
 }
 
-/// Teams of up to kTileNodes nodes: calls body(team, first node, number of nodes).
+/// Teams of up to kTileNodes nodes: calls body(team, first node, number of nodes, part) for each of n_parts
+/// parts of the work, the tiles of one part after another.
+template <class S, class Body> void for_node_tiles(const typename S::Exec& space,
+                                                   const char* label,
+                                                   std::int64_t n_nodes,
+                                                   std::size_t scratch_bytes,
+                                                   const Body& body,
+                                                   std::int32_t n_parts) {
+  const std::int64_t tile = tile_nodes<S>(n_nodes);
+  const std::int64_t n_tiles = (n_nodes + tile - 1) / tile;
+  Kokkos::parallel_for(
+      label,
+      team_policy<S>(space, n_tiles * n_parts, scratch_bytes),
+      KOKKOS_LAMBDA(const typename S::Team& team) {
+        const std::int64_t part = team.league_rank() / n_tiles;
+        const std::int64_t first = (team.league_rank() - part * n_tiles) * tile;
+        body(team,
+             first,
+             static_cast<int>(first + tile <= n_nodes ? tile : n_nodes - first),
+             static_cast<int>(part));
+      });
+}
+
+/// The same for work of one part: calls body(team, first node, number of nodes).
 template <class S, class Body> void for_node_tiles(const typename S::Exec& space,
                                                    const char* label,
                                                    std::int64_t n_nodes,

@@ -5,6 +5,8 @@
 
 #include "kernels/host_multiply.hpp"
 
+#include <cstdint>
+
 namespace eqnn::kernels {
 
 /// What a loop over channels works on at a time: a scalar on a device ...
@@ -117,12 +119,19 @@ KOKKOS_FORCEINLINE_FUNCTION void for_lanes(const Team& team, int n, const Body& 
 
 namespace device {
 
-/// Rows of the left operand that a thread takes at a time: each element of the right one that it reads
-/// serves so many products.
-inline constexpr int kRows = 4;
+/// Rows of the left operand that a thread takes at a time, at most: each element of the right one that it
+/// reads serves so many products.
+inline constexpr int kMostRows = 8;
+/// Elements of a row that are read at once, where they lie together.
+inline constexpr int kTogether = 4;
 
-/// Column j of Rows rows of a product, from row r on.
-template <bool Accumulate, int Rows, class Scalar>
+template <class Scalar> struct alignas(kTogether * sizeof(Scalar)) Together {
+  Scalar v[kTogether];
+};
+
+/// Column j of Rows rows of a product, from row r on. Joined: rows of the left operand can be read
+/// kTogether elements at a time.
+template <bool Accumulate, bool Joined, int Rows, class Scalar>
 KOKKOS_FORCEINLINE_FUNCTION void column(std::int64_t r,
                                         int j,
                                         std::int64_t depth,
@@ -136,7 +145,22 @@ KOKKOS_FORCEINLINE_FUNCTION void column(std::int64_t r,
   for (int k = 0; k < Rows; ++k) {
     sum[k] = Accumulate ? c[k * to.row] : Scalar(0);
   }
-  for (std::int64_t at = 0; at < depth; ++at) {
+  std::int64_t at = 0;
+  if constexpr (Joined) {
+    for (; at + kTogether <= depth; at += kTogether) {
+      Scalar factor[kTogether];
+      for (int d = 0; d < kTogether; ++d) {
+        factor[d] = right[(at + d) * b.row];
+      }
+      for (int k = 0; k < Rows; ++k) {
+        const auto x = *reinterpret_cast<const Together<Scalar>*>(left + k * a.row + at);
+        for (int d = 0; d < kTogether; ++d) {
+          sum[k] += x.v[d] * factor[d];
+        }
+      }
+    }
+  }
+  for (; at < depth; ++at) {
     const Scalar factor = right[at * b.row];
     for (int k = 0; k < Rows; ++k) {
       sum[k] += left[k * a.row + at * a.column] * factor;
@@ -147,22 +171,63 @@ KOKKOS_FORCEINLINE_FUNCTION void column(std::int64_t r,
   }
 }
 
+/// Rows and columns of a product that one thread makes.
+struct Block {
+  std::int64_t row;
+  int rows;
+  int column, columns;
+};
+
+template <bool Accumulate, int Rows, class Team, class Scalar>
+KOKKOS_FORCEINLINE_FUNCTION void columns(const Team& team,
+                                         const Block& block,
+                                         std::int64_t depth,
+                                         const Left<Scalar>& a,
+                                         const Right<Scalar>& b,
+                                         const Target<Scalar>& to) {
+  const bool joined = a.column == 1 && a.row % kTogether == 0 &&
+                      reinterpret_cast<std::uintptr_t>(a.data) % sizeof(Together<Scalar>) == 0;
+  for_channels(team, block.columns, [&](int c) {
+    const int j = block.column + c;
+    if (joined) {
+      column<Accumulate, true, Rows>(block.row, j, depth, a, b, to);
+    } else {
+      column<Accumulate, false, Rows>(block.row, j, depth, a, b, to);
+    }
+  });
+}
+
+/// Blocks of rows times panels of a warp's columns are shared out among threads: of as many rows as leave
+/// no thread without one.
 template <bool Accumulate, class Team, class Scalar>
 KOKKOS_FORCEINLINE_FUNCTION void multiply(const Team& team,
                                           const Extents& extents,
                                           const Left<Scalar>& a,
                                           const Right<Scalar>& b,
                                           const Target<Scalar>& to) {
-  // Few rows are shared out one by one, so that all threads have some.
-  const int blocks = extents.rows >= 2 * kRows * team.team_size() ? extents.rows / kRows : 0;
-  for_rows(team, blocks + extents.rows - blocks * kRows, [&](std::int64_t block) {
-    for_channels(team, extents.columns, [&](int j) {
-      if (block < blocks) {
-        column<Accumulate, kRows>(block * kRows, j, extents.depth, a, b, to);
-      } else {
-        column<Accumulate, 1>(block + blocks * (kRows - 1), j, extents.depth, a, b, to);
-      }
-    });
+  const std::int64_t panels = (extents.columns + kWarp - 1) / kWarp;
+  int per = kMostRows;
+  while (per > 1 && (extents.rows + per - 1) / per * panels < team.team_size()) {
+    per /= 2;
+  }
+  const std::int64_t full = extents.rows / per;
+  const std::int64_t row_blocks = full + extents.rows % per; // what is left goes row by row
+  for_rows(team, row_blocks * panels, [&](std::int64_t k) {
+    const std::int64_t of_rows = k / panels;
+    const int first = static_cast<int>(k - of_rows * panels) * kWarp;
+    const int n = extents.columns - first < kWarp ? extents.columns - first : kWarp;
+    const Block block = of_rows < full ? Block{of_rows * per, per, first, n}
+                                       : Block{full * per + of_rows - full, 1, first, n};
+    switch (block.rows) {
+    case 8:
+      return columns<Accumulate, 8>(team, block, extents.depth, a, b, to);
+    case 4:
+      return columns<Accumulate, 4>(team, block, extents.depth, a, b, to);
+    case 2:
+      return columns<Accumulate, 2>(team, block, extents.depth, a, b, to);
+    default:
+      return columns<Accumulate, 1>(team, block, extents.depth, a, b, to);
+    }
   });
   team.team_barrier();
 }

@@ -335,10 +335,10 @@ TEST(OnDevice, ResultsThatAreNoNumbersNameTheAtom) {
 TEST(OnDevice, DirectForcesAreRefused) {
   ModelSpec spec = spec_of(EnergySemantics::Extensive, false);
   Evaluators evaluators(spec);
-  auto evaluator =
-      kernels::make_evaluator(plan::compile(spec, kernels::plan_options(Precision::Double)),
-                              Precision::Double,
-                              all_targets().front().space);
+  auto evaluator = kernels::make_evaluator(
+      plan::compile(spec, kernels::plan_options(Precision::Double, all_targets().front().space)),
+      Precision::Double,
+      all_targets().front().space);
   spec.forces = ForceKind::Direct;
   engine::Engine engine(spec, std::move(evaluator));
   NoHalo halo;

@@ -188,7 +188,7 @@ void expect_equal(const ModelSpec& model,
                   const Methods& methods = {}) {
   const Outputs expected = reference::evaluate(model, edges).outputs;
   for (const Target& target : all_targets()) {
-    plan::Options options = kernels::plan_options(target.precision);
+    plan::Options options = kernels::plan_options(target.precision, target.space);
     options.products = methods.products;
     options.convolutions = methods.convolutions;
     const auto evaluator = make_engine(model, plan::compile(model, options), target);
@@ -395,7 +395,7 @@ TEST(SphereProducts, ThePlanTakesTheFasterMethodOfThePrecision) {
     return build.gaunt_product(x, z, 5, false, false);
   });
   const auto taken = [&](Precision precision) {
-    return plan::compile(model, kernels::plan_options(precision)).products;
+    return plan::compile(model, kernels::plan_options(precision, kernels::Space::Serial)).products;
   };
   EXPECT_EQ(taken(Precision::Single), std::vector(2, plan::SphereMethod::Sparse));
   EXPECT_EQ(taken(Precision::Double), std::vector(2, plan::SphereMethod::Fourier));
@@ -414,7 +414,7 @@ TEST(SphereProducts, MethodsAgreeAtHighDegrees) {
       const EdgeList edges = edges_of(model, random_structure(4, kSpecies, 0.08, 0.9, 3));
       std::vector<Outputs> found;
       for (const auto method : kMethods) {
-        plan::Options options = kernels::plan_options(Precision::Double);
+        plan::Options options = kernels::plan_options(Precision::Double, kernels::Space::Serial);
         options.products = method;
         found.push_back(
             run(*make_engine(model, plan::compile(model, options), kDoubleSerial), edges));
@@ -479,7 +479,7 @@ TEST(GauntConvolutions, MethodsAgreeNearThePoleAndAtHighDegrees) {
             model, {{6, 8, 1}, {{0, 0, 0}, {off, up, -0.5 * off}, {0.7, 0.3, 0.9}}, std::nullopt});
         std::vector<Outputs> found;
         for (const auto method : kConvolutionMethods) {
-          plan::Options options = kernels::plan_options(Precision::Double);
+          plan::Options options = kernels::plan_options(Precision::Double, kernels::Space::Serial);
           options.convolutions = method;
           const plan::Plan plan = plan::compile(model, options);
           EXPECT_EQ(plan.convolutions.back(), method);

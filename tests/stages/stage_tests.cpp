@@ -240,7 +240,7 @@ TEST_P(StageTest, KernelsEqualTheReference) {
                                    const std::string& of) {
         EXPECT_LE(max_error(found, expected), tol * std::max(1.0, max_size(expected))) << of;
       };
-      plan::Options options = kernels::plan_options(target.precision);
+      plan::Options options = kernels::plan_options(target.precision, target.space);
       options.products = of_stage_.methods.products;
       options.convolutions = of_stage_.methods.convolutions;
       options.couplings = of_stage_.methods.couplings;

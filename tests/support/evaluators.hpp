@@ -11,9 +11,10 @@
 #include "plan/compile.hpp"
 
 #include <algorithm>
+#include <map>
 #include <memory>
-#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace eqnn::test {
@@ -43,23 +44,26 @@ make_engine(const ModelSpec& model, const plan::Plan& plan, const Target& target
       model, kernels::make_evaluator(plan, target.precision, target.space));
 }
 
-/// The engines of one model. A plan is compiled once for double and once for float: the tables take most of a test's time.
+/// The engines of one model. A plan is compiled once for double and once for float, and again where a
+/// device's tables have another degree: they take most of a test's time.
 class Evaluators {
 public:
   explicit Evaluators(const ModelSpec& model)
       : model_(model) {}
 
   std::unique_ptr<engine::Engine> make(const Target& target) {
-    auto& plan = target.precision == Precision::Double ? for_double_ : for_float_;
-    if (!plan) {
-      plan = plan::compile(model_, kernels::plan_options(target.precision));
+    const plan::Options options = kernels::plan_options(target.precision, target.space);
+    const auto key = std::make_pair(options.scalar_bytes, options.radial_degree);
+    if (plans_.count(key) == 0) {
+      plans_.emplace(key, plan::compile(model_, options));
     }
-    return make_engine(model_, *plan, target);
+    return make_engine(model_, plans_.at(key), target);
   }
 
 private:
   const ModelSpec& model_;
-  std::optional<plan::Plan> for_double_, for_float_;
+  std::map<std::pair<std::int32_t, std::int32_t>, plan::Plan>
+      plans_; ///< by bytes of a scalar, degree
 };
 
 /// Energies and edge gradients.

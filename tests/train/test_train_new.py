@@ -111,7 +111,10 @@ def test_what_cannot_be_made_is_refused(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(words) == 1
     assert "exists already. Give another path, or --force" in capsys.readouterr().err
     text = refusal(lambda: new_tdn(Shape((1,), l_max=0)))
-    assert text == "--l-max 0: exact factors are known for 1 to 4. Give one of these."
+    assert text == (
+        "--l-max 0: exact factors are stored for 1 to 5.\n"
+        "Give one of these, or --factors from `eqnn decompose`."
+    )
 
 
 def test_the_example_of_the_page_runs(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,18 @@ import numpy as np
 from ase.data import atomic_numbers, covalent_radii
 
 from eqnn.builder import ModelBuilder, layer
-from eqnn.cp import exact_factors
+from eqnn.cp import exact_factors, read_factors
 from eqnn.errors import EqnnError
 from eqnn.export.mace import coupling_entries, coupling_table
 from eqnn.model_file import Array, Model, block_of, degree_of, parity_of, write_model
 from eqnn.self_test import add_self_test
+from eqnn.so3 import equivariance_defect
 
 # E[silu(x)^2] of a normal x is the square of this: what a layer makes smaller.
 _SILU = 0.5964586854233045
+
+# Of equivariance, of factors that are exact to rounding.
+_DEFECT = 1e-12
 
 # ZBL's universal screening, within the sum of the covalent radii.
 _ZBL: dict[str, Any] = {
@@ -58,6 +62,9 @@ class Shape:
         Of the weights.
     zbl : bool
         Whether nuclei that are closer than a bond repel each other whatever is learnt.
+    factors : Path or None
+        Of tdn: factors of the coupling, as `eqnn decompose` writes them; None: those that are
+        stored, for ``l_max`` 1 to 5.
     """
 
     species: tuple[int, ...]
@@ -71,10 +78,11 @@ class Shape:
     neighbours: float = 14.0
     seed: int = 1
     zbl: bool = False
+    factors: Path | None = None
 
 
 class _Network:
-    """What both kinds share: harmonics, radial networks, maps with random weights."""
+    """What all kinds share: harmonics, radial networks, maps with random weights."""
 
     def __init__(self, family: str, shape: Shape) -> None:
         self.shape = shape
@@ -233,40 +241,82 @@ def new_tdn(shape: Shape) -> Model:
     Every path of the coupling is there, odd sums of degrees too (parity ``so3``); the coupling is
     exact, so that the network is equivariant to rounding.
     """
-    if not 1 <= shape.l_max <= 4:
-        raise EqnnError(
-            f"--l-max {shape.l_max}: exact factors are known for 1 to 4. Give one of these."
-        )
-    net, c = _Network("tdn", shape), shape.channels
-    build = net.build
+    net = _Network("tdn", shape)
     names = ("source_factor", "harmonic_factor", "out_factor")
-    factors = dict(zip(names, exact_factors(shape.l_max), strict=True))
+    factors = dict(zip(names, _factors(shape), strict=True))
     shared = {
-        name: build.tensor(name, values) for name, values in factors.items() if name != names[0]
+        name: net.build.tensor(name, values) for name, values in factors.items() if name != names[0]
     }
+
+    def messages(k: int, x: str, n_components: int) -> tuple[str, float]:
+        inputs = {"source": x, "harmonics": "harmonics"}
+        inputs["radial"] = net.radial(f"radial{k}", shape.channels)
+        source = net.build.tensor(f"source_factor{k}", factors[names[0]][:n_components])
+        weights: dict[str, Any] = {names[0]: source, **shared}
+        made = net.build.stage("cp_convolution", f"messages{k}", inputs, weights, l_max=shape.l_max)
+        # Features and messages of size 1: a coupling's entries are that much smaller.
+        return made, 1.0
+
+    return _convolutional(net, messages)
+
+
+def _factors(shape: Shape) -> tuple[Array, Array, Array]:
+    """Return the factors of a new TDN, which must be equivariant to rounding."""
+    if shape.factors is None:
+        if not 1 <= shape.l_max <= 5:
+            raise EqnnError(
+                f"--l-max {shape.l_max}: exact factors are stored for 1 to 5.\n"
+                "Give one of these, or --factors from `eqnn decompose`."
+            )
+        return exact_factors(shape.l_max)
+    a, b, c = read_factors(shape.factors, shape.l_max)
+    defect = equivariance_defect(np.einsum("kr,jr,ir->kji", c, b, a, optimize=True))
+    if not defect <= _DEFECT:
+        raise EqnnError(
+            f"--factors {shape.factors}: their product is off by {defect:.1e} when it is turned, "
+            f"expected {_DEFECT:.0e} at most.\n"
+            "Give exact ones: `eqnn decompose` with a higher --rank."
+        )
+    return a, b, c
+
+
+def new_gaunt(shape: Shape) -> Model:
+    """Gaunt's twin of :func:`new_tdn`: messages are products of functions on the sphere.
+
+    A neighbour's features times a filter that is zonal about the edge, a radial function for each
+    of its degrees; at atoms, products with curls, which couple degrees of odd sum (parity ``so3``).
+    """
+    net = _Network("gaunt", shape)
+
+    def messages(k: int, x: str, n_components: int) -> tuple[str, float]:
+        inputs = {"source": x, "harmonics": "harmonics"}
+        inputs["radial"] = net.radial(f"radial{k}", (shape.l_max + 1) * shape.channels)
+        made = net.build.stage("gaunt_convolution", f"messages{k}", inputs, l_max=shape.l_max)
+        # The product of two functions with components of size 1: _product has the same.
+        return made, math.sqrt(4 * math.pi / n_components)
+
+    return _convolutional(net, messages)
+
+
+def _convolutional(net: _Network, messages: Callable[[int, str, int], tuple[str, float]]) -> Model:
+    """Messages, the product of what an atom sees with itself, and gates, layer by layer.
+
+    messages : callable
+        Of the layer, its features and the number of their components: makes the stage, returns its
+        name and by what messages are to be scaled.
+    """
+    shape, build = net.shape, net.build
+    c = shape.channels
     uniform = {block_of(n, 1): c for n in range(shape.l_max + 1)}
-    # Features and messages of size 1: a coupling's entries are that much smaller.
     d = (shape.l_max + 1) ** 2
     x, terms = net.embed(), []
     for k in range(shape.layers):
         last = k == shape.layers - 1
-        rows = factors[names[0]][: 1 if k == 0 else d]
-        inputs = {"source": x, "harmonics": "harmonics", "radial": net.radial(f"radial{k}", c)}
-        source = build.tensor(f"source_factor{k}", rows)
-        weights: dict[str, Any] = {names[0]: source, **shared}
-        build.stage("cp_convolution", f"messages{k}", inputs, weights, l_max=shape.l_max)
-        gain = math.sqrt(1.0 / shape.neighbours)
-        density = net.linear(f"density{k}", f"messages{k}", uniform, uniform, gain=gain)
-        # What an atom sees, times itself: angles between neighbours, on the sphere and by curls.
-        scales = {
-            "scale_a": np.ones((shape.l_max + 1, c)),
-            "scale_b": net.normal(shape.l_max + 1, c) * math.sqrt(c),
-            "scale_out": np.full((shape.l_max + 1, c), math.sqrt(4 * math.pi / d)),
-            "curl": net.normal(shape.l_max + 1, c) * math.sqrt(c) * 0.1,
-        }
-        pair = {"a": density, "b": density}
-        build.stage("gaunt_product", f"product{k}", pair, scales, l_max=shape.l_max)
-        out = net.linear(f"mixed{k}", f"product{k}", uniform, uniform)
+        made, scale = messages(k, x, 1 if k == 0 else d)
+        gain = scale * math.sqrt(1.0 / shape.neighbours)
+        density = net.linear(f"density{k}", made, uniform, uniform, gain=gain)
+        product = _product(net, f"product{k}", density)
+        out = net.linear(f"mixed{k}", product, uniform, uniform)
         out = build.stage("add", f"sum{k}", {"a": density, "b": out})
         gates = build.stage(
             "linear",
@@ -286,7 +336,20 @@ def new_tdn(shape: Shape) -> Model:
     return net.finish(terms, "so3")
 
 
-KINDS = {"mace": new_mace, "tdn": new_tdn}
+def _product(net: _Network, name: str, density: str) -> str:
+    """Multiply what an atom sees by itself: on the sphere, and by curls."""
+    l_max, c = net.shape.l_max, net.shape.channels
+    scales = {
+        "scale_a": np.ones((l_max + 1, c)),
+        "scale_b": net.normal(l_max + 1, c) * math.sqrt(c),
+        "scale_out": np.full((l_max + 1, c), math.sqrt(4 * math.pi) / (l_max + 1)),
+        "curl": net.normal(l_max + 1, c) * math.sqrt(c) * 0.1,
+    }
+    pair = {"a": density, "b": density}
+    return net.build.stage("gaunt_product", name, pair, scales, l_max=l_max)
+
+
+KINDS = {"gaunt": new_gaunt, "mace": new_mace, "tdn": new_tdn}
 
 
 # ---- the command ----
@@ -321,6 +384,12 @@ def add_parser(commands: Any) -> None:
     one.add_argument(
         "--zbl", action="store_true", help="add ZBL's repulsion of atoms closer than a bond"
     )
+    one.add_argument(
+        "--factors",
+        type=Path,
+        metavar="FILE.npz",
+        help="of tdn: what `eqnn decompose` wrote; the stored ones, for --l-max 1 to 5",
+    )
     one.set_defaults(run=_run)
 
 
@@ -344,7 +413,7 @@ def _run(options: argparse.Namespace) -> int:
     for name, low, high in (
         ("cutoff", 0.1, 100.0),
         ("channels", 1, 1024),
-        ("l_max", 0, 4),
+        ("l_max", 0, 6 if options.kind == "tdn" else 4),
         ("layers", 1, 10),
         ("correlation", 1, 3),
         ("basis", 1, 64),
@@ -357,6 +426,8 @@ def _run(options: argparse.Namespace) -> int:
             raise EqnnError(
                 f"--{name.replace('_', '-')} {value}: expected {low} to {high}. Give one of these."
             )
+    if options.factors is not None and options.kind != "tdn":
+        raise EqnnError(f"--factors: {options.kind} has no coupling in factors. Leave it out.")
     keys = Shape.__dataclass_fields__
     shape = Shape(**{key: value for key, value in vars(options).items() if key in keys})
     model = KINDS[options.kind](shape)

@@ -10,14 +10,23 @@
 
 namespace eqnn::kernels {
 
-/// A map of equal blocks on the device.
-template <class S> struct DeviceMap {
-  std::int32_t in = 0, out = 0, n_blocks = 1;
-  Array<S, typename S::Scalar> weight;  ///< [1 or n_species][in, out], packed
-  Array<S, typename S::Scalar> adjoint; ///< [1 or n_species][out, in], packed
-  Array<S, typename S::Scalar> bias;    ///< [out.stride] or empty
-  bool bias_per_neighbor = false;
-  std::int64_t size = 0, adjoint_size = 0; ///< scalars of one species' matrix
+/// A map of equal blocks, in the direction in which a kernel goes: forward, or in reverse.
+template <class Scalar> struct DeviceMap {
+  std::int32_t from = 0,
+               from_stride = 0; ///< first scalar in a row, scalars from component to component
+  std::int32_t to = 0, to_stride = 0;
+  std::int32_t components = 0;
+  const Scalar* weight = nullptr;         ///< [1 or n_species][from_stride, to_stride], packed
+  std::int64_t size = 0;                  ///< scalars of one species' matrix
+  const Scalar* bias = nullptr;           ///< [to_stride] or none
+  std::int32_t term = 0, term_stride = 0; ///< where the blocks are in rows that are added
+};
+
+/// All maps of a stage.
+template <class S> struct DeviceMaps {
+  Array<S, const DeviceMap<typename S::Scalar>> maps;
+  std::int32_t n_maps = 0;
+  bool per_species = false, bias_per_neighbor = false;
 };
 
 /// Rows whose channels are mixed: of a tile of nodes, or of some of them.
@@ -25,11 +34,6 @@ template <class Scalar> struct ChannelRows {
   Scalar* data = nullptr;
   int width = 0;  ///< scalars from node to node
   int stride = 0; ///< from component to component
-
-  KOKKOS_INLINE_FUNCTION ChannelRows(const Rows<Scalar>& rows, std::int64_t first)
-      : data(rows.row(first))
-      , width(rows.width())
-      , stride(rows.stride) {}
 };
 
 /// out = or += W in, for so many nodes and components. One product where the components match; else one
@@ -59,154 +63,122 @@ KOKKOS_INLINE_FUNCTION void mix_channels(const typename S::Team& team,
   }
 }
 
-/// out = term + W in, bias on the first component; term may be none.
-template <class S> void linear(const typename S::Exec& space,
-                               const DeviceEdges<S>& edges,
-                               const DeviceMap<S>& map,
-                               const Rows<typename S::Scalar>& in,
-                               const Rows<typename S::Scalar>& term,
-                               const Rows<typename S::Scalar>& out) {
+/// A stage's maps and the rows between which they go. term: what is added to `to`, or none.
+template <class S> struct LinearArrays {
   using Scalar = typename S::Scalar;
-  const auto begin = edges.begin;
-  for_node_tiles<S>(
-      space,
-      "eqnn::linear",
-      edges.n_centers,
-      0,
-      KOKKOS_LAMBDA(const typename S::Team& team, std::int64_t first, int n) {
-        mix_channels<false, S>(
-            team, n, out.components, {in, first}, map.weight.data(), {out, first});
-        for_rows(team, n, [&](std::int64_t r) {
-          Scalar* const y = out.row(first + r);
-          if (map.bias.extent(0) > 0) {
-            const std::int64_t node = first + r;
-            const Scalar times = map.bias_per_neighbor
-                                     ? static_cast<Scalar>(begin(node + 1) - begin(node))
-                                     : Scalar(1);
-            for_channels(team, out.stride, [&](int c) { y[c] += times * map.bias(c); });
-          }
-          if (term.data != nullptr) {
-            const Scalar* const x = term.row(first + r);
-            for_channels(team, out.extent(), [&](int c) { y[c] += x[c]; });
-          }
-        });
-      });
-}
+  using Team = typename S::Team;
 
-/// adj_in = or += adj_out W^T
-template <class S> void linear_adjoint(const typename S::Exec& space,
-                                       std::int64_t n_nodes,
-                                       const DeviceMap<S>& map,
-                                       const Rows<typename S::Scalar>& adj_out,
-                                       const Rows<typename S::Scalar>& adj_in,
-                                       plan::Write write) {
-  for_node_tiles<S>(
-      space,
-      "eqnn::linear_adjoint",
-      n_nodes,
-      0,
-      KOKKOS_LAMBDA(const typename S::Team& team, std::int64_t first, int n) {
-        const auto* const weight = map.adjoint.data();
-        if (write == plan::Write::Add) {
-          mix_channels<true, S>(
-              team, n, adj_out.components, {adj_out, first}, weight, {adj_in, first});
-        } else {
-          mix_channels<false, S>(
-              team, n, adj_out.components, {adj_out, first}, weight, {adj_in, first});
+  DeviceEdges<S> edges;
+  DeviceMaps<S> maps;
+  Rows<Scalar> from, term, to;
+  plan::Write write = plan::Write::Overwrite;
+
+  /// One map for n nodes, all by the same matrix.
+  KOKKOS_INLINE_FUNCTION void mix(const Team& team,
+                                  const DeviceMap<Scalar>& map,
+                                  std::int64_t first,
+                                  int n,
+                                  const Scalar* weight) const {
+    const ChannelRows<Scalar> in{from.row(first) + map.from, from.width(), map.from_stride};
+    const ChannelRows<Scalar> out{to.row(first) + map.to, to.width(), map.to_stride};
+    if (write == plan::Write::Add) {
+      mix_channels<true, S>(team, n, map.components, in, weight, out);
+    } else {
+      mix_channels<false, S>(team, n, map.components, in, weight, out);
+    }
+  }
+
+  /// One map for n nodes. Of a stage with a matrix for each species, neighbours in memory of one species
+  /// go together.
+  KOKKOS_INLINE_FUNCTION void
+  mix(const Team& team, const DeviceMap<Scalar>& map, std::int64_t first, int n) const {
+    if (!maps.per_species) {
+      return mix(team, map, first, n, map.weight);
+    }
+    for (int r = 0; r < n;) {
+      const std::int32_t species = edges.species(first + r);
+      int end = r + 1;
+      while (end < n && edges.species(first + end) == species) {
+        ++end;
+      }
+      mix(team, map, first + r, end - r, map.weight + species * map.size);
+      r = end;
+    }
+  }
+
+  /// The bias on the first component, and the term.
+  KOKKOS_INLINE_FUNCTION void
+  add_rest(const Team& team, const DeviceMap<Scalar>& map, std::int64_t first, int n) const {
+    for_rows(team, n, [&](std::int64_t r) {
+      const std::int64_t node = first + r;
+      Scalar* const y = to.row(node) + map.to;
+      if (map.bias != nullptr) {
+        const Scalar times = maps.bias_per_neighbor
+                                 ? static_cast<Scalar>(edges.begin(node + 1) - edges.begin(node))
+                                 : Scalar(1);
+        for_channels(team, map.to_stride, [&](int c) { y[c] += times * map.bias[c]; });
+      }
+      if (term.data != nullptr) {
+        const Scalar* const x = term.row(node) + map.term;
+        const int both = map.to_stride < map.term_stride ? map.to_stride : map.term_stride;
+        for (int k = 0; k < map.components; ++k) {
+          for_channels(
+              team, both, [&](int c) { y[k * map.to_stride + c] += x[k * map.term_stride + c]; });
         }
-      });
-}
-
-/// Matrices of each species, and the name of the kernel.
-template <class S> struct SpeciesWeights {
-  const char* label;
-  Array<S, typename S::Scalar> weight; ///< [n_species, size], packed
-  std::int64_t size;
+      }
+    });
+  }
 };
 
-/// out = or += W_z in, z the node's species.
-template <class S> void species_linear(const typename S::Exec& space,
-                                       const DeviceEdges<S>& edges,
-                                       const SpeciesWeights<S>& weights,
-                                       const Rows<typename S::Scalar>& in,
-                                       const Rows<typename S::Scalar>& out,
-                                       plan::Write write) {
-  const auto weight = weights.weight;
-  const std::int64_t size = weights.size;
+/// to = term + W from, bias on the first component, or to += W from: all maps of a stage in one launch, a
+/// team for each map of each tile of nodes.
+template <class S>
+void linear(const typename S::Exec& space, const char* label, const LinearArrays<S>& on) {
   for_node_tiles<S>(
       space,
-      weights.label,
-      edges.n_centers,
+      label,
+      on.edges.n_centers,
       0,
-      KOKKOS_LAMBDA(const typename S::Team& team, std::int64_t first, int n) {
-        // Neighbours in memory of one species go together.
-        for (int r = 0; r < n;) {
-          const std::int32_t species = edges.species(first + r);
-          int end = r + 1;
-          while (end < n && edges.species(first + end) == species) {
-            ++end;
-          }
-          const auto* const w = weight.data() + species * size;
-          if (write == plan::Write::Add) {
-            mix_channels<true, S>(
-                team, end - r, out.components, {in, first + r}, w, {out, first + r});
-          } else {
-            mix_channels<false, S>(
-                team, end - r, out.components, {in, first + r}, w, {out, first + r});
-          }
-          r = end;
-        }
-      });
+      KOKKOS_LAMBDA(const typename S::Team& team, std::int64_t first, int n, int part) {
+        const DeviceMap<typename S::Scalar> map = on.maps.maps(part);
+        on.mix(team, map, first, n);
+        on.add_rest(team, map, first, n);
+      },
+      on.maps.n_maps);
 }
 
 template <class S> struct LinearStage {
   using Scalar = typename S::Scalar;
 
   plan::Linear op;
-  std::vector<DeviceMap<S>> maps;
+  DeviceMaps<S> forward_maps, adjoint_maps;
 
   LinearStage(plan::Linear host, DeviceTables<S>& tables)
       : op(std::move(host)) {
+    std::vector<DeviceMap<Scalar>> forward, adjoint;
     for (auto& map : op.maps) {
-      maps.push_back(on_device(map, tables));
+      add_map(map, tables, forward, adjoint);
       map.weight.clear();
     }
+    forward_maps = on_device(forward, tables);
+    adjoint_maps = on_device(adjoint, tables);
   }
 
   std::int32_t message_width(const DeviceTables<S>&) const { return 0; }
 
   void forward(const Context<S>& at) const {
-    for (const DeviceMap<S>& map : maps) {
-      const Rows<Scalar> in = at.value_blocks(op.in.value, map.in, map.n_blocks);
-      const Rows<Scalar> out = at.value_blocks(op.out, map.out, map.n_blocks);
-      const Rows<Scalar> term = op.term.value == plan::kNoValue
-                                    ? Rows<Scalar>{}
-                                    : at.value_blocks(op.term.value, map.out, map.n_blocks);
-      if (!op.per_species) {
-        linear(at.space(), at.edges(), map, in, term, out);
-        continue;
-      }
-      const SpeciesWeights<S> weights{"eqnn::species_linear", map.weight, map.size};
-      species_linear(at.space(), at.edges(), weights, in, out, plan::Write::Overwrite);
-      if (term.data != nullptr) {
-        add_block<S>(at.space(), at.n_centers(), term, out, plan::Write::Add);
-      }
-    }
+    const Rows<Scalar> term = op.term.value == plan::kNoValue ? Rows<Scalar>{} : at.value(op.term);
+    linear(at.space(),
+           op.per_species ? "eqnn::species_linear" : "eqnn::linear",
+           LinearArrays<S>{at.edges(), forward_maps, at.value(op.in), term, at.value(op.out)});
   }
 
   void adjoint(const Context<S>& at) const {
     clear_what_no_map_reads(at);
-    for (const DeviceMap<S>& map : maps) {
-      const Rows<Scalar> adj_out = at.adjoint_blocks(op.out, map.out, map.n_blocks);
-      const Rows<Scalar> adj_in = at.adjoint_blocks(op.in.value, map.in, map.n_blocks);
-      if (op.per_species) {
-        const SpeciesWeights<S> weights{
-            "eqnn::species_linear_adjoint", map.adjoint, map.adjoint_size};
-        species_linear(at.space(), at.edges(), weights, adj_out, adj_in, op.in.adjoint);
-      } else {
-        linear_adjoint(at.space(), at.n_centers(), map, adj_out, adj_in, op.in.adjoint);
-      }
-    }
+    linear(at.space(),
+           op.per_species ? "eqnn::species_linear_adjoint" : "eqnn::linear_adjoint",
+           LinearArrays<S>{
+               at.edges(), adjoint_maps, at.adjoint(op.out), {}, at.adjoint(op.in), op.in.adjoint});
     if (op.term.value != plan::kNoValue) {
       add_adjoint<S>(
           at.space(), at.n_centers(), at.adjoint(op.out), at.adjoint(op.term), op.term.adjoint);
@@ -214,50 +186,78 @@ template <class S> struct LinearStage {
   }
 
 private:
-  DeviceMap<S> on_device(const plan::BlockMap& map, DeviceTables<S>& tables) const {
+  std::vector<Array<S, Scalar>> weights_; ///< what the maps point to
+
+  DeviceMaps<S> on_device(const std::vector<DeviceMap<Scalar>>& maps,
+                          DeviceTables<S>& tables) const {
+    return {tables.template array<DeviceMap<Scalar>>("eqnn::linear_maps", maps),
+            static_cast<std::int32_t>(maps.size()),
+            op.per_species,
+            op.bias_per_neighbor};
+  }
+
+  const Scalar*
+  keep(const char* label, const std::vector<double>& numbers, DeviceTables<S>& tables) {
+    weights_.push_back(tables.template array<Scalar>(label, numbers));
+    return weights_.back().data();
+  }
+
+  void add_map(const plan::BlockMap& map,
+               DeviceTables<S>& tables,
+               std::vector<DeviceMap<Scalar>>& to_forward,
+               std::vector<DeviceMap<Scalar>>& to_adjoint) {
     const plan::Block& in = tables.block(op.in.value, map.in);
     const plan::Block& out = tables.block(op.out, map.out);
     const std::int32_t in_stride = DeviceTables<S>::stride_of(in);
     const std::int32_t out_stride = DeviceTables<S>::stride_of(out);
     const std::size_t size =
         static_cast<std::size_t>(in.channels) * static_cast<std::size_t>(out.channels);
-    std::vector<double> forward;
-    std::vector<double> adjoint;
+    std::vector<double> weight;
+    std::vector<double> transposed;
     for (std::size_t begin = 0; begin < map.weight.size(); begin += size) {
       const auto from = map.weight.begin() + static_cast<std::ptrdiff_t>(begin);
-      const std::vector<double> weight(from, from + static_cast<std::ptrdiff_t>(size));
-      const auto one = pack<Scalar>(weight, in.channels, out.channels, in_stride, out_stride);
-      const auto other = pack<Scalar>(plan::transposed(weight, in.channels, out.channels),
+      const std::vector<double> matrix(from, from + static_cast<std::ptrdiff_t>(size));
+      const auto one = pack<Scalar>(matrix, in.channels, out.channels, in_stride, out_stride);
+      const auto other = pack<Scalar>(plan::transposed(matrix, in.channels, out.channels),
                                       out.channels,
                                       in.channels,
                                       out_stride,
                                       in_stride);
-      forward.insert(forward.end(), one.begin(), one.end());
-      adjoint.insert(adjoint.end(), other.begin(), other.end());
+      weight.insert(weight.end(), one.begin(), one.end());
+      transposed.insert(transposed.end(), other.begin(), other.end());
     }
     const auto n_matrices = static_cast<std::int64_t>(map.weight.size() / size);
-    DeviceMap<S> device;
-    device.in = map.in;
-    device.out = map.out;
-    device.n_blocks = map.n_blocks;
-    device.size = static_cast<std::int64_t>(forward.size()) / n_matrices;
-    device.adjoint_size = static_cast<std::int64_t>(adjoint.size()) / n_matrices;
-    device.weight = tables.template array<Scalar>("eqnn::linear_weight", forward);
-    device.adjoint = tables.template array<Scalar>("eqnn::linear_adjoint_weight", adjoint);
-    if (map.out == 0 && !op.bias.empty()) {
-      device.bias = tables.template array<Scalar>("eqnn::linear_bias", pad(op.bias, out_stride));
-      device.bias_per_neighbor = op.bias_per_neighbor;
+    DeviceMap<Scalar> forward;
+    forward.from = tables.first_of(op.in.value, map.in);
+    forward.from_stride = in_stride;
+    forward.to = tables.first_of(op.out, map.out);
+    forward.to_stride = out_stride;
+    for (std::int32_t k = 0; k < map.n_blocks; ++k) {
+      forward.components += tables.block(op.out, map.out + k).components;
     }
-    return device;
+    DeviceMap<Scalar> adjoint{forward.to, out_stride, forward.from, in_stride, forward.components};
+    forward.weight = keep("eqnn::linear_weight", weight, tables);
+    forward.size = static_cast<std::int64_t>(weight.size()) / n_matrices;
+    adjoint.weight = keep("eqnn::linear_adjoint_weight", transposed, tables);
+    adjoint.size = static_cast<std::int64_t>(transposed.size()) / n_matrices;
+    if (map.out == 0 && !op.bias.empty()) {
+      forward.bias = keep("eqnn::linear_bias", pad(op.bias, out_stride), tables);
+    }
+    if (op.term.value != plan::kNoValue) {
+      forward.term = tables.first_of(op.term.value, map.out);
+      forward.term_stride = DeviceTables<S>::stride_of(tables.block(op.term.value, map.out));
+    }
+    to_forward.push_back(forward);
+    to_adjoint.push_back(adjoint);
   }
 
   void clear_what_no_map_reads(const Context<S>& at) const {
     const auto n_blocks = static_cast<std::int32_t>(at.tables().value(op.in.value).blocks.size());
     for (std::int32_t b = 0; op.in.adjoint == plan::Write::Overwrite && b < n_blocks; ++b) {
-      const auto reads = [b](const DeviceMap<S>& map) {
+      const auto reads = [b](const plan::BlockMap& map) {
         return map.in <= b && b < map.in + map.n_blocks;
       };
-      if (std::none_of(maps.begin(), maps.end(), reads)) {
+      if (std::none_of(op.maps.begin(), op.maps.end(), reads)) {
         clear_block<S>(at.space(), at.n_centers(), at.adjoint_blocks(op.in.value, b));
       }
     }
