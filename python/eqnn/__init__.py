@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Export, inspect, check and judge equivariant potentials for LAMMPS."""
+"""Export, check, compare, relax and train equivariant potentials for LAMMPS and ASE."""
 
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version

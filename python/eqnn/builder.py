@@ -101,12 +101,12 @@ def graph_defect(graph: Sequence[Mapping[str, Any]], tensors: Mapping[str, Array
 
 
 class ModelBuilder:
-    """Collects stages and their weights.
+    """Builds a model file from stages and their weights.
 
     Parameters
     ----------
     family : str
-        What people call this kind of network.
+        The usual name of this kind of network.
     species : sequence of int
         Atomic numbers, increasing: the row order of species tables.
     cutoff : float
@@ -133,7 +133,7 @@ class ModelBuilder:
         self._tensors: dict[str, Array] = {}
 
     def tensor(self, name: str, values: Array) -> str:
-        """Store a tensor that several stages use; give them the name that this returns."""
+        """Store a tensor for several stages, and return its name, which they use."""
         if name in self._tensors:
             raise EqnnError(f'tensor "{name}" exists already. Give each tensor a name of its own.')
         self._tensors[name] = np.array(values, order="C")
@@ -147,19 +147,20 @@ class ModelBuilder:
         weights: Mapping[str, Array] | None = None,
         **attributes: Any,
     ) -> str:
-        """Append a stage and return its output's name.
+        """Append a stage and return the name of its output.
 
         Parameters
         ----------
         op, output : str
-            Kind of stage; name of what it makes.
+            Kind of the stage; name of its output.
         inputs : mapping
-            Role to the name of an earlier stage's output.
+            Maps roles to names of outputs of earlier stages.
         weights : mapping
-            Role to array; stored as ``output/role``.
+            Maps roles to arrays, which are stored as ``output/role``.
         attributes
-            As in the specification. An array anywhere in them (a layer's weight) is stored as a
-            tensor and replaced by its name; ``irreps`` may be a mapping, as in ``{"0e": 128}``.
+            As in the specification. Arrays anywhere in them (the weight of a layer, for example)
+            are stored as tensors and replaced by their names. ``irreps`` may be a mapping, such as
+            ``{"0e": 128}``.
         """
         entry: dict[str, Any] = {"op": op, "output": output, "inputs": dict(inputs or {})}
         entry["weights"] = self._stored(dict(weights or {}), output)

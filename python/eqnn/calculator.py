@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A model file, or a committee of them, as a calculator of ASE."""
+"""An ASE calculator for a model file, or for a committee of model files."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ Value = float | FloatArray
 
 
 class EQNN(Calculator):
-    """Energies, forces and stresses by ``.eqnn`` files, computed by libeqnn.
+    """ASE calculator for ``.eqnn`` files: energies, forces and stresses.
 
-    Structures may be periodic along any axes. Of several models, results are their means, and
-    ``energy_std`` (eV), ``forces_std`` [n, 3] (eV/Angstrom) and ``stress_std`` [6] (eV/Angstrom^3)
-    are their standard deviations: how far the models disagree. Threads are those of
-    OMP_NUM_THREADS. It can be pickled and copied, and used from several threads of Python, which
-    take turns.
+    Structures may be periodic along any axes. With several models, results are means over the
+    models. The standard deviations ``energy_std`` (eV), ``forces_std`` [n, 3] (eV/Angstrom) and
+    ``stress_std`` [6] (eV/Angstrom^3) tell how far the models disagree. OMP_NUM_THREADS sets the
+    number of threads. The calculator can be pickled and copied. Several Python threads can use it;
+    they take turns.
 
     Parameters
     ----------
     model : str or Path, or sequence of these
-        One ``.eqnn`` file, or those of a committee. Their elements must be the same.
+        A ``.eqnn`` file, or the files of a committee, which must have the same elements.
     precision : str
         ``double``, ``mixed``, ``single``, or ``reference`` (plain loops, in double).
     device : str
-        ``cpu``, ``gpu``, or ``auto``: a GPU where the library was built for one.
+        ``cpu``, ``gpu``, or ``auto``: a GPU if the library was built for one.
     allow_direct_forces : bool
-        Take models whose forces are predicted, not minus the gradient of the energy. They give no
-        stress, and MD with them does not conserve energy.
+        Accept models that predict forces directly, not as minus the gradient of the energy. They
+        have no stress, and MD with them does not conserve energy.
     allow_mean_per_atom : bool
-        Take models whose energy means something only for numbers of atoms as in training.
+        Accept models whose energy is meaningful only for numbers of atoms as in training.
 
     Raises
     ------
     EqnnError
-        For files that cannot be used, and where a structure is not the model's to compute.
+        If a file cannot be used, or the model cannot compute a structure.
 
     Examples
     --------
@@ -148,7 +148,7 @@ class EQNN(Calculator):
         ----------
         atoms : Atoms
         properties : sequence of str
-            All are computed, whatever is asked for.
+            Ignored: all properties are computed.
         system_changes : sequence of str
         """
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]

@@ -16,6 +16,7 @@ import eqnn
 from eqnn import lammps, library
 from eqnn.built import find_built
 from eqnn.check import check_model, exit_status, report
+from eqnn.copies import add_parser as add_examples
 from eqnn.decompose import add_parser as add_decompose
 from eqnn.demo import add_parser as add_demo
 from eqnn.doctor import add_parser as add_doctor
@@ -147,6 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     lammps.add_parser(commands)
     add_doctor(commands)
     add_demo(commands)
+    add_examples(commands)
 
     plugin = commands.add_parser(
         "plugin-path", help="print the folder of eqnnplugin.so, for LAMMPS_PLUGIN_PATH"

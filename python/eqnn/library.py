@@ -133,7 +133,7 @@ def relax_defaults() -> RelaxOptions:
 
 @dataclass(frozen=True)
 class Properties:
-    """What an evaluation gives.
+    """Results of an evaluation.
 
     Attributes
     ----------
@@ -155,16 +155,16 @@ class Properties:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What an evaluation of one of many structures gives.
+    """Result of one structure among many.
 
     Attributes
     ----------
     status : str
         One of `STATUSES`.
     reason : str
-        What was found, what was expected, and the cure; empty for ``ok``.
+        What was found, what was expected, and how to fix it; empty for ``ok``.
     properties : Properties or None
-        None where the status is not ``ok``.
+        None if the status is not ``ok``.
     """
 
     status: str
@@ -210,7 +210,7 @@ _TURNS = _Turns()
 
 
 class Potential:
-    """A model file, opened by the library. Threads of Python that share it take turns.
+    """An open model file. Python threads that share it take turns.
 
     Parameters
     ----------
@@ -221,7 +221,7 @@ class Potential:
     has_virial : bool
         False for models with direct forces.
     device : str
-        ``cpu``, ``gpu``, or ``auto``: a GPU where the library was built for one.
+        ``cpu``, ``gpu``, or ``auto``: a GPU if the library was built for one.
 
     Attributes
     ----------

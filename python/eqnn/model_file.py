@@ -167,7 +167,7 @@ def uniform_irreps(l_max: int, channels: int, all_even: bool) -> Irreps:
 
 
 def write_model(path: str | Path, document: Document, tensors: Mapping[str, Array]) -> Model:
-    """Validate a model and write it: whole and valid, or not at all."""
+    """Validate a model and write it. The file is complete and valid, or is not written."""
     stored = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     model = Model(document, stored, str(path))
     content = _content(model)
@@ -232,12 +232,12 @@ def _write_whole(path: Path, content: bytes) -> None:
 
 
 def read_model(path: str | Path) -> Model:
-    """Read a model file, which the library validates first.
+    """Read a model file. The library validates it first.
 
     Raises
     ------
     EqnnError
-        Where anything is wrong, with the file's name, the JSON path and the cure.
+        If anything is wrong, with the name of the file, the JSON path and how to fix it.
     """
     name = str(path)
     library.validate(name)

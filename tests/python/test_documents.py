@@ -149,11 +149,30 @@ def test_the_version_is_that_of_the_file_version() -> None:
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
     assert re.search(rf"^## {re.escape(version)} - ", (ROOT / "CHANGELOG.md").read_text(), re.M)
     assert eqnn.__version__ == library.version() == version
+    assert f'version: "{version}"' in (ROOT / "packaging" / "conda" / "recipe.yaml").read_text()
     wheel = re.compile(r"eqnn-(\d[\w.]*?)-py3")
     for path in DOCUMENTS:
         assert set(wheel.findall(path.read_text())) <= {version}, path
     for name in ("pyproject.toml", "CMakeLists.txt"):
         assert version not in (ROOT / name).read_text(), name
+
+
+def test_the_site_shows_every_header() -> None:
+    """But eqnn.hpp, which includes the others."""
+    page = (ROOT / "docs" / "site" / "cpp.md").read_text()
+    shown = {Path(name).name for name in re.findall(r"{literalinclude} (\S+)", page)}
+    headers = {path.name for path in (ROOT / "include" / "eqnn").iterdir()}
+    assert shown == headers - {"eqnn.hpp"}
+
+
+def test_the_recipe_for_conda_needs_what_the_package_needs() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    recipe = (ROOT / "packaging" / "conda" / "recipe.yaml").read_text()
+    asked = {*project["dependencies"], f"python{project['requires-python']}"}
+    run = recipe.split("\n  run:\n")[1].split("\n\n")[0]
+    assert {line.strip("- ").replace(" ", "") for line in run.splitlines()} == asked
+    for path in project["license-files"]:
+        assert path.split("*")[0] in recipe
 
 
 def imported(path: Path) -> set[str]:

@@ -45,23 +45,23 @@ def evaluate(
     settings: Settings | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Judge potentials against DFT.
+    """Compare potentials with DFT.
 
     Parameters
     ----------
     models : path, or sequence of paths
         Model files (``.eqnn``).
     data : path, sequence of paths, sequence of Atoms, or mapping of names to paths or such
-        Frames with DFT energies (eV), and forces (eV/Angstrom) and stresses (eV/Angstrom^3) where
-        there are: files of any format that ASE reads, gzipped or not, PubChemQCR's LMDB, or Atoms
-        whose calculator has the labels.
+        Frames with DFT energies (eV) and, if known, forces (eV/Angstrom) and stresses
+        (eV/Angstrom^3): files in any format that ASE reads, gzipped or not, LMDB of PubChemQCR, or
+        Atoms whose calculator has the labels.
     output : path, optional
-        Folder for the page, ``result.json``, tables and pictures. Predictions are kept there as
-        they are made, so that a run that was cut short goes on where it was.
+        Folder for the web page, ``result.json``, tables and pictures. It also keeps predictions,
+        so that an interrupted run continues where it stopped.
     settings : Settings, optional
     progress : callable, optional
-        Told a model's name, the atoms done and all atoms, every second or so; and ``reading SET``,
-        the frames read and 0 every thousand frames.
+        Called about every second with the name of a model, the number of atoms done and that of
+        all atoms; while reading, every thousand frames, with ``reading SET``, the frames and 0.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def evaluate(
     Raises
     ------
     EqnnError
-        Where a file cannot be opened, or no frame can be compared.
+        If a file cannot be opened, or no frame can be compared.
     """
     chosen = settings or Settings()
     judged = _judged(models, chosen.precision)

@@ -133,34 +133,34 @@ def relax(
     frame: Callable[[int, Atoms, int], None] | None = None,
     progress: Progress | None = None,
 ) -> list[Relaxed | None]:
-    """Relax structures together, each with an optimizer of its own.
+    """Relax structures together, each with its own optimizer.
 
-    The order of the structures, how many are on their way together and the number of threads
-    change no bit of a result. One that fails has its reason, and stops none of the others.
+    Results are the same bit by bit for any order of the structures, any number of them and any
+    number of threads. If a structure fails, its result has the reason; the others are not affected.
 
     Parameters
     ----------
     structures : sequence of Atoms
         Periodic along any axes. Atoms under ``FixAtoms`` do not move.
     model : str, Path or Potential
-        A ``.eqnn`` file, or one that is open.
+        A ``.eqnn`` file, or an open one.
     settings : Settings, optional
-        ASE's defaults if left out.
+        Default: the parameters of ASE.
     precision : str
         ``double``, ``mixed`` or ``single``, for a file.
     finished : callable, optional
-        Called with the number of a structure and its `Relaxed` as soon as it is done; False ends
-        it there.
+        Called with the number of a structure and its `Relaxed` as soon as it is done. Return False
+        to stop.
     frame : callable, optional
-        Called with the number of a structure, where it is and the step, for each step.
+        Called for each step, with the number of a structure, its atoms and the step.
     progress : callable, optional
-        Called after each pass with how many are done, how many there are, and how many evaluations
-        of one structure that took; False ends it there.
+        Called after each pass with the number of structures that are done, of all structures, and
+        of evaluations of single structures so far. Return False to stop.
 
     Returns
     -------
     list of Relaxed or None
-        In the order of ``structures``; None for those that were not done when a callback ended it.
+        In the order of ``structures``; None if a callback stopped the run before it was done.
     """
     settings = settings or Settings()
     if not isinstance(model, Potential):
