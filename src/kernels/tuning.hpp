@@ -42,10 +42,10 @@ inline constexpr std::int32_t kFewestTileEdges = 4;
 inline constexpr std::int32_t kMostTileEdges = 64;
 
 /// Degree of the pieces of radial functions in single precision, whose number follows from the tolerance.
-/// On the host 3, 5 and 7 take the same time within some percent (MACE, NequIP, SevenNet), and 5 has a
-/// third of the memory of 3. A GPU's kernels are bound by the numbers that they read for each channel: four
-/// of a cubic in place of six. Slopes of cubics are worse for the same error of the values, twice in TDN:
-/// so that is smaller.
+/// On the host 3, 5 and 7 take the same time within some percent (docs/performance.md), and 5 has a third of
+/// the memory of 3. A GPU's kernels are bound by the numbers that they read for each channel: four of a cubic
+/// in place of six. Slopes of cubics are worse for the same error of the values, by up to a factor of two: so
+/// that is smaller.
 inline constexpr int kRadialDegree = 5;
 inline constexpr double kRadialTolerance = 6e-8;
 inline constexpr int kDeviceRadialDegree = 3;
