@@ -13,6 +13,7 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
+from organic import dft
 from organic.dft import smiles_of, whole_frames, written
 from organic.structures import (
     BOLTZMANN,
@@ -216,3 +217,21 @@ def test_conformers_are_those_of_the_seed() -> None:
         assert 0.9 < min(lengths) and max(lengths) < 1.7
     ring = conformer("C1CC1C", 7)
     assert ring is not None and (0, 1) not in ring.turnable
+
+
+def test_frames_by_density_functional_theory_are_sound() -> None:
+    path = ROOT / "training" / "organic" / "dft.xyz.gz"
+    frames = ase.io.read(path, ":")
+    assert isinstance(frames, list)
+    assert len(frames) >= 260
+    assert len({frame.info["smiles"] for frame in frames}) == len(frames)
+    for frame in frames:
+        assert frame.info["level"] == dft.LEVEL
+        assert frame.info["gap"] >= dft.SMALLEST_GAP
+        assert set(frame.numbers) <= {1, 6, 7, 8}
+        assert 3 <= (frame.numbers > 1).sum() <= 7
+        forces = frame.get_forces()
+        assert np.linalg.norm(forces, axis=1).max() <= dft.LARGEST_FORCE
+        # Of a whole molecule with density fitting and finite grids.
+        assert np.abs(forces.sum(axis=0)).max() <= 0.01
+        assert not is_watched(frame.info["smiles"])
