@@ -195,7 +195,7 @@ POISONED = {
     "flat": ("invalid", "the cell's volume is 0 A^3"),
     "far": ("invalid", "atom 1 is at (0, 0, 1e+09), expected within 1e+08 Angstrom"),
     "exploded": ("exploded", "after 2 steps: node 1 is "),
-    "slab": ("invalid", "the structure: periodic along a and b only"),
+    "slab": ("invalid", "the structure: its periodic lattice vectors are zero or parallel."),
 }
 
 
@@ -216,7 +216,7 @@ def poisoned() -> str:
         + pair("flat", "1.0", more=cell.format(5))
         + pair("far", "1e9")
         + pair("exploded", "0.0001")
-        + pair("slab", "1.0", more=' Lattice="5 0 0 0 5 0 0 0 5" pbc="T T F"')
+        + pair("slab", "1.0", more=' Lattice="5 0 0 5 0 0 0 0 5" pbc="T T F"')
         + pair("no element", "1.0", "Qq")
     )
 
