@@ -210,8 +210,7 @@ def decompose(
     while error > _EXACT and state.step < _MOST_STEPS and since < _PATIENCE:
         normal = _Normal(state.factors, state.damping)
         slope = _projections(missed, state.factors)
-        change = _plus(slope, -2.0, slope)
-        change = normal.over(change, min(0.1, math.sqrt(error)))
+        change = normal.over((-slope[0], -slope[1], -slope[2]), min(0.1, math.sqrt(error)))
         tried = _plus(state.factors, 1.0, change)
         then = _product(*tried) - tensor
         new = float(np.linalg.norm(then)) / norm
