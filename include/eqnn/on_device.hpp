@@ -28,7 +28,7 @@ struct NeighborsOnDevice {
   const std::int32_t* node_of_atom = nullptr;
   const double* positions = nullptr; ///< [n_atoms, 3] Angstrom, with these strides
   Strides position_strides{3, 1};
-  const std::int32_t* counts = nullptr; ///< [n_atoms] neighbors of an atom; read of centres
+  const std::int32_t* counts = nullptr; ///< [n_atoms] neighbors of an atom; read of centers
   /// [n_atoms, most neighbors] with these strides: atoms, after & neighbor_mask. Those beyond the
   /// cutoff are skipped.
   const std::int32_t* neighbors = nullptr;
@@ -48,8 +48,8 @@ struct NeighborsOnHost {
   const std::int32_t* atom_of_node = nullptr; ///< likewise
   const std::int32_t* node_of_atom = nullptr; ///< likewise
   const double* positions = nullptr;          ///< [n_atoms, 3] Angstrom
-  const std::int32_t* counts = nullptr;       ///< by atom; read of centres
-  /// By atom, read of centres: its first neighbor, the next `stride` further on.
+  const std::int32_t* counts = nullptr;       ///< by atom; read of centers
+  /// By atom, read of centers: its first neighbor, the next `stride` further on.
   const std::int32_t* const* first = nullptr;
   std::size_t stride = 1;
   std::int32_t neighbor_mask = -1;

@@ -23,7 +23,7 @@ namespace eqnn {
 /// What has the energy zero.
 enum class EnergyZero {
   Model,    ///< what the model was trained on says
-  FreeAtoms ///< atoms without neighbours
+  FreeAtoms ///< atoms without neighbors
 };
 
 struct PotentialOptions {
@@ -94,7 +94,7 @@ public:
   /// forces are all that goes between host and device. Throws Error for indices that do not fit.
   const Observables& evaluate(const NeighborsOnHost& neighbors, HaloExchange& halo, Wanted wanted);
 
-  /// [n_species] eV: the energy of an atom of each species that has no neighbours and is the only
+  /// [n_species] eV: the energy of an atom of each species that has no neighbors and is the only
   /// one, reference energies included, whatever the energy zero is. What evaluate() returned before
   /// is no longer valid.
   std::vector<double> free_atom_energies();
