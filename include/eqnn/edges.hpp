@@ -25,6 +25,7 @@ struct EdgeList {
   /// one. For Potential::evaluate_each(), made by append_structure().
   std::vector<std::int32_t> structures;
 
+  /// Edges of all centers.
   std::int64_t n_edges() const { return static_cast<std::int64_t>(source.size()); }
 };
 

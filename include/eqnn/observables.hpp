@@ -11,9 +11,9 @@ namespace eqnn {
 /// Energies are always computed. Without any of these there is no pass in reverse, which is most of
 /// the time.
 struct Wanted {
-  bool forces = true;
-  bool virial = false;
-  bool atom_virial = false;
+  bool forces = true;       ///< Observables::forces
+  bool virial = false;      ///< Observables::virial
+  bool atom_virial = false; ///< Observables::atom_virial
 };
 
 /// Of one rank's atoms: the sums over ranks, and bringing what ghosts got to their owners, are the
