@@ -5,7 +5,7 @@
 // Features, harmonics and messages have degrees up to l_max. Ranks: TDN's published 7 l_max^2, and that of
 // an exact coupling, 8 or ceil(d^3 / (3 d - 2)); factors are random, which takes the same time.
 // One line a case, for plot_couplings.py:
-//   l_max rank published|exact channels neighbours method us_an_edge chosen
+//   l_max rank published|exact channels neighbors method us_an_edge chosen
 #include "bench/peak.hpp"
 #include "plan/plan.hpp"
 #include "support/evaluators.hpp"

@@ -5,7 +5,7 @@
 //   [--structure FILE] [--repeat R] [--precision double|mixed|single] [--space Serial|OpenMP|Cuda]
 //   [--count only]
 // A model file, or random networks of attention blocks, on random periodic structures of so many
-// neighbours (all of 18 and 40, l_max 1, 2 and 3, where not given), or on that of an extended XYZ
+// neighbors (all of 18 and 40, l_max 1, 2 and 3, where not given), or on that of an extended XYZ
 // file. Energy and forces; edge list given. Best of R evaluations; kernels are timed in R more, since a
 // GPU stops between them for that. On a GPU the times are those of the wall clock. --count only prints
 // what kernels do by count, and the least time that an H100 allows for it.
@@ -85,7 +85,7 @@ eqnn::kernels::Space space_from_name(const std::string& name) {
   eqnn::fail("--space is ", name, ", expected one of this build:", names);
 }
 
-/// Mean number of neighbours -> atoms per A^3.
+/// Mean number of neighbors -> atoms per A^3.
 double density_of(double neighbors, double cutoff) {
   return neighbors / (4.0 / 3.0 * std::acos(-1.0) * cutoff * cutoff * cutoff);
 }
@@ -140,7 +140,7 @@ void print_counts(const std::string& what,
                   double neighbors) {
   const eqnn::bench::Counts counts(plan, options, neighbors);
   const auto& card = eqnn::bench::kH100;
-  std::printf("\n%s, %.1f neighbours: an atom, and %s\n\n"
+  std::printf("\n%s, %.1f neighbors: an atom, and %s\n\n"
               "| kernel | MFLOP | kB of memory | kB of cache | least us | bound by |\n"
               "|---|---|---|---|---|---|\n",
               what.c_str(),
@@ -214,7 +214,7 @@ void run_case(const Arguments& arguments,
   const double total = counts.flops();
   const double per_atom = 1e6 * best / atoms;
   std::printf(
-      "\n%s, %.1f neighbours, %d atoms, %s: %.1f us/atom, "
+      "\n%s, %.1f neighbors, %d atoms, %s: %.1f us/atom, "
       "%.1f MFLOP/atom, %.0f %% of peak, %.1f kB/atom, %llu kernels, set up in %.2f s, energy %.9g "
       "eV\n",
       what.c_str(),

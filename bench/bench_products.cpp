@@ -2,7 +2,7 @@
 // Functions on the sphere: CPU time of each method, forward and adjoint, on one thread.
 //   bench_products [products|powers|convolutions] [single|double] [NODES]
 // Products of two functions, and sums of a function's powers 1 to 3, per node; convolutions of
-// neighbours' functions with filters along the edges, per edge. Factors, filters and products have
+// neighbors' functions with filters along the edges, per edge. Factors, filters and products have
 // degrees up to l_max; the sum of powers is projected on degrees up to 1.
 // One line a case, for plot_products.py:
 //   l_max channels method forward_us adjoint_us forward_mflop adjoint_mflop peak_gflops

@@ -2,7 +2,7 @@
 // What kernels do by count, from a plan: floating-point operations, and bytes through main memory and
 // through a device's second cache. Per atom and evaluation, of what dominates.
 //
-// Rows of nodes are counted once through main memory; rows of neighbours, radial tables, weights and work
+// Rows of nodes are counted once through main memory; rows of neighbors, radial tables, weights and work
 // buffers of teams go through the second cache, as they do on a GPU (the first is too small for them).
 #pragma once
 

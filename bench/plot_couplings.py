@@ -15,10 +15,10 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-COLOURS = {"matrix": "tab:blue", "cp": "tab:orange", "node": "tab:green"}
+COLORS = {"matrix": "tab:blue", "cp": "tab:orange", "node": "tab:green"}
 PRECISIONS = ("single", "double")
 RANKS = ("published", "exact")
-# l_max, kind of rank, channels, neighbours -> rank, us of each way, the way that the plan takes
+# l_max, kind of rank, channels, neighbors -> rank, us of each way, the way that the plan takes
 Key = tuple[int, str, int, float]
 Case = tuple[int, dict[str, float], str]
 Cases = dict[Key, Case]
@@ -30,8 +30,8 @@ def read(path: Path) -> Cases:
     ranks: dict[Key, int] = {}
     chosen: dict[Key, str] = {}
     for line in path.read_text().splitlines():
-        l_max, rank, kind, channels, neighbours, method, time, is_chosen = line.split()
-        key = int(l_max), kind, int(channels), float(neighbours)
+        l_max, rank, kind, channels, neighbors, method, time, is_chosen = line.split()
+        key = int(l_max), kind, int(channels), float(neighbors)
         ranks[key] = int(rank)
         times[key][method] = float(time)
         if is_chosen == "chosen":
@@ -42,19 +42,19 @@ def read(path: Path) -> Cases:
 def print_tables(tables: dict[str, Cases]) -> None:
     """Print a row for each case, and how much slower the plan's choice is than the best."""
     heads = [h for p in PRECISIONS for h in (f"{p}: matrix", "cp", "node", "fastest", "chosen")]
-    print(f"| l_max | rank | channels | neighbours | {' | '.join(heads)} |")
+    print(f"| l_max | rank | channels | neighbors | {' | '.join(heads)} |")
     print(f"{'|---' * (4 + len(heads))}|")
     lost = []
     for key in sorted(tables["single"], key=lambda k: (k[0], RANKS.index(k[1]), k[2:])):
-        l_max, kind, channels, neighbours = key
+        l_max, kind, channels, neighbors = key
         cells = []
         for cases in tables.values():
             rank, times, chosen = cases[key]
             best = min(times, key=lambda m: times[m])
             lost.append(times[chosen] / times[best] - 1)
-            cells += [*(f"{times[m]:.3g}" for m in COLOURS), best, chosen]
+            cells += [*(f"{times[m]:.3g}" for m in COLORS), best, chosen]
         name = f"{rank} ({kind})"
-        print(f"| {l_max} | {name} | {channels} | {neighbours:.0f} | {' | '.join(cells)} |")
+        print(f"| {l_max} | {name} | {channels} | {neighbors:.0f} | {' | '.join(cells)} |")
     wrong = [x for x in lost if x > 0]
     print(
         f"\n{len(lost) - len(wrong)} of {len(lost)} choices are the fastest; the others lose "
@@ -72,20 +72,20 @@ def main() -> None:
     figure.set_layout_engine("constrained")
     for row, precision in zip(axes, PRECISIONS, strict=True):
         for axis, kind in zip(row, RANKS, strict=True):
-            for method, colour in COLOURS.items():
+            for method, color in COLORS.items():
                 points = sorted(
                     (key[0], times[method])
                     for key, (_, times, _) in tables[precision].items()
                     if key[1:] == (kind, 64, dense)
                 )
-                axis.plot(*zip(*points, strict=True), "o-", color=colour, label=method)
+                axis.plot(*zip(*points, strict=True), "o-", color=color, label=method)
             axis.set(yscale="log", title=f"{kind} rank, {precision}", xticks=range(1, 7))
             axis.grid(alpha=0.3, which="both")
         row[0].set_ylabel("forward and adjoint, us an edge")
     axes[0, 0].legend()
     for axis in axes[-1]:
         axis.set_xlabel("l_max")
-    figure.suptitle(f"Couplings in factors: 64 channels, {dense:.0f} neighbours, one thread")
+    figure.suptitle(f"Couplings in factors: 64 channels, {dense:.0f} neighbors, one thread")
     figure.savefig(sys.argv[1], dpi=120)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-COLOURS = {
+COLORS = {
     "sparse": "tab:blue",
     "grid": "tab:orange",
     "fourier": "tab:green",
@@ -50,7 +50,7 @@ def read(path: Path) -> Cases:
 def print_table(title: str, of: str, tables: dict[str, Cases]) -> None:
     """Print one Markdown table: time, and fractions of peak forward and adjoint."""
     found = {k for cases in tables.values() for row in cases.values() for k in row}
-    lowerings = [k for k in COLOURS if k in found]
+    lowerings = [k for k in COLORS if k in found]
     print(f"\n{title.capitalize()}: us {of} (% of peak forward, adjoint)\n")
     heads = [k for p in tables for k in (f"{p}: {lowerings[0]}", *lowerings[1:], "fastest")]
     print(f"| l_max | channels | {' | '.join(heads)} |\n{'|---' * (2 + len(heads))}|")
@@ -76,14 +76,14 @@ def main() -> None:
     for (what, (title, of)), column in zip(TITLES.items(), axes.T, strict=True):
         tables = {precision: read(Path(f"{what}.{precision}")) for precision in PRECISIONS}
         for axis, (precision, cases) in zip(column, tables.items(), strict=True):
-            for lowering, colour in COLOURS.items():
+            for lowering, color in COLORS.items():
                 points = [
                     (l_max, row[lowering][0])
                     for (l_max, channels), row in sorted(cases.items())
                     if channels == 64 and lowering in row
                 ]
                 if points:
-                    axis.plot(*zip(*points, strict=True), "o-", color=colour, label=lowering)
+                    axis.plot(*zip(*points, strict=True), "o-", color=color, label=lowering)
             axis.set(yscale="log", title=f"{title}, {precision}", xticks=range(1, 11))
             axis.set_ylabel(f"forward and adjoint, us {of}")
             axis.grid(alpha=0.3, which="both")

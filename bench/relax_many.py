@@ -6,7 +6,7 @@
 Hexane, 20 atoms, each copy rattled otherwise; L-BFGS to 0.05 eV/Angstrom, one thread, single
 precision. ASE relaxes the first --of-ase of them one after another, as its users do: its calculator
 calls the same engine. Both in one run; both must take the same steps. What a step costs beside the
-engine's pass (neighbours, optimizer, Python) is said too. With mace-torch installed,
+engine's pass (neighbors, optimizer, Python) is said too. With mace-torch installed,
 ``--torch FILE`` times a MACE checkpoint behind ASE in the same run.
 """
 

@@ -332,7 +332,7 @@ def main() -> None:
     options = parser.parse_args()
     os.sched_setaffinity(0, {0})
     pythons = dict.fromkeys(MACE_PEERS, options.mace) | {"sevenn": options.sevennet}
-    print("| network | neighbours | peer | peer, us/atom | eqnn, us/atom | ratio | dE, eV/atom |")
+    print("| network | neighbors | peer | peer, us/atom | eqnn, us/atom | ratio | dE, eV/atom |")
     print("|---|---|---|---|---|---|---|")
     for case in CASES:
         if pythons[case.peers[0]] is not None and any(word in case.title for word in options.only):

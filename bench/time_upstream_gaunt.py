@@ -89,7 +89,7 @@ def timed(network: torch.nn.Module, *inputs: torch.Tensor) -> tuple[float, dict[
 
 
 def main() -> None:
-    """Time each number of neighbours, products as they are and by quadrature."""
+    """Time each number of neighbors, products as they are and by quadrature."""
     clone, output = (Path(argument) for argument in sys.argv[1:3])
     output.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
@@ -117,7 +117,7 @@ def main() -> None:
             (output / f"structure_{neighbors:g}.json").write_text(json.dumps(told))
             print(
                 f"64x0e+64x1o, l_max 3, correlation 3, products by {products}, "
-                f"{pairs.shape[1] / N_ATOMS:.1f} neighbours: {us:.0f} us/atom "
+                f"{pairs.shape[1] / N_ATOMS:.1f} neighbors: {us:.0f} us/atom "
                 f"(CPU time, torch {torch.__version__})",
                 flush=True,
             )

@@ -4,7 +4,7 @@
 .eqnn/venv-upstream/bin/python bench/time_upstream_tdn.py OpenMol/TDN-of-a-clone [L_MAX ...]
 
 Energy and forces in single precision. Random weights, 64 channels, 4 blocks, 216 atoms at random
-in an open cube whose density gives as many neighbours as bench_model's first case has. Prints the
+in an open cube whose density gives as many neighbors as bench_model's first case has. Prints the
 best of five, after two to warm up.
 """
 
@@ -66,7 +66,7 @@ def main() -> None:
             forward(network, numbers, positions.float())
             times.append(time.process_time() - start)
         print(
-            f"l_max {l_max}, 64 channels, 4 blocks, {neighbors(positions):.1f} neighbours: "
+            f"l_max {l_max}, 64 channels, 4 blocks, {neighbors(positions):.1f} neighbors: "
             f"{1e6 * min(times[2:]) / N_ATOMS:.0f} us/atom (CPU time, torch {torch.__version__})",
             flush=True,
         )

@@ -4,7 +4,7 @@
 
     python examples/new_architecture.py [argon.eqnn]
 
-Docs: docs/adding_an_architecture.md. The network: atoms look at their neighbours (tensor products
+Docs: docs/adding_an_architecture.md. The network: atoms look at their neighbors (tensor products
 with Clebsch-Gordan paths), multiply what they saw with itself on the sphere (a Gaunt product), pass
 it through a gate, look again, and read scalars out. Its weights are random but for the last, which
 are fitted to Lennard-Jones energies of argon clusters by least squares: enough to see that what was
@@ -60,7 +60,7 @@ def build(readout: Array, shift: float = 0.0, seed: int = 1) -> Model:
     }
 
     def convolve(name: str, source: str, paths: list[list[Any]]) -> str:
-        """Sum messages over neighbours; each path has a radial function for each channel."""
+        """Sum messages over neighbors; each path has a radial function for each channel."""
         layers = [layer(weights(16, BASIS), activation="silu"), layer(weights(len(paths) * c, 16))]
         envelope = {"kind": "polynomial", "p": 6.0, "on": "basis"}
         radial = network.stage(
@@ -114,7 +114,7 @@ def build(readout: Array, shift: float = 0.0, seed: int = 1) -> Model:
 
 
 def clusters(n: int, seed: int) -> list[Atoms]:
-    """Clusters of argon: every atom has a neighbour at 3.3 to 5 Angstrom, and none nearer."""
+    """Clusters of argon: every atom has a neighbor at 3.3 to 5 Angstrom, and none nearer."""
     rng = np.random.default_rng(seed)
     out: list[Atoms] = []
     while len(out) < n:

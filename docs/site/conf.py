@@ -39,6 +39,7 @@ source_suffix = {".md": "markdown"}
 
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 4
+myst_fence_as_directive = ["math"]  # as GitHub writes formulas
 myst_links_external_new_tab = True
 
 autodoc_typehints = "description"

@@ -38,7 +38,7 @@ EQNN_API std::string_view name_of(Failure failure);
 
 /// Of one structure. Without a failure, numbers are what the structure would get alone, bit by bit.
 struct StructureResult {
-  Failure failure = Failure::None;
+  Failure failure = Failure::None; ///< why there is no result
   std::string reason;              ///< what was found, what was expected, the cure; empty for None
   double energy = 0.0;             ///< eV; NaN where there is a failure
   std::vector<double> atom_energy; ///< [n] eV; empty where there is a failure, as what follows
@@ -50,12 +50,13 @@ struct StructureResult {
 /// Is told how many of all are done, after each pass; false ends the call there.
 using Progress = std::function<bool(std::size_t done, std::size_t all)>;
 
+/// Options of evaluate_structures().
 struct BatchOptions {
-  Wanted wanted; ///< but for virials of atoms
+  Wanted wanted; ///< virials of atoms are not computed
   /// Atoms of one pass, at most, but for structures that are larger; 0: as many as keep all threads
   /// busy. Changes the time and the memory, and no result.
   std::int32_t atoms_at_once = 0;
-  Progress progress;
+  Progress progress; ///< may be empty
 };
 
 /// One result for each structure, in their order. A structure without one says why, and stops none

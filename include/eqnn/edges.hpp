@@ -9,22 +9,23 @@
 
 namespace eqnn {
 
-/// Nodes are the owned atoms (0 .. n_centers-1), then the ghosts. Every edge of an owned centre
-/// within the cutoff is listed, no other. Several periodic images of one neighbour are several
+/// Nodes are the owned atoms (0 .. n_centers-1), then the ghosts. Every edge of an owned center
+/// within the cutoff is listed, no other. Several periodic images of one neighbor are several
 /// edges.
 struct EdgeList {
   std::int32_t n_centers = 0;        ///< owned atoms
   std::int32_t n_nodes = 0;          ///< owned atoms and ghosts
   std::vector<std::int32_t> species; ///< [n_nodes] row of the model's species tables
-  /// [n_centers + 1] the edges of centre i are begin[i] .. begin[i+1]-1; empty where there is none
+  /// [n_centers + 1] the edges of center i are begin[i] .. begin[i+1]-1; empty where there is none
   std::vector<std::int64_t> begin;
-  std::vector<std::int32_t> source; ///< [n_edges] node index of the neighbour
+  std::vector<std::int32_t> source; ///< [n_edges] node index of the neighbor
   std::vector<double> vector;       ///< [n_edges, 3] x_source - x_center, Angstrom
   /// [n_structures + 1] of several structures, packed one after another, of which none has an edge
-  /// to another: the centres of structure s are structures[s] .. structures[s+1]-1. Empty: all are
+  /// to another: the centers of structure s are structures[s] .. structures[s+1]-1. Empty: all are
   /// one. For Potential::evaluate_each(), made by append_structure().
   std::vector<std::int32_t> structures;
 
+  /// Edges of all centers.
   std::int64_t n_edges() const { return static_cast<std::int64_t>(source.size()); }
 };
 

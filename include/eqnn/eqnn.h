@@ -12,8 +12,10 @@
 extern "C" {
 #endif
 
+/* An open model file at one precision. Not for several threads at once. */
 typedef struct eqnn_model eqnn_model;
 
+/* As in "0.1.0". */
 EQNN_API const char* eqnn_version(void);
 
 /* What failed in this thread's last call of a function that returns an int or a model; empty if
@@ -32,6 +34,7 @@ EQNN_API eqnn_model* eqnn_open(const char* path, const char* evaluator);
 /* The same on a device: "auto" (as eqnn_open(): a GPU where this build has kernels for one), "cpu"
  * or "gpu". The reference evaluator knows "auto" and "cpu". */
 EQNN_API eqnn_model* eqnn_open_on(const char* path, const char* evaluator, const char* device);
+/* Frees a model; NULL is allowed. */
 EQNN_API void eqnn_close(eqnn_model* model);
 
 /* Threads that work on one evaluation. Where they are several, a process that was made by fork()
@@ -94,52 +97,68 @@ EQNN_API const char* eqnn_reason(eqnn_model* model, size_t structure);
 
 /* How structures are relaxed, and when they have exploded: eqnn/relax.hpp says what each is. */
 typedef struct {
-  int optimizer; /* 0: L-BFGS, 1: FIRE, with ASE's parameters and update rules */
-  double fmax;   /* eV/Angstrom */
-  int max_steps;
-  int relax_cell;
-  double exploded_force, exploded_distance, exploded_volume;
-  int atoms_at_once;
-  int lbfgs_memory;
-  double lbfgs_damping, lbfgs_alpha, lbfgs_max_step;
-  double fire_dt, fire_max_step, fire_dt_max;
-  int fire_n_min;
-  double fire_f_inc, fire_f_dec, fire_a_start, fire_f_a;
+  int optimizer;            /* 0: L-BFGS, 1: FIRE, with ASE's parameters and update rules */
+  double fmax;              /* eV/Angstrom, the largest force of a converged structure */
+  int max_steps;            /* of each structure */
+  int relax_cell;           /* not 0: cells are relaxed too */
+  double exploded_force;    /* eV/Angstrom */
+  double exploded_distance; /* Angstrom, from where an atom began */
+  double exploded_volume;   /* a factor, either way */
+  int atoms_at_once;        /* of one pass; 0: what suits the machine */
+  int lbfgs_memory;         /* steps */
+  double lbfgs_damping;     /* a factor of each step */
+  double lbfgs_alpha;       /* eV/Angstrom^2, the first curvature */
+  double lbfgs_max_step;    /* Angstrom */
+  double fire_dt;           /* the first time step */
+  double fire_max_step;     /* Angstrom, of all atoms together */
+  double fire_dt_max;       /* the largest time step */
+  int fire_n_min;           /* steps downhill before the time step grows */
+  double fire_f_inc;        /* by which it grows */
+  double fire_f_dec;        /* by which it falls */
+  double fire_a_start;      /* how much of the velocity turns toward the force */
+  double fire_f_a;          /* by which that falls */
 } eqnn_relax_options;
 
+/* Fills in the defaults, which are ASE's. */
 EQNN_API void eqnn_relax_defaults(eqnn_relax_options* options);
 
 /* A structure on its way, or at the end of it. Pointers are valid while the callback runs. */
 typedef struct {
-  int step, n_atoms;
-  const double* positions; /* [n_atoms,3] */
-  const double* cell;      /* [9] or NULL */
-  double energy, fmax;     /* NaN where they could not be computed */
-  const double* forces;    /* [n_atoms,3] or NULL */
+  int step;                /* steps that led here; 0: the beginning */
+  int n_atoms;             /* of this structure */
+  const double* positions; /* [n_atoms,3] Angstrom */
+  const double* cell;      /* [9] Angstrom, or NULL */
+  double energy;           /* eV; NaN where it could not be computed */
+  double fmax;             /* eV/Angstrom, the largest force; NaN likewise */
+  const double* forces;    /* [n_atoms,3] eV/Angstrom, or NULL */
 } eqnn_frame;
 
 /* What became of a structure. status: EQNN_CONVERGED, ...; reason: empty for the first two. */
 typedef struct {
-  int status;
-  const char* reason;
-  eqnn_frame last;
-  double first_energy;
+  int status;          /* EQNN_CONVERGED, ... */
+  const char* reason;  /* what was found, and the cure */
+  eqnn_frame last;     /* the last whose energy could be computed; the first where none could */
+  double first_energy; /* eV; NaN where it could not be computed */
 } eqnn_relaxed;
 
+/* How a relaxation ended. */
 enum {
-  EQNN_CONVERGED = 0,
-  EQNN_MAX_STEPS = 1,
-  EQNN_RELAX_NAN = 2,
-  EQNN_EXPLODED = 3,
-  EQNN_RELAX_UNKNOWN_ELEMENT = 4,
-  EQNN_RELAX_INVALID = 5
+  EQNN_CONVERGED = 0,             /* no force is above fmax */
+  EQNN_MAX_STEPS = 1,             /* forces are still above fmax after the last step */
+  EQNN_RELAX_NAN = 2,             /* a coordinate that is given, or a result, is not finite */
+  EQNN_EXPLODED = 3,              /* the options say what that is */
+  EQNN_RELAX_UNKNOWN_ELEMENT = 4, /* the model does not know it */
+  EQNN_RELAX_INVALID = 5          /* no atoms, atoms at one place, a cell without volume, ... */
 };
 
 /* Any may be NULL. A number other than 0 ends eqnn_relax() there. */
 typedef struct {
-  void* context;
+  void* context; /* handed to each of them */
+  /* A structure is done; each once, in the order in which they end. */
   int (*finished)(void* context, size_t structure, const eqnn_relaxed* relaxed);
+  /* Each step of each structure, the first and the last among them. */
   int (*frame)(void* context, size_t structure, const eqnn_frame* frame);
+  /* After each pass: how many structures are done, after how many evaluations of one structure. */
   int (*progress)(void* context, size_t done, size_t all, size_t n_evaluations);
 } eqnn_relax_events;
 

@@ -12,8 +12,8 @@ namespace eqnn {
 
 /// Rows of node features, `width` numbers each, for all n_nodes nodes.
 template <class Scalar> struct NodeRows {
-  Scalar* data;
-  std::int32_t width;
+  Scalar* data;       ///< [n_nodes, width], on the host or where takes_rows_on_device() says
+  std::int32_t width; ///< numbers of a row
 };
 
 /// How features cross the borders between ranks and periodic images. The caller implements it
@@ -32,9 +32,11 @@ public:
 
   /// Copies the rows of owned atoms onto their ghosts.
   virtual void forward(NodeRows<double> rows) = 0;
+  /// The same in single precision.
   virtual void forward(NodeRows<float> rows) = 0;
   /// Adds the rows of ghosts to the atoms that own them. Ghost rows are undefined afterwards.
   virtual void reverse(NodeRows<double> rows) = 0;
+  /// The same in single precision.
   virtual void reverse(NodeRows<float> rows) = 0;
 
   /// Whether the rows that it is handed are in the memory of the Potential's execution space, and

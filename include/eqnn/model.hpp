@@ -15,19 +15,21 @@ namespace eqnn {
 
 struct ModelSpec;
 
+/// What a model's energies mean.
 enum class EnergySemantics {
-  Extensive,
+  Extensive,  ///< a sum over atoms, of any number of them
   MeanPerAtom ///< meaningless for other numbers of atoms than the model was trained on
 };
 
+/// Where a model's forces come from.
 enum class ForceKind {
-  Gradient,
-  Direct ///< not the derivative of the energy: it is not conserved, and there is no virial
+  Gradient, ///< minus the derivative of the energy
+  Direct    ///< not the derivative of the energy: it is not conserved, and there is no virial
 };
 
 /// A structure that travels in a model file, with what the exporter computed for it.
 struct SelfTest {
-  std::string name;
+  std::string name;                             ///< as in "molecule, rotated"
   std::vector<std::int32_t> numbers;            ///< [n] atomic numbers
   std::vector<std::array<double, 3>> positions; ///< [n] Angstrom
   std::optional<std::array<double, 9>> cell;    ///< rows are lattice vectors, Angstrom
@@ -49,21 +51,31 @@ public:
   /// For the library's own use: a specification made in memory.
   explicit Model(ModelSpec spec);
 
-  const std::string& file() const;   ///< where it was read
-  const std::string& sha256() const; ///< as verified
-  const std::string& family() const; ///< the network's name, for people
+  /// Where it was read.
+  const std::string& file() const;
+  /// Of the file, as verified: 64 hexadecimal digits.
+  const std::string& sha256() const;
+  /// The network's name, for people.
+  const std::string& family() const;
   /// [n_species] atomic numbers, increasing; EdgeList::species are rows of this table
   const std::vector<std::int32_t>& species() const;
-  double cutoff() const; ///< Angstrom
+  /// Angstrom
+  double cutoff() const;
+  /// Whether its energies are sums over atoms.
   EnergySemantics energy_semantics() const;
+  /// Whether its forces are minus the gradient of the energy; others have no virial.
   ForceKind forces() const;
+  /// Whether rotations change results by rounding alone, as the file says.
   bool exactly_equivariant() const;
   /// By how much its coupling tensors change under rotations at most, relative:
   /// docs/spec/model_file.md
   double equivariance_defect() const;
+  /// Numbers in the file's tensors, without indices.
   std::int64_t n_parameters() const;
+  /// The structures that travel in the file; empty where it has none.
   const std::vector<SelfTest>& self_tests() const;
-  const std::string& provenance() const; ///< JSON text, for people
+  /// JSON text, for people: data, level of theory, license, ...
+  const std::string& provenance() const;
 
   /// The graph and its weights; opaque outside the library.
   const ModelSpec& spec() const { return *spec_; }

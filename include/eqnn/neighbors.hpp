@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Structures as people write them, turned into edges. MD codes have neighbour lists of their own.
+// Structures as people write them, turned into edges. MD codes have neighbor lists of their own.
 #pragma once
 
 #include "eqnn/edges.hpp"

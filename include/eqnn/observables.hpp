@@ -11,9 +11,9 @@ namespace eqnn {
 /// Energies are always computed. Without any of these there is no pass in reverse, which is most of
 /// the time.
 struct Wanted {
-  bool forces = true;
-  bool virial = false;
-  bool atom_virial = false;
+  bool forces = true;       ///< Observables::forces
+  bool virial = false;      ///< Observables::virial
+  bool atom_virial = false; ///< Observables::atom_virial
 };
 
 /// Of one rank's atoms: the sums over ranks, and bringing what ghosts got to their owners, are the
@@ -27,7 +27,7 @@ struct Observables {
   std::vector<double> forces;
   /// [3, 3] row-major, eV: -sum over edges of r (x) dE/dr. NaN for direct forces, which have none.
   std::array<double, 9> virial{};
-  /// [n_nodes, 3, 3] eV: of each edge's part, half to its centre and half to its source. Their sum
+  /// [n_nodes, 3, 3] eV: of each edge's part, half to its center and half to its source. Their sum
   /// is the virial.
   std::vector<double> atom_virial;
 };

@@ -12,48 +12,49 @@ namespace eqnn {
 /// From row to row and from column to column of a matrix, in elements. A struct of its own: kernels
 /// cannot call std::array on every device.
 struct Strides {
-  std::int64_t row, column;
+  std::int64_t row;    ///< from an element to that of the next row
+  std::int64_t column; ///< to that of the next column
 };
 
 /// A neighbor list of atoms and images of them, of which some are nodes: the owned atoms that the
 /// model knows (0 .. n_centers-1), then the ghosts whose features this rank needs. All pointers are
 /// into the memory of the Potential's execution space, and stay valid during the evaluation.
 struct NeighborsOnDevice {
-  std::int32_t n_centers = 0;
-  std::int32_t n_nodes = 0;
+  std::int32_t n_centers = 0;                 ///< owned atoms that the model knows
+  std::int32_t n_nodes = 0;                   ///< these and the ghosts
   const std::int32_t* species = nullptr;      ///< [n_nodes] row of the model's species tables
   const std::int32_t* atom_of_node = nullptr; ///< [n_nodes]
   /// [n_atoms] the node of an atom, or of the atom that it is an image of; -1 where it counts for
   /// nothing
   const std::int32_t* node_of_atom = nullptr;
-  const double* positions = nullptr; ///< [n_atoms, 3] Angstrom, with these strides
-  Strides position_strides{3, 1};
-  const std::int32_t* counts = nullptr; ///< [n_atoms] neighbors of an atom; read of centres
+  const double* positions = nullptr;    ///< [n_atoms, 3] Angstrom, with these strides
+  Strides position_strides{3, 1};       ///< of positions
+  const std::int32_t* counts = nullptr; ///< [n_atoms] neighbors of an atom; read of centers
   /// [n_atoms, most neighbors] with these strides: atoms, after & neighbor_mask. Those beyond the
   /// cutoff are skipped.
   const std::int32_t* neighbors = nullptr;
-  Strides neighbor_strides{0, 1};
-  std::int32_t neighbor_mask = -1;
-  double cutoff = 0.0; ///< Angstrom
+  Strides neighbor_strides{0, 1};  ///< of neighbors
+  std::int32_t neighbor_mask = -1; ///< bits of an entry that are the atom; others mark bonds
+  double cutoff = 0.0;             ///< Angstrom
 };
 
 /// The same lists on the host, which the potential brings to where the model runs: rows of any
 /// length and place, as codes for processors keep them. All pointers stay valid during the
 /// evaluation.
 struct NeighborsOnHost {
-  std::int32_t n_centers = 0;
-  std::int32_t n_nodes = 0;
+  std::int32_t n_centers = 0;                 ///< owned atoms that the model knows
+  std::int32_t n_nodes = 0;                   ///< these and the ghosts
   std::int32_t n_atoms = 0;                   ///< with images
   const std::int32_t* species = nullptr;      ///< as in NeighborsOnDevice
   const std::int32_t* atom_of_node = nullptr; ///< likewise
   const std::int32_t* node_of_atom = nullptr; ///< likewise
   const double* positions = nullptr;          ///< [n_atoms, 3] Angstrom
-  const std::int32_t* counts = nullptr;       ///< by atom; read of centres
-  /// By atom, read of centres: its first neighbor, the next `stride` further on.
+  const std::int32_t* counts = nullptr;       ///< by atom; read of centers
+  /// By atom, read of centers: its first neighbor, the next `stride` further on.
   const std::int32_t* const* first = nullptr;
-  std::size_t stride = 1;
-  std::int32_t neighbor_mask = -1;
-  double cutoff = 0.0; ///< Angstrom
+  std::size_t stride = 1;          ///< from one neighbor to the next, in elements
+  std::int32_t neighbor_mask = -1; ///< bits of an entry that are the atom; others mark bonds
+  double cutoff = 0.0;             ///< Angstrom
   /// Whether more than positions and species changed since the last call with such lists.
   bool is_new = true;
 };

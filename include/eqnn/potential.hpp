@@ -20,22 +20,23 @@
 
 namespace eqnn {
 
-/// What has the energy zero.
+/// What energies count from.
 enum class EnergyZero {
-  Model,    ///< what the model was trained on says
-  FreeAtoms ///< atoms without neighbours
+  Model,    ///< what the model was trained on has
+  FreeAtoms ///< atoms without neighbors
 };
 
+/// How a model is computed.
 struct PotentialOptions {
-  Precision precision = Precision::Double;
-  Device device = Device::Auto;
+  Precision precision = Precision::Double; ///< of features and weights
+  Device device = Device::Auto;            ///< the processor or a GPU
   /// Which of several GPUs, counted round; -1: as Kokkos chooses, by what MPI's launcher says of
   /// ranks on a node. Of the first Potential in a process, as n_threads.
   int gpu_number = -1;
   /// 0: what OMP_NUM_THREADS says, or one. Of the first Potential in a process: later ones have as
   /// many, whatever they ask for. Potential::n_threads() says how many.
   int n_threads = 0;
-  EnergyZero energy_zero = EnergyZero::Model;
+  EnergyZero energy_zero = EnergyZero::Model; ///< what Observables::atom_energy counts from
   /// How products of functions on the sphere are computed: "sparse", "grid", "fourier", or empty:
   /// what was measured to be fastest.
   std::string products;
@@ -94,20 +95,22 @@ public:
   /// forces are all that goes between host and device. Throws Error for indices that do not fit.
   const Observables& evaluate(const NeighborsOnHost& neighbors, HaloExchange& halo, Wanted wanted);
 
-  /// [n_species] eV: the energy of an atom of each species that has no neighbours and is the only
+  /// [n_species] eV: the energy of an atom of each species that has no neighbors and is the only
   /// one, reference energies included, whatever the energy zero is. What evaluate() returned before
   /// is no longer valid.
   std::vector<double> free_atom_energies();
 
+  /// As in its options.
   EnergyZero energy_zero() const;
   /// Whether it runs on a GPU, whose memory is not the host's.
   bool is_on_gpu() const;
   /// Largest number of scalars in a row that halo will be handed.
   std::int32_t max_row_width() const;
-  /// Whether PotentialOptions::products, convolutions and couplings have something to choose for
-  /// this model.
+  /// Whether PotentialOptions::products has something to choose for this model.
   bool has_products() const;
+  /// Whether PotentialOptions::convolutions has.
   bool has_convolutions() const;
+  /// Whether PotentialOptions::couplings has.
   bool has_factored_couplings() const;
   /// Threads that work on one evaluation.
   int n_threads() const;

@@ -17,6 +17,7 @@ enum class Precision {
 
 /// "double", "mixed", "single"; throws Error for anything else.
 EQNN_API Precision precision_from_name(std::string_view name);
+/// "double", "mixed", "single"
 EQNN_API std::string_view name_of(Precision precision);
 
 } // namespace eqnn

@@ -28,9 +28,9 @@ struct LbfgsOptions {
 
 /// As LbfgsOptions. ASE's FIRE in its plain form: no check of the energy.
 struct FireOptions {
-  double dt = 0.1;       ///< time step at the beginning
-  double max_step = 0.2; ///< Angstrom, the norm of the step of all atoms together
-  double dt_max = 1.0;
+  double dt = 0.1;        ///< time step at the beginning
+  double max_step = 0.2;  ///< Angstrom, the norm of the step of all atoms together
+  double dt_max = 1.0;    ///< largest time step
   std::int32_t n_min = 5; ///< steps downhill before the time step grows
   double f_inc = 1.1;     ///< by which the time step grows
   double f_dec = 0.5;     ///< and falls when a step led uphill
@@ -38,17 +38,19 @@ struct FireOptions {
   double f_a = 0.99;      ///< by which that falls
 };
 
+/// What makes the steps.
 enum class OptimizerKind { Lbfgs, Fire };
 
 /// "lbfgs", "fire"; throws Error for anything else.
 EQNN_API OptimizerKind optimizer_from_name(std::string_view name);
 
+/// How structures are relaxed, and when one has exploded.
 struct RelaxOptions {
-  OptimizerKind optimizer = OptimizerKind::Lbfgs;
+  OptimizerKind optimizer = OptimizerKind::Lbfgs; ///< of each structure
   /// eV/Angstrom; converged is a structure of which no atom, and with relax_cell no row of the
   /// cell's force, has more. ASE's criterion.
   double fmax = 0.05;
-  std::int32_t max_steps = 500;
+  std::int32_t max_steps = 500; ///< of each structure
   /// The cells of structures that have one are relaxed too, as ASE's FrechetCellFilter does.
   bool relax_cell = false;
   /// A structure has exploded when a force is larger, eV/Angstrom, ...
@@ -58,18 +60,20 @@ struct RelaxOptions {
   /// ... or the volume of the cell has changed by this factor, either way.
   double exploded_volume = 5.0;
   std::int32_t atoms_at_once = 0; ///< as in BatchOptions
-  LbfgsOptions lbfgs;
-  FireOptions fire;
+  LbfgsOptions lbfgs;             ///< where the optimizer is that
+  FireOptions fire;               ///< likewise
 };
 
+/// A structure to relax.
 struct RelaxInput {
-  Structure structure;
+  Structure structure;             ///< where it begins
   std::vector<std::uint8_t> fixed; ///< [n] atoms that do not move where not 0; empty: none
 };
 
+/// How a relaxation ended.
 enum class RelaxStatus {
   Converged,
-  MaxSteps,       ///< there are more forces, and no more steps
+  MaxSteps,       ///< forces are still above fmax after the last step
   NotFinite,      ///< a coordinate that is given, or a result
   Exploded,       ///< RelaxOptions says what that is
   UnknownElement, ///< the model does not know it
@@ -81,16 +85,17 @@ EQNN_API std::string_view name_of(RelaxStatus status);
 
 /// A structure on its way, or at the end of it.
 struct RelaxFrame {
-  std::int32_t step = 0;
-  Structure structure;
+  std::int32_t step = 0; ///< steps that led here; 0: the beginning
+  Structure structure;   ///< with the cell as it is at this step
   double energy = std::numeric_limits<double>::quiet_NaN(); ///< eV
   std::vector<double> forces; ///< [n, 3] eV/Angstrom, those on fixed atoms too
   /// eV/Angstrom: the largest force that the criterion looks at
   double fmax = std::numeric_limits<double>::quiet_NaN();
 };
 
+/// What became of a structure.
 struct Relaxed {
-  RelaxStatus status = RelaxStatus::Invalid;
+  RelaxStatus status = RelaxStatus::Invalid; ///< how its relaxation ended
   std::string reason; ///< of every status but Converged and MaxSteps: what was found, and the cure
   /// Of the last structure whose energy could be computed; of the first where none could, with NaN
   /// and no forces.

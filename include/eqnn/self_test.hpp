@@ -12,7 +12,7 @@ namespace eqnn {
 
 /// Largest deviations from the file over all of its self-test structures. NaN stays NaN.
 struct SelfTestResult {
-  int n_structures = 0;
+  int n_structures = 0;      ///< in the file; 0: nothing was tested
   double energy_error = 0.0; ///< eV per atom
   double force_error = 0.0;  ///< eV/Angstrom, of one component
   double virial_error = 0.0; ///< eV per atom, of one component; 0 for direct forces

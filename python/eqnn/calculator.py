@@ -47,6 +47,13 @@ class EQNN(Calculator):
     allow_mean_per_atom : bool
         Accept models whose energy is meaningful only for numbers of atoms as in training.
 
+    Attributes
+    ----------
+    potentials : list of eqnn.library.Potential
+        One for each file.
+    cutoff : float
+        The largest, in Angstrom.
+
     Raises
     ------
     EqnnError
@@ -98,9 +105,9 @@ class EQNN(Calculator):
                     f"{path}: its elements are not those of {self._paths[0]}. "
                     "Give a committee of models of the same elements."
                 )
-        self._cutoff = max(float(document["cutoff"]) for document in documents)
+        self.cutoff = max(float(document["cutoff"]) for document in documents)
         has_virial = [document["forces"] == "gradient" for document in documents]
-        self._potentials = [
+        self.potentials = [
             Potential(path, self._how["precision"], virial, device=self._how["device"])
             for path, virial in zip(self._paths, has_virial, strict=True)
         ]
@@ -125,7 +132,7 @@ class EQNN(Calculator):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what the library holds."""
-        return {name: value for name, value in self.__dict__.items() if name != "_potentials"}
+        return {name: value for name, value in self.__dict__.items() if name != "potentials"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Open the files anew."""
@@ -154,10 +161,10 @@ class EQNN(Calculator):
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
         assert self.atoms is not None
         self.results = {}
-        cell = cell_with_vacuum(self.atoms, self._cutoff)
+        cell = cell_with_vacuum(self.atoms, self.cutoff)
         found = [
             potential.evaluate(self.atoms.numbers, self.atoms.positions, cell)
-            for potential in self._potentials
+            for potential in self.potentials
         ]
         values = [self._values(one) for one in found]
         self.results = values[0] if len(values) == 1 else _mean_and_deviation(values)

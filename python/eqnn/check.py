@@ -29,7 +29,7 @@ from eqnn.structures import (
     cell_with_vacuum,
     cluster,
     cutoff_margins,
-    neighbours,
+    neighbors,
     refuse_foreign,
     require_near,
 )
@@ -430,7 +430,7 @@ def cutoff_jump(evaluate: Evaluate, atoms: Atoms, cutoff: float, n_pairs: int = 
 
 
 def _across_cutoff(atoms: Atoms, cutoff: float, n_pairs: int) -> list[tuple[Atoms, Atoms]]:
-    i, j, vectors = neighbours("ijD", atoms, cutoff + 1.0)
+    i, j, vectors = neighbors("ijD", atoms, cutoff + 1.0)
     r = np.linalg.norm(vectors, axis=1)
     one_way = np.flatnonzero((i < j) & (r > cutoff - 1.0))
     nearest = one_way[np.argsort(np.abs(r[one_way] - cutoff), kind="stable")[:n_pairs]]
@@ -500,7 +500,7 @@ def extensivity(evaluate: Evaluate, atoms: Atoms, cutoff: float, is_extensive: b
 def isolated_atoms(
     evaluate: Evaluate, species: Sequence[int], cutoff: float, is_zero: bool
 ) -> Measurement:
-    """Energies of free atoms, and what an atom loses with its last neighbour at the cutoff."""
+    """Energies of free atoms, and what an atom loses with its last neighbor at the cutoff."""
     free = {z: evaluate(Atoms([z], [[0.0, 0.0, 0.0]])).energy for z in species}
     jumps = []
     for z in species:
@@ -509,7 +509,7 @@ def isolated_atoms(
     energy, jump = _largest(np.array(list(free.values()))), _largest(np.array(jumps))
     said = free_atom_meaning(free)
     said = said[0].upper() + said[1:]
-    values = ((energy, "eV beyond reference"), (jump, "eV with the last neighbour"))
+    values = ((energy, "eV beyond reference"), (jump, "eV with the last neighbor"))
     if is_zero and not energy <= ROUNDING:
         status = Status.WRONG
         meaning = "The file says that free atoms have their reference energies, and they do not."
@@ -519,7 +519,7 @@ def isolated_atoms(
     else:
         status = Status.LIMIT
         meaning = (
-            f"{said}. An atom that loses its last neighbour changes its energy at once: do not "
+            f"{said}. An atom that loses its last neighbor changes its energy at once: do not "
             "evaporate atoms or break a dimer with it."
         )
     return Measurement("free atoms", values, status, meaning, "an atom that leaves jumps in energy")
@@ -600,7 +600,7 @@ def check_model(path: str | Path, structure: Atoms | None = None) -> Result:
         names = [f"the given structure ({len(structure)} atoms)"]
     else:
         molecule, periodic, names = _own_structures(model)
-    if len(neighbours("i", molecule, cutoff)) == 0:
+    if len(neighbors("i", molecule, cutoff)) == 0:
         raise EqnnError(
             f"no two atoms are within the cutoff of {cutoff:g} A, so there is nothing to measure. "
             "Give another structure."

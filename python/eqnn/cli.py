@@ -23,7 +23,7 @@ from eqnn.doctor import add_parser as add_doctor
 from eqnn.errors import EqnnError
 from eqnn.evaluation.command import add_parser as add_evaluate
 from eqnn.export import UPSTREAMS
-from eqnn.export.recognise import describe_checkpoint, with_exporter_named
+from eqnn.export.recognize import describe_checkpoint, with_exporter_named
 from eqnn.export.upstream import (
     NOT_STATED,
     STATED_KEYS,
@@ -194,7 +194,7 @@ def _add_export_options(parser: argparse.ArgumentParser) -> None:
     told = parser.add_argument_group("provenance, stored in the file and shown by `eqnn info`")
     told.add_argument("--data", help="what it was trained on")
     told.add_argument("--level-of-theory", help="functional and basis set of the data")
-    told.add_argument("--licence", help="licence of the weights")
+    told.add_argument("--licence", "--license", help="license of the weights")
 
 
 def _model(text: str) -> Path:

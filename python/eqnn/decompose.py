@@ -214,7 +214,7 @@ def decompose(
         tried = _plus(state.factors, 1.0, change)
         then = _product(*tried) - tensor
         new = float(np.linalg.norm(then)) / norm
-        # The least squares of the linearised problem foresee this much.
+        # The least squares of the linearized problem foresee this much.
         foreseen = -2.0 * _dot(change, slope) - _dot(
             change, _plus(normal.times(change), -state.damping, change)
         )

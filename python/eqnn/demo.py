@@ -152,7 +152,7 @@ def molecules(folder: Path, tables: Sequence[dict[str, Table]]) -> list[Molecule
 
 
 def onto(atoms: Atoms, reference: Atoms) -> Table:
-    """Return positions [n, 3] turned onto those of the reference, both about their centres."""
+    """Return positions [n, 3] turned onto those of the reference, both about their centers."""
     x = atoms.positions - atoms.positions.mean(axis=0)
     y = reference.positions - reference.positions.mean(axis=0)
     turn, _ = Rotation.align_vectors(y, x)
@@ -160,9 +160,9 @@ def onto(atoms: Atoms, reference: Atoms) -> Table:
 
 
 def draw_molecule(axes: Any, one: Molecule) -> None:
-    """Draw the start in grey, DFT's minimum as lines, and the potential's as atoms."""
-    centred = one.dft.positions - one.dft.positions.mean(axis=0)
-    plane = np.linalg.svd(centred)[2]  # the widest view
+    """Draw the start in gray, DFT's minimum as lines, and the potential's as atoms."""
+    centered = one.dft.positions - one.dft.positions.mean(axis=0)
+    plane = np.linalg.svd(centered)[2]  # the widest view
     pairs = sorted(bonds(one.dft))
     start, dft, found = (
         onto(atoms, one.dft) @ plane.T for atoms in (one.start, one.dft, one.found)
@@ -208,7 +208,7 @@ def draw(found: Sequence[Molecule], nve: dict[str, Table], path: Path) -> None:
     for k, one in enumerate(found):
         draw_molecule(figure.add_subplot(grid[k // 4, k % 4]), one)
     figure.suptitle(
-        "hot start (grey), relaxed by eqnn (atoms), DFT's minimum (red lines); "
+        "hot start (gray), relaxed by eqnn (atoms), DFT's minimum (red lines); "
         "distance of heavy atoms from DFT's",
         fontsize=9,
     )

@@ -38,7 +38,7 @@ _LISTED = 6
 
 
 def free_atom_meaning(beyond: Mapping[int, float]) -> str:
-    """Say what an atom without neighbours has, in `eqnn info` and in `eqnn check` alike.
+    """Say what an atom without neighbors has, in `eqnn info` and in `eqnn check` alike.
 
     Parameters
     ----------
@@ -46,8 +46,8 @@ def free_atom_meaning(beyond: Mapping[int, float]) -> str:
         What the network adds to each element's reference energy and shift, eV.
     """
     if all(abs(energy) <= NOTHING for energy in beyond.values()):
-        return "an atom without neighbours has its reference energy and the shift alone"
-    text = "an atom without neighbours has an energy from the network too: "
+        return "an atom without neighbors has its reference energy and the shift alone"
+    text = "an atom without neighbors has an energy from the network too: "
     if len(beyond) <= _LISTED:
         return text + ", ".join(f"{chemical_symbols[z]} {e:.3g}" for z, e in beyond.items()) + " eV"
     low, high = min(beyond, key=lambda z: beyond[z]), max(beyond, key=lambda z: beyond[z])
@@ -77,7 +77,7 @@ def cutoff_defects(model: Model) -> list[str]:
     constants += [name for s in on_basis for name in s.get("species", {}).values()]
     if any(model.tensors[name].any() for name in constants):
         out.append("radial functions with a bias after the envelope")
-    # Both count a neighbour at the cutoff in full, whatever its radial function says.
+    # Both count a neighbor at the cutoff in full, whatever its radial function says.
     if any(s["op"] == "edge_attention" for s in graph):
         out.append("attention weights without an envelope")
     if any(

@@ -18,14 +18,14 @@ from eqnn.model_file import Model
 from eqnn.so3 import FloatArray
 from eqnn.stage_parts import Context, Edges
 from eqnn.stages import FUNCTION_OF
-from eqnn.structures import neighbours
+from eqnn.structures import neighbors
 
 COMPLEX_STEP = 1e-100
 
 
 def edges_of(atoms: Atoms, cutoff: float) -> Edges:
     """Return all edges with r < cutoff, images of the atom itself included."""
-    center, source, vector = neighbours("ijD", atoms, cutoff)
+    center, source, vector = neighbors("ijD", atoms, cutoff)
     inside = np.linalg.norm(vector, axis=1) < cutoff
     return Edges(center[inside], source[inside], vector[inside])
 
@@ -89,9 +89,9 @@ def site_energies(model: Model, numbers: np.ndarray, edges: Edges) -> FloatArray
     """Return e_i [atom], the energy stage's output before scale, shift and reference energies."""
     *_, e_i = run(model, numbers, edges).values()
     if model.document["energy"]["isolated_atoms"] == "zero":
-        has_neighbour = np.zeros(len(numbers), dtype=bool)
-        has_neighbour[edges.center] = True
-        e_i = np.where(has_neighbour, e_i, 0.0)
+        has_neighbor = np.zeros(len(numbers), dtype=bool)
+        has_neighbor[edges.center] = True
+        e_i = np.where(has_neighbor, e_i, 0.0)
     return np.asarray(e_i)
 
 

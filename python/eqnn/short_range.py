@@ -39,7 +39,7 @@ HOT = 5000.0
 # More elements than this: not every pair, but each element with itself and with these.
 MANY_ELEMENTS = 12
 COMMON = (1, 6, 7, 8)
-# Atoms in one evaluation: the search for neighbours grows with the square.
+# Atoms in one evaluation: the search for neighbors grows with the square.
 _BATCH = 240
 
 # LAMMPS's pair_style zbl: e^2/(4 pi eps0) in eV Angstrom, screening length in Angstrom.

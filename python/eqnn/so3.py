@@ -16,7 +16,7 @@ FloatArray = NDArray[np.float64]
 
 
 def spherical_harmonics(l_max: int, vectors: FloatArray) -> FloatArray:
-    """Real spherical harmonics of directions, component normalised: sum over m of Y_lm^2 = 2l+1.
+    """Real spherical harmonics of directions, component normalized: sum over m of Y_lm^2 = 2l+1.
 
     Parameters
     ----------

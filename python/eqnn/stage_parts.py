@@ -32,7 +32,7 @@ class Edges:
     Attributes
     ----------
     center, source : ndarray [edge]
-        Atom i and its neighbour j.
+        Atom i and its neighbor j.
     vector : ndarray [edge, 3]
         x_j - x_i of the image that is meant, Angstrom.
     """
@@ -68,7 +68,7 @@ class Context:
         return np.asarray(np.sqrt((self.edges.vector * self.edges.vector).sum(1)))
 
     def sum_over_edges(self, values: FloatArray) -> FloatArray:
-        """Sum values [edge, ...] over the edges of each centre: [atom, ...]."""
+        """Sum values [edge, ...] over the edges of each center: [atom, ...]."""
         out = np.zeros((len(self.species), *values.shape[1:]), dtype=values.dtype)
         np.add.at(out, self.edges.center, values)
         return out

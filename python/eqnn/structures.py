@@ -58,7 +58,7 @@ def require_near(atoms: Atoms, name: str = "the structure") -> None:
         )
 
 
-def neighbours(quantities: str, atoms: Atoms, cutoff: float) -> Any:
+def neighbors(quantities: str, atoms: Atoms, cutoff: float) -> Any:
     """ASE's neighbor_list of sound structures; it passes over a NaN in silence.
 
     Parameters
@@ -166,7 +166,7 @@ def refuse_foreign(atoms: Atoms, species: Sequence[int], name: str) -> None:
 
 def cutoff_margins(atoms: Atoms, cutoff: float) -> FloatArray:
     """Smallest |r - cutoff| of each atom's pairs [n], Angstrom; 0.5 at most."""
-    center, r = neighbours("id", atoms, cutoff + 0.5)
+    center, r = neighbors("id", atoms, cutoff + 0.5)
     out = np.full(len(atoms), 0.5)
     np.minimum.at(out, center, np.abs(r - cutoff))
     return out
@@ -228,7 +228,7 @@ def periodic_cell(species: Sequence[int], cutoff: float) -> Atoms:
         atoms = Atoms(numbers[:n], cell=cutoff * shape, pbc=True)
         atoms.set_scaled_positions(rng.random((n, 3)))
         atoms.positions = np.round(atoms.positions, 6)
-        i, j, r = neighbours("ijd", atoms, cutoff)
+        i, j, r = neighbors("ijd", atoms, cutoff)
         radii = covalent_radii[atoms.numbers]
         if (r > 0.9 * (radii[i] + radii[j])).all() or n == 1:
             if cutoff_margin(atoms, cutoff) > CUTOFF_MARGIN:
@@ -257,7 +257,7 @@ def self_test_structures(
         molecule = cluster(species, cutoff)
     molecule = Atoms(molecule.numbers, molecule.positions)
     refuse_foreign(molecule, species, "the self-test structure")
-    if len(neighbours("i", molecule, cutoff)) == 0:
+    if len(neighbors("i", molecule, cutoff)) == 0:
         raise EqnnError(
             f"no two atoms of the self-test structure are within the cutoff of {cutoff:g} A, so it "
             "tests nothing. Give another one."

@@ -104,7 +104,7 @@ void require_begin(const EdgeList& edges) {
   }
 }
 
-/// The structures cover all centres, one after another, and there are no ghosts.
+/// The structures cover all centers, one after another, and there are no ghosts.
 void require_structures(const EdgeList& edges) {
   const std::vector<std::int32_t>& starts = edges.structures;
   if (starts.empty()) {
@@ -175,7 +175,7 @@ void require_consistent(const EdgeList& edges) {
   require_separate(edges);
 }
 
-/// Centre of edge e.
+/// Center of edge e.
 std::size_t center_of(const EdgeList& edges, std::size_t e) {
   std::size_t i = 0;
   while (edges.begin[i + 1] <= static_cast<std::int64_t>(e)) {
@@ -207,7 +207,7 @@ void require_fitting(const EdgeList& edges, std::size_t n_species, double cutoff
            center_of(edges, e),
            ", expected an edge below the model's cutoff of ",
            cutoff,
-           ".\nLeave out longer ones, which a neighbour list with a skin has.");
+           ".\nLeave out longer ones, which a neighbor list with a skin has.");
     }
   }
 }

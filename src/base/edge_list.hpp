@@ -22,7 +22,7 @@ struct Outputs {
 
 /// Throws Error where sizes or indices do not fit together, so that no loop over edges leaves its
 /// arrays; for rows of species beyond n_species; and for an edge beyond the cutoff, Angstrom, which
-/// a model takes for a neighbour. Reads each number once.
+/// a model takes for a neighbor. Reads each number once.
 void require_fitting(const EdgeList& edges, std::size_t n_species, double cutoff);
 
 } // namespace eqnn

@@ -15,7 +15,7 @@ namespace eqnn::engine {
 
 /// E = f sum_i s e_i + sum_i (b + E0_i): scale s and reference energy E0 of atom i's species, shift
 /// b; f is the number of atoms of all ranks where the energy is a mean per atom, else 1. e_i is
-/// zero for an atom without neighbours, where the model says so.
+/// zero for an atom without neighbors, where the model says so.
 class Energies {
 public:
   explicit Energies(const EnergyScale& scale);
@@ -40,7 +40,7 @@ public:
   const std::vector<double>& zero() const { return zero_; }
 
 private:
-  /// factor_of(i): f of the structure of centre i
+  /// factor_of(i): f of the structure of center i
   template <class FactorOf> void apply_with(const EdgeList& edges,
                                             const FactorOf& factor_of,
                                             Outputs& outputs,

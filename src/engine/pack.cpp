@@ -58,7 +58,7 @@ EdgeList structure_of(const EdgeList& packed, std::size_t k) {
 EdgesOrFailure edges_or_failure(const Structure& structure, const Model& model) {
   EdgesOrFailure out;
   out.reason = failure_of(
-      [] { return "not enough memory for its neighbours. Use a machine with more of it."; },
+      [] { return "not enough memory for its neighbors. Use a machine with more of it."; },
       [&] {
         if (structure.numbers.empty() && structure.positions.empty()) {
           fail("there are no atoms, expected one or more. Correct the structure.");

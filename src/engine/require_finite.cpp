@@ -29,7 +29,7 @@ template <class NameOf> void require(const std::vector<double>& numbers,
   }
 }
 
-/// What is looked at: centres and edges, first .. end-1.
+/// What is looked at: centers and edges, first .. end-1.
 struct Part {
   std::size_t first_center, end_center, first_edge, end_edge;
 };

@@ -140,7 +140,7 @@ public:
     reserve_features();
   }
 
-  /// The same from a neighbor list that is there already. Returns the number of centres whose position
+  /// The same from a neighbor list that is there already. Returns the number of centers whose position
   /// is not finite.
   std::int32_t bring(const NeighborsOnDevice& list) {
     const std::int32_t n_bad = built_.build(space_, list);

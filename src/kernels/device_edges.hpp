@@ -11,7 +11,7 @@
 
 namespace eqnn::kernels {
 
-/// Calls use(node of the neighbor, dx, dy, dz) for the neighbors of a centre within the cutoff. What is
+/// Calls use(node of the neighbor, dx, dy, dz) for the neighbors of a center within the cutoff. What is
 /// not finite is not skipped: its edge is bad, and found to be.
 template <class Use> KOKKOS_FORCEINLINE_FUNCTION void
 for_neighbors(const NeighborsOnDevice& list, std::int32_t center, const Use& use) {
@@ -42,7 +42,7 @@ for_neighbors(const NeighborsOnDevice& list, std::int32_t center, const Use& use
 /// The arrays of a step's edges, which grow and are kept.
 template <class S> class EdgesFromNeighbors {
 public:
-  /// Returns the number of centres whose position is not finite. Of all that is made here, the host
+  /// Returns the number of centers whose position is not finite. Of all that is made here, the host
   /// reads two numbers.
   std::int32_t build(const typename S::Exec& space, const NeighborsOnDevice& list) {
     const std::int32_t n_centers = list.n_centers;

@@ -61,7 +61,7 @@ public:
     return n_bad;
   }
 
-  /// What centres get of their edges, and zeros for ghosts: what is wanted of forces and virials of atoms.
+  /// What centers get of their edges, and zeros for ghosts: what is wanted of forces and virials of atoms.
   void fold_centers(const typename S::Exec& space,
                     const DeviceEdges<S>& edges,
                     const Array<S, double>& gradient,
@@ -125,7 +125,7 @@ public:
         });
   }
 
-  /// The energy and, where wanted, the virial: sums over blocks of centres, then over blocks.
+  /// The energy and, where wanted, the virial: sums over blocks of centers, then over blocks.
   void sum(const typename S::Exec& space,
            const DeviceEdges<S>& edges,
            const Array<S, double>& energy,
@@ -188,7 +188,7 @@ public:
 private:
   static constexpr const char* kScale = "eqnn::energy_scale";
   static constexpr const char* kOffset = "eqnn::energy_offset";
-  static constexpr std::int64_t kBlock = 64; ///< centres
+  static constexpr std::int64_t kBlock = 64; ///< centers
   static constexpr int kSums = 10;           ///< nine of the virial, then the energy
 
   static std::int64_t n_blocks_of(const DeviceEdges<S>& edges) {

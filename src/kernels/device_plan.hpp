@@ -27,7 +27,7 @@ template <class S> struct DevicePlan {
   plan::Plan plan; ///< wiring and buffers; its tables and stages are emptied
   DeviceTables<S> tables;
   std::vector<DeviceStage<S>> stages;
-  /// of each stage: inputs whose rows of neighbours it reads
+  /// of each stage: inputs whose rows of neighbors it reads
   std::vector<std::vector<plan::ValueId>> read_on_ghosts;
 
   explicit DevicePlan(const plan::Plan& host)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Stages that sum over neighbours. A team owns a group of centres and works through their edges in tiles
+// Stages that sum over neighbors. A team owns a group of centers and works through their edges in tiles
 // that stay in cache. What lives on edges (messages, values, their adjoints) exists for one tile only and
 // is made again in the adjoint; memory does not grow with edges x components x channels.
 #pragma once
@@ -18,7 +18,7 @@ template <class S> struct EdgeTile {
   std::int64_t n;
 };
 
-/// Calls body(center, first edge within the tile, number of edges) for the part of each centre that
+/// Calls body(center, first edge within the tile, number of edges) for the part of each center that
 /// lies in the tile.
 template <class S, class Body> KOKKOS_FORCEINLINE_FUNCTION void
 for_centers_of_tile(const DeviceEdges<S>& edges, const EdgeTile<S>& tile, const Body& body) {

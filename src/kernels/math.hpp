@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// exp without branches or calls, so that loops over channels vectorise, and the activations made of
+// exp without branches or calls, so that loops over channels vectorize, and the activations made of
 // it.
 #pragma once
 
@@ -18,7 +18,7 @@ namespace host {
 /// exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln(2)/2; exp(r) by its Taylor series to degree
 /// 13: 2 ulp. Saturates at exp(-708), exp(709). Adding 1.5 * 2^52 leaves n in the low bits of the
 /// mantissa: no conversion to integer, which AVX2 lacks for 64 bits. A loop with a call in it does not
-/// vectorise, and compilers call once a function has grown: so it is always inlined.
+/// vectorize, and compilers call once a function has grown: so it is always inlined.
 [[gnu::always_inline]] inline double exponential(double x) {
   constexpr double kShift = 6755399441055744.0;
   x = x < -708.0 ? -708.0 : x;
@@ -106,7 +106,7 @@ template <class T> struct Activation {
 };
 
 /// plan::kSilu, ... at x. The function is known when this is compiled: a choice within a loop over
-/// channels keeps it from vectorising.
+/// channels keeps it from vectorizing.
 template <std::int32_t Function, class T>
 KOKKOS_FORCEINLINE_FUNCTION Activation<T> activation_at(T x) {
   if constexpr (Function == plan::kSilu) {

@@ -60,7 +60,7 @@ private:
     if (list.n_centers < 0 || list.n_nodes < list.n_centers || list.n_atoms < list.n_nodes) {
       fail("the list has ",
            list.n_centers,
-           " centres, ",
+           " centers, ",
            list.n_nodes,
            " nodes and ",
            list.n_atoms,
@@ -99,7 +99,7 @@ private:
 
   NeighborsOnDevice here_;
   bool has_list_ = false;
-  std::int32_t n_rows_ = 0; ///< atoms up to the last that is a centre
+  std::int32_t n_rows_ = 0; ///< atoms up to the last that is a center
   std::vector<std::int32_t> table_;
   Mirror<S, std::int32_t> species_, atom_of_node_, node_of_atom_, counts_, neighbors_;
   Mirror<S, double> positions_;

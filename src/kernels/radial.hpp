@@ -19,7 +19,7 @@ template <class S> struct DeviceRadial {
   // are those of DeviceTables.
   std::int32_t n_species = 0, n_cells = 0;
   double cells_per_angstrom = 0.0;
-  const std::int32_t* table_of_pair = nullptr;    ///< [n_species, n_species] of centre and source
+  const std::int32_t* table_of_pair = nullptr;    ///< [n_species, n_species] of center and source
   const std::int32_t* interval_of_cell = nullptr; ///< [n_tables, n_cells]
   const double* middle = nullptr;                 ///< [n_intervals] Angstrom
   const double* scale = nullptr;                  ///< [n_intervals] 1/Angstrom

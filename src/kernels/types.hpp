@@ -27,7 +27,7 @@
 namespace eqnn::kernels {
 
 /// Where and in which precision a model runs. Scalar: features, weights, edge matrices. Accum: sums
-/// over channels and neighbours that decide the accuracy of energies and forces.
+/// over channels and neighbors that decide the accuracy of energies and forces.
 template <class ExecSpace, class FeatureScalar, class SumScalar> struct Setting {
   using Exec = ExecSpace;
   using Scalar = FeatureScalar;
@@ -55,7 +55,7 @@ inline constexpr int kWarp = 32;
 
 template <class S, class T> using Array = Kokkos::View<T*, typename S::Memory>;
 
-/// Room for n elements, not initialised. Throws std::bad_alloc; Kokkos itself throws a plain
+/// Room for n elements, not initialized. Throws std::bad_alloc; Kokkos itself throws a plain
 /// runtime_error.
 template <class View> View allocate(const char* label, std::size_t n) {
   try {
@@ -96,8 +96,8 @@ template <class S> struct DeviceEdges {
   Array<S, const std::int32_t> species; ///< [n_nodes]
   Array<S, const double> vector;        ///< [n_edges, 3] Angstrom
   Array<S, double> distance;            ///< [n_edges] Angstrom
-  /// Centres of group g: group[g] .. group[g+1]-1. One team works on a group, so each sum over
-  /// neighbours has one owner.
+  /// Centers of group g: group[g] .. group[g+1]-1. One team works on a group, so each sum over
+  /// neighbors has one owner.
   Array<S, const std::int32_t> group;
 };
 

@@ -69,7 +69,7 @@ private:
   Array<S, T> copy_;
 };
 
-/// Whether a centre is the first of one of several structures: asked for all centres in their order.
+/// Whether a center is the first of one of several structures: asked for all centers in their order.
 class StructureStarts {
 public:
   explicit StructureStarts(const EdgeList& edges)
@@ -93,7 +93,7 @@ private:
   std::size_t next_ = 0;
 };
 
-/// Groups of centres (one team each), chunks of groups (one round of messages each) and, where
+/// Groups of centers (one team each), chunks of groups (one round of messages each) and, where
 /// several threads work, the order in which messages are gathered. Depends on the edges only, not
 /// on the number of threads.
 class EdgeSchedule {
@@ -104,7 +104,7 @@ public:
     std::int32_t first_segment = 0, n_segments = 0;
   };
 
-  /// group_edges: a group takes whole centres until it has so many edges. chunk_edges: the same for
+  /// group_edges: a group takes whole centers until it has so many edges. chunk_edges: the same for
   /// chunks of groups.
   /// Edges: EdgeList, or what has its n_centers, n_nodes, n_edges(), begin and source.
   template <class Edges>
@@ -115,7 +115,7 @@ public:
     segment_begin.clear();
     segment_edge.clear();
     group.push_back(0);
-    // Sums over neighbours are made tile by tile of a group: where no group has centres of two structures,
+    // Sums over neighbors are made tile by tile of a group: where no group has centers of two structures,
     // none depends on what is packed beside it.
     StructureStarts begins_structure(edges);
     for (std::int32_t i = 0; i < edges.n_centers; ++i) {
@@ -162,7 +162,7 @@ public:
   }
 
   std::vector<std::int32_t> center; ///< [n_edges]
-  std::vector<std::int32_t> group;  ///< [n_groups + 1] first centre
+  std::vector<std::int32_t> group;  ///< [n_groups + 1] first center
   std::vector<Chunk> chunks;
   std::vector<std::int64_t> segment_begin, segment_edge;
 

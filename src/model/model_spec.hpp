@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What a model file says, as plain structs. Names and formulas: docs/spec/stages. No
-// behaviour here. A stage's fields stand in model/stages/NAME.hpp.
+// behavior here. A stage's fields stand in model/stages/NAME.hpp.
 #pragma once
 
 #include "base/stages.hpp"
@@ -32,7 +32,7 @@ struct EnergyScale {
   std::vector<double> scale;            ///< [n_species] eV
   double shift = 0.0;                   ///< eV
   std::vector<double> reference;        ///< [n_species] eV
-  bool isolated_atoms_are_zero = false; ///< e_i = 0 for an atom without neighbours
+  bool isolated_atoms_are_zero = false; ///< e_i = 0 for an atom without neighbors
 };
 
 struct ModelSpec {

@@ -17,7 +17,7 @@
 namespace eqnn {
 
 /// Atoms and their periodic images near any atom, sorted by bins at least as wide as the cutoff: an
-/// atom's neighbours are in its own bin and the 26 around it. Empty bins take no memory and no time.
+/// atom's neighbors are in its own bin and the 26 around it. Empty bins take no memory and no time.
 class Images {
 public:
   struct Neighbor {
@@ -55,7 +55,7 @@ public:
     });
   }
 
-  /// The neighbours of atom i, in the order of atoms and of shifts.
+  /// The neighbors of atom i, in the order of atoms and of shifts.
   void within(double cutoff, std::size_t i, std::vector<Neighbor>& found) const {
     found.clear();
     const Vector3& x = positions_[i];

@@ -48,7 +48,7 @@ struct Lifetime {
   }
 };
 
-/// Greedy colouring of intervals in order of their begin.
+/// Greedy coloring of intervals in order of their begin.
 void assign_buffers(std::vector<Lifetime> lifetimes, std::vector<Buffer>& buffers) {
   std::stable_sort(lifetimes.begin(), lifetimes.end(), [](const Lifetime& a, const Lifetime& b) {
     return a.begin < b.begin;

@@ -19,7 +19,7 @@ namespace eqnn::plan {
 ///   ValueId output() const                          the value it makes, or kNoValue
 ///   std::vector<Input*> inputs()                    in the order in which its adjoint writes them
 ///   std::vector<ValueId> saved_for_adjoint() const  values that its adjoint reads again
-///   std::vector<ValueId> read_on_ghosts() const     inputs whose rows of neighbours it reads
+///   std::vector<ValueId> read_on_ghosts() const     inputs whose rows of neighbors it reads
 ///   Input* residual()                               where it can take a term to add, or null
 ///   void make(ValueId)                              from now on it makes this value instead
 ///   std::string describe(const ValueNames&) const   a line for logs and issues

@@ -27,7 +27,7 @@ struct NodeValue {
   std::vector<Block> blocks;
   std::int32_t components = 0; ///< of all blocks
   std::int32_t channels = 0;   ///< where all blocks have the same, else 0
-  bool on_ghosts = false;      ///< neighbours read it: ghost rows exist and are exchanged
+  bool on_ghosts = false;      ///< neighbors read it: ghost rows exist and are exchanged
   std::int32_t buffer = -1, adjoint_buffer = -1;
 };
 

@@ -27,7 +27,7 @@ inline std::int32_t species_of(const EdgeList& edges, std::int64_t node) {
   return edges.species[at(node)];
 }
 
-/// Calls use(centre, edge) for every edge.
+/// Calls use(center, edge) for every edge.
 template <class Use> void for_edges(const EdgeList& edges, const Use& use) {
   for (std::int32_t i = 0; i < edges.n_centers; ++i) {
     for (std::int64_t e = edges.begin[at(i)]; e < edges.begin[at(i) + 1]; ++e) {

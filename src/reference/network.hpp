@@ -52,7 +52,7 @@ public:
 
   Value& adjoint(StageIndex k) { return adjoints_[static_cast<std::size_t>(k)]; }
 
-  /// Atoms without neighbours, where the model gives them no energy of the network.
+  /// Atoms without neighbors, where the model gives them no energy of the network.
   bool zeroed(std::int64_t i) const {
     return model_.energy.isolated_atoms_are_zero &&
            edges_.begin[static_cast<std::size_t>(i)] ==

@@ -15,9 +15,9 @@ struct Harmonics {
   std::vector<std::array<double, 3>> gradient; ///< [(l_max+1)^2] d value / d vector, 1/Angstrom
 };
 
-/// Component normalised (sum over m of Y_lm^2 = 2l+1), e3nn's axes: the polar axis is y, so
+/// Component normalized (sum over m of Y_lm^2 = 2l+1), e3nn's axes: the polar axis is y, so
 /// (Y_1,-1, Y_10, Y_11) = sqrt(3) (x, y, z)/r. No Condon-Shortley phase. The vector needs a length
-/// above 0 and is normalised inside.
+/// above 0 and is normalized inside.
 Harmonics spherical_harmonics(std::int32_t l_max, const std::array<double, 3>& vector);
 
 } // namespace eqnn::so3

@@ -9,7 +9,7 @@
 namespace eqnn::so3 {
 
 std::vector<double> wigner_d(std::int32_t l, const Matrix3& rotation) {
-  // D_mn = <Y_m(R r) Y_n(r)>, the mean over the sphere (component normalisation: <Y_m Y_n> =
+  // D_mn = <Y_m(R r) Y_n(r)>, the mean over the sphere (component normalization: <Y_m Y_n> =
   // delta_mn).
   const SphereRule rule = product_rule(2 * l);
   const auto n = static_cast<std::size_t>(2 * l + 1);

@@ -13,7 +13,7 @@
 namespace eqnn::engine {
 namespace {
 
-/// Four atoms of two species; the third has no neighbours.
+/// Four atoms of two species; the third has no neighbors.
 EdgeList four_atoms() {
   EdgeList edges;
   edges.n_centers = edges.n_nodes = 4;

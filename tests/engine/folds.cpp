@@ -18,7 +18,7 @@ struct Case {
   std::vector<double> gradient;
 };
 
-/// Some nodes are ghosts; an atom can be its own neighbour, as in a small cell.
+/// Some nodes are ghosts; an atom can be its own neighbor, as in a small cell.
 Case random_case(std::int32_t n_centers, std::int32_t n_ghosts, int n_edges_of_one) {
   std::mt19937 random(7);
   std::normal_distribution<double> normal;

@@ -279,7 +279,7 @@ TEST(OnDevice, ListsOfTheHostThatDoNotFitAreRefused) {
   list.species(5) = 0;
   list.host.n_nodes = 6;
   EXPECT_EQ(refusal(list),
-            "the list has 7 centres, 6 nodes and " + std::to_string(list.host.n_atoms) +
+            "the list has 7 centers, 6 nodes and " + std::to_string(list.host.n_atoms) +
                 " atoms, expected each to have at least as many as the one before" + end);
 }
 
@@ -301,7 +301,7 @@ TEST(OnDevice, BadPositionsAndEdgesAreRefused) {
     NoHalo halo;
     for (const double x : {0.0, std::numeric_limits<double>::quiet_NaN()}) {
       List list(edges, spec.cutoff);
-      // the first neighbor that counts, onto its centre; or the centre, away
+      // the first neighbor that counts, onto its center; or the center, away
       const std::int64_t at = x == 0.0 ? 3 * (list.neighbors_(edges.n_centers) & kMask) : 0;
       for (int a = 0; a < 3; ++a) {
         list.positions(static_cast<std::size_t>(at + a)) = x;

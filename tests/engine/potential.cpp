@@ -292,7 +292,7 @@ const std::vector<BadEdges> kBadEdges{
     {"BeyondTheCutoff",
      [](EdgeList& e) { e.vector[6] = 20.0; },
      "node 2 is 20 Angstrom from atom 1, expected an edge below the model's cutoff of 4.\nLeave "
-     "out longer ones, which a neighbour list with a skin has."},
+     "out longer ones, which a neighbor list with a skin has."},
     {"OnTopOfEachOther",
      [](EdgeList& e) { e.vector[6] = 0.0; },
      "node 2 is 0 Angstrom from atom 1, expected at least 1e-06.\nTwo atoms coincide or a "

@@ -279,7 +279,7 @@ TEST(Relax, WhatExplodesSaysByWhat) {
       << found.reason;
 }
 
-/// A step that no neighbour search can follow.
+/// A step that no neighbor search can follow.
 TEST(Relax, WhereTheWayLeadsNowhereItHasExploded) {
   RelaxOptions options;
   options.optimizer = OptimizerKind::Fire;

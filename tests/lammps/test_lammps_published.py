@@ -16,7 +16,7 @@ from tried import tried
 from eqnn.model_file import Model, write_model
 from eqnn.numpy_evaluator import energy
 
-# Potentials whose weights, normalisations folded in, are stored in single precision: 6e-8 of each.
+# Potentials whose weights, normalizations folded in, are stored in single precision: 6e-8 of each.
 STORED_IN_SINGLE = Tolerance(1e-7, 1e-6, 1e-6)
 IN_DOUBLE = ("nequip_toluene", "gaunt_acetylacetone")
 

@@ -56,7 +56,7 @@ RELEASES = (
         "venv-lammps-2024",
         (
             ("test_lammps_goldens.py", "triclinic or 2-l1_h16_b1 or 2-l3"),
-            ("test_lammps_behaviour.py", "hybrid_overlay or tiled or precision"),
+            ("test_lammps_behavior.py", "hybrid_overlay or tiled or precision"),
         ),
         (
             *OLD_ABI,

@@ -250,7 +250,7 @@ TEST(Describe, NamesEveryStageAndTable) {
   for (const char* const word : {"radial 0: ",
                                  "matrix 0: 4 components",
                                  "species embedding",
-                                 "sum over neighbours, matrix 0",
+                                 "sum over neighbors, matrix 0",
                                  "linear of",
                                  "equivariant norm of",
                                  "gate of",

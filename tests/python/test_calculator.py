@@ -238,7 +238,7 @@ def test_threads_take_turns() -> None:
     def energy(k: int) -> float:
         found = (
             calculators[k % 2]
-            ._potentials[0]
+            .potentials[0]
             .evaluate(structures[k].numbers, structures[k].positions)
         )
         return found.energy

@@ -266,9 +266,9 @@ def test_info_and_check_say_the_same_of_free_atoms(path: Path) -> None:
 
 
 def test_free_atoms_in_words() -> None:
-    alone = "an atom without neighbours has its reference energy and the shift alone"
+    alone = "an atom without neighbors has its reference energy and the shift alone"
     assert free_atom_meaning({1: 0.0, 8: 1e-12}) == alone
-    too = "an atom without neighbours has an energy from the network too: "
+    too = "an atom without neighbors has an energy from the network too: "
     assert free_atom_meaning({1: 0.0, 8: -1.25}) == too + "H 0, O -1.25 eV"
     many = {z: 0.5 * z for z in range(1, 12)}
     assert free_atom_meaning(many) == too + "from 0.5 (H) to 5.5 eV (Na)"

@@ -170,9 +170,10 @@ def test_a_reader_that_stops_early_is_no_error() -> None:
 # ---- export ----
 
 
-def test_export_writes_a_complete_model_and_reports(run: Eqnn, tmp_path: Path) -> None:
+@pytest.mark.parametrize("option", ["--licence", "--license"])
+def test_export_writes_a_complete_model_and_reports(run: Eqnn, tmp_path: Path, option: str) -> None:
     output = tmp_path / "m.eqnn"
-    told = ["--data", "random", "--level-of-theory", "none", "--licence", "BSD-3-Clause"]
+    told = ["--data", "random", "--level-of-theory", "none", option, "BSD-3-Clause"]
     ran = run(*export_words(output, *told))
     assert (ran.status, ran.err) == (0, "")
     model = read_model(output)
@@ -479,7 +480,7 @@ def test_info_tells_other_kinds_apart() -> None:
     text = " ".join(describe(type(tiny)(document, tiny.tensors, "m")).split())
     assert "energies mean per atom: fitted to energies divided by the number of atoms" in text
     assert "symmetry rotations and inversion" in text
-    assert "an atom without neighbours has an energy from the network too" in text
+    assert "an atom without neighbors has an energy from the network too" in text
     assert "equivariance exact (defect " in text
     assert "self-test none: not a complete file" in text
     assert "at the cutoff energies jump where a pair crosses it (attention weights without" in text

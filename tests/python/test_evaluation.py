@@ -55,7 +55,7 @@ def frames() -> list[Atoms]:
     return [*hot, *ase.io.read(ACAC / "test_H_transfer.xyz.gz", index=":10")]
 
 
-def labelled(atoms: Atoms, **labels: Any) -> Atoms:
+def labeled(atoms: Atoms, **labels: Any) -> Atoms:
     out: Atoms = atoms.copy()
     out.calc = SinglePointCalculator(out, **labels)
     return out
@@ -86,8 +86,8 @@ def test_errors_are_those_of_the_predictions(frames: list[Atoms]) -> None:
     assert energy.rmse == pytest.approx(1e3 * np.sqrt((e**2).mean()), rel=1e-12)
     assert energy.mae_per_atom == pytest.approx(1e3 * np.abs(e).mean() / 15, rel=1e-12)
     assert energy.mean_per_atom == pytest.approx(1e3 * e.mean() / 15, rel=1e-9)
-    centred = e - e.mean()
-    assert found.relative_energy.mae == pytest.approx(1e3 * np.abs(centred).mean(), rel=1e-9)
+    centered = e - e.mean()
+    assert found.relative_energy.mae == pytest.approx(1e3 * np.abs(centered).mean(), rel=1e-9)
     forces = found.forces
     assert forces.mae == pytest.approx(1e3 * np.abs(f - g).mean(), rel=1e-12)
     rmse = np.sqrt(((f - g) ** 2).mean())
@@ -119,7 +119,7 @@ def test_errors_by_set_stage_and_element(frames: list[Atoms], tmp_path: Path) ->
 def test_what_is_off_for_a_whole_composition_counts_in_totals_only(frames: list[Atoms]) -> None:
     def moved(by: float) -> ModelResult:
         data = [
-            labelled(a, energy=a.get_potential_energy() + by, forces=a.get_forces())
+            labeled(a, energy=a.get_potential_energy() + by, forces=a.get_forces())
             for a in frames[:30]
         ]
         return one(evaluate(GAUNT, data, settings=QUICK))
@@ -156,7 +156,7 @@ def layers(frames: list[Atoms], *pbc: bool, height: float = 0.0) -> list[Atoms]:
         labels = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
         if height > 0.0:
             labels["stress"] = atoms.get_stress()
-        out.append(labelled(atoms, **labels))
+        out.append(labeled(atoms, **labels))
     return out
 
 
@@ -194,7 +194,7 @@ def test_stress_is_in_gpa_and_has_ases_sign() -> None:
     atoms, values = golden("mace_acac.acac3_pbc")
     stress = values["stress"].reshape(3, 3)
     data = [
-        labelled(atoms, energy=float(np.ravel(values["energy"])[0]), stress=stress + x * GPa)
+        labeled(atoms, energy=float(np.ravel(values["energy"])[0]), stress=stress + x * GPa)
         for x in (0.1, -0.1)
     ]
     found = one(evaluate(MACE, data, settings=QUICK)).overall.stress
@@ -228,7 +228,7 @@ def test_errors_are_those_that_the_package_itself_gets(name: str) -> None:
         atoms, values = golden(f"{name}.{structure}")
         e, f = rng.normal() * len(atoms) * 0.01, 0.1 * rng.normal(size=(len(atoms), 3))
         energy = float(np.ravel(values["energy"])[0])
-        data.append(labelled(atoms, energy=energy - e, forces=values["forces"] - f))
+        data.append(labeled(atoms, energy=energy - e, forces=values["forces"] - f))
         energy_errors.append(abs(e) / len(atoms))
         force_errors.append(np.abs(f).ravel())
     found = one(evaluate(path, data, settings=QUICK)).overall
@@ -302,7 +302,7 @@ def test_the_readme_has_the_errors_of_the_organic_tdn() -> None:
 
 
 def test_worst_frames_are_named_by_forces_and_by_energy(frames: list[Atoms]) -> None:
-    data = [labelled(a, **a.calc.results) for a in frames]
+    data = [labeled(a, **a.calc.results) for a in frames]
     data[7].calc.results["forces"][4, 1] += 3.0
     data[35].calc.results["energy"] -= 0.9
     by_forces, other, by_energy, _ = one(evaluate(GAUNT, data, settings=QUICK)).worst
@@ -340,7 +340,7 @@ def test_models_with_direct_forces_and_means_per_atom_are_judged_too(tmp_path: P
         atoms.set_cell(12 * np.eye(3))
         atoms.pbc = True
         labels = {"energy": -1.0, "forces": np.ones((6, 3)), "stress": np.zeros(6)}
-        data.append(labelled(atoms, **labels))
+        data.append(labeled(atoms, **labels))
     models = [tmp_path / "direct.eqnn", tmp_path / "means.eqnn"]
     direct_forces, of_means = evaluate(models, data, settings=QUICK).models
     assert direct_forces.overall.forces.n_atoms == 18 and of_means.overall.forces.n_atoms == 18
@@ -354,15 +354,15 @@ def test_models_with_direct_forces_and_means_per_atom_are_judged_too(tmp_path: P
 
 @pytest.mark.slow
 def test_bad_frames_are_named_and_the_rest_is_compared(frames: list[Atoms]) -> None:
-    data = [labelled(a, **a.calc.results) for a in frames[:12]]
+    data = [labeled(a, **a.calc.results) for a in frames[:12]]
     data[1].calc.results["energy"] = np.nan
     data[2].calc = None
     data[3].numbers[0] = 14
     data[4].positions[1] = data[4].positions[0]
     for k in (3, 4):  # as files have them: labels belong to what was changed
-        data[k] = labelled(data[k], **data[k].calc.results)
+        data[k] = labeled(data[k], **data[k].calc.results)
     data[5].calc.results["energy"] /= 27.211386
-    again = labelled(data[0], **data[0].calc.results)
+    again = labeled(data[0], **data[0].calc.results)
     found = evaluate([GAUNT, MACE], {"a": data, "b": [again]}, settings=QUICK)
     said = [(p.set, p.number, p.kind, p.model) for p in found.problems]
     names = ("gaunt_acetylacetone", "mace_acetylacetone")
@@ -459,7 +459,7 @@ def test_frames_that_no_count_has_are_a_fault_of_ours(
 
 @pytest.mark.slow
 def test_forces_in_another_unit_do_not_count(frames: list[Atoms]) -> None:
-    data = [labelled(a, **a.calc.results) for a in frames[:12]]
+    data = [labeled(a, **a.calc.results) for a in frames[:12]]
     before = one(evaluate(GAUNT, [*data[:3], *data[5:]], settings=QUICK)).overall
     for a in data[3:5]:
         a.calc.results["forces"] = a.calc.results["forces"] * (Bohr / Hartree)
@@ -473,7 +473,7 @@ def test_forces_in_another_unit_do_not_count(frames: list[Atoms]) -> None:
 @pytest.mark.slow
 def test_elements_that_one_model_lacks_are_left_out_of_that_model_alone() -> None:
     atoms = Atoms("NaCl", cell=5.64 * np.eye(3), positions=[[0, 0, 0], [2.82, 0, 0]], pbc=True)
-    data: Any = {"salt": [labelled(atoms, energy=-1.0)], "acac": ase.io.read(
+    data: Any = {"salt": [labeled(atoms, energy=-1.0)], "acac": ase.io.read(
         ACAC / "test_H_transfer.xyz.gz", index=":2"
     )}  # fmt: skip
     found = evaluate([GAUNT, ROOT / "potentials" / "nequix_mp_1.eqnn"], data, settings=QUICK)
@@ -576,7 +576,7 @@ def test_frames_that_say_the_same_come_in_one_line() -> None:
         ),
         (
             GAUNT,
-            [labelled(Atoms("N"), energy=1.0)],
+            [labeled(Atoms("N"), energy=1.0)],
             {},
             "no frame can be compared, expected one at least. The first: data#0: unknown element "
             "for gaunt_acetylacetone: N (left out)\nGive frames with DFT energies, of the models' "
@@ -659,7 +659,7 @@ def test_the_document_has_what_its_page_says(frames: list[Atoms]) -> None:
         expanded |= {f"{match.group(1)}.{part}" for part in parts} if match else {place}
     atoms, values = golden("mace_acac.acac3_pbc")
     energy = float(np.ravel(values["energy"])[0])
-    data = [*frames[:2], labelled(atoms, energy=energy, stress=values["stress"].reshape(3, 3))]
+    data = [*frames[:2], labeled(atoms, energy=energy, stress=values["stress"].reshape(3, 3))]
     found = evaluate(MACE, {"a": data, "b": [frames[0], Atoms("H")]}, settings=QUICK)
     document = json.loads(found.json())
     # A run without LAMMPS has null where a run with it has an object.
@@ -733,7 +733,7 @@ def test_another_model_or_structure_takes_nothing_from_the_folder(
 ) -> None:
     out = tmp_path / "out"
     evaluate(GAUNT, frames[:3], output=out, settings=QUICK)
-    moved = [labelled(a, **a.calc.results) for a in frames[:3]]
+    moved = [labeled(a, **a.calc.results) for a in frames[:3]]
     moved[1].positions[0, 0] += 1e-9
     told: list[tuple[str, int]] = []
     evaluate(
@@ -1087,7 +1087,7 @@ def test_a_file_in_bohr_is_refused_and_leaves_the_others(frames: list[Atoms]) ->
     def in_bohr(atoms: Atoms) -> Atoms:
         out = atoms.copy()
         out.positions /= Bohr
-        return labelled(out, **atoms.calc.results)
+        return labeled(out, **atoms.calc.results)
 
     # More are wrong than right: they are not the rule for the others.
     data = {"right": frames[:4], "wrong": [in_bohr(a) for a in frames[:9]]}
@@ -1117,7 +1117,7 @@ def test_units_of_honest_data_raise_no_alarm_of_a_poor_model(name: str) -> None:
         return  # its forces go along with DFT's too little to say anything
     for factor, unit in ((1 / 27.2114, "Hartree"), (23.0605, "kcal/mol"), (1000.0, "meV")):
         others = [
-            labelled(a, energy=a.get_potential_energy() * factor, forces=a.get_forces())
+            labeled(a, energy=a.get_potential_energy() * factor, forces=a.get_forces())
             for a in frames
         ]
         with pytest.raises(EqnnError) as error:

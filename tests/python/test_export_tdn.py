@@ -249,7 +249,7 @@ def test_bad_constants_are_refused(document: dict[str, Any], expected: str) -> N
     assert expected in refusal(lambda: TdnConfig(document, "c.json"))
 
 
-def test_the_neighbour_cap_may_be_left_out() -> None:
+def test_the_neighbor_cap_may_be_left_out() -> None:
     assert same(export(document=without("max_num_neighbors")), export())
 
 
@@ -424,7 +424,7 @@ def test_torch_files_that_hold_no_weights(tmp_path: Path) -> None:
 
 
 def test_edges_are_what_the_exporter_means() -> None:
-    """Edges run from the centre to the source: turning them round changes the energy."""
+    """Edges run from the center to the source: turning them round changes the energy."""
     model = export()
     golden = load_file(TDN / "model_l1_h16_b1.3bpa1.safetensors")
     edges = Edges(golden["edge_dst"], golden["edge_src"], golden["edge_vec"])

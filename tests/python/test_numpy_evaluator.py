@@ -84,7 +84,7 @@ def test_edges_found_from_a_structure_are_upstreams() -> None:
 
 
 @pytest.mark.parametrize("name", RANDOM_MODELS)
-def test_atoms_without_neighbours_have_no_energy(name: str) -> None:
+def test_atoms_without_neighbors_have_no_energy(name: str) -> None:
     model = read_model(TDN / f"model_{name}.eqnn")
     golden = load_file(TDN / f"model_{name}.isolated.safetensors")
     atoms = Atoms(golden["atomic_numbers"], golden["positions"])

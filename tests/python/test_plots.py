@@ -12,7 +12,7 @@ from eqnn.evaluation import plots
 from eqnn.report.picture import PALETTE
 
 
-def test_a_model_has_one_colour_in_all_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_has_one_color_in_all_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also beside one that a picture leaves out, since it has no forces."""
     errors = {"without": None, "a": 3.0, "b": 5.0}
     found: Any = SimpleNamespace(
@@ -27,7 +27,7 @@ def test_a_model_has_one_colour_in_all_pictures(monkeypatch: pytest.MonkeyPatch)
     )
     legends = []
     monkeypatch.setattr(
-        plots, "_legend", lambda _, names, colours: legends.append((list(names), list(colours)))
+        plots, "_legend", lambda _, names, colors: legends.append((list(names), list(colors)))
     )
     assert plots._bars(found, {name: {"H": error} for name, error in errors.items()})
     assert plots._speed(found)

@@ -15,7 +15,7 @@ from eqnn.export.mace_gaunt import export_mace_gaunt, network_from_config
 from eqnn.model_file import read_model
 
 POTENTIALS = ROOT / "potentials"
-# The files hold weights in single precision, upstream's normalisations multiplied in: rounding is
+# The files hold weights in single precision, upstream's normalizations multiplied in: rounding is
 # of 6e-8, where upstream's numbers are those of its own weights promoted. Largest errors measured:
 # 1.1e-6 eV of 63 atoms, 7.5e-8 eV/Angstrom and 2.7e-6 eV.
 IN_SINGLE = {"energy": 5e-6, "forces": 5e-7, "stress": 1e-5}

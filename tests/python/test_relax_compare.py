@@ -268,7 +268,7 @@ def test_like_atoms_are_matched_as_by_brute_force(name: str, seed: int) -> None:
 
 
 def test_no_exchange_of_like_atoms_makes_a_mirror_image_match() -> None:
-    """Of a chiral centre with two like groups turned differently, the exchange is a reflection."""
+    """Of a chiral center with two like groups turned differently, the exchange is a reflection."""
     rng = np.random.default_rng(3)
     for name in ("neopentane", "hexafluoroethane", "cyclohexane"):
         reference = SYMMETRIC[name].copy()
@@ -282,8 +282,8 @@ def test_no_exchange_of_like_atoms_makes_a_mirror_image_match() -> None:
 
 def test_beyond_the_most_ways_the_distance_is_an_upper_bound() -> None:
     """Four CF3 about a carbon have 31104 ways: not all are tried."""
-    centre = neopentane()
-    atoms = Atoms(["F" if s == "H" else s for s in centre.symbols], centre.positions)
+    center = neopentane()
+    atoms = Atoms(["F" if s == "H" else s for s in center.symbols], center.positions)
     heavy = list(range(len(atoms)))
     assert sum(1 for _ in islice(_symmetries(atoms, heavy), MOST_WAYS + 1)) == MOST_WAYS + 1
     moved = turned(atoms)

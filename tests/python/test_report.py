@@ -178,7 +178,7 @@ def test_a_page_shows_texts_as_they_are() -> None:
     assert "a &lt; b" in text and "two &amp; three" in text
 
 
-def test_grades_are_seen_without_colours() -> None:
+def test_grades_are_seen_without_colors() -> None:
     text = page().html()
     assert '<td class="number good">18.1 <span class="mark">✓</span></td>' in text
     assert '<td class="number poor">nan <span class="mark">✗</span></td>' in text

@@ -75,7 +75,7 @@ def test_harmonics_are_scipys_with_permuted_axes() -> None:
             assert max_error(found[:, degree**2 + degree + m], expected) <= 1e-12
 
 
-def test_component_normalisation_and_addition_theorem() -> None:
+def test_component_normalization_and_addition_theorem() -> None:
     a, b = directions(10), directions(20)[10:]
     ya, yb = spherical_harmonics(L_MAX, a), spherical_harmonics(L_MAX, b)
     cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)

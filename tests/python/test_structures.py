@@ -21,7 +21,7 @@ from eqnn.structures import (
     cluster,
     cutoff_margin,
     cutoff_margins,
-    neighbours,
+    neighbors,
     periodic_cell,
     read_structure,
     self_test_structures,
@@ -142,13 +142,13 @@ def test_coordinates_that_are_no_numbers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_no_search_for_neighbours_passes_over_nan(bad: float) -> None:
+def test_no_search_for_neighbors_passes_over_nan(bad: float) -> None:
     lost = Atoms("H", [[0, bad, 0]])
     crystal = Atoms("H", [[0, bad, 0]], cell=[4, 4, 4], pbc=True)
     open_cell = Atoms("H", [[0, 0, 0]], cell=[4, 4, bad])
     for atoms in (lost, lost + DIMER, crystal, open_cell):
         for use in (
-            lambda a=atoms: neighbours("i", a, 3.0),
+            lambda a=atoms: neighbors("i", a, 3.0),
             lambda a=atoms: cutoff_margin(a, 3.0),
             lambda a=atoms: edges_of(a, 3.0),
             lambda a=atoms: numpy_energy(tiny_model(), a),
@@ -157,13 +157,13 @@ def test_no_search_for_neighbours_passes_over_nan(bad: float) -> None:
 
 
 def test_structures_where_doubles_are_too_coarse() -> None:
-    text = refusal(lambda: neighbours("i", Atoms("H", [[0, -3e8, 0]]), 3.0))
+    text = refusal(lambda: neighbors("i", Atoms("H", [[0, -3e8, 0]]), 3.0))
     assert "the structure: reaches 3e+08 A from the origin, expected at most 1e+08" in text
     assert "Move it to the origin, or wrap it into its cell." in text
 
 
 @pytest.mark.parametrize("pbc", [True, (True, False, True)])
-def test_neighbours_of_atoms_that_were_never_wrapped(pbc: bool | tuple[bool, ...]) -> None:
+def test_neighbors_of_atoms_that_were_never_wrapped(pbc: bool | tuple[bool, ...]) -> None:
     # In 64ths, so that displacements by whole cells are exact.
     cell = np.array([[4.25, 0, 0], [0.75, 3.5, 0], [-1.25, 0.5, 4.0]])
     atoms = Atoms("OH", [[0.25, 0.125, 0.5], [2.0, 0.046875, 0.25]], cell=cell, pbc=pbc)
@@ -171,14 +171,14 @@ def test_neighbours_of_atoms_that_were_never_wrapped(pbc: bool | tuple[bool, ...
     far.positions += (np.array([[10**6, 7, -300], [-12345, 0, 10**6]]) * atoms.pbc) @ cell
     found, expected = (
         sorted(zip(i.tolist(), j.tolist(), vectors.tolist(), strict=True))
-        for i, j, vectors in (neighbours("ijD", a, 5.1) for a in (far, atoms))
+        for i, j, vectors in (neighbors("ijD", a, 5.1) for a in (far, atoms))
     )
     assert len(expected) >= 20 and found == expected
 
 
 def test_lattice_vectors_that_depend_on_each_other() -> None:
     atoms = Atoms("H", cell=[[1, 0, 0], [2, 0, 0], [0, 0, 1]], pbc=True)
-    text = refusal(lambda: neighbours("i", atoms, 3.0))
+    text = refusal(lambda: neighbors("i", atoms, 3.0))
     assert "periodic in a cell of 0 A^3, expected above 1e-06. Correct the cell." in text
 
 
@@ -196,12 +196,12 @@ def test_periodic_in_some_directions_only(tmp_path: Path) -> None:
     )
 
 
-def test_neighbours_of_a_slab_do_not_depend_on_what_is_no_lattice_vector() -> None:
+def test_neighbors_of_a_slab_do_not_depend_on_what_is_no_lattice_vector() -> None:
     slab = Atoms("OH", [[0, 0, 0], [0.5, 14.2, 0.7]], pbc=[True, True, False])
     found = []
     for third in ([0, 0, 20], [0, 0, 0], [3, 0, 0]):
         slab.set_cell([[5, 0, 0], [1, 5, 0], third])
-        found.append(np.sort(neighbours("d", slab, 6.0)))
+        found.append(np.sort(neighbors("d", slab, 6.0)))
     assert found[0].size > 8
     assert max_error(found[1], found[0]) <= 1e-13 and max_error(found[2], found[0]) <= 1e-13
 

@@ -234,7 +234,7 @@ EdgeAttentionStage attention_stage(const Golden& golden, const std::string& pref
   return stage;
 }
 
-/// Upstream's attention module from its nodes on: maps to source and centre, attention, projection.
+/// Upstream's attention module from its nodes on: maps to source and center, attention, projection.
 /// Forward and adjoint.
 struct AttentionModule {
   AttentionModule(const Golden& golden, const std::string& prefix, int l_max, int heads)
@@ -553,7 +553,7 @@ TEST(TdnRadial, GaussiansWithTheirSlopes) {
       adj_r.back() += golden["g"].values[e * n + k] * sample.derivative[k];
     }
   }
-  // Upstream has pi to double precision in its prefactor; folding weight and bias into centres and
+  // Upstream has pi to double precision in its prefactor; folding weight and bias into centers and
   // widths costs a few ulp.
   EXPECT_LE(relative_error(out, golden["out"].values), kTolerance);
   EXPECT_LE(relative_error(adj_r, golden["grad_r"].values), kTolerance);

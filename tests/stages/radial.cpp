@@ -32,7 +32,7 @@ StageCase chebyshev() {
   });
 }
 
-/// Each with its own power of the distance, as harmonics that are not normalised have.
+/// Each with its own power of the distance, as harmonics that are not normalized have.
 StageCase powers() {
   return one_stage("powers", Parity::O3, 3, [](GraphBuilder& b) {
     const StageIndex k = b.radial(5);

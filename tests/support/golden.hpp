@@ -54,7 +54,7 @@ public:
     return value;
   }
 
-  /// Edges sorted by their centre (upstream's edge_dst); order[e] is the golden's number of our
+  /// Edges sorted by their center (upstream's edge_dst); order[e] is the golden's number of our
   /// edge e.
   EdgeList edges(std::int32_t n_nodes, std::vector<std::size_t>& order) const {
     const auto& center = (*this)["edge_dst"].values;

@@ -26,6 +26,16 @@ from eqnn.train.new import KINDS, Shape, new_tdn
 assert jax is not None  # the skip where there is none
 
 
+def test_both_spellings_of_neighbors_are_one_option(tmp_path: Path) -> None:
+    words = ["new", "tdn", "--species", "H", "--channels", "2", "--l-max", "1"]
+    paths = [tmp_path / f"{name}.eqnn" for name in ("plain", "american", "british")]
+    for path, option in zip(paths, ("", "--neighbors", "--neighbours"), strict=True):
+        more = [option, "30"] if option else []
+        assert main([*words, *more, "--output", str(path)]) == 0
+    plain, american, british = (path.read_bytes() for path in paths)
+    assert american == british != plain
+
+
 @pytest.mark.parametrize(
     ("kind", "l_max", "more"),
     [

@@ -77,7 +77,7 @@ def test_a_killed_training_gives_what_one_that_was_not_killed_gives(tmp_path: Pa
     left = {path.name for path in (tmp_path / "killed" / "out").iterdir()}
     assert left == {
         *("model.eqnn", "metrics.csv", "curve.png", CHECKPOINT, ".lock"),
-        *("neighbours_train.npz", "neighbours_validation.npz"),
+        *("neighbors_train.npz", "neighbors_validation.npz"),
     } | {name for name in left if name.endswith(".partial")}
 
 
@@ -354,16 +354,16 @@ def test_an_error_while_batches_are_packed_is_raised() -> None:
         list(batches.packed(batches.order(None)))
 
 
-def test_neighbours_are_kept_for_the_next_run(
+def test_neighbors_are_kept_for_the_next_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = Trainer(read_config(prepare(tmp_path)))
-    cache = tmp_path / "neighbours.npz"
+    cache = tmp_path / "neighbors.npz"
     frames, model = trainer.frames.train, trainer.model
     first = examples_of(frames, model, cache, print)
 
     def broken(*_: Any, **__: Any) -> Any:
-        raise AssertionError("neighbours are searched again")
+        raise AssertionError("neighbors are searched again")
 
     with monkeypatch.context() as patched:
         patched.setattr("eqnn.train.data.example_of", broken)

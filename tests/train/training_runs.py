@@ -21,7 +21,7 @@ from eqnn.train.network import trained_names
 SPECIES = [1, 6, 8]
 
 
-def labelled(potential: Potential, atoms: Atoms) -> Atoms:
+def labeled(potential: Potential, atoms: Atoms) -> Atoms:
     """Return atoms with the energy, forces and stress of a potential."""
     cell = atoms.cell.array if atoms.pbc.all() else None
     found = potential.evaluate(atoms.numbers, atoms.positions, cell)
@@ -70,11 +70,11 @@ def prepare(folder: Path, **changed: Any) -> Path:
     sizes = [2, 3, 4, 5, 6, 7, 3, 5]
     with Potential(folder / "truth.eqnn", "reference") as potential:
         frames = [
-            labelled(potential, random_cluster(SPECIES, n, seed=k)) for k, n in enumerate(sizes * 2)
+            labeled(potential, random_cluster(SPECIES, n, seed=k)) for k, n in enumerate(sizes * 2)
         ]
-        frames += [labelled(potential, crystal(seed)) for seed in (40, 41)]
-        watched = [labelled(potential, random_cluster(SPECIES, n, seed=90 + n)) for n in (3, 5, 6)]
-        watched.append(labelled(potential, crystal(50)))
+        frames += [labeled(potential, crystal(seed)) for seed in (40, 41)]
+        watched = [labeled(potential, random_cluster(SPECIES, n, seed=90 + n)) for n in (3, 5, 6)]
+        watched.append(labeled(potential, crystal(50)))
     ase.io.write(folder / "train.xyz", frames)
     ase.io.write(folder / "watch.xyz", watched)
     said: dict[str, Any] = {

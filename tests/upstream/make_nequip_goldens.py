@@ -3,10 +3,10 @@
 
     python tests/upstream/make_nequip_goldens.py [--write] [NAME ...]
 
-`nequip_parity`: full parity, neighbours and energy scales of each element, a readout with a hidden
-layer. `nequip_zbl`: no parity, one number of neighbours, repulsion. `nequip_cutoffs`: cutoffs of
+`nequip_parity`: full parity, neighbors and energy scales of each element, a readout with a hidden
+layer. `nequip_zbl`: no parity, one number of neighbors, repulsion. `nequip_cutoffs`: cutoffs of
 each pair of elements, residual connections, other functions of gates and readout. Two steps of
-training on random labels, so that every weight is the optimiser's, double precision. Of a package
+training on random labels, so that every weight is the optimizer's, double precision. Of a package
 only the pickled model, its storages and its metadata are kept. Without --write, the networks are
 trained again and their results compared with those stored. Needs nequip 0.19.1 (e3nn 0.6.0, torch),
 not our package.

@@ -3,7 +3,7 @@
 
     python tests/upstream/make_sevennet_goldens.py [--write] [--published CHECKPOINT]
 
-`sevennet_growing`: harmonics that are not normalised, as those of SevenNet-0 of May 2024.
+`sevennet_growing`: harmonics that are not normalized, as those of SevenNet-0 of May 2024.
 `sevennet_cueq`: the layout of a checkpoint trained with cuEquivariance: tensors with the names and
 shapes that sevenn's own conversion expects of one, and none of e3nn's tables. It takes a GPU to
 train one; what is computed here is what sevenn makes of it after that conversion. Random weights

@@ -45,7 +45,7 @@ def radius_graph(pos: Tensor, r: float, batch: Tensor, max_num_neighbors: int) -
     near = torch.cdist(pos, pos, compute_mode="donot_use_mm_for_euclid_dist") < r
     near &= batch[:, None] == batch[None, :]
     near.fill_diagonal_(False)
-    assert int(near.sum(1).max()) <= max_num_neighbors, "upstream would drop neighbours"
+    assert int(near.sum(1).max()) <= max_num_neighbors, "upstream would drop neighbors"
     center, source = near.nonzero(as_tuple=True)
     return torch.stack([source, center])
 

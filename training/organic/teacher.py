@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Make the set that organic potentials are pretrained on: frames labelled by ANI-1x.
+"""Make the set that organic potentials are pretrained on: frames labeled by ANI-1x.
 
     PYTHONPATH=training:data/qcr python -m organic.teacher frames MOLECULES.txt FOLDER [--part 0/2]
     PYTHONPATH=training:data/qcr python -m organic.teacher join FOLDER

@@ -29,7 +29,7 @@ def _generate(options: argparse.Namespace) -> int:
             f"cannot compute: {error}. "
             "`make dataset` sets up PySCF, RDKit, tblite and geomeTRIC and goes on."
         ) from error
-    # ASE's Langevin keeps the centre of mass; a start need not be exactly thermal.
+    # ASE's Langevin keeps the center of mass; a start need not be exactly thermal.
     warnings.filterwarnings("ignore", message="The implementation of `fixcm=True`")
     generate(options.data, options.work, options.limit, _say)
     return 0  # a run that fails is a result

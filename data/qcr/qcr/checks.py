@@ -32,7 +32,7 @@ END = 1e-3
 RELAXED_FORCE = 0.0235
 """eV/Angstrom on an atom of a relaxed structure: geomeTRIC's 4.5e-4 Hartree/Bohr is 0.0231."""
 WORK_ERROR = 0.25
-"""Energy differences of neighbouring steps differ from the work of the mean force by at most this
+"""Energy differences of neighboring steps differ from the work of the mean force by at most this
 share of the work of either force, ..."""
 WORK_FLOOR = 3e-3
 """... and this, eV."""
@@ -55,8 +55,8 @@ def frame_errors(frame: Frame) -> list[str]:
     net = np.abs(frame.forces.sum(axis=0)).max()
     if not net <= NET_FORCE:
         errors.append(f"net force {net:.1e} eV/Angstrom")
-    centred = frame.positions - frame.positions.mean(axis=0)
-    torque = np.abs(np.cross(centred, frame.forces).sum(axis=0)).max()
+    centered = frame.positions - frame.positions.mean(axis=0)
+    torque = np.abs(np.cross(centered, frame.forces).sum(axis=0)).max()
     if not torque <= NET_TORQUE:
         errors.append(f"net torque {torque:.1e} eV")
     gap = frame.info.get("gap")
@@ -66,7 +66,7 @@ def frame_errors(frame: Frame) -> list[str]:
 
 
 def work_error(a: Frame, b: Frame) -> float:
-    """Compare the energy difference of two neighbouring steps with the forces' work; at most 1."""
+    """Compare the energy difference of two neighboring steps with the forces' work; at most 1."""
     step = b.positions - a.positions
     works = [float((frame.forces * step).sum()) for frame in (a, b)]
     error = abs((b.energy - a.energy) + 0.5 * sum(works))

@@ -24,9 +24,9 @@ PLOT = "statistics.png"
 TARGET_RUNS = 150
 TARGET_FRAMES = 4000
 
-# Colours that people with any colour vision tell apart (Okabe and Ito).
-COLOUR = {"train": "#0072B2", "validation": "#E69F00", "test": "#009E73"}
-STAGE_COLOUR = {"relax": "#0072B2", "perturbed": "#D55E00"}
+# Colors that people with any color vision tell apart (Okabe and Ito).
+COLOR = {"train": "#0072B2", "validation": "#E69F00", "test": "#009E73"}
+STAGE_COLOR = {"relax": "#0072B2", "perturbed": "#D55E00"}
 
 
 def _relaxation(frames: list[Frame]) -> list[Frame]:
@@ -61,7 +61,7 @@ def plot(collection: Collection) -> bytes:
     bottom = np.zeros(30)
     for split in SPLITS:
         counts = np.bincount([len(f.elements) for f in collection.frames[split]], minlength=30)[:30]
-        sizes.bar(range(30), counts, bottom=bottom, color=COLOUR[split], label=split)
+        sizes.bar(range(30), counts, bottom=bottom, color=COLOR[split], label=split)
         bottom += counts
     filled = np.flatnonzero(bottom)
     if len(filled):
@@ -74,13 +74,13 @@ def plot(collection: Collection) -> bytes:
     for split in SPLITS:
         counted = Counter(e for frame in collection.frames[split] for e in frame.elements)
         counts = np.array([counted[element] for element in "HCNO"])
-        elements.bar(list("HCNO"), counts, bottom=bottom, color=COLOUR[split])
+        elements.bar(list("HCNO"), counts, bottom=bottom, color=COLOR[split])
         bottom += counts
     elements.set(title="Elements", xlabel="element", ylabel="atoms in all frames")
 
     lengths = [len(_relaxation(some)) for some in by_run.values()]
     steps.hist(
-        lengths, bins=np.arange(0.5, max(lengths, default=1) + 1), color=STAGE_COLOUR["relax"]
+        lengths, bins=np.arange(0.5, max(lengths, default=1) + 1), color=STAGE_COLOR["relax"]
     )
     steps.yaxis.set_major_locator(MaxNLocator(integer=True))
     steps.set(title="Length of the relaxations", xlabel="steps", ylabel="relaxations")
@@ -88,13 +88,13 @@ def plot(collection: Collection) -> bytes:
     for some in by_run.values():
         path = np.array([frame.energy for frame in _relaxation(some)])
         descents.semilogy(
-            np.maximum(path[:-1] - path[-1], 1e-5), color=STAGE_COLOUR["relax"], alpha=0.3, lw=0.8
+            np.maximum(path[:-1] - path[-1], 1e-5), color=STAGE_COLOR["relax"], alpha=0.3, lw=0.8
         )
     descents.set(title="Way down", xlabel="step", ylabel="energy above the last step (eV)")
 
     ranges = {"energy": np.logspace(-4, 1, 51), "force": np.logspace(-3, 2, 51)}
-    for stage, colour in STAGE_COLOUR.items():
-        style = {"color": colour, "alpha": 0.6, "label": stage}
+    for stage, color in STAGE_COLOR.items():
+        style = {"color": color, "alpha": 0.6, "label": stage}
         energies.hist(_above(by_run, stage), bins=ranges["energy"], **style)
         forces.hist(_forces(frames, stage), bins=ranges["force"], **style)
     energies.set(
@@ -182,7 +182,7 @@ def readme(collection: Collection) -> str:
             f"The first goal, {TARGET_RUNS} relaxations and {TARGET_FRAMES} frames, "
             "is not reached yet: `make dataset` goes on from here."
         )
-    norms = np.concatenate([_forces(frames, stage) for stage in STAGE_COLOUR])
+    norms = np.concatenate([_forces(frames, stage) for stage in STAGE_COLOR])
     highest = max(rises, default=0.0)
     largest, mean = norms.max(initial=0.0), np.sqrt(np.mean(norms**2)) if len(norms) else 0.0
     hours = sum(entry["seconds"] for entry in collection.runs.values()) / 3600

@@ -19,7 +19,7 @@ from eqnn.evaluation.frame import Frame
 from eqnn.evaluation.predict import Judged
 from eqnn.library import Potential
 from eqnn.report import Grade
-from eqnn.structures import neighbours
+from eqnn.structures import neighbors
 
 # It is evaluated some fifty times.
 MOST_ATOMS = 200
@@ -56,7 +56,7 @@ def defects(
     evaluate = network_of(potential, judged.model)
     for frame in frames:
         atoms = frame.atoms
-        if len(atoms) > MOST_ATOMS or len(neighbours("i", atoms, cutoff)) == 0:
+        if len(atoms) > MOST_ATOMS or len(neighbors("i", atoms, cutoff)) == 0:
             continue
         is_extensive = document["energy"]["semantics"] == "extensive"
         try:

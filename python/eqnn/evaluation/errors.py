@@ -157,12 +157,12 @@ def errors_of(pairs: Sequence[Pair], offset: Mapping[str, float]) -> Errors:
     energies = np.array([pair.energy_error for pair in pairs])
     names = [pair.frame.formula for pair in pairs]
     has_offset = np.array([name in offset for name in names], dtype=bool)
-    centred = energies - np.array([offset.get(name, 0.0) for name in names])
+    centered = energies - np.array([offset.get(name, 0.0) for name in names])
     return Errors(
         len(pairs),
         int(sizes.sum()),
         _energy_errors(energies, sizes),
-        _energy_errors(centred[has_offset], sizes[has_offset]),
+        _energy_errors(centered[has_offset], sizes[has_offset]),
         force_errors(pairs),
         _stress_errors(pairs),
     )

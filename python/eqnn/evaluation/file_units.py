@@ -22,7 +22,7 @@ from scipy.spatial import cKDTree
 
 from eqnn.evaluation.frame import Frame
 from eqnn.so3 import FloatArray
-from eqnn.structures import is_partly_periodic, neighbours, wrapped
+from eqnn.structures import is_partly_periodic, neighbors, wrapped
 
 # eV, and eV/Angstrom, of one of the unit.
 ENERGY_UNITS = {"Hartree": Hartree, "Rydberg": Rydberg, "kcal/mol": kcal / mol}
@@ -259,7 +259,7 @@ def _nearest_in_crystal(atoms: Atoms) -> list[tuple[int, int, float]]:
     """Return likewise, among all images, without those that are far from all others."""
     # By the volume of an atom, as cells in nm are dense; in a close packing it is 1.12.
     reach = 1.2 * float(atoms.get_volume() / len(atoms)) ** (1 / 3)
-    i, j, d = neighbours("ijd", atoms, reach)
+    i, j, d = neighbors("ijd", atoms, reach)
     order = np.argsort(d, kind="stable")
     _, first = np.unique(i[order], return_index=True)
     nearest = order[first]

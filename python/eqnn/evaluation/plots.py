@@ -134,21 +134,21 @@ def _parity(
         axis = figure.add_subplot()
         axis.axline((limits[0],) * 2, slope=1, color="0.6", lw=1, zorder=0)
         points = np.concatenate(list(sets.values()))
-        # More sets than colours are not told apart.
+        # More sets than colors are not told apart.
         told = len(sets) if len(sets) <= len(PALETTE) else 1
-        colours = np.repeat(
-            [_colour(k % told) for k in range(len(sets))], list(map(len, sets.values()))
+        colors = np.repeat(
+            [_color(k % told) for k in range(len(sets))], list(map(len, sets.values()))
         )
         # In a random order: no set covers another one.
         order = np.random.default_rng(0).permutation(len(points))
         size = float(np.clip(4000 / len(points), 5, 30))
-        axis.scatter(*points[order].T, s=size, c=colours[order], alpha=0.6, linewidths=0)
+        axis.scatter(*points[order].T, s=size, c=colors[order], alpha=0.6, linewidths=0)
         axis.set(title=title, xlim=limits, ylim=limits, aspect="equal")
         axis.set(xlabel=labels[0], ylabel=labels[1])
         if told > 1:
             for k, (name, of) in enumerate(sets.items()):
                 if len(of):
-                    axis.plot([], [], "o", ms=4, color=_colour(k), label=name)
+                    axis.plot([], [], "o", ms=4, color=_color(k), label=name)
             axis.legend(fontsize=9, handletextpad=0.2)
         return png(figure)
 
@@ -163,19 +163,19 @@ def _limits(points: FloatArray) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _colour(k: int) -> str:
+def _color(k: int) -> str:
     return PALETTE[k % len(PALETTE)]
 
 
-def _colour_of(found: Evaluation, model: str) -> str:
-    """Return the colour that a model has in every picture."""
-    return _colour([m.judged.name for m in found.models].index(model))
+def _color_of(found: Evaluation, model: str) -> str:
+    """Return the color that a model has in every picture."""
+    return _color([m.judged.name for m in found.models].index(model))
 
 
-def _legend(figure: Any, names: Sequence[str], colours: Sequence[str]) -> None:
+def _legend(figure: Any, names: Sequence[str], colors: Sequence[str]) -> None:
     from matplotlib.lines import Line2D
 
-    handles = [Line2D([], [], marker="o", ls="", color=colour) for colour in colours]
+    handles = [Line2D([], [], marker="o", ls="", color=color) for color in colors]
     figure.legend(handles, names, loc="outside upper center", ncols=2, fontsize=10)
 
 
@@ -193,8 +193,8 @@ def _distribution(found: Evaluation) -> bytes:
         for k, (name, sizes) in enumerate(curves):
             share = np.arange(1, len(sizes) + 1) / len(sizes)
             style = ("-", "--", ":")[k // len(PALETTE) % 3]
-            colour = _colour_of(found, name)
-            axis.plot(sizes, 100 * share, style, color=colour, label=name, lw=2)
+            color = _color_of(found, name)
+            axis.plot(sizes, 100 * share, style, color=color, label=name, lw=2)
         axis.set(xscale="log", xlabel="force error of an atom / (meV/Å)", ylabel="atoms below / %")
         low = min(float(np.quantile(sizes[sizes > 0], 0.01)) for _, sizes in curves)
         axis.set(ylim=(0, 101), xlim=(low, None))
@@ -216,7 +216,7 @@ def _bars(found: Evaluation, values: dict[str, dict[str, float | None]]) -> byte
         for k, (model, of) in enumerate(values.items()):
             places = np.arange(len(names)) + (k - (len(values) - 1) / 2) * width
             lengths = [np.nan if (e := of.get(name)) is None else e for name in names]
-            axis.barh(places, lengths, 0.9 * width, color=_colour_of(found, model), label=model)
+            axis.barh(places, lengths, 0.9 * width, color=_color_of(found, model), label=model)
             for place, size in zip(places, lengths, strict=True):
                 if np.isfinite(size):
                     axis.annotate(
@@ -229,7 +229,7 @@ def _bars(found: Evaluation, values: dict[str, dict[str, float | None]]) -> byte
         axis.margins(x=0.12)
         axis.grid(visible=False, axis="y")
         if len(values) > 1:
-            _legend(figure, list(values), [_colour_of(found, model) for model in values])
+            _legend(figure, list(values), [_color_of(found, model) for model in values])
         return png(figure)
 
 
@@ -243,16 +243,16 @@ def _speed(found: Evaluation) -> bytes:
         return b""
     with drawing(6.0, 4.6) as figure:
         axis = figure.add_subplot()
-        colours = [_colour_of(found, name) for name, _, _ in points]
-        for (_, time, error), colour in zip(points, colours, strict=True):
-            axis.plot(time, error, "o", ms=10, mew=2, color=colour, alpha=0.8)
+        colors = [_color_of(found, name) for name, _, _ in points]
+        for (_, time, error), color in zip(points, colors, strict=True):
+            axis.plot(time, error, "o", ms=10, mew=2, color=color, alpha=0.8)
         axis.set(xscale="log", yscale="log")
         axis.set(xlabel="time for an atom / µs", ylabel="force error, rms / (meV/Å)")
         times, errors = [p[1] for p in points], [p[2] for p in points]
         axis.set(xlim=(min(times) / 3, max(times) * 3), ylim=(min(errors) / 2, max(errors) * 2))
         _plain_ticks(axis.xaxis)
         _plain_ticks(axis.yaxis)
-        _legend(figure, [p[0] for p in points], colours)
+        _legend(figure, [p[0] for p in points], colors)
         return png(figure)
 
 

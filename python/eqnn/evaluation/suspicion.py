@@ -21,7 +21,7 @@ from eqnn.evaluation.file_units import (
 )
 from eqnn.evaluation.frame import Frame, Kind, Problem
 from eqnn.so3 import FloatArray
-from eqnn.structures import neighbours
+from eqnn.structures import neighbors
 
 # Frames that agree to this are one: trajectories are written with as many digits. Angstrom.
 SAME = 1e-3
@@ -176,7 +176,7 @@ def _is_near(size: float, rule: float, factor: float) -> bool:
 def _bond(frame: Frame) -> float:
     """Median over atoms of the distance to the nearest other, in sums of covalent radii."""
     numbers = frame.atoms.numbers
-    i, j, r = neighbours("ijd", frame.atoms, 12.0)
+    i, j, r = neighbors("ijd", frame.atoms, 12.0)
     nearest = np.full(len(numbers), np.inf)
     np.minimum.at(nearest, i, r / (covalent_radii[numbers[i]] + covalent_radii[numbers[j]]))
     return float(np.median(nearest))

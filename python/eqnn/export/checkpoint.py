@@ -16,7 +16,7 @@ from eqnn.errors import EqnnError, one_line
 from eqnn.export.torch_file import Stub, WidenedArray, read_torch_file
 from eqnn.model_file import Array
 
-# Where training scripts put the weights among the optimiser's state.
+# Where training scripts put the weights among the optimizer's state.
 _NESTED = ("model_state_dict", "state_dict", "model")
 
 

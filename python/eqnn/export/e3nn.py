@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""e3nn's irreps, weight layouts and normalisations, which end here: the file knows none of them.
+"""e3nn's irreps, weight layouts and normalizations, which end here: the file knows none of them.
 
 Read in e3nn 0.4.4 and 0.5.6. A layer of e3nn has irreps that are a list of segments, in any order
 and with repetitions; the file has one block for each degree and parity. Channels of a block are
@@ -115,7 +115,7 @@ def channels(irreps: Segments) -> dict[str, int]:
 
 
 def merged(irreps: Segments) -> Segments:
-    """Join neighbouring segments of the same degree and parity (e3nn's simplify)."""
+    """Join neighboring segments of the same degree and parity (e3nn's simplify)."""
     out: Segments = []
     for mul, degree, parity in irreps:
         if out and out[-1][1:] == (degree, parity):
@@ -238,7 +238,7 @@ class Convolution:
     outputs : list of segments
         One for each path, in the order in which the next layer takes them.
     factors : ndarray [number of weights]
-        What each weight is to be multiplied by: sqrt(2l+1) of the output, e3nn's normalisation.
+        What each weight is to be multiplied by: sqrt(2l+1) of the output, e3nn's normalization.
     rows : ndarray of int [number of weights]
         Where the file's weights stand among upstream's.
     """

@@ -67,7 +67,7 @@ class Block:
     is_residual : bool
         Whether the element's own features go round the convolution.
     has_density : bool
-        Whether messages are divided by a density of neighbours, in place of their average number.
+        Whether messages are divided by a density of neighbors, in place of their average number.
     is_nonlinear : bool
         Whether a gate follows the convolution, and its weights depend on both elements.
     """
@@ -118,7 +118,7 @@ class MaceLayer:
     inputs, edges, targets, outputs : list of segments
         Features before, what the convolution takes of them, what it makes, features after.
     average : float
-        Number of neighbours by which messages are divided.
+        Number of neighbors by which messages are divided.
     paths : list of Instruction, optional
         The convolution's, where the checkpoint holds them.
     """
@@ -215,7 +215,7 @@ def network_from_config(document: Mapping[str, Any], name: str) -> MaceNetwork:
     hidden = e3nn.merged(
         e3nn.segments(typed(config, "hidden", str, "irreps", where), f"{where}/hidden")
     )
-    average = float(typed(config, "avg", int | float, "a number of neighbours", where))
+    average = float(typed(config, "avg", int | float, "a number of neighbors", where))
     even = typed(config, "use_so3", bool, "true or false", where, False)
     typed(config, "use_reduced_cg", bool, "true or false", where, False)
     gate = typed(config, "gate", str, "a word", where, "silu")
@@ -931,7 +931,7 @@ class MaceExporter:
         ----------
         k : int
         source : str
-            Features of neighbours.
+            Features of neighbors.
         layers : list of layers
             Of the radial function, in upstream's order of paths.
         species : mapping, optional
@@ -978,7 +978,7 @@ class MaceExporter:
         *,
         species: Mapping[str, Array] | None = None,
     ) -> str:
-        """Divide features by b density + a: the density is a sum over neighbours of tanh(f(r)^2).
+        """Divide features by b density + a: the density is a sum over neighbors of tanh(f(r)^2).
 
         Parameters
         ----------

@@ -394,7 +394,7 @@ class PackageExporter:
             )
         source = e3nn.scale_inputs(source, factors)
         if "avg_num_neighbors_norm" in submodules(conv):
-            # Features are divided by the root of the neighbours that atoms of their element have.
+            # Features are divided by the root of the neighbors that atoms of their element have.
             norm = state.take(f"{key}.conv.avg_num_neighbors_norm.norm_const").astype(float)
         else:  # before 0.16 there was one number for all, by which sums of messages are multiplied
             given = conv.__dict__.get("scatter_norm_factor")

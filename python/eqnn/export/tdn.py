@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Exporter for TDN (Tensor Decomposition Network; AIRS, OpenMol/TDN).
 
-Normalisations, constants and units of the upstream code end here: the graph that is written has
+Normalizations, constants and units of the upstream code end here: the graph that is written has
 none of them left. Formulas: docs/spec/tdn.md.
 """
 
@@ -67,7 +67,7 @@ class TdnConfig:
         self.avg_degree = self._positive("avg_degree")
         self.gradient_force = self._typed("gradient_force", bool, "true or false")
         self.hidden: list[int] = self._typed("fc_neurons", list, "an array of integers")
-        # Upstream's cap drops neighbours by no physical rule; the engine has none, on purpose.
+        # Upstream's cap drops neighbors by no physical rule; the engine has none, on purpose.
         self.max_num_neighbors = self._integer("max_num_neighbors", default=0)
         known = {
             *("hidden_channels", "num_interactions", "num_gaussians", "lmax", "num_heads"),
@@ -404,7 +404,7 @@ class _Exporter:
             "scale": 1.0,
             "shift": config.energy_shift,
             "reference": config.reference_energies(numbers),
-            "isolated_atoms": "zero",  # upstream removes atoms without neighbours
+            "isolated_atoms": "zero",  # upstream removes atoms without neighbors
         }
         self.build = ModelBuilder(
             family="tdn", species=numbers, cutoff=config.cutoff, l_max=config.l_max

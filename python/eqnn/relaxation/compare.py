@@ -111,7 +111,7 @@ def _aligned(x: FloatArray, y: FloatArray) -> float:
 def _symmetries(atoms: Atoms, chosen: Sequence[int]) -> Iterator[tuple[int, ...]]:
     """Yield the ways to exchange like atoms that keep all bonds, the identity among the first.
 
-    Like atoms have one element, as many hydrogens, and like neighbours.
+    Like atoms have one element, as many hydrogens, and like neighbors.
     """
     place = {atom: k for k, atom in enumerate(chosen)}
     near: list[set[int]] = [set() for _ in chosen]

@@ -10,7 +10,7 @@ from typing import Any
 
 from eqnn.errors import EqnnError
 
-# Okabe and Ito's: told apart by colour-blind people, and in grey.
+# Okabe and Ito's: told apart by color-blind people, and in gray.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
 _STYLE: Any = {  # matplotlib types the keys by their names
     "font.size": 11,

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from eqnn.report.scale import Grade, Scale
 
 Cell = str | int | float | Grade | None
-"""What a table holds; a grade is shown as its word, in its colour."""
+"""What a table holds; a grade is shown as its word, in its color."""
 
-# Read without colours too: in print, and by those who do not tell red from green.
+# Read without colors too: in print, and by those who do not tell red from green.
 MARKS = {Grade.GOOD: "✓", Grade.FAIR: "~", Grade.POOR: "✗", Grade.NONE: ""}
 _TEXT_MARKS = {Grade.GOOD: " ", Grade.FAIR: "~", Grade.POOR: "!", Grade.NONE: " "}
 # Characters of a head that stands in one line, whatever the page's width.

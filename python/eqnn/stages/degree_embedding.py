@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the neighbours' directions say: docs/spec/stages/degree_embedding.md."""
+"""What the neighbors' directions say: docs/spec/stages/degree_embedding.md."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def degree_embedding(
     matrix: FloatArray,
     radial: FloatArray,
 ) -> FloatArray:
-    """Features [node, d, Cout] of the directions of a node's neighbours."""
+    """Features [node, d, Cout] of the directions of a node's neighbors."""
     message = (matrix[:, :, 0, None] * radial[:, None, :]) @ weights["weight"].T
     message[:, 0] += weights["bias"]
     return context.sum_over_edges(message)

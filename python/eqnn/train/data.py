@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Frames of a training: read, checked, with their neighbours, in batches. Needs no JAX."""
+"""Frames of a training: read, checked, with their neighbors, in batches. Needs no JAX."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def examples_of(
     say : callable
     """
     cutoff = model.document["cutoff"]
-    said = "\n".join(["eqnn neighbours 1", repr(cutoff), *(frame.key for frame in frames)])
+    said = "\n".join(["eqnn neighbors 1", repr(cutoff), *(frame.key for frame in frames)])
     key = hashlib.sha256(said.encode()).hexdigest()
     stored = None if cache is None else _cached(cache, key)
     out: list[Example] = []

@@ -161,11 +161,11 @@ class Trainer:
         self.key = hashlib.sha256("\n".join(key).encode()).hexdigest()
 
     def prepare(self, *, with_files: bool = True) -> None:
-        """Find neighbours and make batches."""
+        """Find neighbors and make batches."""
         config, cutoff = self.config, self.model.document["cutoff"]
 
         def found(role: str) -> list[Example]:
-            cache = self.folder / f"neighbours_{role}.npz" if with_files else None
+            cache = self.folder / f"neighbors_{role}.npz" if with_files else None
             return examples_of(getattr(self.frames, role), self.model, cache, self._say)
 
         def batches(examples: list[Example], seeds: Iterable[Sequence[int]] = ()) -> Batches:

@@ -18,7 +18,7 @@ from eqnn.train.stages import OP_OF
 class Batch(NamedTuple):
     """Structures packed one after another, padded to a shape that others have too.
 
-    Edges are those of `eqnn.stage_parts.Edges`, sorted by centre. Padding comes last: its edges go
+    Edges are those of `eqnn.stage_parts.Edges`, sorted by center. Padding comes last: its edges go
     from the last atom to itself, which is padding too, and so is the last structure.
 
     Attributes

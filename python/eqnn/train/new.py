@@ -2,7 +2,7 @@
 """`eqnn new`: networks that are still to be trained, as model files. Needs no JAX.
 
 Weights are random so that each stage keeps the size of what it gets, about 1: maps over the root of
-their inputs, sums over neighbours over the root of their number, paths and harmonics over theirs.
+their inputs, sums over neighbors over the root of their number, paths and harmonics over theirs.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Shape:
         Highest power of features in a product of mace, 1 to 3.
     basis, radial : int
         Radial functions, and units of the hidden layers of radial networks.
-    neighbours : float
+    neighbors : float
         Average number, which sums are divided by the root of.
     seed : int
         Of the weights.
@@ -78,7 +78,7 @@ class Shape:
     correlation: int = 3
     basis: int = 8
     radial: int = 32
-    neighbours: float = 14.0
+    neighbors: float = 14.0
     seed: int = 1
     zbl: bool = False
     even: bool = False
@@ -155,7 +155,7 @@ class _Network:
             block: self.normal(
                 n,
                 c * sum(path[2] == block for path in paths),
-                gain=math.sqrt((2 * degree_of(block) + 1) / shape.neighbours),
+                gain=math.sqrt((2 * degree_of(block) + 1) / shape.neighbors),
             )
             for block, n in made.items()
         }
@@ -284,7 +284,7 @@ def _couplings(net: _Network, made: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def new_tdn(shape: Shape) -> Model:
-    """Convolutional TDN: messages linear in the neighbour by exact CP factors, products at atoms.
+    """Convolutional TDN: messages linear in the neighbor by exact CP factors, products at atoms.
 
     Every path of the coupling is there, odd sums of degrees too (parity ``so3``) unless only even
     ones are asked for; the coupling is exact, so that the network is equivariant to rounding.
@@ -339,7 +339,7 @@ def _factors(shape: Shape) -> tuple[Array, Array, Array]:
 def new_gaunt(shape: Shape) -> Model:
     """Gaunt's twin of :func:`new_tdn`: messages are products of functions on the sphere.
 
-    A neighbour's features times a filter that is zonal about the edge, a radial function for each
+    A neighbor's features times a filter that is zonal about the edge, a radial function for each
     of its degrees; at atoms, products, with curls unless parity is to be kept: they couple degrees
     of odd sum (parity ``so3``).
     """
@@ -370,7 +370,7 @@ def _convolutional(net: _Network, messages: Callable[[int, str, int], tuple[str,
     for k in range(shape.layers):
         last = k == shape.layers - 1
         made, scale = messages(k, x, 1 if k == 0 else d)
-        gain = scale * math.sqrt(1.0 / shape.neighbours)
+        gain = scale * math.sqrt(1.0 / shape.neighbors)
         density = net.linear(f"density{k}", made, uniform, uniform, gain=gain)
         product = _product(net, f"product{k}", density)
         out = net.linear(f"mixed{k}", product, uniform, uniform)
@@ -432,12 +432,13 @@ def add_parser(commands: Any) -> None:
         ("correlation", "for mace: highest power of features, 1 to 3"),
         ("basis", "radial functions"),
         ("radial", "units of the hidden layers of radial networks"),
-        ("neighbours", "average number of neighbors; sums are divided by its square root"),
+        ("neighbors", "average number of neighbors; sums are divided by its square root"),
         ("seed", "seed of the weights"),
     ):
         default = getattr(Shape, name.replace("-", "_"))
+        spellings = [f"--{name}", *(["--neighbours"] if name == "neighbors" else [])]
         one.add_argument(
-            f"--{name}", type=type(default), default=default, help=f"{text}; default: {default}"
+            *spellings, type=type(default), default=default, help=f"{text}; default: {default}"
         )
     one.add_argument(
         "--zbl", action="store_true", help="add ZBL's repulsion of atoms closer than a bond"
@@ -479,7 +480,7 @@ def _run(options: argparse.Namespace) -> int:
         ("correlation", 1, 3),
         ("basis", 1, 64),
         ("radial", 1, 1024),
-        ("neighbours", 0.01, 1e4),
+        ("neighbors", 0.01, 1e4),
         ("seed", 0, 2**31),
     ):
         value = getattr(options, name)

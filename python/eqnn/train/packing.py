@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Structures with their neighbours, and batches of them in few shapes. Needs no JAX."""
+"""Structures with their neighbors, and batches of them in few shapes. Needs no JAX."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Example:
     species : ndarray of int [atom]
         Rows of species tables.
     center, source : ndarray of int [edge]
-        Sorted by centre.
+        Sorted by center.
     vector : ndarray [edge, 3]
         Angstrom.
     volume : float

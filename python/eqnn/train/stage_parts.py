@@ -87,7 +87,7 @@ class Context:
     species : array [atom]
         Rows of species tables.
     center, source : array [edge]
-        Sorted by centre.
+        Sorted by center.
     vector : array [edge, 3]
         Angstrom; not zero, also where an edge is padding.
     mask : array of bool [edge]
@@ -120,7 +120,7 @@ class Context:
         return jnp.sqrt((self.vector * self.vector).sum(1))
 
     def of_center(self, values: Tensor) -> Tensor:
-        """Rows [edge, ...] of values [atom, ...] of the edges' centres."""
+        """Rows [edge, ...] of values [atom, ...] of the edges' centers."""
         return jnp.take(values, self.center, axis=0, indices_are_sorted=True)
 
     def of_source(self, values: Tensor) -> Tensor:
@@ -128,13 +128,13 @@ class Context:
         return jnp.take(values, self.source, axis=0)
 
     def sum_over_edges(self, values: Tensor) -> Tensor:
-        """Sum values [edge, ...] over the edges of each centre: [atom, ...]; padding adds 0."""
+        """Sum values [edge, ...] over the edges of each center: [atom, ...]; padding adds 0."""
         shape = (len(self.mask),) + (1,) * (values.ndim - 1)
         kept = jnp.where(self.mask.reshape(shape), values, 0)
         return jax.ops.segment_sum(kept, self.center, len(self.species), indices_are_sorted=True)
 
     def max_over_edges(self, values: Tensor) -> Tensor:
-        """Largest value [edge, ...] of the edges of each centre: [atom, ...]; it has no slope."""
+        """Largest value [edge, ...] of the edges of each center: [atom, ...]; it has no slope."""
         return jax.ops.segment_max(
             jax.lax.stop_gradient(values), self.center, len(self.species), indices_are_sorted=True
         )

@@ -38,7 +38,7 @@ template <class S> struct CpArrays {
   Rows<typename S::Scalar> source, out;   ///< out: of the adjoint, in reverse
 };
 
-/// What some edges of a centre add up in.
+/// What some edges of a center add up in.
 template <class Scalar> struct CpSums {
   int rank, stride;
   const Scalar* w; ///< [edge, stride]

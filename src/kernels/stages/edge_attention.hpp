@@ -65,7 +65,7 @@ template <class S> struct AttentionAdjointTile : AttentionTile<S> {
   using Tile::work;
 
   const AttentionAdjoints<S>& to;
-  Accum* along; ///< [tile, heads]: adj_out . out of the edge's centre
+  Accum* along; ///< [tile, heads]: adj_out . out of the edge's center
 
   static std::size_t scratch_bytes(const DeviceAttention<S>& a) {
     return Tile::scratch_bytes(a) +

@@ -142,7 +142,7 @@ template <class S> struct AttentionTile {
     });
   }
 
-  /// shares = exp(logit) over its sum for each centre of a group
+  /// shares = exp(logit) over its sum for each center of a group
   KOKKOS_FORCEINLINE_FUNCTION void softmax(std::int32_t group) const {
     const std::int32_t first = on.edges.group(group);
     for_rows(team, on.edges.group(group + 1) - first, [&](std::int64_t r) {

@@ -3,7 +3,7 @@
 // path, and its adjoint. Formulas: docs/spec/stages/edge_product.md.
 //
 // Radial functions and the matrices K exist for one tile and are made again in the adjoint. On the host
-// the sums of a path over the edges of a centre stay in registers.
+// the sums of a path over the edges of a center stay in registers.
 #pragma once
 
 #include "kernels/context.hpp"
@@ -73,7 +73,7 @@ template <class S> struct EdgeProductTile {
     });
   }
 
-  /// y += the sum of one path over n edges of a centre: `edge` is the first of all, `first` of the tile.
+  /// y += the sum of one path over n edges of a center: `edge` is the first of all, `first` of the tile.
   KOKKOS_FORCEINLINE_FUNCTION void sum_path(const DevicePath& path,
                                             std::int64_t edge,
                                             std::int64_t first,

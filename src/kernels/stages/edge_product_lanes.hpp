@@ -241,7 +241,7 @@ template <class S, int NMatrices, int Level> struct LaneTile {
   /// An edge of the tile, and its rows.
   struct EdgeAt {
     std::int64_t e;
-    const Scalar *x, *adj_y; ///< of its source, of its centre
+    const Scalar *x, *adj_y; ///< of its source, of its center
     Scalar* message;
   };
 

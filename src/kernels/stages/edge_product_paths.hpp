@@ -17,7 +17,7 @@ struct DevicePath {
   std::int32_t entry = 0;    ///< of K, [d1, d3]
 };
 
-/// What one thread of a device makes: some rows and channels of a block, of the output for a centre, or of
+/// What one thread of a device makes: some rows and channels of a block, of the output for a center, or of
 /// the source's adjoint for an edge. All paths that end there, or begin, are its own: no other adds to it.
 struct LaneUnit {
   std::int32_t block = 0, stride = 0,

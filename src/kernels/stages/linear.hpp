@@ -88,7 +88,7 @@ template <class S> struct LinearArrays {
     }
   }
 
-  /// One map for n nodes. Of a stage with a matrix for each species, neighbours in memory of one species
+  /// One map for n nodes. Of a stage with a matrix for each species, neighbors in memory of one species
   /// go together.
   KOKKOS_INLINE_FUNCTION void
   mix(const Team& team, const DeviceMap<Scalar>& map, std::int64_t first, int n) const {

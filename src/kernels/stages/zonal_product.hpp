@@ -3,7 +3,7 @@
 // R turns the edge to the polar axis; there the filter is zonal, so that A couples components of the
 // same order m only, cosines and sines alike. docs/spec/gaunt.md
 //
-// A team owns a group of centres and works through their edges in tiles. R is a
+// A team owns a group of centers and works through their edges in tiles. R is a
 // turn about the pole (two components at a time) and then a turn in the plane of pole and edge, which
 // mixes neither cosines with sines nor degrees: one matrix [l + 1, l + 1] and one [l, l] a degree.
 // A's entries exist for one (l1, l3, m) at a time.

@@ -58,7 +58,7 @@ struct SoftTransform {
 
 /// A cutoff of each pair, at which basis and envelope end: both take r cutoff / cutoff_ij.
 struct PairCutoffs {
-  Tensor cutoff; ///< [species of the centre, of the source] Angstrom
+  Tensor cutoff; ///< [species of the center, of the source] Angstrom
 };
 
 /// Rows of both atoms' species that are added to the first layer's W x + b, before its norm.

@@ -8,7 +8,7 @@
 namespace eqnn::plan {
 namespace {
 
-/// Neighbours of an atom that a way is chosen for: a plan knows none.
+/// Neighbors of an atom that a way is chosen for: a plan knows none.
 constexpr double kNeighbors = 20.0;
 
 /// Time of forward and adjoint for one channel of an edge, ns on one core with AVX-512 in single precision:

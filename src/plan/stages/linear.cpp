@@ -9,7 +9,7 @@ namespace eqnn::plan {
 std::string Linear::describe(const ValueNames& names) const {
   return names.out(out) + "linear of " + names.in(in) +
          (term.value == kNoValue ? "" : " + " + names.in(term)) +
-         (per_species ? ", per species" : "") + (bias_per_neighbor ? ", bias per neighbour" : "");
+         (per_species ? ", per species" : "") + (bias_per_neighbor ? ", bias per neighbor" : "");
 }
 
 BlockMap uniform_map(const Tensor& weight, std::size_t n_blocks) {

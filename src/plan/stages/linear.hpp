@@ -15,7 +15,7 @@ struct BlockMap {
 };
 
 /// out = residual + a linear map of each block, bias on the first component (times the number of
-/// neighbours where bias_per_neighbor). Blocks of the input that no map reads do not matter.
+/// neighbors where bias_per_neighbor). Blocks of the input that no map reads do not matter.
 struct Linear {
   ValueId out = kNoValue;
   Input in, term; ///< term: what is added, or none
@@ -42,7 +42,7 @@ struct Linear {
 /// The map of a matrix [channels out, channels in] that all of the first n blocks share.
 BlockMap uniform_map(const Tensor& weight, std::size_t n_blocks);
 
-/// Neighbouring blocks with the same matrix and the same layout become one map. `multiple`: to which
+/// Neighboring blocks with the same matrix and the same layout become one map. `multiple`: to which
 /// channels are padded.
 std::vector<BlockMap> merge_equal_blocks(std::vector<BlockMap> maps,
                                          const std::vector<Block>& in,

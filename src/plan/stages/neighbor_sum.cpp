@@ -4,7 +4,7 @@
 namespace eqnn::plan {
 
 std::string NeighborSum::describe(const ValueNames& names) const {
-  return names.out(out) + "sum over neighbours, matrix " + std::to_string(matrix) + ", radial " +
+  return names.out(out) + "sum over neighbors, matrix " + std::to_string(matrix) + ", radial " +
          std::to_string(radial);
 }
 

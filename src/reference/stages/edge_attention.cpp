@@ -23,7 +23,7 @@ double slrelu_derivative(double a, double x) {
   return 0.5 * (1.0 + a) + 0.5 * (1.0 - a) * ((2.0 * s - 1.0) + 2.0 * x * s * (1.0 - s));
 }
 
-/// Everything that edge_attention makes on the edges of one centre. Each Value has one row per
+/// Everything that edge_attention makes on the edges of one center. Each Value has one row per
 /// edge.
 struct AttentionEdges {
   /// source + center; (M m) w; logits before slrelu; value, gate before Gate; p; M p

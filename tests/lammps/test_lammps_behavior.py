@@ -78,10 +78,10 @@ def test_isolated_atoms_count_as_upstream_counts_them(tmp_path: Path, model: str
     data = load_file(GOLDEN / "tdn" / f"model_{model}.isolated.safetensors")
     result = Setup(path, Atoms(data["atomic_numbers"], data["positions"])).evaluate(tmp_path, 2)
     assert abs(result.energy - data["energy"][0]) <= 1e-10
-    has_neighbour = data["mask"].astype(bool)
-    assert np.abs(result.forces[has_neighbour] - data["forces_masked"]).max() <= 1e-9
-    assert not result.forces[~has_neighbour].any()
-    assert not result.atom_energies[~has_neighbour].any()
+    has_neighbor = data["mask"].astype(bool)
+    assert np.abs(result.forces[has_neighbor] - data["forces_masked"]).max() <= 1e-9
+    assert not result.forces[~has_neighbor].any()
+    assert not result.atom_energies[~has_neighbor].any()
 
 
 @tried("What LAMMPS computes from it", "one atom alone", "its reference energy")
@@ -177,7 +177,7 @@ def test_run_after_run_continues_as_if_it_were_one(tmp_path: Path) -> None:
     one = trajectory(tmp_path, "run 40\n")
     two = trajectory(tmp_path, "run 20\nrun 20 pre no\n")
     assert np.array_equal(one, two)
-    # with set-up between, neighbour lists are built at another step: another order of sums
+    # with set-up between, neighbor lists are built at another step: another order of sums
     three = trajectory(tmp_path, "run 20\nrun 20\n")
     assert np.abs(one - three).max() <= 1e-9
 

@@ -39,7 +39,7 @@ _SUFFIXES_WITH_CONFIG = (".safetensors", ".npz")
 
 
 @dataclass(frozen=True)
-class Recognised:
+class Recognized:
     """A checkpoint that an exporter speaks for.
 
     Attributes
@@ -60,7 +60,7 @@ def _upstream(name: str) -> Upstream:
     return next(one for one in UPSTREAMS if one.name == name)
 
 
-def recognise(path: Path) -> Recognised:
+def recognize(path: Path) -> Recognized:
     """Find the exporter of a checkpoint; raise EqnnError where there is none, saying what it is."""
     check_checkpoint(path)
     if path.suffix in _SUFFIXES_WITH_CONFIG:
@@ -69,20 +69,20 @@ def recognise(path: Path) -> Recognised:
     if mlip is not None:
         raise EqnnError(f"{path}: {mlip}")
     if is_package(path):
-        return Recognised(_upstream("nequip"), "a package of NequIP")
+        return Recognized(_upstream("nequip"), "a package of NequIP")
     with path.open("rb") as file:
         start = file.readline(2**16)
     if foreign.is_nequix(start):
-        return Recognised(_upstream("nequix"), "a file of Nequix")
+        return Recognized(_upstream("nequix"), "a file of Nequix")
     content = unwrapped(read_torch_file(path))
     if isinstance(content, Stub):
         return _module(path, content)
     if isinstance(content, Mapping):
         name = foreign.reader_of(content)
         if name is not None:
-            return Recognised(_upstream(name), "a checkpoint of training, with its configuration")
+            return Recognized(_upstream(name), "a checkpoint of training, with its configuration")
         if "pytorch-lightning_version" in content:
-            return Recognised(_upstream("nequip"), "a checkpoint of training by Lightning")
+            return Recognized(_upstream("nequip"), "a checkpoint of training by Lightning")
         for state in (content, *content.values()):
             if isinstance(state, Mapping) and any(
                 isinstance(v, np.ndarray) for v in state.values()
@@ -93,8 +93,8 @@ def recognise(path: Path) -> Recognised:
     )
 
 
-def _module(path: Path, module: Stub) -> Recognised:
-    """Recognise a pickled module, or a compiled one, by the package of its class."""
+def _module(path: Path, module: Stub) -> Recognized:
+    """Recognize a pickled module, or a compiled one, by the package of its class."""
     parts = [p for p in module.class_name.split(".") if p != "__torch__" and "mangle" not in p]
     is_compiled = "__torch__" in module.class_name.split(".")
     name = foreign.reader_of(module) or _EXPORTER_OF.get(parts[0])
@@ -105,7 +105,7 @@ def _module(path: Path, module: Stub) -> Recognised:
             f"exporters of {', '.join(one.title for one in UPSTREAMS)}."
         )
     how = "compiled (TorchScript)" if is_compiled else "pickled"
-    return Recognised(_upstream(name), f"a {kind}, {how}")
+    return Recognized(_upstream(name), f"a {kind}, {how}")
 
 
 def _names_in(path: Path) -> list[str]:
@@ -122,11 +122,11 @@ def _names_in(path: Path) -> list[str]:
         ) from None
 
 
-def _weights(path: Path, names: Sequence[str], form: str) -> Recognised:
+def _weights(path: Path, names: Sequence[str], form: str) -> Recognized:
     for name, sign in _SIGN_OF:
         if any(re.match(sign, key.removeprefix("module.")) for key in names):
             needs_config = form != "torch" or name in _READ_TORCH_WEIGHTS
-            return Recognised(_upstream(name), f"weights alone ({form})", needs_config)
+            return Recognized(_upstream(name), f"weights alone ({form})", needs_config)
     some = ", ".join(names[:2])
     raise EqnnError(
         f"{path}: holds {len(names)} tensors ({some}, ...), of no network that has an exporter.\n"
@@ -139,7 +139,7 @@ def describe_checkpoint(path: Path) -> str:
 
     It is exported on trial: what says yes here is exported by the command that is named.
     """
-    found = recognise(path)
+    found = recognize(path)
     lines = [str(path), f"  {'is':<18}{found.what}, read by {found.upstream.title}"]
     words = ["eqnn", "export", found.upstream.name, "--checkpoint", str(path)]
     words += ["--output", f"{path.name.split('.')[0]}.eqnn"]
@@ -207,5 +207,5 @@ def with_exporter_named(words: Sequence[str]) -> list[str]:
         if not value and k + 1 < len(found):
             value = found[k + 1]
         if value:
-            found[1] = recognise(Path(value)).upstream.name
+            found[1] = recognize(Path(value)).upstream.name
     return found

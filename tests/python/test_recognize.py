@@ -14,8 +14,8 @@ from eqnn_models import EXPORTERS, MACE, MACE_GAUNT, PRETRAINED, TDN, refusal
 from test_export_texts import make
 
 from eqnn import cli
-from eqnn.export import recognise
-from eqnn.export.recognise import describe_checkpoint, with_exporter_named
+from eqnn.export import recognize
+from eqnn.export.recognize import describe_checkpoint, with_exporter_named
 from eqnn.model_file import read_model
 
 PICKLED = {
@@ -44,13 +44,13 @@ def test_a_file_that_says_what_it_is(path: Path, tmp_path: Path) -> None:
     other = tmp_path / "x.pt"  # the name does not count
     other.write_bytes(path.read_bytes())
     for file in (path, other):
-        found = recognise.recognise(file)
+        found = recognize.recognize(file)
         assert (found.upstream.name, found.what, found.needs_config) == (name, what, False)
 
 
 @pytest.mark.parametrize("path", WEIGHTS, ids=lambda path: path.name)
 def test_weights_alone_need_a_configuration(path: Path) -> None:
-    found = recognise.recognise(path)
+    found = recognize.recognize(path)
     assert (found.upstream.name, found.what) == (WEIGHTS[path], "weights alone (safetensors)")
     assert describe_checkpoint(path).splitlines()[2:] == [
         "  can be exported   with the configuration that the network was trained with",
@@ -116,8 +116,8 @@ def test_what_is_of_no_exporter(what: str, tmp_path: Path, monkeypatch: pytest.M
     content, said = FOREIGN[what]
     path = tmp_path / "x.pt"
     path.write_bytes(b"PK")
-    monkeypatch.setattr(recognise, "read_torch_file", lambda path: content)
-    assert refusal(lambda: recognise.recognise(path)).startswith(f"{path}: {said}")
+    monkeypatch.setattr(recognize, "read_torch_file", lambda path: content)
+    assert refusal(lambda: recognize.recognize(path)).startswith(f"{path}: {said}")
 
 
 @pytest.mark.parametrize(
@@ -149,15 +149,15 @@ def test_weights_of_training_are_told_what_to_give(
     path = tmp_path / "x.pt"
     path.write_bytes(b"PK")
     content = {"model": {"interactions.0.conv_tp_weights.layer0.weight": np.zeros(1)}}
-    monkeypatch.setattr(recognise, "read_torch_file", lambda path: content)
-    found = recognise.recognise(path)
+    monkeypatch.setattr(recognize, "read_torch_file", lambda path: content)
+    found = recognize.recognize(path)
     assert (found.upstream.name, found.needs_config) == ("mace", False)
 
 
 def test_damaged_safetensors(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(b"not this")
-    text = refusal(lambda: recognise.recognise(path))
+    text = refusal(lambda: recognize.recognize(path))
     assert (
         text == f"{path}: not readable as safetensors. It is damaged or incomplete: get it again."
     )
