@@ -2,7 +2,7 @@
 """Time an epoch of training beside mace-torch: one network, the same frames, one thread.
 
     make test-train   # or another environment with eqnn[train]
-    .eqnn/venv-train/bin/python bench/time_training.py --mace PYTHON [--data FRAMES.xyz] [--rounds 3]
+    .eqnn/venv-train/bin/python bench/time_training.py --mace PYTHON [--data FRAMES.xyz]
 
 PYTHON is the interpreter of an environment with mace-torch==0.3.16. The network: ScaleShiftMACE of
 two layers, 32x0e+32x1o+32x2e, l_max 2, correlation 3, cutoff 5 Angstrom, with random weights, made
@@ -198,7 +198,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--mace", required=True, metavar="PYTHON")
     parser.add_argument("--data", type=Path, default=ROOT / "data" / "qcr-small" / "train.xyz.gz")
-    parser.add_argument("--frames", type=int, default=128, help="every n-th, so that so many are used")
+    parser.add_argument(
+        "--frames", type=int, default=128, help="every n-th, so that so many are used"
+    )
     parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
     read = ase.io.read(options.data, ":")
