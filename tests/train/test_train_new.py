@@ -72,7 +72,7 @@ def test_new_networks_are_valid_sound_and_equivariant(
             assert abs(mirrored) <= 1e-11
         else:
             assert l_max == 1 or abs(mirrored) > 1e-6  # what the odd paths are there for
-    assert (model.document["parity"] == "o3") == (kind == "mace" or "--even" in more)
+    assert (model.document["parity"] == "o3") == (kind in ("mace", "nequip") or "--even" in more)
 
 
 def test_zbl_keeps_nuclei_apart_whatever_the_scale(tmp_path: Path) -> None:
@@ -131,8 +131,9 @@ def test_what_cannot_be_made_is_refused(tmp_path: Path, capsys: pytest.CaptureFi
     (tmp_path / "a.eqnn").touch()
     assert main(words) == 1
     assert "exists already. Give another path, or --force" in capsys.readouterr().err
-    assert main(["new", "mace", "--even", *words[2:4], "--output", str(tmp_path / "b.eqnn")]) == 1
-    assert "--even: mace keeps parity as it is. Leave it out." in capsys.readouterr().err
+    for kind in ("mace", "nequip"):
+        assert main(["new", kind, "--even", *words[2:4], "--output", str(tmp_path / "b.eqnn")]) == 1
+        assert f"--even: {kind} keeps parity as it is. Leave it out." in capsys.readouterr().err
     text = refusal(lambda: new_tdn(Shape((1,), l_max=5, even=True)))
     assert text.startswith("--l-max 5: exact factors are stored for 1 to 4.")
     text = refusal(lambda: new_tdn(Shape((1,), l_max=0)))

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -265,9 +267,10 @@ def examples(sizes: list[int]) -> list[Example]:
 
 def test_batches_have_few_shapes_and_lose_no_frame() -> None:
     sizes = [int(n) for n in np.random.default_rng(3).integers(2, 12, 53)]
-    batches = Batches(examples(sizes), 4, 3, "float64", 3.0)
+    seeds = [[5, epoch] for epoch in (1, 2)]
+    batches = Batches(examples(sizes), 4, 3, "float64", 3.0, seeds)
     assert len(batches.shapes) == 3
-    orders = [batches.order([5, epoch]) for epoch in (1, 2, 1)]
+    orders = [batches.order(seed) for seed in (*seeds, seeds[0])]
     assert orders[0] == orders[2] != orders[1]
     for order in orders:
         assert sorted(k for _, members in order for k in members) == list(range(53))
@@ -281,6 +284,67 @@ def test_batches_have_few_shapes_and_lose_no_frame() -> None:
         assert (packed.center[~packed.edge_mask] == len(packed.species) - 1).all()
         assert (np.diff(packed.center) >= 0).all()
     assert sorted(seen) == sorted(sizes)
+
+
+def test_batches_of_very_different_frames_are_hardly_padded() -> None:
+    rng = np.random.default_rng(4)
+    sizes = [int(n) for n in np.exp(rng.uniform(math.log(2), math.log(25), 800))]
+    seeds = [[1, epoch] for epoch in range(30)]
+    batches = Batches(examples(sizes), 8, 1, "float64", 3.0, seeds)
+    assert len(batches.shapes) == 1
+    assert 0 <= batches.padding() < 0.05
+    together = set()
+    for seed in [None, *seeds]:
+        for _ in batches.packed(order := batches.order(seed)):  # raises where there is no room
+            pass
+        assert all(len(members) == 8 for _, members in order)
+        together |= {frozenset(members) for _, members in order}
+    # Orders differ in what is in a batch, not only in which batch comes first.
+    assert len(together) > 25 * len(batches)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_few_frames_make_batches(n: int) -> None:
+    batches = Batches(examples([3, 40, 2, 5, 1][:n]), 2, 4, "float64", 3.0, [[1, 1]])
+    for seed in (None, [1, 1]):
+        order = batches.order(seed)
+        assert len(order) == len(batches) == len(list(batches.packed(order)))
+        assert sorted(k for _, members in order for k in members) == list(range(n))
+
+
+BLOCKS = """
+import ctypes, resource, sys, threading
+from eqnn.train.memory import keep_freed_memory
+if sys.argv[1] == "keep":
+    assert keep_freed_memory()
+libc, size = ctypes.CDLL(None), 40 * 2**20
+libc.aligned_alloc.restype = ctypes.c_void_p
+def step():
+    block = libc.aligned_alloc(ctypes.c_size_t(64), ctypes.c_size_t(size))
+    ctypes.memset(block, 1, size)
+    libc.free(ctypes.c_void_p(block))
+def steps():
+    for _ in range(10):
+        step()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        step()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+thread = threading.Thread(target=steps)
+thread.start()
+thread.join()
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library than glibc")
+def test_large_blocks_are_kept_between_steps() -> None:
+    def faults(word: str) -> int:
+        words = [sys.executable, "-c", BLOCKS, word]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        return int(done.stdout)
+
+    # A block has 10 240 pages; some less where the system has larger pages.
+    assert faults("keep") < 200 < faults("leave")
 
 
 def test_an_error_while_batches_are_packed_is_raised() -> None:

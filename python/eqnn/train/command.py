@@ -10,6 +10,7 @@ from typing import Any
 
 from eqnn.errors import EqnnError
 from eqnn.train.config import read_config
+from eqnn.train.memory import keep_freed_memory
 
 INTERRUPTED = 130
 
@@ -33,6 +34,7 @@ def add_parser(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     config = read_config(options.config)
+    keep_freed_memory()
     try:
         from eqnn.train import fit
     except ImportError as error:

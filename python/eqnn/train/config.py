@@ -117,7 +117,7 @@ class Config:
     epochs: int = _of(100, "times that each frame is seen", low=1)
     batch_size: int = _of(8, "structures a step", low=1)
     shapes: int = _of(
-        3, "padded shapes: each is compiled once, fewer are padded more", low=1, high=16
+        1, "groups of frames of similar sizes; each group has its compiled code", low=1, high=16
     )
     checkpoint_seconds: float = _of(120.0, "between checkpoints within an epoch", low=0)
 

@@ -7,12 +7,13 @@ import hashlib
 import itertools
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eqnn.errors import EqnnError
 from eqnn.evaluation.data import read_data
@@ -23,10 +24,13 @@ from eqnn.model_file import Model
 from eqnn.so3 import FloatArray
 from eqnn.structures import cell_with_vacuum
 from eqnn.train.config import FIT, REFIT, Config
-from eqnn.train.packing import Arrays, Example, Shape, example_of, pack, shape_for
+from eqnn.train.packing import Arrays, Example, Shape, example_of, pack
 
 # Batches that are packed before they are asked for.
 PREFETCHED = 2
+# Standard deviation of the logarithm of sizes by which examples are dealt to batches. Of 3550 small
+# and 38 663 larger molecules in batches of 8, it leaves 2 and 4 % of padding; 0.3 leaves 6 and 10.
+SIZE_NOISE = 0.1
 Say = Callable[[str], None]
 
 
@@ -266,51 +270,89 @@ def fitted_reference(counts: Any, energies: FloatArray) -> list[float]:
 
 
 class Batches:
-    """Batches of examples of alike sizes, in few shapes.
+    """Batches of about equal numbers of edges, in few shapes.
+
+    Each batch gets large and small examples, dealt out so that all batches of a group have nearly
+    the same number of edges: what is left of a shape is padding, which costs as much as edges do.
 
     Parameters
     ----------
     examples : sequence of Example
     size : int
-        Structures a batch; the last one of a shape may have less.
+        Structures a batch; some have one less.
     n_shapes : int
-        At most so many.
+        At most so many groups of alike sizes, each with a shape.
     dtype : str
     cutoff : float
         Angstrom.
+    seeds : sequence of sequence of int
+        Of the orders that will be asked for: a shape has room for the batches of all of them.
     """
 
     def __init__(
-        self, examples: Sequence[Example], size: int, n_shapes: int, dtype: str, cutoff: float
+        self,
+        examples: Sequence[Example],
+        size: int,
+        n_shapes: int,
+        dtype: str,
+        cutoff: float,
+        seeds: Iterable[Sequence[int]] = (),
     ) -> None:
         self._examples, self._size = list(examples), size
         self._dtype, self._cutoff = dtype, cutoff
-        order = sorted(range(len(examples)), key=lambda k: (examples[k].n_edges, k))
+        self._atoms = np.array([e.n_atoms for e in examples], dtype=np.int64)
+        self._edges = np.array([e.n_edges for e in examples], dtype=np.int64)
+        order = np.lexsort((np.arange(len(self._edges)), self._edges))
         n_groups = max(1, min(n_shapes, len(order) // size))
         bounds = [len(order) * k // n_groups for k in range(n_groups + 1)]
         self._groups = [order[a:b] for a, b in itertools.pairwise(bounds) if b > a]
-        self.shapes = [self._shape(group) for group in self._groups]
-
-    def _shape(self, group: Sequence[int]) -> Shape:
-        """Room for any batch of a group."""
-        largest = [self._examples[k] for k in group[-self._size :]]
-        most = sorted((self._examples[k].n_atoms for k in group), reverse=True)
-        edges = shape_for(largest).edges
-        return Shape(sum(most[: self._size]) + 1, max(1, edges), min(self._size, len(group)) + 1)
+        room = [Shape(0, 1, 0)] * len(self._groups)
+        for seed in [None, *seeds]:
+            for g, members in self._dealt(seed):
+                need = (
+                    self._atoms[members].sum() + 1,
+                    self._edges[members].sum(),
+                    len(members) + 1,
+                )
+                room[g] = Shape(*(max(a, int(b)) for a, b in zip(room[g], need, strict=True)))
+        self.shapes = room
 
     def __len__(self) -> int:
         return sum(-(-len(group) // self._size) for group in self._groups)
 
-    def order(self, seed: Sequence[int] | None) -> list[tuple[int, list[int]]]:
-        """Return shapes and members of batches; shuffled by a seed, or in the order of sizes."""
+    def _dealt(self, seed: Sequence[int] | None) -> Iterator[tuple[int, NDArray[np.int64]]]:
+        """Yield the batches of an order, group by group.
+
+        The largest examples go one to each batch, then the next ones, and so on; of each round,
+        the largest goes to the batch with the fewest edges so far. Which sizes make a round is
+        drawn within some percent, so that batches differ from order to order.
+        """
         rng = None if seed is None else np.random.default_rng(list(seed))
-        out: list[tuple[int, list[int]]] = []
         for g, group in enumerate(self._groups):
-            members = (
-                list(group) if rng is None else [group[k] for k in rng.permutation(len(group))]
-            )
-            out += [(g, members[k : k + self._size]) for k in range(0, len(members), self._size)]
-        return out if rng is None else [out[k] for k in rng.permutation(len(out))]
+            about = self._edges[group].astype(np.float64)
+            if rng is not None:
+                shuffled = rng.permutation(len(group))
+                group = group[shuffled]
+                about = about[shuffled] * np.exp(SIZE_NOISE * rng.normal(size=len(about)))
+            group = group[np.argsort(-about, kind="stable")]
+            n = -(-len(group) // self._size)
+            edges, batches = np.zeros(n, np.int64), np.empty(len(group), np.int64)
+            for start in range(0, len(group), n):
+                these = slice(start, min(start + n, len(group)))
+                falling = np.argsort(-self._edges[group[these]], kind="stable")
+                to = np.argsort(edges, kind="stable")[: len(falling)]
+                batches[start + falling] = to
+                edges[to] += self._edges[group[these]][falling]
+            sorted_by_batch = np.argsort(batches, kind="stable")
+            ends = np.cumsum(np.bincount(batches, minlength=n))
+            yield from ((g, members) for members in np.split(group[sorted_by_batch], ends[:-1]))
+
+    def order(self, seed: Sequence[int] | None) -> list[tuple[int, list[int]]]:
+        """Return shapes and members of batches, shuffled by a seed; None: always the same."""
+        out = [(g, members.tolist()) for g, members in self._dealt(seed)]
+        if seed is None:
+            return out
+        return [out[k] for k in np.random.default_rng(list(seed)).permutation(len(out))]
 
     def packed(self, order: Sequence[tuple[int, list[int]]]) -> Iterator[Arrays]:
         """Pack batches in a thread of its own, some ahead."""
@@ -349,9 +391,8 @@ class Batches:
 
     def padding(self) -> float:
         """Part of all edges that is padding."""
-        real = sum(e.n_edges for e in self._examples)
         room = sum(
             self.shapes[g].edges * -(-len(group) // self._size)
             for g, group in enumerate(self._groups)
         )
-        return 1.0 - real / room if room else 0.0
+        return 1.0 - int(self._edges.sum()) / room if room else 0.0

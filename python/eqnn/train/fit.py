@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -168,12 +168,17 @@ class Trainer:
             cache = self.folder / f"neighbors_{role}.npz" if with_files else None
             return examples_of(getattr(self.frames, role), self.model, cache, self._say)
 
-        def batches(examples: list[Example]) -> Batches:
-            return Batches(examples, config.batch_size, config.shapes, config.precision, cutoff)
+        def batches(examples: list[Example], seeds: Iterable[Sequence[int]] = ()) -> Batches:
+            size, shapes = config.batch_size, config.shapes
+            return Batches(examples, size, shapes, config.precision, cutoff, seeds)
 
-        self.train, self.validation = batches(found("train")), batches(found("validation"))
+        self.train = batches(found("train"), map(self._seed, range(config.epochs)))
+        self.validation = batches(found("validation"))
         self.n_steps = config.epochs * len(self.train)
         self._optimizer = optimizer_of(config, self.n_steps)
+
+    def _seed(self, epoch: int) -> list[int]:
+        return [self.config.seed, 1 + epoch]
 
     def describe(self) -> str:
         """Say what is trained, on what."""
@@ -275,7 +280,7 @@ class Trainer:
         before, first = progress.seconds, progress.epoch * len(self.train) + progress.step
         while progress.epoch < config.epochs:
             factors = self._factors(self._stage(progress.epoch))
-            order = self.train.order([config.seed, 1 + progress.epoch])[progress.step :]
+            order = self.train.order(self._seed(progress.epoch))[progress.step :]
             for batch in self.train.packed(order):
                 # A copy, since a step overwrites what it is given.
                 state, value = step(self._own(state), batch, factors)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,6 +131,44 @@ class _Network:
         weights = {block: self.normal(n_out[block], n_in[block], gain=gain) for block in n_out}
         return self.build.stage("irreps_linear", name, {"features": x}, weights, irreps=n_out)
 
+    def natural_irreps(self) -> dict[str, int]:
+        """Return blocks of all degrees with the harmonics' parities."""
+        c = self.shape.channels
+        return {block_of(n, (-1) ** n): c for n in range(self.shape.l_max + 1)}
+
+    def density(self, k: int, x: str, blocks: Iterable[str], made: dict[str, int]) -> str:
+        """Sum messages along all paths from blocks to what is made, and mix them."""
+        shape, c = self.shape, self.shape.channels
+        paths = [
+            [block, l2, target]
+            for target in made
+            for block in blocks
+            for l2 in range(shape.l_max + 1)
+            if abs(degree_of(block) - l2) <= degree_of(target) <= degree_of(block) + l2
+            and parity_of(block) * (-1) ** l2 == parity_of(target)
+        ]
+        inputs = {"source": x, "harmonics": "harmonics"}
+        inputs["radial"] = self.radial(f"radial{k}", len(paths) * c)
+        self.build.stage("edge_tensor_product", f"messages{k}", inputs, paths=paths)
+        # w3j has norm 1: a path's components have a square of sqrt(2l3+1) less.
+        weights = {
+            block: self.normal(
+                n,
+                c * sum(path[2] == block for path in paths),
+                gain=math.sqrt((2 * degree_of(block) + 1) / shape.neighbors),
+            )
+            for block, n in made.items()
+        }
+        return self.build.stage(
+            "irreps_linear", f"density{k}", {"features": f"messages{k}"}, weights, irreps=made
+        )
+
+    def species_linear(self, name: str, x: str, n_in: dict[str, int], n_out: dict[str, int]) -> str:
+        """Map channels by the atom's element, block by block."""
+        n = len(self.shape.species)
+        weights = {block: self.normal(n, n_out[block], n_in[block]) for block in n_out}
+        return self.build.stage("species_linear", name, {"features": x}, weights, irreps=n_out)
+
     def readout(self, name: str, x: str, units: int = 0) -> str:
         """Make energies of scalars; small ones, since a new network knows nothing."""
         c = self.shape.channels
@@ -170,30 +208,11 @@ class _Network:
 def new_mace(shape: Shape) -> Model:
     """MACE's graph: convolutions along Clebsch-Gordan paths, and powers of features at atoms."""
     net, c = _Network("mace", shape), shape.channels
-    uniform = {block_of(n, (-1) ** n): c for n in range(shape.l_max + 1)}
+    uniform = net.natural_irreps()
     x, blocks, terms = net.embed(), {"0e": c}, []
     for k in range(shape.layers):
         last = k == shape.layers - 1
-        paths = [
-            [block, l2, target]
-            for target in uniform
-            for block in blocks
-            for l2 in range(shape.l_max + 1)
-            if abs(degree_of(block) - l2) <= degree_of(target) <= degree_of(block) + l2
-            and parity_of(block) * (-1) ** l2 == parity_of(target)
-        ]
-        inputs = {"source": x, "harmonics": "harmonics"}
-        inputs["radial"] = net.radial(f"radial{k}", len(paths) * c)
-        net.build.stage("edge_tensor_product", f"messages{k}", inputs, paths=paths)
-        counts = {block: c * sum(path[2] == block for path in paths) for block in uniform}
-        # w3j has norm 1: a path's components have a square of sqrt(2l3+1) less.
-        weights = {
-            block: net.normal(c, n, gain=math.sqrt((2 * degree_of(block) + 1) / shape.neighbors))
-            for block, n in counts.items()
-        }
-        net.build.stage(
-            "irreps_linear", f"density{k}", {"features": f"messages{k}"}, weights, irreps=uniform
-        )
+        net.density(k, x, blocks, uniform)
         made = {"0e": c} if last else uniform
         net.build.stage(
             "symmetric_contraction",
@@ -205,17 +224,42 @@ def new_mace(shape: Shape) -> Model:
         out = net.linear(f"mixed{k}", f"product{k}", made, made)
         if k > 0:
             own = {block: n for block, n in made.items() if block in blocks}
-            net.build.stage(
-                "species_linear",
-                f"own{k}",
-                {"features": x},
-                {b: net.normal(len(shape.species), c, c) for b in own},
-                irreps=own,
-            )
+            net.species_linear(f"own{k}", x, blocks, own)
             out = net.build.stage("add", f"features{k}", {"a": out, "b": f"own{k}"})
         terms.append(net.readout(f"site{k}", out, 16 if last else 0))
         x, blocks = out, made
     return net.finish(terms, "o3")
+
+
+def new_nequip(shape: Shape) -> Model:
+    """NequIP's graph: convolutions along Clebsch-Gordan paths, each followed by gates.
+
+    Features have the parities of the harmonics. Each layer adds a linear map of an atom's own
+    features by its element. Source: Batzner et al., arXiv 2101.03164.
+    """
+    net, c = _Network("nequip", shape), shape.channels
+    x, blocks = net.embed(), {"0e": c}
+    for k in range(shape.layers):
+        last = k == shape.layers - 1
+        kept = {"0e": c} if last else net.natural_irreps()
+        n_gates = c * (len(kept) - 1)
+        # Gates are more scalars, one for each channel of a block of l > 0.
+        made = {**kept, "0e": c + n_gates}
+        x_in = net.linear(f"mixed{k}", x, blocks, blocks)
+        net.density(k, x_in, blocks, made)
+        own = {block: n for block, n in made.items() if block in blocks}
+        net.species_linear(f"own{k}", x, blocks, own)
+        both = net.build.stage("add", f"sum{k}", {"a": f"density{k}", "b": f"own{k}"})
+        x = net.build.stage(
+            "irreps_gate",
+            f"features{k}",
+            {"features": both},
+            scalars={"0e": c},
+            activations={"0e": "silu", "gates": "silu"},
+            gates="0e",
+        )
+        blocks = kept
+    return net.finish([net.readout("site", x, 16)], "o3")
 
 
 def _couplings(net: _Network, made: Sequence[str]) -> list[dict[str, Any]]:
@@ -363,7 +407,7 @@ def _product(net: _Network, name: str, density: str) -> str:
     return net.build.stage("gaunt_product", name, pair, scales, l_max=l_max)
 
 
-KINDS = {"gaunt": new_gaunt, "mace": new_mace, "tdn": new_tdn}
+KINDS = {"gaunt": new_gaunt, "mace": new_mace, "nequip": new_nequip, "tdn": new_tdn}
 
 
 # ---- the command ----
@@ -446,8 +490,8 @@ def _run(options: argparse.Namespace) -> int:
             )
     if options.factors is not None and options.kind != "tdn":
         raise EqnnError(f"--factors: {options.kind} has no coupling in factors. Leave it out.")
-    if options.even and options.kind == "mace":
-        raise EqnnError("--even: mace keeps parity as it is. Leave it out.")
+    if options.even and options.kind in ("mace", "nequip"):
+        raise EqnnError(f"--even: {options.kind} keeps parity as it is. Leave it out.")
     keys = Shape.__dataclass_fields__
     shape = Shape(**{key: value for key, value in vars(options).items() if key in keys})
     model = KINDS[options.kind](shape)
