@@ -6,7 +6,7 @@
 namespace eqnn {
 namespace {
 
-bool has_cpu_feature(const std::string& name) {
+bool has_cpu_feature([[maybe_unused]] const std::string& name) {
 #if defined(__x86_64__)
   // The builtin takes literals only.
   __builtin_cpu_init();

@@ -149,8 +149,8 @@ std::string JsonReader::word(const std::set<std::string>& words) const {
 }
 
 bool JsonReader::has_control(const std::string& text) {
-  return std::any_of(
-      text.begin(), text.end(), [](char c) { return (c >= 0 && c < ' ') || c == 127; });
+  // Unsigned: where char is signed, bytes of UTF-8 are below zero.
+  return std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 127; });
 }
 
 std::string JsonReader::printable(const std::string& text) {

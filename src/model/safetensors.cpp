@@ -10,6 +10,8 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <ios>
+#include <iterator>
 #include <limits>
 #include <string_view>
 #include <system_error>
@@ -230,11 +232,11 @@ std::string read_file(const std::string& path) {
          std::filesystem::exists(path, ignored) ? ": cannot be opened. Check its permissions."
                                                 : ": no such file. Check the path.");
   }
-  std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (file.bad()) {
+  try {
+    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  } catch (const std::ios_base::failure&) { // not a state of the stream: its buffer is read
     fail(path, ": cannot be read to its end. Check the disk.");
   }
-  return bytes;
 }
 
 } // namespace eqnn

@@ -2,6 +2,7 @@
 // Many structures in one call: the results of each alone, and a reason for each that fails.
 #include "eqnn/batch.hpp"
 
+#include "engine/pack.hpp"
 #include "eqnn/neighbors.hpp"
 #include "support/random_model.hpp"
 
@@ -9,6 +10,7 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
 #include <string>
 
 namespace eqnn {
@@ -141,6 +143,44 @@ TEST(EvaluateStructures, AResultThatIsNotFiniteIsAFailure) {
             "the training data, or the precision too low: try precision double.");
   EXPECT_EQ(results[1].failure, Failure::None);
   EXPECT_EQ(results[2].failure, Failure::NotFinite);
+}
+
+TEST(EvaluateStructures, WhereAPassFailsAsAWholeEachIsTriedAlone) {
+  const Model model(small_spec());
+  Potential potential(model);
+  std::map<std::size_t, StructureResult> results;
+  engine::Pass pass(potential, {true, true, false}, [&](std::size_t tag, StructureResult result) {
+    EXPECT_EQ(results.count(tag), 0U);
+    results[tag] = std::move(result);
+  });
+  const std::vector<Structure> structures = some_structures(model.spec());
+  const std::size_t bad = 4;
+  std::vector<EdgeList> edges;
+  for (const Structure& s : structures) {
+    edges.push_back(edges_of(s.numbers, s.positions, s.cell, model.species(), model.cutoff()));
+  }
+  edges[bad].species[0] = 77;
+  for (std::size_t k = 0; k < edges.size(); ++k) {
+    pass.add(k, edges[k]);
+  }
+  pass.run();
+  ASSERT_EQ(results.size(), structures.size());
+  for (std::size_t k = 0; k < structures.size(); ++k) {
+    if (k == bad) {
+      EXPECT_EQ(results[k].failure, Failure::Invalid);
+      // Named as the structure has it, and not as the pass had it.
+      EXPECT_NE(results[k].reason.find("EdgeList::species[0] is 77, expected one of the 3 species"),
+                std::string::npos)
+          << results[k].reason;
+      continue;
+    }
+    const Observables& alone = potential.evaluate(edges[k], {true, true, false});
+    EXPECT_EQ(results[k].failure, Failure::None) << results[k].reason;
+    EXPECT_EQ(results[k].energy, alone.energy);
+    EXPECT_EQ(results[k].forces, alone.forces);
+    EXPECT_EQ(results[k].virial, alone.virial);
+  }
+  EXPECT_EQ(pass.n_atoms(), 0);
 }
 
 TEST(EvaluateStructures, AFailureHasAName) {

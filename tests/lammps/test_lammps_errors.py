@@ -165,6 +165,12 @@ def test_mean_per_atom_energies(tmp_path: Path) -> None:
     text = fail(tmp_path, Setup(path, water()).script(tmp_path))
     assert "predicts the mean energy per atom, which is meaningless for other numbers of" in text
     assert "force it by 'pair_style eqnn allow mean-per-atom'" in text
+    style = "eqnn allow mean-per-atom energy_zero free_atoms"
+    text = fail(tmp_path, Setup(path, water(), style=style).script(tmp_path))
+    assert (
+        "predicts the mean energy per atom, so that no part of it is that of free atoms: " in text
+    )
+    assert "remove 'energy_zero free_atoms'" in text
 
 
 @tried("Refused with a sentence", "direct forces; when forced, pressures are NaN", "-")

@@ -325,6 +325,64 @@ def test_counting_knows_excluded_atoms(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("which", ["inter", "intra"])
+@tried(
+    "Neighbor lists and communication",
+    "neigh_modify exclude molecule/inter, molecule/intra, check_edges",
+    "the library on the parts, 1e-10; a warning",
+)
+def test_excluded_molecules_are_counted_and_warned_of(
+    tmp_path: Path, which: str, ranks: int
+) -> None:
+    """Without pairs between molecules each is alone; without those within, each atom is."""
+    other = Atoms("OHH", water().positions + (2.5 if which == "inter" else 20.0))
+    setup = Setup(
+        SMALL,
+        water() + other,
+        style="eqnn check_edges yes",
+        after="fix m all property/atom mol ghost yes\nset atom 1*3 mol 1\nset atom 4*6 mol 2\n"
+        f"neigh_modify exclude molecule/{which} all",
+    )
+    log = succeed(tmp_path, setup.script(tmp_path) + 'run 0\nprint "RESULT $(pe:%.17g)"\n', ranks)
+    assert (
+        "Pair style eqnn: the model does not see the pairs that 'neigh_modify exclude' takes out "
+        "of the neighbor list"
+    ) in log
+    parts = [water(), other]
+    if which == "intra":
+        parts = [atoms[k : k + 1] for atoms in parts for k in range(3)]
+    with Potential(SMALL, "double") as potential:
+        expected = [potential.evaluate(part.numbers, part.positions).energy for part in parts]
+        whole = potential.evaluate(setup.atoms.numbers, setup.atoms.positions).energy
+    found = float(log.split("RESULT")[-1].split()[0])
+    assert abs(found - sum(expected)) <= 1e-10
+    assert abs(found - whole) > 1e-3
+
+
+@tried(
+    "Refused with a sentence", "an atom that becomes one of the model's after a run, pre no", "-"
+)
+def test_an_atom_without_a_row_is_named(tmp_path: Path) -> None:
+    """Its type was not the model's when the list was made, and the list is kept."""
+    setup = Setup(
+        SMALL,
+        water() + Atoms("C", [[0.0, 0.0, 3.0]]),
+        style="hybrid/overlay eqnn zero 6.0",
+        coeffs=[f"pair_coeff * * eqnn {SMALL} H NULL O", "pair_coeff * * zero"],
+    )
+    script = setup.script(tmp_path) + (
+        "neigh_modify every 1000 delay 1000 check no\nfix 1 all nve\nrun 0\n"
+    )
+    succeed(tmp_path, script + "run 1 pre no\n")
+    text = fail(tmp_path, script + "set atom 4 type 1\nrun 1 pre no\n")
+    assert (
+        "atom 4 has no row in the neighbor list, but the model needs all of its atoms: types were "
+        "changed after a run without a new set-up ('pre no'), or a command that is not known here "
+        "takes it out."
+    ) in " ".join(text.split())
+
+
 # ---- ghosts ----
 
 

@@ -3,12 +3,14 @@
 #include "model/model_file.hpp"
 
 #include "base/error.hpp"
+#include "eqnn/model.hpp"
 #include "support/model_writer.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <limits>
 
 namespace eqnn::test {
@@ -91,7 +93,22 @@ TEST(ModelFile, OtherContainersAreRefused) {
       refusal(container({{"eqnn", "{}"}, {"eqnn_sha256", "x"}, {"more", ""}}, parts.tensors)));
   expect_in("not a safetensors file, or truncated", refusal("\xffno model at all"));
   expect_in("no JSON object", refusal(std::string("\x02\0\0\0\0\0\0\0[]", 10)));
+  expect_in("/__metadata__: no JSON object. The file is damaged: copy or export it again.",
+            refusal(std::string("\x13\0\0\0\0\0\0\0{\"__metadata__\":[]}", 27)));
   expect_in("not valid JSON", refusal(std::string("\x05\0\0\0\0\0\0\0{\"a\":", 13)));
+}
+
+TEST(ModelFile, AFileWhoseReadingFailsIsNamed) {
+  const std::string path = "/proc/self/mem"; // opens, and has no page at its beginning
+  if (!std::filesystem::exists(path)) {
+    GTEST_SKIP() << "no " << path;
+  }
+  try {
+    Model::open(path);
+    ADD_FAILURE() << "read";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.what(), path + ": cannot be read to its end. Check the disk.");
+  }
 }
 
 TEST(ModelFile, CheckpointsAreRefusedWithTheCommandThatExportsThem) {

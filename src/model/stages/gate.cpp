@@ -40,9 +40,6 @@ public:
     }
     add_gated_blocks();
     sort_blocks(out_);
-    if (out_.empty()) {
-      entry.error("the output has no block. Re-export the model.");
-    }
     for (GatedBlock& block : blocks_) {
       const IrrepsBlock& from = in_[static_cast<std::size_t>(block.in)];
       block.out = find_block(out_, {from.l, from.odd != (from.l > 0 && odd_), 0});
