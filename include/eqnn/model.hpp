@@ -49,6 +49,12 @@ public:
   /// For the library's own use: a specification made in memory.
   explicit Model(ModelSpec spec);
 
+  /// The same network of these elements only (atomic numbers, in any order), with weights and tables of
+  /// no others. Every result is the same, bit by bit; what species() and EdgeList::species mean is
+  /// that of the cut model. Of self_tests() those are left that have no other element. Throws Error
+  /// for an element that the model does not know, and where none is named.
+  Model with_species(const std::vector<std::int32_t>& atomic_numbers) const;
+
   const std::string& file() const;   ///< where it was read
   const std::string& sha256() const; ///< as verified
   const std::string& family() const; ///< the network's name, for people
@@ -61,7 +67,7 @@ public:
   /// By how much its coupling tensors change under rotations at most, relative:
   /// docs/spec/model_file.md
   double equivariance_defect() const;
-  std::int64_t n_parameters() const;
+  std::int64_t n_parameters() const; ///< of the file, whatever with_species() left of it
   const std::vector<SelfTest>& self_tests() const;
   const std::string& provenance() const; ///< JSON text, for people
 
