@@ -324,7 +324,7 @@ template <class S> struct EdgeAttentionStage {
     a.tile_edges = tile_edges<Scalar>(std::int64_t{3} * a.components * a.stride);
     shares = tables.keep_on_edges(a.heads);
     for (auto* weight : {&op.logit_weight, &op.value_weight, &op.gate_weight}) {
-      weight->clear();
+      release(*weight);
     }
   }
 
