@@ -222,7 +222,7 @@ class Potential:
         False for models with direct forces.
     device : str
         ``cpu``, ``gpu``, or ``auto``: a GPU if the library was built for one.
-    elements : sequence of int, optional
+    elements : sequence of int or ndarray, optional
         Atomic numbers, in any order. Weights and tables of the model's other elements are not kept,
         and no result changes. All of the model if left out.
 
@@ -239,7 +239,7 @@ class Potential:
         has_virial: bool = True,
         *,
         device: str = "auto",
-        elements: Sequence[int] | None = None,
+        elements: Sequence[int] | np.ndarray[Any, Any] | None = None,
     ):
         self.path = Path(path)
         self._library = _library()

@@ -87,7 +87,7 @@ template <class S> struct AttentionAdjointTile : AttentionTile<S> {
     this->values(tile);
   }
 
-  /// u becomes b = M^T adj_out, and along what the centre's softmax needs.
+  /// u becomes b = M^T adj_out, and along what the center's softmax needs.
   KOKKOS_FORCEINLINE_FUNCTION void bring_adj_out(const EdgeTile<S>& tile) const {
     for_centers_of_tile(on.edges, tile, [&](std::int32_t i, std::int64_t first, std::int64_t n) {
       const Scalar* const adjoint = to.adj_out.row(i);
