@@ -390,7 +390,7 @@ def test_elements_that_are_named_get_the_same_numbers() -> None:
     assert np.array_equal(pickle.loads(pickle.dumps(atoms.calc)).get_forces(atoms), expected)
     carbon = crystal()
     carbon.calc = EQNN(MODEL, elements=["C"])
-    assert np.array_equal(carbon.get_forces(), EQNN(MODEL).get_forces(carbon))
+    assert np.array_equal(carbon.get_forces(), EQNN(MODEL).get_forces(carbon))  # type: ignore[no-untyped-call]
     with pytest.raises(EqnnError, match="atom 2 is O, which the model does not know"):
         carbon.calc.get_forces(atoms)
     with pytest.raises(EqnnError, match=r"elements of EQNN\(\) has 'Q', expected chemical symbols"):
