@@ -23,7 +23,7 @@ from eqnn.builder import contraction_defect
 from eqnn.errors import ChoiceNeededError
 from eqnn.export.mace import coupling_entries
 from eqnn.export.mlip import HIGHEST_CORRELATION, power_couplings
-from eqnn.export.recognise import describe_checkpoint, recognise
+from eqnn.export.recognize import describe_checkpoint, recognize
 from eqnn.library import Potential
 from eqnn.model_file import write_model
 
@@ -262,7 +262,7 @@ def test_damaged_files(tmp_path: Path) -> None:
 
 
 def test_info_says_what_it_is() -> None:
-    assert recognise(PLAIN).upstream.name == "mlip"
+    assert recognize(PLAIN).upstream.name == "mlip"
     text = describe_checkpoint(PLAIN)
     assert "a model of mlip, read by InstaDeep's mlip (MACE)" in text
     assert "can be exported   yes" in text and "eqnn export mlip --checkpoint" in text

@@ -66,7 +66,7 @@ def recognize(path: Path) -> Recognized:
     if path.suffix in _SUFFIXES_WITH_CONFIG:
         return _weights(path, _names_in(path), path.suffix[1:])
     if foreign.is_mlip(path):
-        return Recognised(_upstream("mlip"), "a model of mlip")
+        return Recognized(_upstream("mlip"), "a model of mlip")
     if is_package(path):
         return Recognized(_upstream("nequip"), "a package of NequIP")
     with path.open("rb") as file:
