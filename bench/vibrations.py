@@ -34,6 +34,7 @@ from eqnn.report import PALETTE, drawing, png
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "data" / "qcr-small"
+FREQUENCIES = ROOT / "data" / "vibrations" / "frequencies.json"
 PAGE = ROOT / "docs" / "benchmarks.md"
 PICTURE = ROOT / "docs" / "images" / "frequencies.png"
 BEGIN, END = "<!-- frequencies against DFT -->", "<!-- end of frequencies -->"
@@ -58,14 +59,18 @@ class Compared:
 
 
 def reference() -> list[tuple[Atoms, Floats]]:
-    """Return the held-out molecules at their DFT minima, and their frequencies there."""
-    said = json.loads((DATA / "frequencies.json").read_text())["molecules"]
+    """Return the held-out molecules at their DFT minima, and their frequencies there.
+
+    Without those of which DFT has an imaginary one: no minimum.
+    """
+    said = json.loads(FREQUENCIES.read_text())["molecules"]
     minima: dict[tuple[str, str], Atoms] = {}
     for split in ("validation", "test"):
         for atoms in ase.io.read(DATA / f"{split}.xyz.gz", ":"):
             if atoms.info["relaxed"]:
                 minima[split, str(atoms.info["run"])] = atoms
-    return [(minima[one["split"], one["run"]], np.array(one["frequencies"])) for one in said]
+    found = [(minima[one["split"], one["run"]], np.array(one["frequencies"])) for one in said]
+    return [(atoms, expected) for atoms, expected in found if (expected > 0).all()]
 
 
 def frequencies(atoms: Atoms, n: int) -> Floats:

@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     checking.add_argument("--seed", type=int, default=0, help="which N")
     checking.set_defaults(run=_check)
     vibrating = command("frequencies", "compute frequencies of the held-out molecules (PySCF)")
-    vibrating.add_argument("--output", type=Path, default=Path("data/qcr-small/frequencies.json"))
+    vibrating.add_argument("--output", type=Path, default=Path("data/vibrations/frequencies.json"))
     vibrating.set_defaults(run=_frequencies)
     converting = commands.add_parser("convert", help="PubChemQCR's LMDB to extended XYZ")
     converting.add_argument("lmdb", type=Path, metavar="LMDB")

@@ -15,18 +15,33 @@ from pathlib import Path
 from typing import Any
 
 import ase.io
+import numpy as np
 from ase import Atoms
+from numpy.typing import NDArray
 
 SPLITS = ("validation", "test")
 LEVEL = "B3LYP (VWN3), 6-31G* with Cartesian d, analytic Hessian, average isotope masses"
 
 
+def is_nearly_linear(positions: NDArray[np.float64]) -> bool:
+    """Tell whether atoms [n_atoms][3] are within 0.1 Angstrom (rms) of a line.
+
+    A linear molecule that a relaxation left bent a little has a rotation that is no small move.
+    """
+    centered = positions - positions.mean(axis=0)
+    widths = np.linalg.svd(centered, compute_uv=False) / np.sqrt(len(positions))
+    return bool(widths[1] < 0.1)
+
+
 def minima(data: Path) -> list[tuple[str, Atoms]]:
-    """Return the split and the lowest relaxed structure of each held-out molecule, small first."""
+    """Return the split and the lowest relaxed structure of each held-out molecule, small first.
+
+    Without linear ones.
+    """
     lowest: dict[str, tuple[str, Atoms]] = {}
     for split in SPLITS:
         for atoms in ase.io.read(data / f"{split}.xyz.gz", ":"):
-            if not atoms.info["relaxed"]:
+            if not atoms.info["relaxed"] or is_nearly_linear(atoms.positions):
                 continue
             name = str(atoms.info["molecule"])
             energy = atoms.get_potential_energy()
