@@ -34,6 +34,14 @@ EQNN_API eqnn_model* eqnn_open(const char* path, const char* evaluator);
 /* The same on a device: "auto" (as eqnn_open(): a GPU where this build has kernels for one), "cpu"
  * or "gpu". The reference evaluator knows "auto" and "cpu". */
 EQNN_API eqnn_model* eqnn_open_on(const char* path, const char* evaluator, const char* device);
+
+/* The same of these elements of the model only (atomic_numbers [n_elements], in any order): weights
+ * and tables of no others are kept, no result changes, and structures with others are refused. */
+EQNN_API eqnn_model* eqnn_open_elements(const char* path,
+                                        const char* evaluator,
+                                        const char* device,
+                                        size_t n_elements,
+                                        const int* atomic_numbers);
 /* Frees a model; NULL is allowed. */
 EQNN_API void eqnn_close(eqnn_model* model);
 

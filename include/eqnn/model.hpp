@@ -51,6 +51,12 @@ public:
   /// For the library's own use: a specification made in memory.
   explicit Model(ModelSpec spec);
 
+  /// The same network of these elements only (atomic numbers, in any order), with weights and tables of
+  /// no others. Every result is the same, bit by bit; what species() and EdgeList::species mean is
+  /// that of the cut model. Of self_tests() those are left that have no other element. Throws Error
+  /// for an element that the model does not know, and where none is named.
+  Model with_species(const std::vector<std::int32_t>& atomic_numbers) const;
+
   /// Where it was read.
   const std::string& file() const;
   /// Of the file, as verified: 64 hexadecimal digits.
@@ -70,7 +76,7 @@ public:
   /// By how much its coupling tensors change under rotations at most, relative:
   /// docs/spec/model_file.md
   double equivariance_defect() const;
-  /// Numbers in the file's tensors, without indices.
+  /// Numbers in the file's tensors, without indices, whatever with_species() left of it.
   std::int64_t n_parameters() const;
   /// The structures that travel in the file; empty where it has none.
   const std::vector<SelfTest>& self_tests() const;

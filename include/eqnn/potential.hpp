@@ -26,6 +26,12 @@ enum class EnergyZero {
   FreeAtoms ///< atoms without neighbors
 };
 
+/// Radial tables, for potentials of one file or of models that were cut from it.
+struct TableCache;
+
+/// Return an empty cache, for the options of several potentials.
+EQNN_API std::shared_ptr<TableCache> make_table_cache();
+
 /// How a model is computed.
 struct PotentialOptions {
   Precision precision = Precision::Double; ///< of features and weights
@@ -44,6 +50,9 @@ struct PotentialOptions {
   std::string convolutions;
   /// How couplings that are given in factors are: "matrix", "cp", "node", or empty.
   std::string couplings;
+  /// Where radial tables are taken from and left, which take most of the time; or null. It is not
+  /// kept.
+  std::shared_ptr<TableCache> table_cache;
 };
 
 /// Throws Error for a name that PotentialOptions::products does not know.

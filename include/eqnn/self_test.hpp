@@ -8,6 +8,9 @@
 #include "eqnn/potential.hpp"
 #include "eqnn/precision.hpp"
 
+#include <cstdint>
+#include <vector>
+
 namespace eqnn {
 
 /// Largest deviations from the file over all of its self-test structures. NaN stays NaN.
@@ -17,6 +20,9 @@ struct SelfTestResult {
   double force_error = 0.0;  ///< eV/Angstrom, of one component
   double virial_error = 0.0; ///< eV per atom, of one component; 0 for direct forces
 };
+
+/// Atomic numbers in the self-tests, increasing, each once: what Model::with_species() needs for them.
+EQNN_API std::vector<std::int32_t> elements_of_self_tests(const Model& model);
 
 /// Whatever the potential's EnergyZero is. @pre the potential is that of the model
 EQNN_API SelfTestResult run_self_tests(const Model& model, Potential& potential);

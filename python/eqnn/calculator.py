@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
+from ase.data import atomic_numbers
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from eqnn.errors import EqnnError
@@ -41,6 +42,9 @@ class EQNN(Calculator):
         ``double``, ``mixed``, ``single``, or ``reference`` (plain loops, in double).
     device : str
         ``cpu``, ``gpu``, or ``auto``: a GPU if the library was built for one.
+    elements : sequence of str, optional
+        Chemical symbols of all that will be computed. A model of many elements then takes less
+        memory, and less time to open; results are the same. All of the model if left out.
     allow_direct_forces : bool
         Accept models that predict forces directly, not as minus the gradient of the energy. They
         have no stress, and MD with them does not conserve energy.
@@ -77,6 +81,7 @@ class EQNN(Calculator):
         *,
         precision: str = "double",
         device: str = "auto",
+        elements: Sequence[str] | None = None,
         allow_direct_forces: bool = False,
         allow_mean_per_atom: bool = False,
     ) -> None:
@@ -91,6 +96,7 @@ class EQNN(Calculator):
         # Whole, so that a copy in another folder finds them.
         self._paths = [Path(path).absolute() for path in paths]
         self._how = {"precision": precision, "device": device}
+        self._elements = None if elements is None else [_atomic_number(one) for one in elements]
         self._allowed = {"direct": allow_direct_forces, "mean-per-atom": allow_mean_per_atom}
         super().__init__()  # type: ignore[no-untyped-call]
         self._open()
@@ -108,7 +114,13 @@ class EQNN(Calculator):
         self.cutoff = max(float(document["cutoff"]) for document in documents)
         has_virial = [document["forces"] == "gradient" for document in documents]
         self.potentials = [
-            Potential(path, self._how["precision"], virial, device=self._how["device"])
+            Potential(
+                path,
+                self._how["precision"],
+                virial,
+                device=self._how["device"],
+                elements=self._elements,
+            )
             for path, virial in zip(self._paths, has_virial, strict=True)
         ]
         names = ["energy", "free_energy", "energies", "forces"]
@@ -182,6 +194,14 @@ class EQNN(Calculator):
             stress = -found.virial / self.atoms.get_volume()
             values["stress"] = full_3x3_to_voigt_6_stress(stress)
         return values
+
+
+def _atomic_number(symbol: str) -> int:
+    if symbol not in atomic_numbers:
+        raise EqnnError(
+            f"elements of EQNN() has {symbol!r}, expected chemical symbols. Correct the call."
+        )
+    return int(atomic_numbers[symbol])
 
 
 def _mean_and_deviation(values: Sequence[Mapping[str, Value]]) -> dict[str, Value]:

@@ -51,8 +51,8 @@ def _library() -> ctypes.CDLL:
         library.eqnn_validate.argtypes = [
             *(ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_int)
         ]
-        library.eqnn_open_on.restype = ctypes.c_void_p
-        library.eqnn_open_on.argtypes = [ctypes.c_char_p] * 3
+        library.eqnn_open_elements.restype = ctypes.c_void_p
+        library.eqnn_open_elements.argtypes = [*[ctypes.c_char_p] * 3, ctypes.c_size_t, int_p]
         library.eqnn_n_threads.argtypes = [ctypes.c_void_p]
         library.eqnn_close.restype = None
         library.eqnn_close.argtypes = [ctypes.c_void_p]
@@ -222,6 +222,9 @@ class Potential:
         False for models with direct forces.
     device : str
         ``cpu``, ``gpu``, or ``auto``: a GPU if the library was built for one.
+    elements : sequence of int or ndarray, optional
+        Atomic numbers, in any order. Weights and tables of the model's other elements are not kept,
+        and no result changes. All of the model if left out.
 
     Attributes
     ----------
@@ -236,14 +239,17 @@ class Potential:
         has_virial: bool = True,
         *,
         device: str = "auto",
+        elements: Sequence[int] | np.ndarray[Any, Any] | None = None,
     ):
         self.path = Path(path)
         self._library = _library()
         self._has_virial = has_virial
         self._handle = None
+        numbers = None if elements is None else np.array(elements, np.intc)
         with _TURNS.turn():
-            self._handle = self._library.eqnn_open_on(
-                os.fsencode(path), evaluator.encode(), device.encode()
+            self._handle = self._library.eqnn_open_elements(
+                *(os.fsencode(path), evaluator.encode(), device.encode()),
+                *(0 if elements is None else len(elements), int_pointer(numbers)),
             )
             if not self._handle:
                 raise EqnnError(self._library.eqnn_last_error().decode())

@@ -3,6 +3,7 @@
 
 #include "base/cpu_features.hpp"
 #include "base/error.hpp"
+#include "base/free_memory.hpp"
 #include "capi/model.hpp"
 #include "capi/structures.hpp"
 #include "engine/observe.hpp"
@@ -15,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -71,8 +73,9 @@ int eqnn_validate(const char* bytes, size_t n_bytes, const char* name, int load)
     if (load == 0) {
       return;
     }
+    eqnn::PotentialOptions options;
+    options.table_cache = eqnn::make_table_cache();
     for (const char* precision : {"double", "mixed", "single"}) {
-      eqnn::PotentialOptions options;
       options.precision = eqnn::precision_from_name(precision);
       try {
         eqnn::Potential potential(model, options);
@@ -97,6 +100,14 @@ eqnn_model* eqnn_open(const char* path, const char* evaluator) {
 }
 
 eqnn_model* eqnn_open_on(const char* path, const char* evaluator, const char* device) {
+  return eqnn_open_elements(path, evaluator, device, 0, nullptr);
+}
+
+eqnn_model* eqnn_open_elements(const char* path,
+                               const char* evaluator,
+                               const char* device,
+                               size_t n_elements,
+                               const int* atomic_numbers) {
   std::unique_ptr<eqnn_model> model;
   guarded([&] {
     // Before anything runs that was compiled for that processor.
@@ -106,7 +117,11 @@ eqnn_model* eqnn_open_on(const char* path, const char* evaluator, const char* de
                  ", which this one lacks.\nCompile it here, or for all processors with 'make "
                  "MARCH='.");
     }
-    model.reset(new eqnn_model{eqnn::Model::open(path), nullptr, "", {}, {}});
+    eqnn::Model file = eqnn::Model::open(path);
+    if (atomic_numbers != nullptr) {
+      file = file.with_species({atomic_numbers, atomic_numbers + n_elements});
+    }
+    model.reset(new eqnn_model{std::move(file), nullptr, "", {}, {}});
     eqnn::PotentialOptions options;
     options.device = eqnn::device_from_name(device);
     if (const std::string name = evaluator; name != "reference") {
@@ -118,6 +133,7 @@ eqnn_model* eqnn_open_on(const char* path, const char* evaluator, const char* de
     } else {
       model->description = "reference evaluator: plain loops in double precision";
     }
+    eqnn::return_free_memory();
   });
   return last_error().empty() ? model.release() : nullptr;
 }

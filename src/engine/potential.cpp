@@ -7,9 +7,11 @@
 #include "kernels/plan_options.hpp"
 #include "model/model_spec.hpp"
 #include "plan/compile.hpp"
+#include "plan/table_cache.hpp"
 
 #include <algorithm>
 #include <sstream>
+#include <utility>
 
 namespace eqnn {
 
@@ -25,6 +27,8 @@ std::string couplings_from_name(std::string_view name) {
   return plan::name_of(plan::coupling_method_from_name(name));
 }
 
+std::shared_ptr<TableCache> make_table_cache() { return std::make_shared<TableCache>(); }
+
 Device device_from_name(std::string_view name) {
   if (name == "auto") {
     return Device::Auto;
@@ -39,13 +43,33 @@ Device device_from_name(std::string_view name) {
 }
 
 struct Potential::Impl {
-  plan::Plan plan; ///< without its tables
+  plan::Plan plan; ///< values, and how it computes: without_tables()
   std::string described_plan;
   Precision precision = Precision::Double;
   EnergyZero energy_zero = EnergyZero::Model;
   kernels::Space space = kernels::Space::Serial;
   std::unique_ptr<engine::Engine> engine;
 };
+
+namespace {
+
+/// What is asked of a plan when its weights are where the model runs.
+plan::Plan without_tables(const plan::Plan& plan) {
+  plan::Plan out;
+  out.values = plan.values;
+  out.products = plan.products;
+  out.convolutions = plan.convolutions;
+  out.factored = plan.factored;
+  for (const plan::RadialTable& radial : plan.radials) {
+    plan::RadialTable& kept = out.radials.emplace_back();
+    kept.degree = radial.degree;
+    kept.n_intervals = radial.n_intervals;
+    kept.error = radial.error;
+  }
+  return out;
+}
+
+} // namespace
 
 Potential::Potential(const Model& model, const PotentialOptions& options)
     : impl_(std::make_unique<Impl>()) {
@@ -70,14 +94,13 @@ Potential::Potential(const Model& model, const PotentialOptions& options)
   if (!options.couplings.empty()) {
     plan_options.couplings = plan::coupling_method_from_name(options.couplings);
   }
-  impl_->plan = plan::compile(model.spec(), plan_options);
+  TableCache own;
+  plan::Plan plan =
+      plan::compile(model.spec(), plan_options, options.table_cache ? *options.table_cache : own);
+  impl_->described_plan = plan::describe(plan);
+  impl_->plan = without_tables(plan);
   impl_->engine = std::make_unique<engine::Engine>(
-      model.spec(), kernels::make_evaluator(impl_->plan, options.precision, impl_->space));
-  impl_->described_plan = plan::describe(impl_->plan);
-  for (auto& radial : impl_->plan.radials) {
-    radial.coefficients = {};
-  }
-  impl_->plan.stages = {};
+      model.spec(), kernels::make_evaluator(std::move(plan), options.precision, impl_->space));
   if (options.energy_zero == EnergyZero::FreeAtoms) {
     impl_->engine->leave_out_free_atoms();
   }

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <utility>
 
 namespace eqnn::kernels {
 
@@ -70,27 +71,26 @@ plan::Options plan_options(Precision precision, Space space) {
   return options;
 }
 
-std::unique_ptr<AnyEvaluator>
-make_evaluator(const plan::Plan& plan, Precision precision, Space space) {
+std::unique_ptr<AnyEvaluator> make_evaluator(plan::Plan plan, Precision precision, Space space) {
   switch (precision) {
   case Precision::Double:
-    return make_double_evaluator(plan, space);
+    return make_double_evaluator(std::move(plan), space);
   case Precision::Mixed:
-    return make_mixed_evaluator(plan, space);
+    return make_mixed_evaluator(std::move(plan), space);
   case Precision::Single:
-    return make_single_evaluator(plan, space);
+    return make_single_evaluator(std::move(plan), space);
   }
   fail("unknown precision");
 }
 
-std::unique_ptr<Probe> make_probe(const plan::Plan& plan, Precision precision, Space space) {
+std::unique_ptr<Probe> make_probe(plan::Plan plan, Precision precision, Space space) {
   switch (precision) {
   case Precision::Double:
-    return make_double_probe(plan, space);
+    return make_double_probe(std::move(plan), space);
   case Precision::Mixed:
-    return make_mixed_probe(plan, space);
+    return make_mixed_probe(std::move(plan), space);
   case Precision::Single:
-    return make_single_probe(plan, space);
+    return make_single_probe(std::move(plan), space);
   }
   fail("unknown precision");
 }

@@ -88,12 +88,12 @@ public:
   virtual std::vector<double> get(plan::ValueId v, bool adjoint) const = 0;
 };
 
+/// Takes the plan: its tables are freed one after another, as they come to where the model runs.
 /// The channel padding and the table accuracy that a plan for this precision needs are those of
 /// plan_options().
-std::unique_ptr<AnyEvaluator>
-make_evaluator(const plan::Plan& plan, Precision precision, Space space);
+std::unique_ptr<AnyEvaluator> make_evaluator(plan::Plan plan, Precision precision, Space space);
 
-std::unique_ptr<Probe> make_probe(const plan::Plan& plan, Precision precision, Space space);
+std::unique_ptr<Probe> make_probe(plan::Plan plan, Precision precision, Space space);
 
 /// Starts Kokkos if nobody did, gpu_number: as PotentialOptions. Throws Error where this build needs a
 /// GPU and finds none. It is not stopped before the process ends: it cannot be started twice,

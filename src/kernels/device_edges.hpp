@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Edges from a neighbor list that is on the device already: counted, scanned, filled. Each centre's
+// Edges from a neighbor list that is on the device already: counted, scanned, filled. Each center's
 // edges are in the order of its neighbors, as a host loop over the list would make them.
 #pragma once
 

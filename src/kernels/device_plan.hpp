@@ -7,6 +7,7 @@
 #include "kernels/all_stages.hpp"
 #include "kernels/context.hpp"
 
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -30,8 +31,8 @@ template <class S> struct DevicePlan {
   /// of each stage: inputs whose rows of neighbors it reads
   std::vector<std::vector<plan::ValueId>> read_on_ghosts;
 
-  explicit DevicePlan(const plan::Plan& host)
-      : plan(host)
+  explicit DevicePlan(plan::Plan host)
+      : plan(std::move(host))
       , tables(plan) {
     for (auto& stage : plan.stages) {
       read_on_ghosts.push_back(std::visit([](const auto& s) { return s.read_on_ghosts(); }, stage));
@@ -65,8 +66,8 @@ template <class S> struct DeviceNetwork {
   DevicePlan<S> plan;
   Context<S> context;
 
-  explicit DeviceNetwork(const plan::Plan& host)
-      : plan(host)
+  explicit DeviceNetwork(plan::Plan host)
+      : plan(std::move(host))
       , context(plan.tables, plan.plan.buffers) {
     context.set_widest_message(plan.widest_message());
   }

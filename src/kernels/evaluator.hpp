@@ -20,8 +20,8 @@ template <class S> class Evaluator final : public AnyEvaluator {
 public:
   using Scalar = typename S::Scalar;
 
-  explicit Evaluator(const plan::Plan& plan)
-      : network_(plan) {}
+  explicit Evaluator(plan::Plan plan)
+      : network_(std::move(plan)) {}
 
   void take(const EdgeList& edges) override {
     context_.bring(edges);

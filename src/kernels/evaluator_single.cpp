@@ -3,12 +3,12 @@
 
 namespace eqnn::kernels {
 
-std::unique_ptr<AnyEvaluator> make_single_evaluator(const plan::Plan& plan, Space space) {
-  return instantiate<float, float>(plan, space);
+std::unique_ptr<AnyEvaluator> make_single_evaluator(plan::Plan plan, Space space) {
+  return instantiate<float, float>(std::move(plan), space);
 }
 
-std::unique_ptr<Probe> make_single_probe(const plan::Plan& plan, Space space) {
-  return instantiate_probe<float, float>(plan, space);
+std::unique_ptr<Probe> make_single_probe(plan::Plan plan, Space space) {
+  return instantiate_probe<float, float>(std::move(plan), space);
 }
 
 } // namespace eqnn::kernels

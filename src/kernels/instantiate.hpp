@@ -8,23 +8,25 @@
 #include "kernels/make_evaluator.hpp"
 #include "kernels/probe.hpp"
 
+#include <utility>
+
 namespace eqnn::kernels {
 
 /// What Made<Setting> makes of a plan, behind its interface.
 template <template <class> class Made, class Interface, class Scalar, class Accum>
-std::unique_ptr<Interface> make_on(const plan::Plan& plan, Space space) {
+std::unique_ptr<Interface> make_on(plan::Plan plan, Space space) {
   switch (space) {
 #ifdef KOKKOS_ENABLE_SERIAL
   case Space::Serial:
-    return std::make_unique<Made<Setting<Kokkos::Serial, Scalar, Accum>>>(plan);
+    return std::make_unique<Made<Setting<Kokkos::Serial, Scalar, Accum>>>(std::move(plan));
 #endif
 #ifdef KOKKOS_ENABLE_OPENMP
   case Space::OpenMP:
-    return std::make_unique<Made<Setting<Kokkos::OpenMP, Scalar, Accum>>>(plan);
+    return std::make_unique<Made<Setting<Kokkos::OpenMP, Scalar, Accum>>>(std::move(plan));
 #endif
 #ifdef KOKKOS_ENABLE_CUDA
   case Space::Cuda:
-    return std::make_unique<Made<Setting<Kokkos::Cuda, Scalar, Accum>>>(plan);
+    return std::make_unique<Made<Setting<Kokkos::Cuda, Scalar, Accum>>>(std::move(plan));
 #endif
   default:
     fail("execution space ", name_of(space), " is not in this build. Build Kokkos with it.");
@@ -32,13 +34,13 @@ std::unique_ptr<Interface> make_on(const plan::Plan& plan, Space space) {
 }
 
 template <class Scalar, class Accum>
-std::unique_ptr<AnyEvaluator> instantiate(const plan::Plan& plan, Space space) {
-  return make_on<Evaluator, AnyEvaluator, Scalar, Accum>(plan, space);
+std::unique_ptr<AnyEvaluator> instantiate(plan::Plan plan, Space space) {
+  return make_on<Evaluator, AnyEvaluator, Scalar, Accum>(std::move(plan), space);
 }
 
 template <class Scalar, class Accum>
-std::unique_ptr<Probe> instantiate_probe(const plan::Plan& plan, Space space) {
-  return make_on<ProbeOf, Probe, Scalar, Accum>(plan, space);
+std::unique_ptr<Probe> instantiate_probe(plan::Plan plan, Space space) {
+  return make_on<ProbeOf, Probe, Scalar, Accum>(std::move(plan), space);
 }
 
 } // namespace eqnn::kernels

@@ -6,11 +6,11 @@
 
 namespace eqnn::kernels {
 
-std::unique_ptr<AnyEvaluator> make_double_evaluator(const plan::Plan& plan, Space space);
-std::unique_ptr<AnyEvaluator> make_mixed_evaluator(const plan::Plan& plan, Space space);
-std::unique_ptr<AnyEvaluator> make_single_evaluator(const plan::Plan& plan, Space space);
-std::unique_ptr<Probe> make_double_probe(const plan::Plan& plan, Space space);
-std::unique_ptr<Probe> make_mixed_probe(const plan::Plan& plan, Space space);
-std::unique_ptr<Probe> make_single_probe(const plan::Plan& plan, Space space);
+std::unique_ptr<AnyEvaluator> make_double_evaluator(plan::Plan plan, Space space);
+std::unique_ptr<AnyEvaluator> make_mixed_evaluator(plan::Plan plan, Space space);
+std::unique_ptr<AnyEvaluator> make_single_evaluator(plan::Plan plan, Space space);
+std::unique_ptr<Probe> make_double_probe(plan::Plan plan, Space space);
+std::unique_ptr<Probe> make_mixed_probe(plan::Plan plan, Space space);
+std::unique_ptr<Probe> make_single_probe(plan::Plan plan, Space space);
 
 } // namespace eqnn::kernels

@@ -6,6 +6,7 @@
 #include "kernels/device_plan.hpp"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 namespace eqnn::kernels {
@@ -14,8 +15,8 @@ template <class S> class ProbeOf final : public Probe {
 public:
   using Scalar = typename S::Scalar;
 
-  explicit ProbeOf(const plan::Plan& plan)
-      : network_(plan) {}
+  explicit ProbeOf(plan::Plan plan)
+      : network_(std::move(plan)) {}
 
   void begin_forward(const EdgeList& edges) override {
     context_.bring(edges);

@@ -4,6 +4,7 @@
 // tile_multiply.hpp.
 #pragma once
 
+#include "base/release.hpp"
 #include "kernels/edge_tiles.hpp"
 #include "kernels/harmonics.hpp"
 #include "plan/compile.hpp"
@@ -373,7 +374,7 @@ template <class S> DeviceTables<S>::DeviceTables(plan::Plan& host)
   }
   for (auto& radial : host.radials) {
     add_radial(radial, host.cutoff);
-    radial.coefficients.clear();
+    release(radial.coefficients);
   }
   host.couplings.clear();
 }

@@ -117,4 +117,18 @@ private:
 EQNN_MODEL_STAGES(EQNN_READ)
 #undef EQNN_READ
 
+/// A weight that has a row for each species.
+struct SpeciesTable {
+  Tensor* tensor = nullptr;
+  std::int32_t axes = 1; ///< so many of its leading axes count species
+};
+
+using SpeciesTables = std::vector<SpeciesTable>;
+
+/// All of a stage, so that a model can be cut to some of its species (model/cut_species.hpp); every one
+/// is defined in model/stages/NAME.cpp.
+#define EQNN_SPECIES_TABLES(Type, name) SpeciesTables species_tables(Type##Stage& op);
+EQNN_MODEL_STAGES(EQNN_SPECIES_TABLES)
+#undef EQNN_SPECIES_TABLES
+
 } // namespace eqnn

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "eqnn/model.hpp"
 
+#include "model/cut_species.hpp"
 #include "model/model_file.hpp"
 
 #include <utility>
@@ -15,6 +16,10 @@ Model Model::parse(const std::string& bytes, const std::string& name) {
 
 Model::Model(ModelSpec spec)
     : spec_(std::make_shared<const ModelSpec>(std::move(spec))) {}
+
+Model Model::with_species(const std::vector<std::int32_t>& atomic_numbers) const {
+  return Model(cut_species(*spec_, atomic_numbers));
+}
 
 const std::string& Model::file() const { return spec_->file; }
 

@@ -17,6 +17,7 @@
 
 #include "base/elements.hpp"
 #include "base/error.hpp"
+#include "base/free_memory.hpp"
 #include "eqnn/version.hpp"
 
 #include "atom.h"
@@ -32,6 +33,7 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 using namespace LAMMPS_NS;
 
@@ -133,23 +135,19 @@ void PairEQNN::coeff(int narg, char **arg)
 
   std::optional<Impl::Loaded> loaded;
   try {
-    const std::string bytes = read_on_one_rank(lmp, arg[2]);
+    std::string bytes = read_on_one_rank(lmp, arg[2]);
     together(world, fmt::format("not enough memory for the model '{}'", arg[2]), [&] {
-      const eqnn::Model model = eqnn::Model::parse(bytes, arg[2]);
-      loaded = Impl::Loaded{model, nullptr, species_of_type(model, element_of_type), {}, {}};
-      require_allowed(model);
-      loaded->potential = std::make_unique<eqnn::Potential>(model, impl->settings.options);
-      if (impl->settings.self_test) {
-        loaded->tested = eqnn::run_self_tests(model, *loaded->potential);
-        eqnn::require_passed(*loaded->tested, model, impl->settings.options.precision);
-      }
-      loaded->free_atom_energies = loaded->potential->free_atom_energies();
+      eqnn::Model file = eqnn::Model::parse(bytes, arg[2]);
+      std::string().swap(bytes);
+      require_allowed(file);
+      loaded = impl->load(std::move(file), element_of_type);
     });
   } catch (const eqnn::Error &failure) {
     error->all(FLERR, "Pair style eqnn: {}", failure.what());
   }
 
   impl->loaded = std::move(loaded);
+  eqnn::return_free_memory();
   impl->memory_reported = impl->threads_checked = impl->has_nodes = false;
   // one rank exchanges nothing: LAMMPS need not keep buffers for all of its ghosts
   comm_forward = comm_reverse = comm_reverse_off =
@@ -157,6 +155,40 @@ void PairEQNN::coeff(int narg, char **arg)
                         : std::max(Impl::VIRIAL_WIDTH, impl->loaded->potential->max_row_width());
   set_coeffs(impl->loaded->species_of_type);
   report_model();
+}
+
+/* ---------------------------------------------------------------------- */
+
+/* ----------------------------------------------------------------------
+   Weights and tables of the elements of pair_coeff are kept. Self-tests may need others: what they run
+   on is gone before the rest is made.
+------------------------------------------------------------------------- */
+
+PairEQNN::Impl::Loaded PairEQNN::Impl::load(eqnn::Model file,
+                                            const std::vector<std::string> &element_of_type) const
+{
+  const std::vector<std::int32_t> in_use = elements_in_use(file, element_of_type);
+  const eqnn::Model model = in_use.empty() ? file : file.with_species(in_use);
+  Loaded loaded{model, nullptr, species_of_type(model, element_of_type),
+                {},    {},      static_cast<int>(file.species().size())};
+  const auto test = [&](const eqnn::Model &of, eqnn::Potential &potential) {
+    loaded.tested = eqnn::run_self_tests(of, potential);
+    eqnn::require_passed(*loaded.tested, of, settings.options.precision);
+  };
+  eqnn::PotentialOptions options = settings.options;
+  options.table_cache = eqnn::make_table_cache();
+  const bool tests_fit = model.self_tests().size() == file.self_tests().size();
+  if (settings.self_test && !tests_fit) {
+    const std::vector<std::int32_t> elements = eqnn::elements_of_self_tests(file);
+    if (elements != file.species()) file = file.with_species(elements);
+    eqnn::Potential potential(file, options);
+    test(file, potential);
+  }
+  file = model;
+  loaded.potential = std::make_unique<eqnn::Potential>(model, options);
+  if (settings.self_test && tests_fit) test(model, *loaded.potential);
+  loaded.free_atom_energies = loaded.potential->free_atom_energies();
+  return loaded;
 }
 
 /* ---------------------------------------------------------------------- */
@@ -207,6 +239,9 @@ void PairEQNN::report_model()
                  eqnn::version(), eqnn::commit(), EQNN_LAMMPS_VERSION,
                  std::string(eqnn::name_of(impl->settings.options.precision)), model.file(),
                  model.family(), model.sha256().substr(0, 12), loaded.potential->description());
+  if (static_cast<int>(model.species().size()) < loaded.n_species_of_file)
+    utils::logmesg(lmp, "  {} of its {} elements are loaded: those of pair_coeff\n",
+                   model.species().size(), loaded.n_species_of_file);
   if (loaded.tested && loaded.tested->n_structures == 0)
     error->warning(
         FLERR,

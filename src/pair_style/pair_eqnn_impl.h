@@ -18,6 +18,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace LAMMPS_NS {
@@ -35,7 +36,11 @@ struct PairEQNN::Impl {
     std::vector<int> species_of_type;          // [ntypes + 1], -1 for NULL
     std::vector<double> free_atom_energies;    // [n_species] eV, of an atom without neighbors
     std::optional<eqnn::SelfTestResult> tested;
+    int n_species_of_file = 0;    // the model has those of pair_coeff
   };
+
+  // element_of_type: as of species_of_type()
+  Loaded load(eqnn::Model file, const std::vector<std::string> &element_of_type) const;
 
   StyleSettings settings;
   std::optional<Loaded> loaded;

@@ -27,3 +27,15 @@ std::vector<int> LAMMPS_NS::species_of_type(const eqnn::Model &model,
   }
   return species;
 }
+
+std::vector<std::int32_t>
+LAMMPS_NS::elements_in_use(const eqnn::Model &model,
+                           const std::vector<std::string> &element_of_type)
+{
+  std::vector<std::int32_t> numbers;
+  for (const int species : species_of_type(model, element_of_type))
+    if (species >= 0) numbers.push_back(model.species()[species]);
+  std::sort(numbers.begin(), numbers.end());
+  numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
+  return numbers;
+}

@@ -4,6 +4,7 @@
 #ifndef LMP_EQNN_TYPE_MAP_H
 #define LMP_EQNN_TYPE_MAP_H
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,10 @@ namespace LAMMPS_NS {
 // Returns [ntypes + 1] rows, -1 for NULL. Throws eqnn::Error for an element that the model lacks.
 std::vector<int> species_of_type(const eqnn::Model &model,
                                  const std::vector<std::string> &element_of_type);
+
+// Atomic numbers of these elements, each once. Throws eqnn::Error as species_of_type.
+std::vector<std::int32_t> elements_in_use(const eqnn::Model &model,
+                                          const std::vector<std::string> &element_of_type);
 
 }    // namespace LAMMPS_NS
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "plan/compile.hpp"
 
+#include "plan/plan_builder.hpp"
+#include "plan/table_cache.hpp"
+
 #include <algorithm>
 
 namespace eqnn::plan {
@@ -165,7 +168,12 @@ void schedule(Plan& plan, std::int32_t channel_multiple) {
 }
 
 Plan compile(const ModelSpec& model, const Options& options) {
-  Plan plan = lower(model, options);
+  TableCache cache;
+  return compile(model, options, cache);
+}
+
+Plan compile(const ModelSpec& model, const Options& options, TableCache& cache) {
+  Plan plan = PlanBuilder(model, options, &cache).run();
   fuse_residuals(plan);
   schedule(plan, options.channel_multiple);
   return plan;

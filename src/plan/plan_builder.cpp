@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "plan/plan_builder.hpp"
 
+#include "plan/table_cache.hpp"
+
 #include <algorithm>
 #include <numeric>
 #include <type_traits>
@@ -22,9 +24,10 @@ std::int32_t add_once(std::vector<Item>& list, Item item, Equal equal) {
 
 } // namespace
 
-PlanBuilder::PlanBuilder(const ModelSpec& model, const Options& options)
+PlanBuilder::PlanBuilder(const ModelSpec& model, const Options& options, TableCache* cache)
     : model_(model)
-    , options_(options) {}
+    , options_(options)
+    , cache_(cache) {}
 
 Plan PlanBuilder::run() {
   plan_.cutoff = model_.cutoff;
@@ -154,6 +157,17 @@ void PlanBuilder::current_is_coupling(Coupling coupling) {
 
 void PlanBuilder::current_is_radial(RadialTable table) {
   index_of_[current_] = add_radial(std::move(table));
+}
+
+RadialTable PlanBuilder::tabulated(const RadialStage& radial) {
+  if (cache_ == nullptr || radial.depends_on_species()) {
+    return tabulate(radial, model_.cutoff, options_);
+  }
+  const TableCache::Key key{current_, options_.radial_tolerance, options_.radial_degree};
+  if (cache_->tables.count(key) == 0) {
+    cache_->tables.emplace(key, tabulate(radial, model_.cutoff, options_));
+  }
+  return cache_->tables.at(key);
 }
 
 std::int32_t PlanBuilder::add_radial(RadialTable table) {

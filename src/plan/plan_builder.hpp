@@ -10,11 +10,16 @@
 #include <map>
 #include <vector>
 
+namespace eqnn {
+struct TableCache;
+}
+
 namespace eqnn::plan {
 
 class PlanBuilder {
 public:
-  PlanBuilder(const ModelSpec& model, const Options& options);
+  /// cache: of tables that are there and that it makes; or null
+  PlanBuilder(const ModelSpec& model, const Options& options, TableCache* cache = nullptr);
 
   /// Lowers the model's stages, one after another.
   Plan run();
@@ -58,6 +63,9 @@ public:
   void current_is_coupling(Coupling coupling);
   void current_is_radial(RadialTable table);
 
+  /// tabulate() of the current stage, if its table is not there.
+  RadialTable tabulated(const RadialStage& radial);
+
   /// The radial table with each segment's channels padded, so that a SIMD loop over one reads zeros
   /// behind it; `offset`: of the old first channel of each segment to the new one.
   std::int32_t segmented(std::int32_t radial,
@@ -84,6 +92,7 @@ private:
 
   const ModelSpec& model_;
   const Options& options_;
+  TableCache* cache_;
   Plan plan_;
   StageIndex current_ = 0;
   std::map<StageIndex, ValueId> compact_of_; ///< copies that compact() made

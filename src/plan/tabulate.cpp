@@ -346,14 +346,12 @@ double resolving_intervals(const RadialStage& radial, double cutoff) {
 /// The number of intervals is a multiple of this: XPLOR's second derivative jumps where it begins,
 /// derivatives of others at a pair's cutoff, and these must be ends of intervals.
 std::int32_t interval_multiple(const RadialStage& radial, double cutoff) {
-  std::vector<double> ends;
-  if (radial.envelope.kind == EnvelopeKind::Xplor) {
-    ends.push_back(radial.envelope.start);
-  }
   if (const auto* pairs = std::get_if<PairCutoffs>(&radial.transform)) {
-    ends = pairs->cutoff.values;
+    return pairs->parts;
   }
-  return std::max(1, parts_to_all(ends, cutoff));
+  return radial.envelope.kind == EnvelopeKind::Xplor
+             ? std::max(1, parts_to(radial.envelope.start, cutoff))
+             : 1;
 }
 
 /// A fit on one interval.

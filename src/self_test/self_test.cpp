@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <cstddef>
+#include <set>
 #include <vector>
 
 namespace eqnn {
@@ -19,6 +20,14 @@ void take_worst(double& worst, double deviation) {
 }
 
 } // namespace
+
+std::vector<std::int32_t> elements_of_self_tests(const Model& model) {
+  std::set<std::int32_t> numbers;
+  for (const SelfTest& test : model.self_tests()) {
+    numbers.insert(test.numbers.begin(), test.numbers.end());
+  }
+  return {numbers.begin(), numbers.end()};
+}
 
 SelfTestResult run_self_tests(const Model& model,
                               const std::function<Observables(const EdgeList&)>& evaluate) {

@@ -35,7 +35,7 @@ EdgeList edges(const std::vector<Position>& positions,
                   cutoff);
 }
 
-/// Source and vector of each centre's edges, in an order that does not depend on the search.
+/// Source and vector of each center's edges, in an order that does not depend on the search.
 std::vector<std::vector<std::pair<std::int32_t, Position>>> sorted(const EdgeList& list) {
   std::vector<std::vector<std::pair<std::int32_t, Position>>> out;
   for (std::size_t i = 0; i + 1 < list.begin.size(); ++i) {

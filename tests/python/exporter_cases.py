@@ -35,6 +35,8 @@ EXPORTED: dict[str, tuple[str, str, dict[str, Any]]] = {
         "nequip_nequip_0.14_plain.nequip.zip",
         {"energy_unit": "eV"},
     ),
+    "mlip_mace": ("mlip", "mlip_mace.zip", {}),
+    "mlip_mace_heads": ("mlip", "mlip_mace_heads.zip", {"head": "b"}),
     "sevennet_omni_univ": ("sevennet", "sevennet_omni_univ.pth", {"modality": "spice"}),
 }
 TOLD = ("data", "level_of_theory", "licence")

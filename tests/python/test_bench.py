@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Benchmarks are built on demand: here they compile."""
+"""Benchmarks are built on demand: here they compile, and what their scripts compute is held."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shlex
 import subprocess
+import sys
+from types import ModuleType
 
+import numpy as np
 import pytest
+from ase import Atoms, units
+from ase.calculators.morse import MorsePotential
 from eqnn_models import ROOT
 
 BUILD = ROOT / ".eqnn" / "build" / "openmp"
@@ -32,3 +38,37 @@ def test_benchmark_compiles(name: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def load(name: str) -> ModuleType:
+    """Import a script of bench/."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "bench" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_frequencies_of_a_morse_oscillator() -> None:
+    bench = load("vibrations")
+    atoms = Atoms("N2", [[0, 0, 0], [0.1, 0.2, 1.2]], info={"molecule": "N2"})
+    epsilon, rho, r0 = 4.0, 6.0, 1.1
+    atoms.calc = MorsePotential(epsilon=epsilon, rho0=rho, r0=r0, rcut1=5.0, rcut2=6.0)
+    found = bench.frequencies(atoms, 1)
+    # k = 2 epsilon (rho/r0)^2 of the minimum; the reduced mass is half of an atom's.
+    omega = np.sqrt(2 * epsilon * (rho / r0) ** 2 / (atoms.get_masses()[0] / 2))
+    assert found == pytest.approx(
+        omega * units._hbar * 1e10 / units._e * np.sqrt(units._e / units._amu) / units.invcm,
+        rel=1e-3,
+    )
+
+
+def test_the_frequencies_of_dft_are_those_of_minima() -> None:
+    bench = load("vibrations")
+    reference = bench.reference()
+    assert len(reference) == len({atoms.info["molecule"] for atoms, _ in reference}) == 16
+    for atoms, expected in reference:
+        linear = np.linalg.matrix_rank(atoms.positions - atoms.positions.mean(0), tol=1e-2) == 1
+        assert len(expected) == 3 * len(atoms) - (5 if linear else 6), atoms.info["molecule"]
+        assert (np.diff(expected) >= 0).all() and 30 < expected[0] and expected[-1] < 4000

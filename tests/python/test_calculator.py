@@ -379,3 +379,19 @@ def test_what_is_unfit_for_md_is_taken_where_allowed(tmp_path: Path) -> None:
         EQNN(tmp_path / "mean.eqnn")
     atoms.calc = EQNN(tmp_path / "mean.eqnn", allow_mean_per_atom=True)
     assert np.isfinite(atoms.get_potential_energy())
+
+
+def test_elements_that_are_named_get_the_same_numbers() -> None:
+    atoms = ethanol()
+    atoms.calc = EQNN(MODEL)
+    expected = atoms.get_forces()
+    atoms.calc = EQNN(MODEL, elements=["O", "H", "C"])
+    assert np.array_equal(atoms.get_forces(), expected)
+    assert np.array_equal(pickle.loads(pickle.dumps(atoms.calc)).get_forces(atoms), expected)
+    carbon = crystal()
+    carbon.calc = EQNN(MODEL, elements=["C"])
+    assert np.array_equal(carbon.get_forces(), EQNN(MODEL).get_forces(carbon))  # type: ignore[no-untyped-call]
+    with pytest.raises(EqnnError, match="atom 2 is O, which the model does not know"):
+        carbon.calc.get_forces(atoms)
+    with pytest.raises(EqnnError, match=r"elements of EQNN\(\) has 'Q', expected chemical symbols"):
+        EQNN(MODEL, elements=["Q"])

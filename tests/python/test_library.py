@@ -29,6 +29,7 @@ from safetensors.numpy import load_file
 import eqnn
 from eqnn import built, library
 from eqnn.built import find_built
+from eqnn.errors import EqnnError
 from eqnn.export.tdn import TdnConfig, export_tdn
 from eqnn.library import Potential
 from eqnn.model_file import Model, read_model, validate, write_model
@@ -417,3 +418,36 @@ def test_what_validates_runs_at_the_limit_and_not_beyond() -> None:
     assert refusal(lambda: validate(readout_of(9))).startswith(
         "m.eqnn: /graph/11/layers: 9 layers of a readout, expected at most 8."
     )
+
+
+@pytest.mark.parametrize("evaluator", ["reference", "double", "single"])
+def test_elements_that_are_kept_get_the_same_numbers_bit_by_bit(evaluator: str) -> None:
+    model = TDN / "model_l1_h16_b1.eqnn"  # H, C, N, O
+    numbers = [8, 1, 1, 8]
+    positions = [[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0], [1.3, 1.2, 0.4]]
+    with (
+        Potential(model, evaluator) as whole,
+        Potential(model, evaluator, elements=[8, 1]) as cut,
+        Potential(model, evaluator, elements=np.array([1, 8, 1])) as other,
+    ):
+        expected = whole.evaluate(numbers, positions)
+        for potential in (cut, other):
+            found = potential.evaluate(numbers, positions)
+            assert found.energy == expected.energy
+            assert np.array_equal(found.atom_energies, expected.atom_energies)
+            assert np.array_equal(found.forces, expected.forces)
+            assert found.virial is not None and expected.virial is not None
+            assert np.array_equal(found.virial, expected.virial)
+        # Its self-tests have carbon and nitrogen.
+        assert whole.self_test()[3] == 4
+        assert cut.self_test() == (0.0, 0.0, 0.0, 0)
+        with pytest.raises(EqnnError, match="C"):
+            cut.evaluate([6], [[0.0, 0.0, 0.0]])
+
+
+def test_elements_that_a_model_lacks_are_refused() -> None:
+    model = TDN / "model_l1_h16_b1.eqnn"
+    with pytest.raises(EqnnError, match="no element with the atomic number 14, expected some of H"):
+        Potential(model, elements=[1, 14])
+    with pytest.raises(EqnnError, match="no element, expected at least one of H C N O"):
+        Potential(model, elements=[])

@@ -43,6 +43,7 @@ STATED = [
 # Functions that the list declares: where they are defined, and who calls them.
 DECLARED = [
     (f"model/stages/{STAGE}.cpp", "read", "model/graph_reader.cpp"),
+    (f"model/stages/{STAGE}.cpp", "species_tables", "model/cut_species.cpp"),
     (f"plan/stages/{STAGE}.cpp", "lower", "plan/plan_builder.cpp"),
     (f"reference/stages/{STAGE}.cpp", "forward", "reference/evaluate.cpp"),
     (f"reference/stages/{STAGE}.cpp", "adjoint", "reference/evaluate.cpp"),

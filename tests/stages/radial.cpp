@@ -46,7 +46,8 @@ StageCase pair_cutoffs() {
   return one_stage("pair_cutoffs", Parity::O3, 3, [](GraphBuilder& b) {
     const StageIndex k = b.radial(5);
     auto op = std::get<RadialStage>(b.stage(k).op);
-    op.transform = PairCutoffs{Tensor{{3, 3}, {2.0, 3.0, 4.0, 3.5, 4.0, 2.5, 4.0, 3.0, 3.0}}};
+    const Tensor cutoff{{3, 3}, {2.0, 3.0, 4.0, 3.5, 4.0, 2.5, 4.0, 3.0, 3.0}};
+    op.transform = PairCutoffs{cutoff, parts_to_all(cutoff.values, 4.0)};
     return b.add_radial(std::move(op));
   });
 }

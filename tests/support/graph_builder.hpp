@@ -408,8 +408,8 @@ public:
   StageIndex zbl() {
     ZblStage op;
     op.radius = tensor({n_species()}, 0.0);
-    for (double& r : op.radius.values) {
-      r = 1.1;
+    for (std::size_t k = 0; k < op.radius.values.size(); ++k) {
+      op.radius.values[k] = 1.0 + 0.1 * static_cast<double>(k);
     }
     op.p = 6.0;
     op.screening_length = 0.4543 * 0.529;

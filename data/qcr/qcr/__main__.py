@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""``python -m qcr``: generate, status, build, check, convert."""
+"""``python -m qcr``: generate, status, build, check, frequencies, convert."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from qcr import published
+from qcr import frequencies, published
 from qcr.build import build
 from qcr.checks import check, dft_errors
 from qcr.errors import QcrError
@@ -55,6 +55,12 @@ def _check(options: argparse.Namespace) -> int:
     return 1 if errors else 0
 
 
+def _frequencies(options: argparse.Namespace) -> int:
+    n = frequencies.generate(options.data, options.output, _say)
+    _say(f"{options.output}: {n} molecules")
+    return 0
+
+
 def _convert(options: argparse.Namespace) -> int:
     report = convert(options.lmdb, options.output, options.stages, options.atomization, _say)
     _say(f"{report.frames} frames of {report.records} records, {len(report.damaged)} damaged")
@@ -85,6 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     checking.add_argument("--dft", type=int, default=0, metavar="N", help="compute N frames again")
     checking.add_argument("--seed", type=int, default=0, help="which N")
     checking.set_defaults(run=_check)
+    vibrating = command("frequencies", "compute frequencies of the held-out molecules (PySCF)")
+    vibrating.add_argument("--output", type=Path, default=Path("data/qcr-small/frequencies.json"))
+    vibrating.set_defaults(run=_frequencies)
     converting = commands.add_parser("convert", help="PubChemQCR's LMDB to extended XYZ")
     converting.add_argument("lmdb", type=Path, metavar="LMDB")
     converting.add_argument("output", type=Path, metavar="OUT.xyz.gz")

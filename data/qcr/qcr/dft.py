@@ -72,6 +72,19 @@ class Dft:
         gap = field.mo_energy[n_occupied] - field.mo_energy[n_occupied - 1]
         return Result(float(field.e_tot), gradient.kernel(), float(gap) * HARTREE)
 
+    def frequencies(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Harmonic frequencies [3 n_atoms - 6 or 5] in 1/cm, rising; imaginary ones negative.
+
+        Translations and rotations are projected out. Positions [n_atoms][3] in Angstrom, of a
+        minimum.
+        """
+        from pyscf.hessian import thermo
+
+        field = self._solve(positions, fresh=True)
+        modes = thermo.harmonic_analysis(field.mol, field.Hessian().kernel())
+        found = np.asarray(modes["freq_wavenumber"])
+        return np.sort(found.real - found.imag)
+
     def energy_from_fresh_guess(self, positions: NDArray[np.float64]) -> float:
         """Energy in Hartree from a guess that knows nothing of other structures."""
         return float(self._solve(positions, fresh=True).e_tot)

@@ -27,11 +27,10 @@ _MLIP_KINDS = {
     **{"correlation": "MACE", "target_irreps": "NequIP", "vecnorm_type": "ViSNet"},
     "sphere_channels": "eSEN",
 }
-# Keys of its MACE and NequIP, and the value for which the network is one of known stages.
-_MLIP_WITHOUT_STAGES = {
-    **{"gate_nodes": False, "soft_normalization": None, "use_coulomb_term": False},
-    **{"predict_partial_charges": False, "radial_envelope": "polynomial_envelope"},
-}
+MLIP_CURE = (
+    "Evaluate it with mlip, or train its MACE of 0.2 without these parts, or with a code that has "
+    "an exporter."
+)
 GIVE = "Give what the training code saved."
 
 
@@ -63,9 +62,8 @@ def _zip_archive(path: Path) -> str | None:
         return None
     if any(name.endswith("/data.pkl") for name in names):
         return None
-    mlip = of_mlip(path)
-    if mlip is not None:
-        return mlip
+    if is_mlip(path):
+        return "is a model of mlip (InstaDeep), which `eqnn export mlip` reads."
     if any("/.data/" in name for name in names):
         return "is a package of torch (.nequip.zip), which `eqnn export nequip` reads."
     if names and all(name.endswith(".npy") for name in names):
@@ -76,32 +74,18 @@ def _zip_archive(path: Path) -> str | None:
     return f"is a zip archive without data.pkl, so torch.save did not make it.\n{GIVE}"
 
 
-def of_mlip(path: Path) -> str | None:
-    """Say what a file of InstaDeep's mlip is, and which of its parts have no stages; else None."""
+def is_mlip(path: Path) -> bool:
+    """Whether a file is a model of InstaDeep's mlip."""
     try:
         with zipfile.ZipFile(path) as archive:
-            if not _MLIP_FILES <= set(archive.namelist()):
-                return None
-            hyperparams = archive.read("hyperparams.json")
+            return set(archive.namelist()) >= _MLIP_FILES
     except (OSError, zipfile.BadZipFile):
-        return None
-    try:
-        document = json.loads(hyperparams)
-        config = dict(document["config"])
-        version = str(document.get("version", "before 0.2"))
-    except (ValueError, KeyError, TypeError):
-        config, version = {}, "of unknown version"
-    kind = next((kind for key, kind in _MLIP_KINDS.items() if key in config), "another network")
-    lacking = [
-        f"{key} {config[key]}"
-        for key, plain in _MLIP_WITHOUT_STAGES.items()
-        if key in config and config[key] not in (plain, None)
-    ]
-    parts = f"; these of its parts have no stages: {', '.join(lacking)}" if lacking else ""
-    return (
-        f"is a model of mlip {version:.20} (InstaDeep, {kind}), which has no exporter here{parts}."
-        "\nEvaluate it with mlip, or train a MACE or NequIP with a code that has one."
-    )
+        return False
+
+
+def kind_of_mlip(config: Mapping[str, Any]) -> str:
+    """Name the network of a configuration of mlip."""
+    return next((kind for key, kind in _MLIP_KINDS.items() if key in config), "another network")
 
 
 def _other(start: bytes) -> str:

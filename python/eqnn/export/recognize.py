@@ -65,9 +65,8 @@ def recognize(path: Path) -> Recognized:
     check_checkpoint(path)
     if path.suffix in _SUFFIXES_WITH_CONFIG:
         return _weights(path, _names_in(path), path.suffix[1:])
-    mlip = foreign.of_mlip(path)
-    if mlip is not None:
-        raise EqnnError(f"{path}: {mlip}")
+    if foreign.is_mlip(path):
+        return Recognized(_upstream("mlip"), "a model of mlip")
     if is_package(path):
         return Recognized(_upstream("nequip"), "a package of NequIP")
     with path.open("rb") as file:

@@ -454,7 +454,54 @@ def nequix(options: Namespace, structures: Sequence[Atoms]) -> tuple[list[Evalua
     return out, "double"
 
 
+def mlip(options: Namespace, structures: Sequence[Atoms]) -> tuple[list[Evaluated], str]:
+    """Run mlip with JAX on the CPU; weights are promoted, so that all is in double."""
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    import jax
+    from mlip.data import ChemicalSystem
+    from mlip.data.helpers.dynamically_batch import dynamically_batch
+    from mlip.graph import Graph
+    from mlip.models import ForceField, Mace
+    from mlip.models.inference_context import InferenceContext
+    from mlip.models.model_io import load_model_from_zip
+    from mlip.typing.properties import Properties
+
+    jax.config.update("jax_enable_x64", True)
+    context = None
+    if options.head is not None:
+        number = int(options.head) if options.head.isdigit() else None
+        context = InferenceContext(
+            dataset_name=options.head if number is None else None, dataset_idx=number
+        )
+    loaded = load_model_from_zip(
+        Mace, options.checkpoint, Properties(stress=True), inference_context=context
+    )
+    params = jax.tree.map(lambda leaf: np.asarray(leaf, dtype=np.float64), loaded.params)
+    field = ForceField(loaded.predictor, params, inference_context=loaded.inference_context)
+    out = []
+    for atoms in structures:
+        graph = Graph.from_chemical_system(
+            ChemicalSystem.from_ase_atoms(atoms, get_property_fields=False), field.cutoff_distance
+        )
+        # Upstream masks nodes of a last, empty graph.
+        (padded,) = dynamically_batch(
+            [graph], n_node=len(atoms) + 1, n_edge=len(graph.senders) + 1, n_graph=2
+        )
+        found = field.predict(padded)
+        out.append(
+            Evaluated(
+                float(found.energy[0]),
+                np.asarray(found.forces[: len(atoms)]),
+                np.asarray(found.stress[0]) if atoms.pbc.all() else None,
+            )
+        )
+    # One factor of the radial basis is computed in single precision, where the file asks for it.
+    is_rounded = loaded.dataset_info.avg_r_min_angstrom is not None
+    return out, "single" if is_rounded else "double"
+
+
 MACE = Verifier("mace-torch==0.3.16", mace)
 SEVENNET = Verifier("sevenn==0.13.0", sevennet)
 NEQUIP = Verifier("nequip==0.19.1", nequip)
 NEQUIX = Verifier("nequix==0.4.5", nequix)
+MLIP = Verifier("mlip==0.2.5", mlip)

@@ -48,7 +48,7 @@ template <class S> struct ComponentMapStage {
         "eqnn::component_map_adjoint",
         plan::transposed(
             op.weight, tables.value(op.out).components, tables.value(op.in.value).components));
-    op.weight.clear();
+    release(op.weight);
   }
 
   std::int32_t message_width(const DeviceTables<S>&) const { return 0; }

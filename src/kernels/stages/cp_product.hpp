@@ -292,8 +292,8 @@ template <class S> struct CpProductStage {
         tile_edges<Scalar>(2 * tables.radial_stride(op.radial) + 3 * std::int64_t{p.rank_stride});
     // Threads of a device have an edge each; one thread of the host works through them.
     p.slots = S::kOnHost || p.is_mixed ? 1 : p.tile_edges;
-    op.harmonic_factor.clear();
-    op.source_factor.clear();
+    release(op.harmonic_factor);
+    release(op.source_factor);
   }
 
   std::int32_t message_width(const DeviceTables<S>& tables) const {

@@ -87,7 +87,7 @@ template <class S> struct AttentionAdjointTile : AttentionTile<S> {
     this->values(tile);
   }
 
-  /// u becomes b = M^T adj_out, and along what the centre's softmax needs.
+  /// u becomes b = M^T adj_out, and along what the center's softmax needs.
   KOKKOS_FORCEINLINE_FUNCTION void bring_adj_out(const EdgeTile<S>& tile) const {
     for_centers_of_tile(on.edges, tile, [&](std::int32_t i, std::int64_t first, std::int64_t n) {
       const Scalar* const adjoint = to.adj_out.row(i);
@@ -324,7 +324,7 @@ template <class S> struct EdgeAttentionStage {
     a.tile_edges = tile_edges<Scalar>(std::int64_t{3} * a.components * a.stride);
     shares = tables.keep_on_edges(a.heads);
     for (auto* weight : {&op.logit_weight, &op.value_weight, &op.gate_weight}) {
-      weight->clear();
+      release(*weight);
     }
   }
 

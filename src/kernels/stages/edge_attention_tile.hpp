@@ -205,7 +205,7 @@ template <class S> struct AttentionTile {
     barrier(team);
   }
 
-  /// out += M v. With matrices stored as M[e][i][k], a centre's sum_e sum_i M[e][i][k] v[e][i][c] is one
+  /// out += M v. With matrices stored as M[e][i][k], a center's sum_e sum_i M[e][i][k] v[e][i][c] is one
   /// matrix product: the columns (e, i) lie at a constant stride.
   KOKKOS_FORCEINLINE_FUNCTION void sum_over_edges(const EdgeTile<S>& tile) const {
     for_centers_of_tile(on.edges, tile, [&](std::int32_t i, std::int64_t first, std::int64_t n) {

@@ -289,7 +289,7 @@ template <class S> struct EdgeProductStage {
                      op.entries,
                      p.harmonics_stride));
     p.tile_edges = tile_edges<Scalar>(2 * (tables.radial_stride(op.radial) + p.entries_stride));
-    op.coupling.clear();
+    release(op.coupling);
   }
 
   std::int32_t message_width(const DeviceTables<S>& tables) const {

@@ -45,7 +45,7 @@ template <class S> struct DeviceEdgeProduct {
 /// into rows.
 template <class Scalar> struct EdgeOperands {
   const Scalar *k, *w, *slope; ///< matrices, radial function and its derivative
-  const Scalar *x, *adj_y;     ///< row of the source, of the centre's adjoint
+  const Scalar *x, *adj_y;     ///< row of the source, of the center's adjoint
   Scalar *adj_x, *adj_k;
 };
 

@@ -350,8 +350,8 @@ template <class S> struct GauntProductStage {
       op.gradient_a[tangent] = op.gradient_b[tangent] = {};
     }
     op.of_a = op.of_b = op.of_out = {};
-    op.gaunt.clear();
-    op.curl.clear();
+    release(op.gaunt);
+    release(op.curl);
   }
 
   std::int32_t message_width(const DeviceTables<S>&) const { return 0; }

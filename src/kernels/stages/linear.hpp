@@ -158,7 +158,7 @@ template <class S> struct LinearStage {
     std::vector<DeviceMap<Scalar>> forward, adjoint;
     for (auto& map : op.maps) {
       add_map(map, tables, forward, adjoint);
-      map.weight.clear();
+      release(map.weight);
     }
     forward_maps = on_device(forward, tables);
     adjoint_maps = on_device(adjoint, tables);

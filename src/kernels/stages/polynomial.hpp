@@ -172,7 +172,7 @@ template <class S> struct PolynomialStage {
     p.target = tables.template array<std::int32_t>("eqnn::polynomial_targets", target);
     p.coefficients = tables.template array<Scalar>(
         "eqnn::polynomial_coefficients", DeviceTables<S>::pad_rows(op.coefficients, channels));
-    op.coefficients.clear();
+    release(op.coefficients);
   }
 
   std::int32_t message_width(const DeviceTables<S>&) const { return 0; }

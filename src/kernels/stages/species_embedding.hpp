@@ -39,7 +39,7 @@ template <class S> struct SpeciesEmbeddingStage {
     table = tables.template array<Scalar>(
         "eqnn::embedding_table",
         DeviceTables<S>::pad_rows(op.table, tables.block(op.out, 0).channels));
-    op.table.clear();
+    release(op.table);
   }
 
   std::int32_t message_width(const DeviceTables<S>&) const { return 0; }

@@ -155,7 +155,7 @@ template <class S> struct SpherePowerStage {
       }
     }
     p.weights = tables.template array<Scalar>("eqnn::sphere_power_weights", weights);
-    op.weights.clear();
+    release(op.weights);
     op.of_in = op.of_out = {};
   }
 

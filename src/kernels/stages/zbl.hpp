@@ -99,6 +99,9 @@ template <class S> struct ZblStage {
     q.range = tables.template array<double>("eqnn::zbl", op.range);
     q.exponents = tables.template array<double>("eqnn::zbl", op.exponents);
     q.coefficients = tables.template array<double>("eqnn::zbl", op.coefficients);
+    for (auto* const numbers : {&op.prefactor, &op.range, &op.exponents, &op.coefficients}) {
+      release(*numbers);
+    }
   }
 
   std::int32_t message_width(const DeviceTables<S>&) const { return 0; }

@@ -303,7 +303,7 @@ template <class S> struct ZonalProductStage {
     }
     p.tile_edges =
         tile_edges<Scalar>(2 * tables.radial_stride(op.radial) + p.entries_stride + p.angles());
-    op.polar.clear();
+    release(op.polar);
   }
 
   std::int32_t message_width(const DeviceTables<S>& tables) const {

@@ -22,4 +22,6 @@ void read(const JsonReader& entry, GraphReader& graph, AddStage& op) {
   graph.make_irreps(a);
 }
 
+SpeciesTables species_tables(AddStage&) { return {}; }
+
 } // namespace eqnn

@@ -88,4 +88,6 @@ void read(const JsonReader& entry, GraphReader& graph, CpConvolutionStage& op) {
   graph.make_irreps(uniform_irreps(l_max, source.channels, graph.is_o3()));
 }
 
+SpeciesTables species_tables(CpConvolutionStage&) { return {}; }
+
 } // namespace eqnn

@@ -15,4 +15,6 @@ void read(const JsonReader& entry, GraphReader& graph, DegreeEmbeddingStage& op)
   graph.make_features(graph.stage_at(op.matrix).l_max, channels);
 }
 
+SpeciesTables species_tables(DegreeEmbeddingStage&) { return {}; }
+
 } // namespace eqnn

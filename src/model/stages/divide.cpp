@@ -17,4 +17,6 @@ void read(const JsonReader& entry, GraphReader& graph, DivideStage& op) {
   graph.make_irreps(graph.stage_at(op.features).irreps);
 }
 
+SpeciesTables species_tables(DivideStage&) { return {}; }
+
 } // namespace eqnn

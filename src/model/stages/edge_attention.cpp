@@ -54,4 +54,6 @@ void read(const JsonReader& entry, GraphReader& graph, EdgeAttentionStage& op) {
   graph.make_features(l_max, channels);
 }
 
+SpeciesTables species_tables(EdgeAttentionStage&) { return {}; }
+
 } // namespace eqnn

@@ -141,4 +141,6 @@ void read(const JsonReader& entry, GraphReader& graph, GateStage& op) {
   }
 }
 
+SpeciesTables species_tables(GateStage&) { return {}; }
+
 } // namespace eqnn

@@ -27,4 +27,6 @@ void read(const JsonReader& entry, GraphReader& graph, GauntConvolutionStage& op
   graph.make_irreps(uniform_irreps(l_max, source.channels, graph.is_o3()));
 }
 
+SpeciesTables species_tables(GauntConvolutionStage&) { return {}; }
+
 } // namespace eqnn

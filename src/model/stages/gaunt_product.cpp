@@ -42,4 +42,6 @@ void read(const JsonReader& entry, GraphReader& graph, GauntProductStage& op) {
   graph.make_irreps(uniform_irreps(l_max, a.channels, odd));
 }
 
+SpeciesTables species_tables(GauntProductStage&) { return {}; }
+
 } // namespace eqnn

@@ -72,4 +72,14 @@ void read(const JsonReader& entry, GraphReader& graph, LinearStage& op) {
   }
 }
 
+SpeciesTables species_tables(LinearStage& op) {
+  SpeciesTables tables;
+  if (op.per_species) {
+    for (BlockWeight& block : op.blocks) {
+      tables.push_back({&block.weight, 1});
+    }
+  }
+  return tables;
+}
+
 } // namespace eqnn

@@ -90,7 +90,7 @@ Tensor read_radius(const JsonReader& entry, GraphReader& graph) {
   return radius;
 }
 
-Tensor read_cutoffs(const JsonReader& entry, GraphReader& graph) {
+PairCutoffs read_cutoffs(const JsonReader& entry, GraphReader& graph) {
   const double largest = graph.spec().cutoff;
   Tensor cutoff = graph.weights().take(entry, {graph.n_species(), graph.n_species()});
   for (const double c : cutoff.values) {
@@ -102,21 +102,22 @@ Tensor read_cutoffs(const JsonReader& entry, GraphReader& graph) {
                   ". Re-export the model.");
     }
   }
-  if (parts_to_all(cutoff.values, largest) == 0) {
+  const std::int32_t parts = parts_to_all(cutoff.values, largest);
+  if (parts == 0) {
     entry.error("cutoffs that divide ",
                 largest,
                 " Angstrom into no equal parts up to ",
                 kMostParts,
                 ". Train with cutoffs rounded to 0.1 Angstrom.");
   }
-  return cutoff;
+  return {std::move(cutoff), parts};
 }
 
 void read_transform(const JsonReader& entry, GraphReader& graph, RadialStage& op) {
   const std::string kind = entry.at("kind").word({"agnesi", "soft", "pair_cutoff"});
   if (kind == "pair_cutoff") {
     entry.allow_only({"kind", "cutoff"});
-    op.transform = PairCutoffs{read_cutoffs(entry.at("cutoff"), graph)};
+    op.transform = read_cutoffs(entry.at("cutoff"), graph);
   } else if (kind == "agnesi") {
     entry.allow_only({"kind", "radius", "a", "q", "p"});
     op.transform = AgnesiTransform{read_radius(entry.at("radius"), graph),
@@ -185,6 +186,24 @@ void read(const JsonReader& entry, GraphReader& graph, RadialStage& op) {
   }
   graph.made().kind = ValueKind::Radial;
   graph.made().channels = static_cast<std::int32_t>(n_out);
+}
+
+SpeciesTables species_tables(RadialStage& op) {
+  SpeciesTables tables;
+  if (auto* agnesi = std::get_if<AgnesiTransform>(&op.transform)) {
+    tables.push_back({&agnesi->radius, 1});
+  }
+  if (auto* soft = std::get_if<SoftTransform>(&op.transform)) {
+    tables.push_back({&soft->radius, 1});
+  }
+  if (auto* pairs = std::get_if<PairCutoffs>(&op.transform)) {
+    tables.push_back({&pairs->cutoff, 2});
+  }
+  if (op.species_terms) {
+    tables.push_back({&op.species_terms->center, 1});
+    tables.push_back({&op.species_terms->source, 1});
+  }
+  return tables;
 }
 
 } // namespace eqnn

@@ -59,6 +59,8 @@ struct SoftTransform {
 /// A cutoff of each pair, at which basis and envelope end: both take r cutoff / cutoff_ij.
 struct PairCutoffs {
   Tensor cutoff; ///< [species of the center, of the source] Angstrom
+  /// parts_to_all() of all pairs of the file: tables do not depend on which species were kept of them.
+  std::int32_t parts = 1;
 };
 
 /// Rows of both atoms' species that are added to the first layer's W x + b, before its norm.

@@ -18,4 +18,6 @@ void read(const JsonReader& entry, GraphReader& graph, RmsNormStage& op) {
   graph.make_irreps(irreps);
 }
 
+SpeciesTables species_tables(RmsNormStage&) { return {}; }
+
 } // namespace eqnn

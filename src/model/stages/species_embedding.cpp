@@ -12,4 +12,6 @@ void read(const JsonReader& entry, GraphReader& graph, SpeciesEmbeddingStage& op
   graph.make_features(op.l_max, GraphReader::checked_channels(table, op.table, 1));
 }
 
+SpeciesTables species_tables(SpeciesEmbeddingStage& op) { return {{&op.table, 1}}; }
+
 } // namespace eqnn

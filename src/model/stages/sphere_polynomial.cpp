@@ -25,4 +25,12 @@ void read(const JsonReader& entry, GraphReader& graph, SpherePolynomialStage& op
   graph.make_irreps(uniform_irreps(l_max, channels, graph.has_parity_of_harmonics(op.features)));
 }
 
+SpeciesTables species_tables(SpherePolynomialStage& op) {
+  SpeciesTables tables;
+  for (Tensor& order : op.orders) {
+    tables.push_back({&order, 1});
+  }
+  return tables;
+}
+
 } // namespace eqnn

@@ -13,4 +13,6 @@ void read(const JsonReader& entry, GraphReader& graph, SphericalHarmonicsStage& 
   op.l_max = l_max;
 }
 
+SpeciesTables species_tables(SphericalHarmonicsStage&) { return {}; }
+
 } // namespace eqnn

@@ -64,4 +64,12 @@ void read(const JsonReader& entry, GraphReader& graph, SymmetricContractionStage
   graph.make_irreps(out);
 }
 
+SpeciesTables species_tables(SymmetricContractionStage& op) {
+  SpeciesTables tables;
+  for (ContractionTerm& term : op.terms) {
+    tables.push_back({&term.weights, 1});
+  }
+  return tables;
+}
+
 } // namespace eqnn

@@ -33,4 +33,6 @@ void read(const JsonReader& entry, GraphReader& graph, ZblStage& op) {
   graph.made().kind = ValueKind::Scalar;
 }
 
+SpeciesTables species_tables(ZblStage& op) { return {{&op.radius, 1}}; }
+
 } // namespace eqnn

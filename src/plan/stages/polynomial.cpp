@@ -23,11 +23,12 @@ double cost(const Polynomial& p) {
          kMonomialRate;
 }
 
-std::vector<double>& PolynomialBuilder::at(std::vector<std::int32_t> factors, std::int32_t target) {
+void PolynomialBuilder::add(std::vector<std::int32_t> factors,
+                            std::int32_t target,
+                            double factor,
+                            const SpeciesWeights& weights) {
   std::sort(factors.begin(), factors.end());
-  auto& coefficients = terms_[factors][target];
-  coefficients.resize(n_species_ * n_channels_, 0.0);
-  return coefficients;
+  terms_[factors][target].push_back({factor, weights});
 }
 
 Polynomial PolynomialBuilder::build() {
@@ -42,7 +43,7 @@ Polynomial PolynomialBuilder::build() {
   }
   Polynomial polynomial;
   std::map<std::vector<std::int32_t>, std::int32_t> index_of;
-  std::vector<const std::vector<double>*> columns;
+  std::vector<const Parts*> columns;
   for (const auto& [factors, targets] : terms_) { // in lexical order: parents before children
     Monomial monomial;
     monomial.component = factors.back();
@@ -51,20 +52,25 @@ Polynomial PolynomialBuilder::build() {
       polynomial.monomials[static_cast<std::size_t>(monomial.parent)].has_children = true;
     }
     monomial.first_term = static_cast<std::int32_t>(columns.size());
-    for (const auto& [target, coefficients] : targets) {
+    for (const auto& [target, parts] : targets) {
       polynomial.target.push_back(target);
-      columns.push_back(&coefficients);
+      columns.push_back(&parts);
       ++monomial.n_terms;
     }
     index_of[factors] = static_cast<std::int32_t>(polynomial.monomials.size());
     polynomial.monomials.push_back(monomial);
   }
-  polynomial.coefficients.reserve(n_species_ * columns.size() * n_channels_);
+  polynomial.coefficients.assign(n_species_ * columns.size() * n_channels_, 0.0);
+  double* coefficients = polynomial.coefficients.data();
   for (std::size_t z = 0; z < n_species_; ++z) {
-    for (const auto* column : columns) {
-      const auto begin = column->begin() + static_cast<std::ptrdiff_t>(z * n_channels_);
-      polynomial.coefficients.insert(
-          polynomial.coefficients.end(), begin, begin + static_cast<std::ptrdiff_t>(n_channels_));
+    for (const Parts* const parts : columns) {
+      for (const auto& [factor, weights] : *parts) {
+        const double* const of_z = weights.number + z * weights.of_species;
+        for (std::size_t c = 0; c < n_channels_; ++c) {
+          coefficients[c] += factor * of_z[c * weights.of_channel];
+        }
+      }
+      coefficients += n_channels_;
     }
   }
   return polynomial;

@@ -43,21 +43,39 @@ struct Polynomial {
 /// were measured to reach (docs/performance.md).
 double cost(const Polynomial& polynomial);
 
-/// Collects monomials, whatever their factors' order, and makes the tree.
+/// A number for each species and channel, in weights of the model: number[z * of_species + c * of_channel].
+struct SpeciesWeights {
+  const double* number = nullptr;
+  std::size_t of_species = 0, of_channel = 0;
+};
+
+/// Collects monomials, whatever their factors' order, and makes the tree. Of many species coefficients are
+/// hundreds of megabytes: until they are made, the weights that they are sums of stand for them.
 class PolynomialBuilder {
 public:
   PolynomialBuilder(std::size_t n_species, std::size_t n_channels)
       : n_species_(n_species)
       , n_channels_(n_channels) {}
 
-  /// Coefficients [n_species, channels] of the monomial for a component of the output, to add to.
-  std::vector<double>& at(std::vector<std::int32_t> factors, std::int32_t target);
+  /// Adds factor times weights to the coefficients of the monomial for a component of the output.
+  /// @pre the weights outlive build()
+  void add(std::vector<std::int32_t> factors,
+           std::int32_t target,
+           double factor,
+           const SpeciesWeights& weights);
 
   Polynomial build();
 
 private:
+  struct Part {
+    double factor;
+    SpeciesWeights weights;
+  };
+
+  using Parts = std::vector<Part>;
+
   std::size_t n_species_, n_channels_;
-  std::map<std::vector<std::int32_t>, std::map<std::int32_t, std::vector<double>>> terms_;
+  std::map<std::vector<std::int32_t>, std::map<std::int32_t, Parts>> terms_;
 };
 
 } // namespace eqnn::plan

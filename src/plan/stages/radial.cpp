@@ -6,7 +6,7 @@ namespace eqnn::plan {
 
 void lower(const RadialStage& op, PlanBuilder& build) {
   try {
-    build.current_is_radial(tabulate(op, build.model().cutoff, build.options()));
+    build.current_is_radial(build.tabulated(op));
   } catch (const Error& error) {
     fail("stage ", build.current().output, ": ", error.what());
   }

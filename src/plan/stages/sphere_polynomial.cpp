@@ -82,11 +82,13 @@ Polynomial monomials_of(const SpherePolynomialStage& stage,
         if (std::abs(value) < 1e-13) { // a selection rule, up to rounding
           continue;
         }
-        auto& coefficients = builder.at(list, k);
-        const auto l = static_cast<std::size_t>(degree_of(k));
-        for (std::size_t zc = 0; zc < coefficients.size(); ++zc) {
-          coefficients[zc] += value * order.values[zc * static_cast<std::size_t>(l_out + 1) + l];
-        }
+        const auto n_degrees = static_cast<std::size_t>(l_out + 1);
+        builder.add(list,
+                    k,
+                    value,
+                    {&order.values[static_cast<std::size_t>(degree_of(k))],
+                     n_channels * n_degrees,
+                     n_degrees});
       }
     });
   }

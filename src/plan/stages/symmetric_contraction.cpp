@@ -13,15 +13,12 @@ contraction(const SymmetricContractionStage& stage, const Irreps& out, std::size
     const auto n_weights = static_cast<std::size_t>(term.weights.shape[1]);
     for (std::size_t row = 0; row < term.indices.size(); ++row) {
       const auto& index = term.indices[row];
-      auto& coefficients = builder.at({index.begin() + 2, index.begin() + 2 + term.nu},
-                                      first_component(out, term.block) + index[0]);
-      for (std::size_t z = 0; z < n_species; ++z) {
-        for (std::size_t c = 0; c < n_channels; ++c) {
-          const std::size_t weight =
-              (z * n_weights + static_cast<std::size_t>(index[1])) * n_channels + c;
-          coefficients[z * n_channels + c] += term.values.values[row] * term.weights.values[weight];
-        }
-      }
+      builder.add({index.begin() + 2, index.begin() + 2 + term.nu},
+                  first_component(out, term.block) + index[0],
+                  term.values.values[row],
+                  {&term.weights.values[static_cast<std::size_t>(index[1]) * n_channels],
+                   n_weights * n_channels,
+                   1});
     }
   }
   return builder.build();

@@ -1,0 +1,595 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Exporter for the MACE network of InstaDeep's mlip (a zip archive of JSON and arrays of NumPy).
+
+Read in mlip 0.2.5, e3j 0.1.1 and e3nn_jax 0.21.0. None of them is needed, nor is JAX. What is
+multiplied where, and how weights lie: docs/spec/mace.md.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import zipfile
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from eqnn.builder import ModelBuilder, layer
+from eqnn.errors import ChoiceNeededError, EqnnError, one_line
+from eqnn.export import e3nn, foreign, known, verify
+from eqnn.export.checkpoint import State
+from eqnn.export.e3nn import Segments, Weights
+from eqnn.export.mace import coupling_entries
+from eqnn.export.nequix import NORMALIZED
+from eqnn.export.upstream import Log, Upstream, kept_species, provenance_of, typed
+from eqnn.model_file import Array, Model, block_of
+from eqnn.so3 import FloatArray, wigner_3j
+
+FILES = ("hyperparams.json", "params.npz")
+# Keys of the configuration that say what the network is, each used below.
+USED = (
+    *("num_layers", "num_channels", "l_max", "node_symmetry", "correlation", "readout_irreps"),
+    *("num_readout_heads", "num_rbf", "activation", "radial_mlp_hidden", "radial_mlp_activation"),
+    *("residual_connection_first_layer", "add_atomic_energies"),
+)
+# Keys of parts that have no stage or no translation here, and the value that leaves them out.
+FIXED: dict[str, Any] = {
+    **{"include_pseudotensors": False, "radial_envelope": "polynomial_envelope"},
+    **{"gate_nodes": False, "soft_normalization": None, "predict_partial_charges": False},
+    **{"use_coulomb_term": False, "use_total_charge_embedding": False},
+    **{"symmetric_contraction_backend": "e3j", "use_gaunt_tp_message_passing": False},
+}
+# Keys that change no number: what upstream itself does not read, and how it computes.
+INERT = (
+    *("avg_num_neighbors", "avg_r_min", "num_species", "embed_activation"),
+    "deterministic_scatter_ops",
+)
+# Upstream's words for functions that have stages.
+ACTIVATIONS = {"silu": "silu", "swish": "silu", "tanh": "tanh", "none": "none"}
+ENVELOPE_POWER = 5.0
+# Tables of four factors have a billion entries.
+HIGHEST_CORRELATION = 3
+MOST_LAYERS = 50
+# Points at which upstream takes the mean square of its radial basis.
+BASIS_POINTS = 1000
+_PREFIX = "params#mlip_network#"
+_NOTHING = "(?!)"  # no name matches
+
+
+@dataclass(frozen=True)
+class MlipConfig:
+    """What the JSON of a file says of the network.
+
+    Attributes
+    ----------
+    config, info : mapping
+        Upstream's ``config`` and ``dataset_info``.
+    name : str
+        Where they stand, for messages.
+    """
+
+    config: Mapping[str, Any]
+    info: Mapping[str, Any]
+    name: str
+
+    def whole(self, key: str, least: int, most: int) -> int:
+        """Return a whole number of the configuration."""
+        value: int = typed(self.config, key, int, "a whole number", f"{self.name}/config")
+        if not least <= value <= most:
+            raise EqnnError(
+                f"{self.name}/config/{key}: found {value}, expected {least} to {most}. "
+                "Others have no exporter."
+            )
+        return value
+
+    def number(self, key: str, default: float | None = None) -> float:
+        """Return a number of what is said of the data."""
+        where = f"{self.name}/dataset_info"
+        value = float(typed(self.info, key, int | float, "a number", where, default))
+        if not math.isfinite(value):
+            raise EqnnError(f"{where}/{key}: found {value}, expected a number. Train it again.")
+        return value
+
+    def function(self, key: str) -> str:
+        """Return a stage's word for an activation."""
+        word = str(typed(self.config, key, str, "a word", f"{self.name}/config"))
+        if word not in ACTIVATIONS:
+            raise EqnnError(
+                f"{self.name}/config/{key}: found {word:.20}, expected {', '.join(ACTIVATIONS)}. "
+                "Others have no stage."
+            )
+        return ACTIVATIONS[word]
+
+    def irreps(self) -> tuple[int, int]:
+        """Return the widths of the readout's hidden layer and of its output."""
+        where = f"{self.name}/config/readout_irreps"
+        given = typed(self.config, "readout_irreps", list, "two irreps", f"{self.name}/config")
+        found = [e3nn.merged(e3nn.segments(one, where)) for one in given]
+        if len(found) != 2 or any([s[1:] for s in one] != [(0, 1)] for one in found):
+            raise EqnnError(f"{where}: found {given}, expected scalars as in 16x0e and 0e.")
+        return found[0][0][0], found[1][0][0]
+
+
+def read_mlip(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Read the JSON and the arrays of a file that mlip saved."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            said = json.loads(archive.read(FILES[0]))
+            with np.load(io.BytesIO(archive.read(FILES[1])), allow_pickle=False) as arrays:
+                tensors = {key: arrays[key] for key in arrays.files}
+    except FileNotFoundError:
+        raise EqnnError(f"{path}: no such file. Give the checkpoint's path.") from None
+    except Exception as error:  # a damaged archive raises whatever it likes
+        raise EqnnError(
+            f"{path}: not readable as a model of mlip ({one_line(error, named=False)}).\n"
+            "Save it with mlip.models.model_io.save_model_to_zip."
+        ) from None
+    if not isinstance(said, dict) or not all(
+        isinstance(said.get(key), dict) for key in ("config", "dataset_info")
+    ):
+        raise EqnnError(
+            f"{path}: {FILES[0]} has no objects config and dataset_info. Get the file again."
+        )
+    return said, tensors
+
+
+def refuse_others(said: Mapping[str, Any], name: str) -> None:
+    """Raise for networks that this exporter does not read, naming all that stands in the way."""
+    config = said["config"]
+    kind = foreign.kind_of_mlip(config)
+    if kind != "MACE":
+        raise EqnnError(
+            f"{name}: is a model of mlip (InstaDeep, {kind}), expected its MACE.\n"
+            f"{foreign.MLIP_CURE}"
+        )
+    if "symmetric_contraction_backend" not in config:
+        raise EqnnError(
+            f"{name}: is a MACE of mlip before 0.2, whose contractions are another basis than "
+            f"those of 0.2.\n{foreign.MLIP_CURE}"
+        )
+    faults = [
+        (f"{config[key]!s:.30} has no stage", f"config/{key}")
+        for key, plain in FIXED.items()
+        if config.get(key, plain) != plain
+    ]
+    faults += [
+        ("unknown key; it may change the network", f"config/{key}")
+        for key in config
+        if key not in (*USED, *FIXED, *INERT)
+    ]
+    if said["dataset_info"].get("long_range_cutoff_angstrom") is not None:
+        faults.append(("a second cutoff has no stage", "dataset_info/long_range_cutoff_angstrom"))
+    known.refuse(faults, name, foreign.MLIP_CURE)
+
+
+def power_couplings(l_max: int, correlation: int, l_out: int) -> list[dict[int, FloatArray]]:
+    """Couplings of 1, 2, .. equal features to each degree, as upstream's powers enumerate them.
+
+    Each power is joined with the features once more by Wigner 3j, all irreps on the way kept that
+    still lead to an output; irreps of one power are sorted, copies in the order of their making.
+
+    Parameters
+    ----------
+    l_max : int
+        Features have all degrees up to it, with the parities of harmonics.
+    correlation : int
+        Highest power.
+    l_out : int
+        Highest degree of the output.
+
+    Returns
+    -------
+    list of dict
+        For each power: degree -> ndarray [2l+1, d, .., d, K].
+    """
+    d = (l_max + 1) ** 2
+    wanted = {(degree, (-1) ** degree) for degree in range(l_out + 1)}
+    groups: list[tuple[int, int, FloatArray]] = []  # degree, parity, [copies, 2l+1, d, .., d]
+    for degree in range(l_max + 1):
+        part = np.zeros((1, 2 * degree + 1, d))
+        part[0, :, degree**2 : (degree + 1) ** 2] = np.eye(2 * degree + 1)
+        groups.append((degree, (-1) ** degree, part))
+    powers = []
+    for power in range(1, correlation + 1):
+        if power > 1:
+            groups = _joined(groups, l_max, _reachable(wanted, l_max, correlation - power))
+        found = {}
+        for degree, parity, part in groups:
+            if (degree, parity) in wanted:
+                found[degree] = np.moveaxis(part, 0, -1)
+        powers.append(found)
+    return powers
+
+
+def _reachable(wanted: set[tuple[int, int]], l_max: int, n_products: int) -> set[tuple[int, int]]:
+    """Irreps from which up to so many products with the features lead to one that is wanted."""
+    found, frontier = set(wanted), set(wanted)
+    for _ in range(n_products):
+        frontier = {
+            (degree, parity * (-1) ** other)
+            for target, parity in frontier
+            for other in range(l_max + 1)
+            for degree in range(abs(target - other), target + other + 1)
+        }
+        found |= frontier
+    return found
+
+
+def _joined(
+    groups: Sequence[tuple[int, int, FloatArray]], l_max: int, kept: set[tuple[int, int]]
+) -> list[tuple[int, int, FloatArray]]:
+    d = (l_max + 1) ** 2
+    made: dict[tuple[int, int], list[FloatArray]] = {}
+    for l1, p1, part in groups:
+        for l2 in range(l_max + 1):
+            for l0 in range(abs(l1 - l2), l1 + l2 + 1):
+                key = l0, p1 * (-1) ** l2
+                if key not in kept:
+                    continue
+                joined = np.zeros((part.shape[0], 2 * l0 + 1, *part.shape[2:], d))
+                joined[..., l2**2 : (l2 + 1) ** 2] = np.einsum(
+                    "mjk,cj...->cm...k", wigner_3j(l0, l1, l2), part
+                )
+                made.setdefault(key, []).append(joined)
+    # Parities of harmonics come first.
+    order = sorted(made, key=lambda key: (key[0], key[1] != (-1) ** key[0]))
+    return [(*key, np.concatenate(made[key])) for key in order]
+
+
+def export_mlip(
+    said: Mapping[str, Any],
+    tensors: Mapping[str, Array],
+    *,
+    provenance: Mapping[str, Any],
+    species: Sequence[int] | None = None,
+    head: str | None = None,
+    name: str = "checkpoint",
+    log: Log = print,
+) -> Model:
+    """Turn upstream's weights into a model, still without self-test.
+
+    Parameters
+    ----------
+    said : mapping
+        The file's JSON.
+    tensors : mapping of str to ndarray
+        The file's arrays.
+    provenance : mapping
+        For the file's ``provenance``.
+    species : sequence of int, optional
+        Atomic numbers to keep; all of them if left out.
+    head : str, optional
+        Which of several readout heads: the name of its data set, or its number from 0.
+    name : str
+        What messages call the checkpoint.
+    log : callable
+        Takes lines for people.
+    """
+    refuse_others(said, name)
+    return _Exporter(
+        MlipConfig(said["config"], said["dataset_info"], name), tensors, head, log
+    ).run(species, provenance)
+
+
+class _Exporter:
+    def __init__(
+        self, config: MlipConfig, tensors: Mapping[str, Array], head: str | None, log: Log
+    ) -> None:
+        self.config, self.log, self.name = config, log, config.name
+        self.state = State(tensors, config.name, (_NOTHING,))
+        self.n_layers = config.whole("num_layers", 1, MOST_LAYERS)
+        self.n_channels = config.whole("num_channels", 1, 1 << 16)
+        self.l_max = config.whole("l_max", 0, e3nn.HIGHEST_DEGREE)
+        self.l_out = config.whole("node_symmetry", 0, self.l_max)
+        self.correlation = config.whole("correlation", 1, HIGHEST_CORRELATION)
+        self.n_hidden, n_out = config.irreps()
+        if n_out != 1:
+            raise EqnnError(
+                f"{self.name}/config/readout_irreps: {n_out} outputs, expected one, the energy. "
+                "Others have no exporter."
+            )
+        self.head, energies = self._head(head)
+        self.elements = sorted(energies)
+        self.energies = [energies[z] for z in self.elements]
+        self.cutoff = config.number("graph_cutoff_angstrom")
+        self.basis: dict[str, Any] = {}
+        self.rows: list[int] = []
+
+    def _head(self, chosen: str | None) -> tuple[int, dict[int, float]]:
+        """Return the number of the head, and energies of free atoms by their atomic numbers."""
+        n = self.config.whole("num_readout_heads", 1, 1 << 10)
+        where = f"{self.name}/dataset_info/atomic_energies_map"
+        maps = self.config.info.get("atomic_energies_map")
+        several: list[Any] = maps if isinstance(maps, list) else [maps] * n
+        names = self.config.info.get("dataset_name")
+        if not isinstance(names, list) or len(names) != n:
+            names = [str(k) for k in range(n)]
+        if len(several) != n or not all(isinstance(one, dict) and one for one in several):
+            raise EqnnError(
+                f"{where}: found {len(several)} of {n} heads, expected energies by atomic number "
+                "for each.\nSuch a file has no exporter."
+            )
+        listed = ", ".join(map(str, names))
+        if chosen is None and n > 1:
+            text = f"{self.name}: has {n} heads: {listed}. Choose one with --head."
+            raise ChoiceNeededError(text, "--head", [str(one) for one in names])
+        if chosen is not None and chosen not in map(str, names):
+            raise EqnnError(f"--head {chosen}: {self.name} has {listed}. Choose one of them.")
+        head = [str(one) for one in names].index(chosen) if chosen is not None else 0
+        if n > 1:
+            self.log(f"Head {names[head]} of {listed}.")
+        if any(one.keys() != several[head].keys() for one in several):
+            raise EqnnError(
+                f"{where}: heads have different elements, so that some of head {names[head]} have "
+                "no energy.\nSuch a file has no exporter."
+            )
+        try:
+            found = {int(key): float(value) for key, value in several[head].items()}
+        except (TypeError, ValueError):
+            found = {}
+        if not found or not all(0 < z < len(chemical_symbols) for z in found):
+            raise EqnnError(f"{where}: expected energies by atomic number. Get the file again.")
+        if not typed(self.config.config, "add_atomic_energies", bool, "true or false", self.name):
+            found = dict.fromkeys(found, 0.0)
+        return head, found
+
+    @property
+    def harmonics(self) -> Segments:
+        return [(1, degree, (-1) ** degree) for degree in range(self.l_max + 1)]
+
+    def features(self, l_max: int) -> Segments:
+        """All channels of each degree up to l_max."""
+        return [(self.n_channels, degree, (-1) ** degree) for degree in range(l_max + 1)]
+
+    def linear(self, key: str, inputs: Segments, outputs: Segments, *first: int) -> Weights:
+        """Weights [Cout, Cin] or [species, Cout, Cin], their 1/sqrt(fan in) multiplied in."""
+        out = {}
+        n_in, n_out = e3nn.channels(inputs), e3nn.channels(outputs)
+        for degree in range(max(segment[1] for segment in outputs) + 1):
+            parity = (-1) ** degree
+            block = block_of(degree, parity)
+            if block not in n_in or block not in n_out:
+                continue
+            weight = self.state.take(
+                f"{_PREFIX}{key}#weight{degree}_{degree}_{parity}",
+                *first,
+                n_out[block],
+                n_in[block],
+            )
+            out[block] = weight.astype(np.float64) / math.sqrt(n_in[block])
+        return out
+
+    def run(self, species: Sequence[int] | None, provenance: Mapping[str, Any]) -> Model:
+        kept = kept_species(self.elements, species, self.name)
+        self.rows = [self.elements.index(z) for z in kept]
+        build = ModelBuilder(family="mace", species=kept, cutoff=self.cutoff, l_max=self.l_max)
+        self.build = build
+        build.stage("spherical_harmonics", "harmonics", l_max=self.l_max)
+        self._basis()
+        n = len(self.elements)
+        key = f"{_PREFIX}embedding_block#node_embedding_block#embed#embedding"
+        embedding = self.state.take(key, n, self.n_channels)
+        x: str | FloatArray = embedding.astype(np.float64)[self.rows] / math.sqrt(n)
+        self.couplings = power_couplings(self.l_max, self.correlation, self.l_out)
+        terms = []
+        for k in range(self.n_layers):
+            x = self._layer(k, x)
+            terms.append(self._readout(k, x))
+        self.state.finish()
+        build.stage("energy", "energy", {"terms": terms})
+        model = build.finish(
+            energy={
+                "semantics": "extensive",
+                "scale": self.config.number("scaling_stdev", 1.0),
+                "shift": self.config.number("scaling_mean", 0.0),
+                "reference": [self.energies[row] for row in self.rows],
+                "isolated_atoms": "network",
+            },
+            forces="gradient",
+            parity="o3",
+            provenance=provenance,
+            name=self.name,
+        )
+        self.log(f"Equivariance defect {model.document['equivariance']['defect']:.3e}.")
+        return model
+
+    def _basis(self) -> None:
+        n = self.config.whole("num_rbf", 1, 1 << 12)
+        frequency = np.arange(1, n + 1) * np.pi / self.cutoff
+        amplitude = math.sqrt(2.0 / self.cutoff)
+        if self.config.info.get("avg_r_min_angstrom") is not None:
+            # Upstream computes this number in single precision, and so to seven digits.
+            r = np.linspace(self.config.number("avg_r_min_angstrom"), self.cutoff, BASIS_POINTS)
+            x = r / self.cutoff
+            p = ENVELOPE_POWER
+            envelope = (
+                1.0
+                - (p + 1.0) * (p + 2.0) / 2.0 * x**p
+                + p * (p + 2.0) * x ** (p + 1.0)
+                - p * (p + 1.0) / 2.0 * x ** (p + 2.0)
+            )
+            envelope = np.where(x < 1.0, envelope, 0.0)
+            values = amplitude * np.sin(r[:, None] * frequency) / r[:, None] * envelope[:, None]
+            amplitude *= float(np.mean(values**2)) ** -0.5
+        self.basis = {
+            "kind": "bessel",
+            "frequency": self.build.tensor("radial_basis/frequency", frequency),
+            "amplitude": self.build.tensor("radial_basis/amplitude", np.full(n, amplitude)),
+        }
+
+    def _radial_layers(self, key: str) -> list[dict[str, Any]]:
+        """Layers of the radial network, in upstream's order of paths."""
+        widths = typed(
+            self.config.config, "radial_mlp_hidden", list, "widths", f"{self.name}/config"
+        )
+        function = self.config.function("radial_mlp_activation")
+        out = []
+        n_in, constant = self.config.whole("num_rbf", 1, 1 << 12), 1.0
+        for k, n_out in enumerate([*widths, None]):
+            weight = self.state.take(f"{_PREFIX}{key}#layers_{k}#kernel", n_in, n_out)
+            matrix = weight.astype(np.float64).T * (constant / math.sqrt(n_in))
+            out.append(layer(matrix, activation="none" if n_out is None else function))
+            n_in, constant = weight.shape[1], NORMALIZED.get(function, 1.0)
+        return out
+
+    def _layer(self, k: int, x: str | FloatArray) -> str:
+        build, name = self.build, f"layers_{k}"
+        is_last = k == self.n_layers - 1
+        n_elements = len(self.elements)
+        inputs = self.features(self.l_out if k else 0)
+        targets = self.features(self.l_max)
+        outputs = self.features(0 if is_last else self.l_out)
+        is_residual = k > 0 or bool(self.config.config["residual_connection_first_layer"])
+        up = self.linear(f"{name}#interaction_block#linear_in", inputs, inputs)
+        around = {}
+        if is_residual:
+            around = self.linear(f"{name}#residual_block", inputs, outputs, n_elements)
+            around = {block: tensor[self.rows] for block, tensor in around.items()}
+        skipped = ""
+        if isinstance(x, str):
+            source = e3nn.add_linear(build, f"{name}.linear_in", x, up)
+            if is_residual:
+                skipped = e3nn.add_species_linear(build, f"{name}.residual", x, around)
+        else:
+            # All before the first convolution is a table of the species.
+            source = self._table(f"{name}.linear_in", x @ up["0e"].T)
+            if is_residual:
+                skipped = self._table(f"{name}.residual", np.einsum("zoi,zi->zo", around["0e"], x))
+        y = self._messages(name, source, inputs, targets)
+        if not is_residual:
+            own = self.linear(f"{name}#linear_by_species_block", targets, targets, n_elements)
+            own = {block: tensor[self.rows] for block, tensor in own.items()}
+            y = e3nn.add_species_linear(build, f"{name}.linear_by_species", y, own)
+        y = self._contraction(name, y, outputs)
+        mixed = self.linear(f"{name}#expansion_block#linear_block", outputs, outputs)
+        y = e3nn.add_linear(build, f"{name}.linear_block", y, mixed)
+        return build.stage("add", name, {"a": y, "b": skipped}) if skipped else y
+
+    def _table(self, name: str, table: FloatArray) -> str:
+        return self.build.stage("species_embedding", name, weights={"table": table}, l_max=0)
+
+    def _messages(self, name: str, source: str, inputs: Segments, targets: Segments) -> str:
+        block = f"{name}#interaction_block"
+        paths, mid = e3nn.instructions(inputs, self.harmonics, targets, sorted_weights=True)
+        convolved = e3nn.convolution(paths, inputs, self.harmonics, mid, negated=True)
+        layers = self._radial_layers(f"{block}#radial_mlp")
+        n_out, expected = layers[-1]["weight"].shape[0], convolved.factors.size
+        if n_out != expected:
+            raise EqnnError(
+                f"{self.name}: {block}#radial_mlp: {n_out} outputs, expected {expected} of the "
+                "convolution's paths.\nThe network is not what its JSON says: get the file again."
+            )
+        radial = self.build.stage(
+            "radial",
+            f"{name}.radial",
+            basis=self.basis,
+            envelope={"kind": "polynomial", "p": ENVELOPE_POWER, "on": "basis"},
+            layers=e3nn.fold_rows(layers, convolved),
+        )
+        y = self.build.stage(
+            "edge_tensor_product",
+            f"{name}.messages",
+            {"source": source, "harmonics": "harmonics", "radial": radial},
+            paths=convolved.paths,
+        )
+        weights = self.linear(f"{block}#linear_out", mid, targets)
+        average = self.config.number("avg_num_neighbors", 1.0)
+        for key, weight in weights.items():
+            # Upstream's channels come path after path for each channel, the file's the other way.
+            n_paths = weight.shape[1] // self.n_channels
+            by_path = weight.reshape(-1, self.n_channels, n_paths).swapaxes(1, 2)
+            weights[key] = by_path.reshape(weight.shape) / average
+        return e3nn.add_linear(self.build, f"{name}.linear_out", y, weights)
+
+    def _contraction(self, name: str, x: str, outputs: Segments) -> str:
+        terms: list[dict[str, Any]] = []
+        irreps = {}
+        tables = self.couplings
+        if outputs[-1][1] != self.l_out:  # fewer irreps on the way lead to scalars alone
+            tables = power_couplings(self.l_max, self.correlation, outputs[-1][1])
+        for _, degree, parity in outputs:
+            block = block_of(degree, parity)
+            irreps[block] = self.n_channels
+            found = [power[degree] for power in tables if degree in power]
+            weight = self.state.take(
+                f"{_PREFIX}{name}#expansion_block#symmetric_contraction#LinearIndexwise_0"
+                f"#weight{degree}_{degree}_{parity}",
+                *(len(self.elements), self.n_channels, 1, sum(t.shape[-1] for t in found)),
+            )
+            weights = weight.astype(np.float64)[self.rows, :, 0].swapaxes(1, 2)
+            first = 0
+            for table in found:
+                own = weights[:, first : first + table.shape[-1]]
+                first += table.shape[-1]
+                indices, values = coupling_entries(table, degree)
+                if len(values):  # antisymmetric: nothing is left of equal features
+                    terms.append(
+                        {"irrep": block, "indices": indices, "values": values, "weights": own}
+                    )
+        n_entries = sum(len(term["values"]) for term in terms)
+        self.log(f"{name}: {n_entries} products of features in {len(terms)} terms.")
+        return self.build.stage(
+            "symmetric_contraction",
+            f"{name}.contraction",
+            {"features": x},
+            irreps=irreps,
+            terms=terms,
+        )
+
+    def _readout(self, k: int, x: str) -> str:
+        is_last = k == self.n_layers - 1
+        n_heads = self.config.whole("num_readout_heads", 1, 1 << 10)
+        scalars, hidden, one = self.features(0), [(self.n_hidden, 0, 1)], [(1, 0, 1)]
+        out = ""
+        for head in range(n_heads):
+            key = f"layers_{k}#readout_block#ReadoutBlock_{head}"
+            # Every head's weights are taken: those of others are no part that was overlooked.
+            if not is_last:
+                layers = [layer(self.linear(f"{key}#Linear_0", scalars, one)["0e"])]
+            else:
+                function = self.config.function("activation")
+                first = self.linear(f"{key}#Linear_0", scalars, hidden)["0e"]
+                last = self.linear(f"{key}#Linear_1", hidden, one)["0e"]
+                constant = NORMALIZED.get(function, 1.0)
+                layers = [layer(first, activation=function), layer(last * constant)]
+            if head == self.head:
+                out = self.build.stage(
+                    "readout", f"layers_{k}.readout", {"features": x}, layers=layers
+                )
+        return out
+
+
+def _from_options(options: Namespace, log: Log) -> Model:
+    path: Path = options.checkpoint
+    said, tensors = read_mlip(path)
+    version = str(said.get("version", "before 0.2"))
+    return export_mlip(
+        said,
+        tensors,
+        provenance=provenance_of(options, upstream=f"mlip {version:.20}"),
+        species=options.species,
+        head=options.head,
+        name=str(path),
+        log=log,
+    )
+
+
+def _add_options(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--head", help="which of several readout heads: a data set's name or number"
+    )
+
+
+UPSTREAM = Upstream(
+    name="mlip",
+    title="InstaDeep's mlip (MACE)",
+    add_options=_add_options,
+    export=_from_options,
+    verifier=verify.MLIP,
+)

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""MACE of InstaDeep's mlip: couplings, heads, and what is refused by name.
+
+Energies, forces and stresses against upstream's code: test_exporters_upstream.py.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from eqnn_models import EXPORTERS, engine_errors, refusal
+from exporter_cases import export
+from safetensors.numpy import load_file
+
+from eqnn.builder import contraction_defect
+from eqnn.errors import ChoiceNeededError
+from eqnn.export.mace import coupling_entries
+from eqnn.export.mlip import HIGHEST_CORRELATION, power_couplings
+from eqnn.export.recognize import describe_checkpoint, recognize
+from eqnn.library import Potential
+from eqnn.model_file import write_model
+
+PLAIN = EXPORTERS / "mlip_mace.zip"
+HEADS = EXPORTERS / "mlip_mace_heads.zip"
+CURE = (
+    "Evaluate it with mlip, or train its MACE of 0.2 without these parts, or with a code that has "
+    "an exporter."
+)
+
+
+def changed(
+    folder: Path,
+    change: Callable[[dict[str, Any], dict[str, Any]], None],
+    path: Path = PLAIN,
+) -> Path:
+    """Write a copy whose JSON and arrays were changed."""
+    with zipfile.ZipFile(path) as archive:
+        said = json.loads(archive.read("hyperparams.json"))
+        with np.load(io.BytesIO(archive.read("params.npz"))) as file:
+            arrays = {key: file[key] for key in file.files}
+    change(said, arrays)
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    out = folder / "changed.zip"
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("hyperparams.json", json.dumps(said))
+        archive.writestr("params.npz", content.getvalue())
+    return out
+
+
+def refused(folder: Path, **config: Any) -> str:
+    path = changed(folder, lambda said, arrays: said["config"].update(config))
+    return refusal(lambda: export("mlip", path)).removeprefix(f"{path}")
+
+
+@pytest.mark.parametrize("l_out", [0, 1, 2])
+def test_couplings_are_equivariant_and_as_many_as_upstream_has(l_out: int) -> None:
+    tables = power_couplings(2, 3, l_out)
+    with zipfile.ZipFile(PLAIN) as archive, np.load(io.BytesIO(archive.read("params.npz"))) as file:
+        shapes = {key: file[key].shape for key in file.files if "LinearIndexwise" in key}
+    for degree in range(l_out + 1):
+        for power in tables:
+            indices, values = coupling_entries(power[degree], degree)
+            if len(values):
+                assert contraction_defect(degree, indices, values, n_rotations=4) <= 1e-13
+        n = sum(power[degree].shape[-1] for power in tables)
+        layer = 1 if l_out == 0 else 0
+        for key, shape in shapes.items():
+            if f"layers_{layer}#" in key and f"weight{degree}_" in key and l_out < 2:
+                assert shape[-1] == n
+
+
+@pytest.mark.slow
+def test_the_factor_of_the_basis_is_of_single_precision_upstream(tmp_path: Path) -> None:
+    """Upstream computes it from numbers of single precision: 6e-8 each, some of them in a sum."""
+    model = export("mlip", EXPORTERS / "mlip_mace_r_min.zip")
+    for structure in ("cell", "molecule"):
+        golden = dict(load_file(EXPORTERS / f"mlip_mace_r_min.{structure}.safetensors"))
+        for what, error in engine_errors(model, golden, tmp_path).items():
+            assert error <= 1e-6, (what, error)
+
+
+def test_heads_are_chosen_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ChoiceNeededError) as choice:
+        export("mlip", HEADS)
+    assert choice.value.choices == ["a", "b"]
+    assert str(choice.value) == f"{HEADS}: has 2 heads: a, b. Choose one with --head."
+    text = refusal(lambda: export("mlip", HEADS, head="c"))
+    assert text == f"--head c: {HEADS} has a, b. Choose one of them."
+    said: list[str] = []
+    first = export("mlip", HEADS, head="a", log=said.append).document["energy"]["reference"]
+    second = export("mlip", HEADS, head="b").document["energy"]["reference"]
+    assert second == [2.0 * energy for energy in first]
+    assert "Head a of a, b." in said
+
+    def without_names(said: dict[str, Any], arrays: dict[str, Any]) -> None:
+        said["dataset_info"]["dataset_name"] = None
+
+    path = changed(tmp_path, without_names, HEADS)
+    assert export("mlip", path, head="1").document["energy"]["reference"] == second
+
+    def other_elements(said: dict[str, Any], arrays: dict[str, Any]) -> None:
+        said["dataset_info"]["atomic_energies_map"][1]["2"] = 1.0
+
+    path = changed(tmp_path, other_elements, HEADS)
+    assert "heads have different elements" in refusal(lambda: export("mlip", path, head="a"))
+
+    def too_few(said: dict[str, Any], arrays: dict[str, Any]) -> None:
+        said["dataset_info"]["atomic_energies_map"].pop()
+
+    path = changed(tmp_path, too_few, HEADS)
+    assert "found 1 of 2 heads, expected" in refusal(lambda: export("mlip", path, head="a"))
+
+
+def test_some_elements_get_the_same_energies(tmp_path: Path) -> None:
+    numbers = [8, 1, 1]
+    positions = [[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]]
+    found = []
+    for species in (None, [8, 1]):
+        model = export("mlip", PLAIN, species=species)
+        path = tmp_path / "model.eqnn"
+        write_model(path, model.document, model.tensors)
+        with Potential(path, "double") as potential:
+            found.append(potential.evaluate(numbers, positions).energy)
+    assert found[0] == found[1]
+
+
+def test_energies_of_free_atoms_may_be_left_out(tmp_path: Path) -> None:
+    path = changed(tmp_path, lambda said, _: said["config"].update(add_atomic_energies=False))
+    assert export("mlip", path).document["energy"]["reference"] == [0.0] * 4
+
+
+PARTS = {
+    "gate_nodes": True,
+    "soft_normalization": 2.0,
+    "include_pseudotensors": True,
+    "radial_envelope": "soft_envelope",
+    "predict_partial_charges": True,
+    "use_total_charge_embedding": True,
+    "symmetric_contraction_backend": "e3nn",
+    "use_gaunt_tp_message_passing": True,
+}
+
+
+@pytest.mark.parametrize("key", PARTS)
+def test_parts_without_a_stage_are_named(key: str, tmp_path: Path) -> None:
+    value = PARTS[key]
+    assert refused(tmp_path, **{key: value}) == f": config/{key}: {value} has no stage.\n{CURE}"
+
+
+def test_all_that_is_refused_is_told_at_once(tmp_path: Path) -> None:
+    def change(said: dict[str, Any], arrays: dict[str, Any]) -> None:
+        said["config"] |= {"gate_nodes": True, "new_part": 1}
+        said["dataset_info"]["long_range_cutoff_angstrom"] = 12.0
+
+    path = changed(tmp_path, change)
+    assert refusal(lambda: export("mlip", path)) == (
+        f"{path}: config/gate_nodes: True has no stage; config/new_part: unknown key; it may "
+        "change the network; dataset_info/long_range_cutoff_angstrom: a second cutoff has no stage."
+        f"\n{CURE}"
+    )
+
+
+def test_values_that_have_no_exporter(tmp_path: Path) -> None:
+    assert refused(tmp_path, correlation=4) == (
+        f"/config/correlation: found 4, expected 1 to {HIGHEST_CORRELATION}. "
+        "Others have no exporter."
+    )
+    assert refused(tmp_path, activation="relu") == (
+        "/config/activation: found relu, expected silu, swish, tanh, none. Others have no stage."
+    )
+    assert refused(tmp_path, readout_irreps=["4x0e+2x1o", "0e"]) == (
+        "/config/readout_irreps: found ['4x0e+2x1o', '0e'], expected scalars as in 16x0e and 0e."
+    )
+    assert refused(tmp_path, readout_irreps=["5x0e", "2x0e"]) == (
+        "/config/readout_irreps: 2 outputs, expected one, the energy. Others have no exporter."
+    )
+
+
+def test_other_networks_of_mlip_are_told(tmp_path: Path) -> None:
+    for key, kind in {
+        "target_irreps": "NequIP",
+        "vecnorm_type": "ViSNet",
+        "sphere_channels": "eSEN",
+        "x": "another network",
+    }.items():
+
+        def change(said: dict[str, Any], arrays: dict[str, Any], key: str = key) -> None:
+            said["config"] = {key: 1}
+
+        path = changed(tmp_path, change)
+        text = refusal(lambda path=path: export("mlip", path))  # type: ignore[misc]
+        said = f"{path}: is a model of mlip (InstaDeep, {kind}), expected its MACE.\n{CURE}"
+        assert text == said
+
+    def before(said: dict[str, Any], arrays: dict[str, Any]) -> None:
+        del said["config"]["symmetric_contraction_backend"]
+
+    path = changed(tmp_path, before)
+    assert refusal(lambda: export("mlip", path)) == (
+        f"{path}: is a MACE of mlip before 0.2, whose contractions are another basis than those of "
+        f"0.2.\n{CURE}"
+    )
+
+
+def test_damaged_files(tmp_path: Path) -> None:
+    def drop(said: dict[str, Any], arrays: dict[str, Any]) -> None:
+        del said["dataset_info"]
+
+    path = changed(tmp_path, drop)
+    assert refusal(lambda: export("mlip", path)) == (
+        f"{path}: hyperparams.json has no objects config and dataset_info. Get the file again."
+    )
+
+    def wider(said: dict[str, Any], arrays: dict[str, Any]) -> None:
+        key = "params#mlip_network#layers_1#interaction_block#radial_mlp#layers_2#kernel"
+        arrays[key] = np.zeros((7, 3), dtype=np.float32)
+
+    path = changed(tmp_path, wider)
+    assert "3 outputs, expected 42 of the convolution's paths" in refusal(
+        lambda: export("mlip", path)
+    )
+
+    def more(said: dict[str, Any], arrays: dict[str, Any]) -> None:
+        arrays["params#mlip_network#new_part#kernel"] = np.ones(3, dtype=np.float32)
+
+    path = changed(tmp_path, more)
+    assert "belong to no part that this exporter knows" in refusal(lambda: export("mlip", path))
+
+    def infinite(said: dict[str, Any], arrays: dict[str, Any]) -> None:
+        said["dataset_info"]["scaling_mean"] = float("inf")
+
+    path = changed(tmp_path, infinite)
+    assert "/dataset_info/scaling_mean: found inf, expected a number" in refusal(
+        lambda: export("mlip", path)
+    )
+    for energies in ({"x": 1.0}, {"200": 1.0}, {"1": None}):
+
+        def wrong(said: dict[str, Any], arrays: dict[str, Any], e: Any = energies) -> None:
+            said["dataset_info"]["atomic_energies_map"] = e
+
+        path = changed(tmp_path, wrong)
+        assert refusal(lambda path=path: export("mlip", path)) == (  # type: ignore[misc]
+            f"{path}/dataset_info/atomic_energies_map: expected energies by atomic number. "
+            "Get the file again."
+        )
+    path.write_bytes(b"PK\x03\x04")
+    assert refusal(lambda: export("mlip", path)).startswith(
+        f"{path}: not readable as a model of mlip ("
+    )
+    missing = tmp_path / "missing.zip"
+    assert refusal(lambda: export("mlip", missing)) == (
+        f"{missing}: no such file. Give the checkpoint's path."
+    )
+
+
+def test_info_says_what_it_is() -> None:
+    assert recognize(PLAIN).upstream.name == "mlip"
+    text = describe_checkpoint(PLAIN)
+    assert "a model of mlip, read by InstaDeep's mlip (MACE)" in text
+    assert "can be exported   yes" in text and "eqnn export mlip --checkpoint" in text

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Make or hold the goldens of small random MACE networks of InstaDeep's mlip.
+
+    python tests/upstream/make_mlip_goldens.py [--write]
+
+`mlip_mace`: products of three factors, l_max 2; `mlip_mace_heads`: two heads, l_max 3, three
+layers, what goes round the first of them, tanh; `mlip_mace_r_min`: with the factor of the radial
+basis that upstream computes in single precision. Weights are random, in single precision in the
+file, evaluated in double. Without --write, results are compared with those stored. Needs mlip
+0.2.5 (JAX, e3j, e3nn_jax) and ASE; our package is not needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+import numpy as np
+from ase import Atoms
+from mlip.data import ChemicalSystem
+from mlip.data.dataset_info import DatasetInfo
+from mlip.data.helpers.dynamically_batch import dynamically_batch
+from mlip.graph import Graph
+from mlip.models import ForceField, Mace
+from mlip.models.inference_context import InferenceContext
+from mlip.models.model_io import load_model_from_zip, save_model_to_zip
+from mlip.typing.properties import Properties
+from safetensors.numpy import load_file, save_file
+
+jax.config.update("jax_enable_x64", True)
+
+GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "exporters"
+ENERGIES = {1: -1.25, 6: -3.5, 8: -4.75, 14: -7.0}
+COMMON = {"graph_cutoff_angstrom": 4.0, "avg_num_neighbors": 7.5}
+NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "mlip_mace": (
+        {
+            **{"num_layers": 2, "num_channels": 6, "l_max": 2, "node_symmetry": 1},
+            **{"correlation": 3, "readout_irreps": ("5x0e", "0e"), "num_rbf": 6},
+            "radial_mlp_hidden": [8, 7],
+        },
+        {**COMMON, "atomic_energies_map": ENERGIES, "scaling_mean": 0.3, "scaling_stdev": 1.7},
+    ),
+    "mlip_mace_heads": (
+        {
+            **{"num_layers": 3, "num_channels": 4, "l_max": 3, "node_symmetry": 2},
+            **{"correlation": 2, "readout_irreps": ("3x0e", "0e"), "num_rbf": 5},
+            **{"radial_mlp_hidden": [6], "num_readout_heads": 2, "activation": "tanh"},
+            **{"radial_mlp_activation": "tanh", "residual_connection_first_layer": True},
+        },
+        {
+            **COMMON,
+            "dataset_name": ["a", "b"],
+            "atomic_energies_map": [ENERGIES, {z: 2.0 * e for z, e in ENERGIES.items()}],
+        },
+    ),
+    "mlip_mace_r_min": (
+        {
+            **{"num_layers": 1, "num_channels": 3, "l_max": 1, "correlation": 2, "num_rbf": 4},
+            **{"readout_irreps": ("2x0e", "0e"), "radial_mlp_hidden": [5]},
+        },
+        {**COMMON, "atomic_energies_map": ENERGIES, "avg_r_min_angstrom": 1.1},
+    ),
+}
+
+
+def structures() -> dict[str, Atoms]:
+    """Return the atoms of the other goldens of exporters."""
+    found = {}
+    for kind in ("molecule", "cell"):
+        data = load_file(GOLDEN / f"mace_soft.{kind}.safetensors")
+        cell = data.get("cell")
+        found[kind] = Atoms(
+            data["atomic_numbers"], data["positions"], cell=cell, pbc=cell is not None
+        )
+    return found
+
+
+def network(name: str) -> ForceField:
+    """Build upstream's network and give every array random numbers of single precision."""
+    config, info = NETWORKS[name]
+    force_field = ForceField.from_mlip_network(Mace(Mace.Config(**config), DatasetInfo(**info)))
+    rng = np.random.default_rng(20261128)
+    params = jax.tree.map(
+        lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), force_field.params
+    )
+    return ForceField(force_field.predictor, params)
+
+
+def evaluate(path: Path, atoms: Atoms, head: str | None) -> dict[str, np.ndarray]:
+    """Energy, forces and, of a cell, stress: in double."""
+    force_field = load_model_from_zip(
+        Mace,
+        path,
+        Properties(stress=True),
+        inference_context=None if head is None else InferenceContext(dataset_name=head),
+    )
+    params = jax.tree.map(lambda leaf: np.asarray(leaf, dtype=np.float64), force_field.params)
+    force_field = ForceField(
+        force_field.predictor, params, inference_context=force_field.inference_context
+    )
+    graph = Graph.from_chemical_system(
+        ChemicalSystem.from_ase_atoms(atoms, get_property_fields=False),
+        force_field.cutoff_distance,
+    )
+    # Upstream masks nodes of a last, empty graph.
+    (padded,) = dynamically_batch(
+        [graph], n_node=len(atoms) + 1, n_edge=len(graph.senders) + 1, n_graph=2
+    )
+    found = force_field.predict(padded)
+    out = {
+        "energy": np.asarray(found.energy[:1], dtype=np.float64),
+        "forces": np.asarray(found.forces[: len(atoms)], dtype=np.float64),
+        "positions": atoms.positions,
+        "atomic_numbers": atoms.numbers,
+    }
+    if atoms.pbc.all():
+        out["stress"] = np.asarray(found.stress[0], dtype=np.float64)
+        out["cell"] = np.ascontiguousarray(atoms.cell.array)
+    return out
+
+
+def content(path: Path) -> dict[str, Any]:
+    """Return what a file holds; the archive itself has the time of day."""
+    with zipfile.ZipFile(path) as archive:
+        arrays = np.load(io.BytesIO(archive.read("params.npz")))
+        return {
+            **{key: arrays[key].tobytes() for key in arrays.files},
+            "": json.loads(archive.read("hyperparams.json")),
+        }
+
+
+def main() -> None:
+    """Make all, then write or compare."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true")
+    write = parser.parse_args().write
+    for name in NETWORKS:
+        checkpoint = GOLDEN / f"{name}.zip"
+        made = checkpoint if write else checkpoint.with_suffix(".new")
+        save_model_to_zip(made, network(name))
+        if not write:
+            same = content(made) == content(checkpoint)
+            made.unlink()
+            assert same, name
+        head = "b" if name.endswith("heads") else None
+        for kind, atoms in structures().items():
+            values = evaluate(checkpoint, atoms, head)
+            file = GOLDEN / f"{name}.{kind}.safetensors"
+            if write:
+                save_file(values, file, metadata={"made_by": "make_mlip_goldens.py"})
+                file.chmod(0o644)
+                continue
+            for key, stored in load_file(file).items():
+                scale = max(1.0, float(np.abs(stored).max()))
+                error = float(np.abs(stored - values[key]).max()) / scale
+                assert error <= 1e-12, (name, kind, key, error)
+        print(name, "written" if write else "as stored")
+
+
+if __name__ == "__main__":
+    main()
