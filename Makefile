@@ -15,6 +15,10 @@
 #                 any time)
 #   make test-dataset  that set's tests with PySCF and RDKit
 #   make test-train  what needs JAX: the stages of training, `eqnn train` (some minutes)
+#   make test-torch-sim PYTHON=python3.12
+#                 the model for torch-sim, held against the calculator for ASE (some GB of torch)
+#   make coverage which lines of C++ and of Python the tests run: a build of its own, a quarter of
+#                 an hour; pages in .eqnn/coverage
 #   make test-published PUBLISHED=folder
 #                 export published checkpoints (SevenNet, Nequix, NequIP, MACE) and hold them
 #                 against the goldens, in LAMMPS too where the folder has some
@@ -48,6 +52,8 @@ DATASET_ARGS ?=
 KOKKOS_SPACE ?= openmp
 KOKKOS_TESTS ?= $(addprefix tests/lammps/test_lammps_,kokkos.py goldens.py behavior.py contract.py)
 LAMMPS_SOURCE_DIR ?=
+COVERAGE_TESTS ?= $(addprefix tests/lammps/test_lammps_,behavior.py commands.py contract.py \
+	edges.py errors.py goldens.py list_rules.py monte_carlo.py one_rank.py short_range.py)
 WHEEL_LEVELS ?= x86-64-v2;x86-64-v3;x86-64-v4
 WHEEL_2024 ?=
 WHEEL_CXXFLAGS ?= -O3 -DNDEBUG
@@ -70,16 +76,18 @@ WHEEL_DEFINES_2024 = EQNN_LAMMPS_2024=$(firstword $(wildcard \
 CONFIGURE = cmake --preset $(1) --log-level=WARNING $(2) >/dev/null
 BUILD_TREE = cmake --build .eqnn/build/$(1) $(2) -- --no-print-directory \
 	| { grep --line-buffered -v 'Built target' || true; }
+COVERED = EQNN_LIBRARY=$(CURDIR)/.eqnn/build/coverage/lib/libeqnn.so \
+	EQNN_PLUGIN=$(CURDIR)/.eqnn/build/coverage/lib/eqnnplugin.so
 # pytest of a code's own environment, which eqnn is not installed in.
 UPSTREAM_PYTEST = PYTHONPATH=python .eqnn/venv-$(1)/bin/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: build setup demo test test-quick test-train test-published test-upstream \
 	test-upstream-mace test-upstream-convnets evaluate-shipped relax-shipped dataset test-dataset \
 	lammps-table kokkos wheel test-wheel lint format bench cuda cuda-report gpu-bundle \
-	device-branch debug docs clean distclean
+	device-branch debug coverage test-torch-sim docs clean distclean
 
 # Threads that wait sleep: where other programs use the cores, those that spin take far longer.
-test test-quick kokkos device-branch: export OMP_WAIT_POLICY = passive
+test test-quick kokkos device-branch coverage: export OMP_WAIT_POLICY = passive
 
 build: setup
 	@$(call CONFIGURE,openmp,-DEQNN_MARCH=$(MARCH))
@@ -133,6 +141,29 @@ dataset:
 	@$(SETUP) venv-qcr
 	@PYTHONPATH=data/qcr OMP_NUM_THREADS=1 nice -n 19 $(QCR) generate $(DATASET_ARGS)
 	@PYTHONPATH=data/qcr $(QCR) build && PYTHONPATH=data/qcr $(QCR) check
+
+test-torch-sim: build
+	@$(SETUP) venv-torch-sim
+	@PYTHONPATH=python .eqnn/venv-torch-sim/bin/python -m pytest $(PYTEST_ARGS) -rs \
+		tests/python/test_torch_sim.py
+
+# The quick tests of Python are what tests the C interface. What threads count at once is lost here
+# and there, and a process that MPI kills counts nothing.
+coverage: setup
+	@$(SETUP) venv-coverage
+	@$(call CONFIGURE,coverage,-DEQNN_MARCH=$(MARCH))
+	@$(call BUILD_TREE,coverage)
+	@find .eqnn/build/coverage -name '*.gcda' -delete
+	@ctest --test-dir .eqnn/build/coverage --output-on-failure $(CTEST_ARGS)
+	@PYTHONPATH=$$(echo $(CURDIR)/.eqnn/venv-coverage/lib/python3*/site-packages) \
+		COVERAGE_FILE=$(CURDIR)/.eqnn/.coverage $(COVERED) \
+		$(VENV)/python -m coverage run --source=python/eqnn -m pytest $(PYTEST_ARGS) \
+		-m "not slow" tests/python
+	@$(COVERED) $(VENV)/python -m pytest $(PYTEST_ARGS) $(COVERAGE_TESTS)
+	@mkdir -p .eqnn/coverage
+	@.eqnn/venv-coverage/bin/gcovr --config cmake/gcovr.cfg .eqnn/build/coverage
+	@COVERAGE_FILE=.eqnn/.coverage .eqnn/venv-coverage/bin/coverage report --omit "*/train/*" \
+		| tail -1
 
 test-published: build
 	@test -d "$(PUBLISHED)" || { echo "make test-published: PUBLISHED='$(PUBLISHED)' is no folder; \

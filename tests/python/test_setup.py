@@ -174,6 +174,41 @@ def test_what_training_runs_with_is_pinned_and_made_anew_where_a_pin_changes(
     assert "cmake/requirements-train.txt" in setup.parts()["venv-train"].key
 
 
+def test_torch_sim_asks_for_a_newer_python(
+    setup: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made: list[tuple[Path, str]] = []
+    monkeypatch.setattr(setup, "make_venv", lambda venv, pins: made.append((venv, pins)))
+    monkeypatch.setattr(sys, "version_info", (3, 11, 7))
+    with pytest.raises(setup.SetupError) as error:
+        setup.parts()["venv-torch-sim"].make()
+    assert "is too old for torch-sim, 3.12 or newer is needed: name one with " in str(error.value)
+    assert "make test-torch-sim PYTHON=" in str(error.value) and made == []
+    monkeypatch.setattr(sys, "version_info", (3, 12, 1))
+    setup.parts()["venv-torch-sim"].make()
+    assert made == [(setup.VENV_TORCH_SIM, "requirements-torch-sim.txt")]
+
+
+def test_without_the_cross_compiler_its_package_is_named(
+    setup: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setup.shutil, "which", lambda name: None)
+    with pytest.raises(setup.SetupError) as error:
+        setup.parts()["kokkos-aarch64"].make()
+    assert str(error.value) == (
+        "aarch64-linux-gnu-g++ is not on PATH: install Debian's package g++-aarch64-linux-gnu"
+    )
+
+
+@pytest.mark.parametrize("name", ["coverage", "torch-sim"])
+def test_every_package_of_an_environment_is_pinned(setup: ModuleType, name: str) -> None:
+    pins = (ROOT / "cmake" / f"requirements-{name}.txt").read_text().splitlines()
+    pins = [pin for pin in pins if not pin.startswith("#")]
+    assert pins and all(pin.count("==") == 1 for pin in pins)
+    key = setup.parts()[f"venv-{name}"].key
+    assert all(pin in key for pin in pins)
+
+
 def test_what_is_inside_an_environment_is_lost_with_it_in_a_later_call_too(
     setup: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
