@@ -2,6 +2,7 @@
 // Every stage alone: the reference's adjoint against differences of its forward, the kernels against the
 // reference, forward and adjoint.
 #include "base/stages.hpp"
+#include "model/cut_species.hpp"
 #include "reference/network.hpp"
 #include "stages/stage_case.hpp"
 #include "support/compare.hpp"
@@ -179,6 +180,31 @@ TEST_P(StageTest, ReferenceAdjointIsTheTransposedDerivative) {
     best = std::min(best, error / std::max(1.0, std::abs(expected)));
   }
   EXPECT_LE(best, 1e-8); // NaN fails
+}
+
+/// A stage that forgets a table of species gives an element the weights of another.
+TEST_P(StageTest, AModelCutToSomeElementsGivesTheSameBits) {
+  const std::vector<std::int32_t> kept{6, 8}; // not the first
+  const ModelSpec cut = cut_species(model_, kept);
+  const Structure structure = random_structure(6, kept, 0.08, 0.9, 4);
+  const EdgeList edges = edges_of(model_, structure);
+  const EdgeList edges_of_cut = edges_of(cut, structure);
+  const std::vector<Value> inputs = random_inputs(edges);
+  Network whole_network(model_, edges);
+  Network cut_network(cut, edges_of_cut);
+  const Value output = whole_network.forward_alone(last_, inputs);
+  EXPECT_EQ(cut_network.forward_alone(last_, inputs).data, output.data);
+  EXPECT_EQ(cut_network.outputs().direct_forces, whole_network.outputs().direct_forces);
+  if (!has_adjoint()) {
+    return;
+  }
+  const Value v = random_like(output);
+  const std::vector<Value> expected = whole_network.adjoint_alone(last_, v);
+  const std::vector<Value> found = cut_network.adjoint_alone(last_, v);
+  for (std::size_t k = 0; k < expected.size(); ++k) {
+    EXPECT_EQ(found[k].data, expected[k].data) << k;
+  }
+  EXPECT_EQ(cut_network.outputs().edge_gradient, whole_network.outputs().edge_gradient);
 }
 
 /// An adjoint that reads what its stage does not say that it reads gives NaN.
