@@ -3,6 +3,7 @@
 // evaluator on every execution space at every precision, and the reference against differences of
 // energies, rotations, inversion and permutations.
 #include "engine/fold_edges.hpp"
+#include "model/cut_species.hpp"
 #include "reference/evaluate.hpp"
 #include "support/compare.hpp"
 #include "support/evaluators.hpp"
@@ -213,6 +214,19 @@ TEST_P(NetworkTest, EqualReference) {
   expect_equal(model,
                edges_of(model, Structure{{6, 8}, {{0.0, 0.0, 0.0}, {0.0, 1.2, 0.0}}, std::nullopt}),
                "two atoms along the polar axis");
+}
+
+TEST_P(NetworkTest, CutToSomeElementsGivesTheSameBits) {
+  const ModelSpec model = GetParam().make();
+  const std::vector<std::int32_t> kept{6, 8}; // not the first
+  const ModelSpec cut = cut_species(model, kept);
+  const Structure structure = random_structure(9, kept, 0.08, 0.9, 3);
+  for (const Target& target : all_targets()) {
+    const Outputs expected = run(*Evaluators(model).make(target), edges_of(model, structure));
+    const Outputs found = run(*Evaluators(cut).make(target), edges_of(cut, structure));
+    EXPECT_EQ(found.energy, expected.energy) << target.name();
+    EXPECT_EQ(found.edge_gradient, expected.edge_gradient) << target.name();
+  }
 }
 
 TEST_P(NetworkTest, GradientIsTheDifferenceOfEnergies) {
