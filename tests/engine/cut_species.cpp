@@ -37,12 +37,12 @@ ModelSpec network(const std::vector<std::int32_t>& species, OfSpecies of_species
   return build.finish({first, build.readout(x), build.zbl()});
 }
 
-/// With other cutoffs of each pair, of which 3.5 and 2.5 need finer tables than those of a cut model do.
+/// With other cutoffs of each pair: 2.4 and 3.2 need fifths of 4, which H and O alone do not.
 ModelSpec network_of_pair_cutoffs() {
   ModelSpec model = network({1, 6, 8}, OfSpecies::Nothing);
   for (eqnn::Stage& stage : model.graph) {
     if (auto* radial = std::get_if<RadialStage>(&stage.op)) {
-      const Tensor cutoff{{3, 3}, {2.0, 3.5, 4.0, 3.5, 4.0, 2.5, 4.0, 2.5, 3.0}};
+      const Tensor cutoff{{3, 3}, {2.0, 2.4, 4.0, 2.4, 4.0, 3.2, 4.0, 3.2, 3.0}};
       radial->transform = PairCutoffs{cutoff, parts_to_all(cutoff.values, 4.0)};
     }
   }
