@@ -39,9 +39,9 @@ CASES = (
     Case(
         "Acetylacetone, published test sets",
         "acetylacetone",
-        "[data/acetylacetone](../data/acetylacetone), PBE-D3/def2-SVP; both potentials were "
+        "[data/acetylacetone](../data/acetylacetone), PBE-D3/def2-SVP; all potentials were "
         "trained on molecular dynamics at 300 K at this level.",
-        ("mace_acetylacetone", "gaunt_acetylacetone"),
+        ("mace_acetylacetone", "gaunt_acetylacetone", "tdn_acetylacetone"),
         tuple(
             f"data/acetylacetone/test_{name}.xyz.gz"
             for name in ("MD_300K", "MD_600K", "H_transfer", "dihedral")

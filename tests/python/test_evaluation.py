@@ -301,6 +301,23 @@ def test_the_readme_has_the_errors_of_the_organic_tdn() -> None:
         assert f"| {name} | `organic_tdn` | {errors.n_frames} | {shown} |" in benchmarks
 
 
+@pytest.mark.slow
+def test_the_readme_has_the_errors_of_the_tdn_of_acetylacetone() -> None:
+    """potentials/README.md and docs/benchmarks.md, of the published test sets."""
+    readme = (ROOT / "potentials" / "README.md").read_text()
+    benchmarks = (ROOT / "docs" / "benchmarks.md").read_text()
+    name = "tdn_acetylacetone"
+    folder = ROOT / "data" / "acetylacetone"
+    files = [folder / f"test_MD_{temperature}K.xyz.gz" for temperature in (300, 600)]
+    found = one(evaluate(ROOT / "potentials" / f"{name}.eqnn", files, settings=QUICK))
+    assert len(found.sets) == 2
+    for set_name, errors in found.sets.items():
+        values = (errors.energy.mae, errors.energy.rmse, errors.forces.mae, errors.forces.rmse)
+        shown = " | ".join(number(value or 0.0) for value in values)
+        assert f"| {set_name.removeprefix('test_MD_')[:3]} K, test | 650 | {shown} |" in readme
+        assert f"| {set_name} | `{name}` | 650 | {shown} |" in benchmarks
+
+
 def test_worst_frames_are_named_by_forces_and_by_energy(frames: list[Atoms]) -> None:
     data = [labeled(a, **a.calc.results) for a in frames]
     data[7].calc.results["forces"][4, 1] += 3.0
