@@ -15,7 +15,7 @@
 #                 any time)
 #   make test-dataset  that set's tests with PySCF and RDKit
 #   make test-train  what needs JAX: the stages of training, `eqnn train` (some minutes)
-#   make test-torch-sim PYTHON=python3.12
+#   make test-torch-sim TORCH_SIM_PYTHON=python3.12
 #                 the model for torch-sim, held against the calculator for ASE (some GB of torch)
 #   make coverage which lines of C++ and of Python the tests run: a build of its own, a quarter of
 #                 an hour; pages in .eqnn/coverage
@@ -43,6 +43,8 @@
 
 PYTHON ?= python3
 MARCH ?= native
+# torch-sim asks for more of Python than we do; all else stays with PYTHON.
+TORCH_SIM_PYTHON ?= python3.12
 JOBS ?= $(shell nproc)
 CTEST_ARGS ?=
 PYTEST_ARGS ?= -q
@@ -143,7 +145,7 @@ dataset:
 	@PYTHONPATH=data/qcr $(QCR) build && PYTHONPATH=data/qcr $(QCR) check
 
 test-torch-sim: build
-	@$(SETUP) venv-torch-sim
+	@JOBS=$(JOBS) $(TORCH_SIM_PYTHON) cmake/setup.py venv-torch-sim
 	@PYTHONPATH=python .eqnn/venv-torch-sim/bin/python -m pytest $(PYTEST_ARGS) -rs \
 		tests/python/test_torch_sim.py
 

@@ -243,7 +243,7 @@ def make_venv_torch_sim() -> None:
     if sys.version_info < (3, 12):
         raise SetupError(
             f"Python {sys.version.split()[0]} is too old for torch-sim, 3.12 or newer is needed: "
-            "name one with 'make test-torch-sim PYTHON=/path/to/python3.12'"
+            "name one with 'make test-torch-sim TORCH_SIM_PYTHON=/path/to/python3.12'"
         )
     make_venv(VENV_TORCH_SIM, "requirements-torch-sim.txt")
 

@@ -183,7 +183,7 @@ def test_torch_sim_asks_for_a_newer_python(
     with pytest.raises(setup.SetupError) as error:
         setup.parts()["venv-torch-sim"].make()
     assert "is too old for torch-sim, 3.12 or newer is needed: name one with " in str(error.value)
-    assert "make test-torch-sim PYTHON=" in str(error.value) and made == []
+    assert "make test-torch-sim TORCH_SIM_PYTHON=" in str(error.value) and made == []
     monkeypatch.setattr(sys, "version_info", (3, 12, 1))
     setup.parts()["venv-torch-sim"].make()
     assert made == [(setup.VENV_TORCH_SIM, "requirements-torch-sim.txt")]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import builtins
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -171,3 +172,16 @@ def test_without_torch_sim_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) ->
         "eqnn.torch_sim cannot import torch-sim (No module named 'torch'). "
         "Install it: pip install torch-sim-atomistic"
     )
+
+
+def test_the_documents_program_relaxes(ts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs" / "ase.md").read_text()
+    (block,) = [
+        b for b in re.findall(r"^```python\n(.*?)^```", page, re.S | re.M) if "torch_sim" in b
+    ]
+    monkeypatch.chdir(ROOT)
+    found: dict[str, Any] = {}
+    exec(block, found)
+    relaxed = found["relaxed"]
+    forces = found["EQNNModel"](SOLVENTS)(relaxed)["forces"]
+    assert len(forces) == 12 and float(forces.norm(dim=1).max()) < 0.05
