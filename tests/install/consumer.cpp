@@ -122,6 +122,24 @@ int as_list(const eqnn::SelfTest& molecule,
   return 0;
 }
 
+/// The molecule's elements are enough for its energy; both potentials share their tables.
+int cut(const eqnn::Model& model, const eqnn::SelfTest& molecule, double energy) {
+  const std::vector<std::int32_t> elements = eqnn::elements_of_self_tests(model);
+  EXPECT(!elements.empty() && elements.size() <= model.species().size());
+  eqnn::PotentialOptions options;
+  options.table_cache = eqnn::make_table_cache();
+  EXPECT(options.table_cache != nullptr);
+  for (const std::vector<std::int32_t>& kept : {elements, molecule.numbers}) {
+    const eqnn::Model some = model.with_species(kept);
+    eqnn::Potential potential(some, options);
+    const eqnn::EdgeList edges = eqnn::edges_of(
+        molecule.numbers, molecule.positions, molecule.cell, some.species(), some.cutoff());
+    EXPECT(potential.evaluate(edges, {true, false, false}).energy == energy);
+  }
+  EXPECT(!refusal([&] { (void)model.with_species({}); }).empty());
+  return 0;
+}
+
 } // namespace
 
 int main(int /*argc*/, char** argv) {
@@ -175,6 +193,7 @@ int main(int /*argc*/, char** argv) {
   const eqnn::Observables found = potential.evaluate(edges, {true, true, true});
   EXPECT(std::abs(found.energy - molecule.energy) < 1e-6);
   EXPECT(many(model, potential, edges) == 0);
+  EXPECT(cut(model, molecule, found.energy) == 0);
   EXPECT(as_list(molecule, model.cutoff(), edges, potential) == 0);
 
   // The same with a ghost for each atom, which has all of its edges.
