@@ -46,6 +46,7 @@ std::vector<std::size_t> rows_of(const ModelSpec& model,
 template <class Item>
 std::vector<Item> kept(const std::vector<Item>& all, const std::vector<std::size_t>& rows) {
   std::vector<Item> some;
+  some.reserve(rows.size());
   for (const std::size_t row : rows) {
     some.push_back(all[row]);
   }

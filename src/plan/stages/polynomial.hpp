@@ -68,7 +68,7 @@ public:
 
 private:
   struct Part {
-    double factor;
+    double factor = 0.0;
     SpeciesWeights weights;
   };
 
