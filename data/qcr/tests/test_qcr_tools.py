@@ -13,8 +13,10 @@ import gzip
 import json
 import pickle
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import ase.io
@@ -23,7 +25,7 @@ import numpy as np
 import pytest
 from qcr_shared import DATA, max_error
 
-from qcr import checks, published
+from qcr import checks, frequencies, published
 from qcr.__main__ import main
 from qcr.build import build
 from qcr.collection import Collection, read_collection, sum_errors
@@ -746,3 +748,70 @@ def test_what_is_no_lmdb_file_is_refused(tmp_path: Path) -> None:
 def test_the_manifest_is_json() -> None:
     document = json.loads((DATA / "runs.json").read_text())
     assert set(document) == {"runs", "failures"}
+
+
+# ---------------------------------------------------------------- frequencies
+
+
+def test_frequencies_that_are_there_are_not_computed_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Of three that lack, two are computed before a kill, and one after it."""
+    shipped = json.loads((DATA.parent / "vibrations" / "frequencies.json").read_text())
+    output = tmp_path / "frequencies.json"
+    output.write_text(json.dumps({**shipped, "molecules": shipped["molecules"][3:]}))
+    computed: list[str] = []
+
+    class Fake:
+        def __init__(self, elements: list[str]) -> None:
+            self.elements = elements
+
+        def frequencies(self, positions: Any) -> Any:
+            if len(computed) == 2 and not (tmp_path / "again").exists():
+                raise KeyboardInterrupt
+            computed.append("".join(self.elements))
+            return np.arange(3.0 * len(positions) - 6)
+
+    monkeypatch.setitem(sys.modules, "qcr.dft", SimpleNamespace(Dft=Fake))
+    with pytest.raises(KeyboardInterrupt):
+        main(["frequencies", "--data", str(DATA), "--output", str(output)])
+    assert len(json.loads(output.read_text())["molecules"]) == len(shipped["molecules"]) - 1
+    (tmp_path / "again").touch()
+    assert main(["frequencies", "--data", str(DATA), "--output", str(output)]) == 0
+    found = json.loads(output.read_text())["molecules"]
+    assert len(computed) == 3
+    assert sorted(one["molecule"] for one in found) == sorted(
+        one["molecule"] for one in shipped["molecules"]
+    )
+
+
+def test_a_bent_line_is_nearly_linear() -> None:
+    line = np.outer(np.arange(5), [0.3, 0.8, 0.6])
+    line[2] += 0.05
+    assert frequencies.is_nearly_linear(line)
+    assert not frequencies.is_nearly_linear(WATER)
+
+
+def test_frequencies_are_those_of_differences_of_gradients() -> None:
+    pytest.importorskip("pyscf", reason="PySCF is not installed: `make test-dataset` brings it")
+    from ase import Atoms, units
+
+    from qcr.dft import Dft
+
+    atoms = Atoms("OH2", [[0, 0, 0.119], [0, 0.7614, -0.476], [0, -0.7614, -0.476]])
+    field = Dft(["O", "H", "H"])
+    found = field.frequencies(atoms.positions)
+    step = 2e-3  # Angstrom
+    rows = []
+    for k in range(9):
+        moved = [atoms.positions.copy() for _ in range(2)]
+        for x, sign in zip(moved, (1, -1), strict=True):
+            x.flat[k] += sign * step
+        up, down = (field.energy_and_gradient(x).gradient.ravel() for x in moved)
+        rows.append((up - down) / (2 * step) * HARTREE / BOHR)  # eV/Angstrom^2
+    root = np.repeat(np.sqrt(atoms.get_masses()), 3)
+    values = np.linalg.eigvalsh((np.array(rows) + np.array(rows).T) / 2 / np.outer(root, root))
+    # ASE's unit of time is Angstrom sqrt(u/eV).
+    expected = np.sqrt(values[-3:]) * units._hbar / units._e / (units.second**-1) / units.invcm
+    assert found == pytest.approx(expected, abs=2.0)
+    assert len(found) == 3
