@@ -10,16 +10,14 @@ report of each data set is left there.
 from __future__ import annotations
 
 import argparse
-import re
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+from benchmarks_page import ROOT, commit, put
 
 from eqnn.evaluation import Evaluation, Settings, evaluate
 from eqnn.report import number
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- errors against DFT -->", "<!-- end -->"
 
 
@@ -107,15 +105,13 @@ def rows(case: Case, found: Evaluation) -> list[str]:
 
 def text(folder: Path | None) -> str:
     """Return all tables, and where they were made."""
-    git = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     parts, engine = [], ""
     for case in CASES:
         found = run(case, folder)
         engine = f"libeqnn {found.provenance['libeqnn']}, {found.provenance['engine']}"
         table = "\n".join(rows(case, found))
         parts.append(f"### {case.title}\n\n{case.said}\n\n{table}\n")
-    return f"Commit {commit}; {engine}.\n\n" + "\n".join(parts)
+    return f"Commit {commit()}; {engine}.\n\n" + "\n".join(parts)
 
 
 def main() -> None:
@@ -128,10 +124,7 @@ def main() -> None:
     if not options.write:
         print(made)
         return
-    page = PAGE.read_text()
-    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-    assert pattern.search(page), f"{PAGE} has no {BEGIN} ... {END}"
-    PAGE.write_text(pattern.sub(lambda _: f"{BEGIN}\n{made}\n{END}", page))
+    put(BEGIN, END, made)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ report of each potential is left there.
 from __future__ import annotations
 
 import argparse
-import re
-import subprocess
 import tempfile
 from pathlib import Path
+
+from benchmarks_page import ROOT, commit, put
 
 from eqnn.relaxation import Settings
 from eqnn.relaxation.jobs import read_jobs
@@ -22,8 +22,6 @@ from eqnn.relaxation.result import Result
 from eqnn.relaxation.run import Plan, relax_all
 from eqnn.report import number
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- relaxations against DFT -->", "<!-- end of relaxations -->"
 MODELS = ("organic_tdn", "tdn_3bpa_exact", "mace_solvents", "nequix_mp_1", "sevennet_0")
 FILES = ("validation", "test")
@@ -66,15 +64,13 @@ def row(model: str, result: Result) -> list[str]:
 
 def text(folder: Path) -> str:
     """Return the table, and where it was made."""
-    git = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     lines, engine = [list(HEAD), ["---"] * len(HEAD)], ""
     for model in MODELS:
         result = run(model, folder)
         engine = f"eqnn {result.provenance['eqnn']}, {result.provenance['engine']}"
         lines.append(row(model, result))
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return f"Commit {commit}; {engine}.\n\n{table}\n"
+    return f"Commit {commit()}; {engine}.\n\n{table}\n"
 
 
 def main() -> None:
@@ -88,10 +84,7 @@ def main() -> None:
     if not options.write:
         print(made)
         return
-    page = PAGE.read_text()
-    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-    assert pattern.search(page), f"{PAGE} has no {BEGIN} ... {END}"
-    PAGE.write_text(pattern.sub(lambda _: f"{BEGIN}\n{made}\n{END}", page))
+    put(BEGIN, END, made)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,16 +24,15 @@ import numpy as np
 from ase import Atoms
 from ase.optimize import LBFGS
 from ase.vibrations import Vibrations
+from benchmarks_page import ROOT, commit, put
 from numpy.typing import NDArray
 
 import eqnn
 from eqnn import EQNN
 from eqnn.report import PALETTE, drawing, png
 
-ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "data" / "qcr-small"
 FREQUENCIES = ROOT / "data" / "vibrations" / "frequencies.json"
-PAGE = ROOT / "docs" / "benchmarks.md"
 PICTURE = ROOT / "docs" / "images" / "frequencies.png"
 BEGIN, END = "<!-- frequencies against DFT -->", "<!-- end of frequencies -->"
 MODELS = ("organic_tdn", "nequix_mp_1", "sevennet_0")
@@ -136,20 +133,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
-    git = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     results = {model: compared(model) for model in MODELS}
     lines = [HEAD, ["---"] * len(HEAD), *(row(*one) for one in results.items())]
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    made = f"Commit {commit}; eqnn {eqnn.__version__}, double precision.\n\n{table}\n"
+    made = f"Commit {commit()}; eqnn {eqnn.__version__}, double precision.\n\n{table}\n"
     if not options.write:
         print(made)
         return
     PICTURE.write_bytes(picture(results))
-    page = PAGE.read_text()
-    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-    assert pattern.search(page), f"{PAGE} has no {BEGIN} ... {END}"
-    PAGE.write_text(pattern.sub(lambda _: f"{BEGIN}\n{made}\n{END}", page))
+    put(BEGIN, END, made)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,8 @@ def test_benchmark_compiles(name: str) -> None:
 
 def load(name: str) -> ModuleType:
     """Import a script of bench/."""
+    if str(ROOT / "bench") not in sys.path:
+        sys.path.append(str(ROOT / "bench"))  # what scripts share
     spec = importlib.util.spec_from_file_location(name, ROOT / "bench" / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
