@@ -679,3 +679,41 @@ def test_ctrl_c_in_any_command_is_a_sentence(
     assert launch.main() == 130
     assert signal.getsignal(signal.SIGINT) is before
     assert capsys.readouterr().err == "eqnn: stopped by Ctrl-C.\n"
+
+
+@pytest.mark.parametrize(
+    ("running", "set_before", "expected"),
+    [
+        ("1", {}, {}),  # this process alone
+        ("9", {}, {"OMP_WAIT_POLICY": "passive"}),
+        ("9", {"OMP_WAIT_POLICY": "active"}, {"OMP_WAIT_POLICY": "active"}),
+        ("9", {"GOMP_SPINCOUNT": "50"}, {"GOMP_SPINCOUNT": "50"}),
+        ("", {}, {}),
+    ],
+)
+def test_threads_sleep_where_others_use_the_cores(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    running: str,
+    set_before: dict[str, str],
+    expected: dict[str, str],
+) -> None:
+    load = tmp_path / "loadavg"
+    load.write_text(f"0.20 0.18 0.12 {running}/80 11206\n" if running else "unknown\n")
+    monkeypatch.setattr(launch, "_LOAD", load)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    launch.let_threads_sleep(set_before)
+    assert set_before == expected
+
+
+def test_the_command_lets_threads_sleep_before_openmp_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = tmp_path / "loadavg"
+    load.write_text("0.20 0.18 0.12 999/1200 11206\n")
+    monkeypatch.setattr(launch, "_LOAD", load)
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("eqnn.cli.main", lambda: 0)
+    assert launch.main() == 0
+    assert os.environ.pop("OMP_WAIT_POLICY") == "passive"
