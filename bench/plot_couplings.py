@@ -25,7 +25,7 @@ Cases = dict[Key, Case]
 
 
 def read(path: Path) -> Cases:
-    """Return the time of each way, us an edge."""
+    """Return the time of each method, us per edge."""
     times: dict[Key, dict[str, float]] = defaultdict(dict)
     ranks: dict[Key, int] = {}
     chosen: dict[Key, str] = {}
@@ -81,7 +81,7 @@ def main() -> None:
                 axis.plot(*zip(*points, strict=True), "o-", color=color, label=method)
             axis.set(yscale="log", title=f"{kind} rank, {precision}", xticks=range(1, 7))
             axis.grid(alpha=0.3, which="both")
-        row[0].set_ylabel("forward and adjoint, us an edge")
+        row[0].set_ylabel("forward and adjoint, us per edge")
     axes[0, 0].legend()
     for axis in axes[-1]:
         axis.set_xlabel("l_max")

@@ -24,9 +24,9 @@ COLORS = {
 }
 PRECISIONS = ("single", "double")
 TITLES = {
-    "products": ("product of two functions", "a node"),
-    "powers": ("powers 1 to 3, projected on l <= 1", "a node"),
-    "convolutions": ("convolution with filters along edges", "an edge"),
+    "products": ("product of two functions", "per node"),
+    "powers": ("powers 1 to 3, projected on l <= 1", "per node"),
+    "convolutions": ("convolution with filters along edges", "per edge"),
 }
 # lowering -> time (us), fractions of peak forward and adjoint
 Row = dict[str, tuple[float, float, float]]
@@ -51,7 +51,7 @@ def print_table(title: str, of: str, tables: dict[str, Cases]) -> None:
     """Print one Markdown table: time, and fractions of peak forward and adjoint."""
     found = {k for cases in tables.values() for row in cases.values() for k in row}
     lowerings = [k for k in COLORS if k in found]
-    print(f"\n{title.capitalize()}: us {of} (% of peak forward, adjoint)\n")
+    print(f"\n{title.capitalize()}: us {of} (% of peak: forward, adjoint)\n")
     heads = [k for p in tables for k in (f"{p}: {lowerings[0]}", *lowerings[1:], "fastest")]
     print(f"| l_max | channels | {' | '.join(heads)} |\n{'|---' * (2 + len(heads))}|")
 

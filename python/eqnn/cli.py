@@ -46,6 +46,7 @@ PLAN_LEGEND = (
     "# channels 0: blocks have different ones; (=) the stage's adjoint is the first to write the\n"
     "# input's, (+=) it adds; with ghosts: rows of ghosts are exchanged"
 )
+_MODEL_HELP = "a model file (.eqnn)"
 FAILURE = 1
 USAGE = 2
 
@@ -91,7 +92,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"eqnn {eqnn.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    export = commands.add_parser("export", help="make a model file from a published checkpoint")
+    export = commands.add_parser(
+        "export",
+        help="make a model file from a published checkpoint",
+        description="Makes a model file from the checkpoint of another code. `eqnn export auto` "
+        "finds out which code it is from.",
+    )
     upstreams = export.add_subparsers(title="upstream codes", metavar="UPSTREAM", required=True)
     for upstream in UPSTREAMS:
         one = upstreams.add_parser(upstream.name, help=upstream.title, description=upstream.title)
@@ -108,15 +114,28 @@ def _parser() -> argparse.ArgumentParser:
     _add_export_options(auto)
     auto.set_defaults(run=_export_auto)
 
-    validity = commands.add_parser("validate", help="tell whether a model file is valid and runs")
-    validity.add_argument("model", type=_model, metavar="MODEL")
+    validity = commands.add_parser(
+        "validate",
+        help="tell whether a model file is valid and runs",
+        description="Reads a model file, checks its hash and every rule of the format, and loads "
+        "it in each precision.",
+    )
+    validity.add_argument("model", type=_model, metavar="MODEL", help=_MODEL_HELP)
     validity.set_defaults(run=_validate)
 
     info = commands.add_parser(
         "info",
         help="describe a model file, or a checkpoint and how to export it",
+        description="Describes a model file: elements, cutoff, size, stages, meaning of the "
+        "energies, symmetry and provenance. For a checkpoint, it names the code that wrote it, and "
+        "the command that exports it or what is missing.",
     )
-    info.add_argument("model", type=_model, metavar="MODEL")
+    info.add_argument(
+        "model", type=_model, metavar="MODEL", help="a model file or a checkpoint of another code"
+    )
+    info.add_argument(
+        "--all", action="store_true", help="print long entries of the provenance to their end"
+    )
     info.add_argument(
         "--plan",
         action="store_true",
@@ -130,8 +149,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     info.set_defaults(run=_info)
 
-    check = commands.add_parser("check", help="measure what a model can be used for")
-    check.add_argument("model", type=_model, metavar="MODEL")
+    check = commands.add_parser(
+        "check",
+        help="measure what a model can be used for",
+        description="Measures symmetry, smoothness at the cutoff, whether energies add up, what "
+        "each precision costs, and what happens when atoms come close. Each line says what the "
+        "result means for MD.",
+    )
+    check.add_argument("model", type=_model, metavar="MODEL", help=_MODEL_HELP)
     check.add_argument(
         "--structure",
         type=Path,
@@ -151,7 +176,10 @@ def _parser() -> argparse.ArgumentParser:
     add_examples(commands)
 
     plugin = commands.add_parser(
-        "plugin-path", help="print the folder of eqnnplugin.so, for LAMMPS_PLUGIN_PATH"
+        "plugin-path",
+        help="print the folder of eqnnplugin.so, for LAMMPS_PLUGIN_PATH",
+        description="Prints the folder of the eqnnplugin.so that fits your LAMMPS. LAMMPS loads "
+        "it when it starts, if LAMMPS_PLUGIN_PATH names the folder.",
     )
     plugin.add_argument(
         "--file", action="store_true", help="print the file's path, for `plugin load`"
@@ -167,8 +195,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_export_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--checkpoint", type=_checkpoint, required=True, metavar="CKPT")
-    parser.add_argument("--output", type=Path, required=True, metavar="MODEL.eqnn")
+    parser.add_argument(
+        "--checkpoint",
+        type=_checkpoint,
+        required=True,
+        metavar="CKPT",
+        help="the file that the upstream code wrote",
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="MODEL.eqnn", help="the file to write"
+    )
     parser.add_argument("--force", action="store_true", help="overwrite an existing output")
     parser.add_argument(
         "--species", type=_species, metavar="H,C,...", help="keep these elements of the network"
@@ -291,8 +327,11 @@ def _info(options: argparse.Namespace) -> int:
     if options.model.is_dir():
         raise EqnnError(f"{options.model}: is a folder, expected a file. Name the file in it.")
     if not is_model_file(options.model):
-        if options.plan or options.precision:
-            raise _UsageError("--plan and --precision are of a model file. Export it first.")
+        if options.plan or options.precision or options.all:
+            raise _UsageError(
+                "--all, --plan and --precision need a model file, not a checkpoint. Export it "
+                "first."
+            )
         print(describe_checkpoint(options.model))
         return 0
     if options.plan:
@@ -301,9 +340,9 @@ def _info(options: argparse.Namespace) -> int:
             print(potential.plan(), end="")
         return 0
     if options.precision:
-        raise _UsageError("--precision is that of --plan. Add --plan, or leave it out.")
+        raise _UsageError("--precision needs --plan. Add --plan, or leave it out.")
     model = read_model(options.model)
-    print(describe(model))
+    print(describe(model, in_full=options.all))
     ops = {stage["op"] for stage in model.document["graph"]}
     if ops & {"gaunt_product", "gaunt_convolution", "sphere_polynomial"}:
         for line in _methods(options.model):

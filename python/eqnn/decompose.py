@@ -242,14 +242,19 @@ def add_parser(commands: Any) -> None:
     one = commands.add_parser(
         "decompose",
         help="make the factors of a coupling (TDN)",
-        description="Write factors A, B, C [d, R] of the coupling of degrees up to L as an .npz, "
-        "for `eqnn new tdn --factors`: docs/spec/cp.md. The same command goes on after a kill.",
+        description="Computes the factors A, B, C [d, R] of the coupling of degrees up to L, and "
+        "writes them to an .npz file for `eqnn new tdn --factors`. The same command continues a "
+        "run that was killed. See docs/spec/cp.md.",
     )
-    one.add_argument("--l-max", type=int, required=True, metavar="L")
-    one.add_argument("--rank", type=int, metavar="R", help="default: the generic rank; 8 for L 1")
+    one.add_argument("--l-max", type=int, required=True, metavar="L", help="highest degree")
+    one.add_argument(
+        "--rank", type=int, metavar="R", help="rank; default: the generic one, 8 for L 1"
+    )
     one.add_argument("--even", action="store_true", help="only paths with an even sum of degrees")
-    one.add_argument("--seed", type=int, default=1, help="of where the search begins; 1")
-    one.add_argument("--output", type=Path, required=True, metavar="FACTORS.npz")
+    one.add_argument("--seed", type=int, default=1, help="where the search begins; default: 1")
+    one.add_argument(
+        "--output", type=Path, required=True, metavar="FACTORS.npz", help="the file to write"
+    )
     one.add_argument("--force", action="store_true", help="overwrite an existing output")
     one.set_defaults(run=_run)
 
@@ -268,7 +273,7 @@ def _run(options: argparse.Namespace) -> int:
     if not path.parent.is_dir():
         raise EqnnError(f"--output {path}: there is no folder {path.parent}. Make it first.")
     if path.suffix != ".npz":
-        raise EqnnError(f"--output {path}: expected a name that ends in .npz. Give such a one.")
+        raise EqnnError(f"--output {path}: expected a name that ends in .npz. Give such a name.")
     if path.exists() and not options.force:
         raise EqnnError(
             f"--output {path}: exists already. Give another path, or --force to overwrite it."

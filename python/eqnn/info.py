@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -35,6 +36,10 @@ PARITY_MEANING = {
 NOTHING = 1e-9
 # More elements than this are not listed one by one.
 _LISTED = 6
+# Characters of an entry of the provenance that are printed: a training's configuration has more.
+_TOLD = 320
+# A space at which lines are not wrapped.
+_NO_BREAK = "\u00a0"
 
 
 def free_atom_meaning(beyond: Mapping[int, float]) -> str:
@@ -87,17 +92,25 @@ def cutoff_defects(model: Model) -> list[str]:
     return out
 
 
-def describe(model: Model) -> str:
-    """Lines for people: family, elements, sizes, energies, forces, symmetry, origin."""
+def describe(model: Model, *, in_full: bool = False) -> str:
+    """Lines for people: family, elements, sizes, energies, forces, symmetry, origin.
+
+    Parameters
+    ----------
+    model : Model
+        What is described.
+    in_full : bool
+        Whether long entries of the provenance are printed to their end.
+    """
     lines = [model.name]
-    for label, text in _entries(model):
+    for label, text in _entries(model, in_full):
         first, rest = f"  {label:<{_LABEL}}", " " * (_LABEL + 2)
         wrapped = textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=rest)
-        lines += wrapped or [first.rstrip()]
+        lines += [line.replace(_NO_BREAK, " ") for line in wrapped] or [first.rstrip()]
     return "\n".join(lines)
 
 
-def _entries(model: Model) -> Iterator[tuple[str, str]]:
+def _entries(model: Model, in_full: bool) -> Iterator[tuple[str, str]]:
     document = model.document
     graph = document["graph"]
     energy = document["energy"]
@@ -115,6 +128,9 @@ def _entries(model: Model) -> Iterator[tuple[str, str]]:
     ]
     parts = [f"l_max {l_max}", *_channels(model), *layers, f"{model.n_parameters} parameters"]
     yield "size", ", ".join(parts)
+    counts = Counter(stage["op"] for stage in graph)
+    yield "stages", ", ".join(op if n == 1 else f"{n}{_NO_BREAK}{op}" for op, n in counts.items())
+    yield "", "their formulas: docs/spec/model_file.md#stages"
     yield "energies", ENERGY_MEANING[energy["semantics"]]
     references = (
         f"{chemical_symbols[z]} {e:g}"
@@ -153,7 +169,9 @@ def _entries(model: Model) -> Iterator[tuple[str, str]]:
     yield "self-test", names or "none: not a complete file"
     yield "SHA-256", model.sha256
     for key, value in document["provenance"].items():
-        yield from _told(key.replace("_", " "), value)
+        for label, text in _told(key.replace("_", " "), value):
+            more = 0 if in_full else len(text) - _TOLD
+            yield label, f"{text[:_TOLD]}... ({more} more characters: --all)" if more > 0 else text
 
 
 def _channels(model: Model) -> list[str]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -456,6 +457,9 @@ def test_info_says_what_a_person_wants_to_know(run: Eqnn) -> None:
     assert said["elements"] == "H C N O"
     assert said["cutoff"] == "5 Angstrom"
     assert said["size"] == "l_max 2, 32 channels, 2 attention layer(s), 32634 parameters"
+    assert said["stages"] == (
+        "spherical_harmonics, edge_matrix, species_embedding, 3 radial, degree_embedding,"
+    )
     assert said["energies"].startswith("extensive: a sum over atoms")
     assert said["forces"].startswith("minus the gradient of the energy")
     assert said["equivariance"] == (
@@ -467,6 +471,40 @@ def test_info_says_what_a_person_wants_to_know(run: Eqnn) -> None:
     assert said["SHA-256"] == read_model(SHIPPED).sha256
     assert said["level of theory"] == "wB97X/6-31G(d)"
     assert "300K_validation: n 50, energy 35.3, force 75.7" in ran.out
+
+
+def test_info_cuts_long_entries_of_the_provenance() -> None:
+    tiny = tiny_model()
+    document = json.loads(json.dumps(tiny.document))
+    document["provenance"]["training"] = {"seed": {"a": 1}, "from": "x" * 320 + "unseen"}
+    model = type(tiny)(document, tiny.tensors, "m")
+    cut, full = "".join(describe(model).split()), "".join(describe(model, in_full=True).split())
+    assert "x" * 314 + "...(12morecharacters:--all)" in cut  # of 332: "from: " is printed too
+    assert "unseen" not in cut
+    assert "x" * 320 + "unseen" in full
+    assert "--all" not in full
+
+
+def test_info_prints_all_on_request(run: Eqnn) -> None:
+    organic = ROOT / "potentials" / "organic_tdn.eqnn"
+    assert "more characters: --all" in run("info", organic).out
+    assert "more characters: --all" not in run("info", "--all", organic).out
+
+
+def test_every_option_of_every_command_says_what_it_is() -> None:
+    silent = []
+    queue = [cli._parser()]
+    while queue:
+        parser = queue.pop()
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                queue += action.choices.values()
+                silent += [f"{parser.prog} {a.dest}" for a in action._choices_actions if not a.help]
+            elif not action.help:
+                silent.append(f"{parser.prog} {action.option_strings or action.dest}")
+        if not parser.description:
+            silent.append(f"{parser.prog}: no description")
+    assert silent == []
 
 
 def test_info_tells_other_kinds_apart() -> None:
@@ -537,7 +575,7 @@ def test_info_prints_the_plan_in_each_precision(run: Eqnn) -> None:
     assert " intervals of degree 5, " in single.splitlines()[3]
     assert run("info", "--plan", "--precision", "double", SHIPPED).out == ran.out
     text = run.fails("info", "--precision", "single", SHIPPED, status=2)
-    assert text == ("eqnn: --precision is that of --plan. Add --plan, or leave it out.\n")
+    assert text == ("eqnn: --precision needs --plan. Add --plan, or leave it out.\n")
 
 
 @pytest.mark.parametrize("command", ["info", "check", "validate"])
@@ -553,8 +591,11 @@ def test_info_of_what_is_no_model(run: Eqnn, tmp_path: Path) -> None:
     assert "no such file" in run.fails("info", tmp_path / "none")
     assert "config.json: is a JSON file, expected a checkpoint. Give" in run.fails("info", CONFIG)
     assert "is a folder, expected a file" in run.fails("info", tmp_path)
-    text = run.fails("info", "--plan", WEIGHTS, status=2)
-    assert "--plan and --precision are of a model file. Export it first." in text
+    for option in ("--plan", "--all"):
+        assert run.fails("info", option, WEIGHTS, status=2) == (
+            "eqnn: --all, --plan and --precision need a model file, not a checkpoint. Export it "
+            "first.\n"
+        )
 
 
 # ---- check ----

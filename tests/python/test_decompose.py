@@ -145,7 +145,7 @@ def test_what_cannot_be_made_is_refused(tmp_path: Path, capsys: pytest.CaptureFi
         ),
         (
             ["--l-max", "1", "--output", str(tmp_path / "a.txt")],
-            "expected a name that ends in .npz. Give such a one.",
+            "expected a name that ends in .npz. Give such a name.",
         ),
     ):
         assert main([*words, *more]) == 1

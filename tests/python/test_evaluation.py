@@ -968,11 +968,11 @@ def test_an_interrupted_run_says_that_it_goes_on(
         (["evaluate", "m.eqnn"], "the following arguments are required: --data"),
         (
             ["evaluate", "m", "--data", "d", "--worst", "-1"],
-            "argument --worst: '-1', expected a whole number from 0 on",
+            "argument --worst: '-1', expected a whole number of at least 0",
         ),
         (
             ["evaluate", "m", "--data", "d", "--through-lammps", "x"],
-            "argument --through-lammps: 'x', expected a whole number from 0 on",
+            "argument --through-lammps: 'x', expected a whole number of at least 0",
         ),
         (
             ["evaluate", "m", "--data", "d", "--precision", "half"],

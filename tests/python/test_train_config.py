@@ -45,43 +45,44 @@ def test_what_is_left_out_has_its_default() -> None:
         ({"loss": 3}, "c.yaml: loss is 3, expected keys with values. See docs/train.md."),
         (
             {"epochs": 0},
-            "c.yaml: epochs is 0, expected a whole number from 1 on: times that each frame is "
-            "seen. Correct it.",
+            "c.yaml: epochs is 0, expected a whole number of at least 1 (how often each "
+            "frame is used). Correct it.",
         ),
         (
             {"epochs": 2.5},
-            "c.yaml: epochs is 2.5, expected a whole number from 1 on: times that each frame is "
-            "seen. Correct it.",
+            "c.yaml: epochs is 2.5, expected a whole number of at least 1 (how often each "
+            "frame is used). Correct it.",
         ),
         (
             {"epochs": True},
-            "c.yaml: epochs is true, expected a whole number: times that each frame is seen. "
+            "c.yaml: epochs is true, expected a whole number (how often each frame is used). "
             "Correct it.",
         ),
         (
             {"loss": {"kind": "mse"}},
-            'c.yaml: loss/kind is "mse", expected squares or huber: of each deviation. Correct it.',
+            'c.yaml: loss/kind is "mse", expected squares or huber (loss of each '
+            "deviation). Correct it.",
         ),
         (
             {"optimizer": {"ema": 1.5}},
-            "c.yaml: optimizer/ema is 1.5, expected a number from 0 to 1: decay of the moving "
-            "average, which is the result; 0: none. Correct it.",
+            "c.yaml: optimizer/ema is 1.5, expected a number from 0 to 1 (decay of the moving "
+            "average that becomes the result; 0: none). Correct it.",
         ),
         (
             {"optimizer": {"clip": float("nan")}},
-            "c.yaml: optimizer/clip is NaN, expected a number from 0 on: largest norm of the "
-            "gradient; 0: any. Correct it.",
+            "c.yaml: optimizer/clip is NaN, expected a number of at least 0 (largest norm of the "
+            "gradient; 0: no limit). Correct it.",
         ),
         (
             {"energies": {"scale": "rms"}},
-            'c.yaml: energies/scale is "rms", expected keep, fit or a number: of the network\'s '
-            "output: keep, fit (RMS of forces), or eV. Correct it.",
+            'c.yaml: energies/scale is "rms", expected keep, fit or a number (factor of '
+            "the network's output: keep, fit (RMS of forces), or eV). Correct it.",
         ),
         (
             {"energies": {"reference": {"H": "x"}}},
             'c.yaml: energies/reference is {"H": "x"}, expected keep, fit, refit or a '
-            "number for each element: of free atoms: keep, fit or refit (least squares), or eV of "
-            "each element. Correct it.",
+            "number for each element (energies of free atoms: keep, fit or refit (least squares), "
+            "or eV for each element). Correct it.",
         ),
         (
             {"energies": {"reference": {"Xx": 1.0}}},
@@ -89,17 +90,17 @@ def test_what_is_left_out_has_its_default() -> None:
         ),
         (
             {"data": {"train": [3]}},
-            "c.yaml: data/train is [3], expected a list of files: files of frames that are fitted. "
+            "c.yaml: data/train is [3], expected a list of files (files of training frames). "
             "Correct it.",
         ),
         (
             {"data": {}},
-            "c.yaml: data/train is missing: files of frames that are fitted. Add `train: [FILE]` "
-            "under data.",
+            "c.yaml: data/train is missing: files of training frames. Add `train: [FILE]` under "
+            "data.",
         ),
         (
             {"model": ""},
-            "c.yaml: model is missing: the .eqnn file to begin with, trained or new (`eqnn new`). "
+            "c.yaml: model is missing: the .eqnn file to start from, trained or new (`eqnn new`). "
             "Add `model: PATH`.",
         ),
         (

@@ -21,9 +21,10 @@ def add_parser(commands: Any) -> None:
     one = commands.add_parser(
         "evaluate",
         help="compare models with DFT",
-        description="Compute errors of energies, forces and stresses; see docs/evaluate.md.",
+        description="Computes errors of energies, forces and stresses against DFT. See "
+        "docs/evaluate.md.",
     )
-    one.add_argument("models", nargs="+", type=Path, metavar="MODEL")
+    one.add_argument("models", nargs="+", type=Path, metavar="MODEL", help="model files (.eqnn)")
     one.add_argument(
         "--data",
         nargs="+",
@@ -38,7 +39,12 @@ def add_parser(commands: Any) -> None:
         metavar="FOLDER",
         help="write the page, result.json, tables and pictures here; an interrupted run continues",
     )
-    one.add_argument("--precision", choices=PRECISIONS, default="double")
+    one.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="double",
+        help="precision of the network; default: double",
+    )
     one.add_argument(
         "--through-lammps",
         type=_count,
@@ -71,7 +77,7 @@ def add_parser(commands: Any) -> None:
 
 def _count(text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number from 0 on")
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number of at least 0")
     return int(text)
 
 

@@ -23,9 +23,9 @@ def add_parser(commands: Any) -> None:
     one = commands.add_parser(
         "relax",
         help="relax many structures",
-        description="Relax molecules or cells, thousands in one run; docs/relax.md.",
+        description="Relaxes molecules or cells, thousands in one run. See docs/relax.md.",
     )
-    one.add_argument("model", type=Path, metavar="MODEL")
+    one.add_argument("model", type=Path, metavar="MODEL", help="a model file (.eqnn)")
     one.add_argument(
         "--input",
         nargs="+",
@@ -41,7 +41,12 @@ def add_parser(commands: Any) -> None:
         metavar="FILE",
         help="write records here, as extended XYZ; an interrupted run continues",
     )
-    one.add_argument("--optimizer", choices=OPTIMIZERS, default="lbfgs")
+    one.add_argument(
+        "--optimizer",
+        choices=OPTIMIZERS,
+        default="lbfgs",
+        help="ASE's LBFGS or FIRE; default: lbfgs",
+    )
     one.add_argument(
         "--fmax", type=float, default=0.05, help="largest force on an atom, eV/A; default: 0.05"
     )
@@ -49,7 +54,12 @@ def add_parser(commands: Any) -> None:
         "--max-steps", type=int, default=500, help="most steps of a structure; default: 500"
     )
     one.add_argument("--cell", action="store_true", help="relax the cells of crystals too")
-    one.add_argument("--precision", choices=("double", "mixed", "single"), default="double")
+    one.add_argument(
+        "--precision",
+        choices=("double", "mixed", "single"),
+        default="double",
+        help="precision of the network; default: double",
+    )
     one.add_argument("--reference", type=Path, metavar="FILE", help="minima of another method")
     one.add_argument("--id-key", metavar="KEY", help="key of the id in the files; default: id")
     one.add_argument(

@@ -20,10 +20,12 @@ def add_parser(commands: Any) -> None:
     one = commands.add_parser(
         "train",
         help="train or fine-tune a model file (needs JAX)",
-        description="Train the graph of a model file on DFT frames: docs/train.md. The same "
-        "command continues a run that was stopped or killed.",
+        description="Trains the graph of a model file on DFT frames. The same command continues a "
+        "run that was stopped or killed. See docs/train.md.",
     )
-    one.add_argument("config", type=Path, metavar="CONFIG.yaml")
+    one.add_argument(
+        "config", type=Path, metavar="CONFIG.yaml", help="what is trained, on what, and how"
+    )
     one.add_argument(
         "--dry-run",
         action="store_true",

@@ -34,15 +34,18 @@ def _of(
 class Data:
     """Where frames are, and what their labels are called there."""
 
-    train: tuple[str, ...] = _of((), "files of frames that are fitted")
-    validation: tuple[str, ...] = _of((), "files of frames that only watch")
+    train: tuple[str, ...] = _of((), "files of training frames")
+    validation: tuple[str, ...] = _of((), "files of validation frames")
     validation_fraction: float = _of(
-        0.0, "of the training frames, drawn by the seed, in the place of files", low=0, high=0.9
+        0.0,
+        "part of the training frames that validates instead, chosen by the seed",
+        low=0,
+        high=0.9,
     )
-    energy_key: str | None = _of(None, "name of energies; ASE's if left out")
-    forces_key: str | None = _of(None, "name of forces; ASE's if left out")
-    stress_key: str | None = _of(None, "name of stresses; ASE's if left out")
-    skip_bad_frames: bool = _of(False, "leave out frames that cannot be used, and say so")
+    energy_key: str | None = _of(None, "name of the energies in the files; default: ASE's")
+    forces_key: str | None = _of(None, "name of the forces; default: ASE's")
+    stress_key: str | None = _of(None, "name of the stresses; default: ASE's")
+    skip_bad_frames: bool = _of(False, "leave out frames that cannot be used, and name them")
 
 
 @dataclass(frozen=True)
@@ -50,19 +53,21 @@ class Energies:
     """What stands beside the network in an energy."""
 
     reference: str | dict[str, float] = _of(  # noqa: RUF009 - a field, as all are
-        KEEP, "of free atoms: keep, fit or refit (least squares), or eV of each element"
+        KEEP, "energies of free atoms: keep, fit or refit (least squares), or eV for each element"
     )
-    scale: str | float = _of(KEEP, "of the network's output: keep, fit (RMS of forces), or eV")
-    shift: str | float = _of(KEEP, "eV an atom: keep, fit (mean of what is left), or a number")
+    scale: str | float = _of(
+        KEEP, "factor of the network's output: keep, fit (RMS of forces), or eV"
+    )
+    shift: str | float = _of(KEEP, "eV per atom: keep, fit (mean of the rest), or a number")
 
 
 @dataclass(frozen=True)
 class Loss:
     """What is made small."""
 
-    kind: str = _of("huber", "of each deviation", *LOSSES)
-    delta: float = _of(0.01, "deviation from which on huber is linear", low=1e-12)
-    energy: float = _of(1.0, "weight of energies, eV an atom", low=0)
+    kind: str = _of("huber", "loss of each deviation", *LOSSES)
+    delta: float = _of(0.01, "deviation above which huber is linear", low=1e-12)
+    energy: float = _of(1.0, "weight of energies, eV per atom", low=0)
     forces: float = _of(10.0, "weight of forces, eV/Angstrom", low=0)
     stress: float = _of(0.0, "weight of stresses, eV/Angstrom^3", low=0)
 
@@ -71,7 +76,7 @@ class Loss:
 class SecondStage:
     """Other weights for the last part of a training."""
 
-    start: float = _of(1.0, "part of the epochs after which it begins; 1: never", low=0, high=1)
+    start: float = _of(1.0, "fraction of the epochs after which it begins; 1: never", low=0, high=1)
     energy: float = _of(10.0, "weight of energies", low=0)
     forces: float = _of(10.0, "weight of forces", low=0)
     stress: float = _of(0.0, "weight of stresses", low=0)
@@ -81,13 +86,15 @@ class SecondStage:
 class Optimizer:
     """AdamW, its learning rate, and a moving average of the weights."""
 
-    learning_rate: float = _of(1e-3, "the highest", low=1e-12)
-    last_learning_rate: float = _of(1e-5, "at the end of the cosine", low=0)
-    warm_up: float = _of(0.02, "part of all steps until the highest", low=0, high=0.9)
-    weight_decay: float = _of(0.0, "of matrices, not of vectors", low=0)
-    clip: float = _of(10.0, "largest norm of the gradient; 0: any", low=0)
+    learning_rate: float = _of(1e-3, "highest learning rate", low=1e-12)
+    last_learning_rate: float = _of(1e-5, "learning rate at the end of the cosine", low=0)
+    warm_up: float = _of(
+        0.02, "fraction of all steps until the highest learning rate", low=0, high=0.9
+    )
+    weight_decay: float = _of(0.0, "weight decay of matrices; vectors have none", low=0)
+    clip: float = _of(10.0, "largest norm of the gradient; 0: no limit", low=0)
     ema: float = _of(
-        0.99, "decay of the moving average, which is the result; 0: none", low=0, high=1
+        0.99, "decay of the moving average that becomes the result; 0: none", low=0, high=1
     )
 
 
@@ -95,31 +102,33 @@ class Optimizer:
 class Provenance:
     """What the result says of itself."""
 
-    data: str = _of("not stated", "what it was trained on")
+    data: str = _of("not stated", "what the model was trained on")
     level_of_theory: str = _of("not stated", "functional and basis set of the data")
-    licence: str = _of("not stated", "of the weights")
+    licence: str = _of("not stated", "license of the weights")
 
 
 @dataclass(frozen=True)
 class Config:
     """A training."""
 
-    model: str = _of("", "the .eqnn file to begin with, trained or new (`eqnn new`)")
-    output: str = _of("", "folder of the result, checkpoint, metrics.csv and learning curve")
+    model: str = _of("", "the .eqnn file to start from, trained or new (`eqnn new`)")
+    output: str = _of(
+        "", "folder for the result, the checkpoint, metrics.csv and the learning curve"
+    )
     data: Data = field(default_factory=Data)
     energies: Energies = field(default_factory=Energies)
     loss: Loss = field(default_factory=Loss)
     second_stage: SecondStage = field(default_factory=SecondStage)
     optimizer: Optimizer = field(default_factory=Optimizer)
     provenance: Provenance = field(default_factory=Provenance)
-    precision: str = _of("float32", "of the training", *PRECISIONS)
-    seed: int = _of(1, "of the shuffling and of drawn validation frames", low=0)
-    epochs: int = _of(100, "times that each frame is seen", low=1)
-    batch_size: int = _of(8, "structures a step", low=1)
+    precision: str = _of("float32", "precision of the training", *PRECISIONS)
+    seed: int = _of(1, "seed of the shuffling and of the choice of validation frames", low=0)
+    epochs: int = _of(100, "how often each frame is used", low=1)
+    batch_size: int = _of(8, "structures per step", low=1)
     shapes: int = _of(
-        1, "groups of frames of similar sizes; each group has its compiled code", low=1, high=16
+        1, "groups of frames of similar sizes; each group is compiled once", low=1, high=16
     )
-    checkpoint_seconds: float = _of(120.0, "between checkpoints within an epoch", low=0)
+    checkpoint_seconds: float = _of(120.0, "seconds between checkpoints within an epoch", low=0)
 
     def key(self) -> str:
         """Return a hash of all that decides what comes out."""
@@ -245,7 +254,8 @@ def _value(hint: Any, value: Any, meta: Any, where: str) -> Any:
         low, high = meta["low"], meta["high"]
         fits = fits and math.isfinite(found) and low <= found <= high
         if math.isfinite(low):
-            bounds = f" from {low:g}" + (f" to {high:g}" if math.isfinite(high) else " on")
+            to_high = math.isfinite(high)
+            bounds = f" from {low:g} to {high:g}" if to_high else f" of at least {low:g}"
     expected = _expected(hint) + bounds
     if meta["among"]:
         fits = fits and found in meta["among"]
@@ -256,7 +266,7 @@ def _value(hint: Any, value: Any, meta: Any, where: str) -> Any:
         fits = fits and found in (KEEP, FIT, REFIT)
     if not fits:
         raise EqnnError(
-            f"{where} is {_shown(value)}, expected {expected}: {meta['said']}. Correct it."
+            f"{where} is {_shown(value)}, expected {expected} ({meta['said']}). Correct it."
         )
     return found
 

@@ -418,19 +418,23 @@ def add_parser(commands: Any) -> None:
     one = commands.add_parser(
         "new",
         help="make a new network to train",
-        description="Make a model file with random weights, for `eqnn train`: docs/train.md.",
+        description="Makes a model file with random weights, for `eqnn train`. See docs/train.md.",
     )
-    one.add_argument("kind", choices=sorted(KINDS))
-    one.add_argument("--species", type=_species, required=True, metavar="H,C,...")
-    one.add_argument("--output", type=Path, required=True, metavar="MODEL.eqnn")
+    one.add_argument("kind", choices=sorted(KINDS), help="the kind of network")
+    one.add_argument(
+        "--species", type=_species, required=True, metavar="H,C,...", help="its elements"
+    )
+    one.add_argument(
+        "--output", type=Path, required=True, metavar="MODEL.eqnn", help="the file to write"
+    )
     one.add_argument("--force", action="store_true", help="overwrite an existing output")
     for name, text in (
-        ("cutoff", "Angstrom"),
+        ("cutoff", "distance up to which atoms are neighbors, Angstrom"),
         ("channels", "channels of each degree"),
         ("l-max", "highest degree of features and harmonics"),
-        ("layers", "convolutions"),
+        ("layers", "number of convolutions"),
         ("correlation", "for mace: highest power of features, 1 to 3"),
-        ("basis", "radial functions"),
+        ("basis", "number of radial functions"),
         ("radial", "units of the hidden layers of radial networks"),
         ("neighbors", "average number of neighbors; sums are divided by its square root"),
         ("seed", "seed of the weights"),
@@ -441,16 +445,17 @@ def add_parser(commands: Any) -> None:
             *spellings, type=type(default), default=default, help=f"{text}; default: {default}"
         )
     one.add_argument(
-        "--zbl", action="store_true", help="add ZBL's repulsion of atoms closer than a bond"
+        "--zbl", action="store_true", help="add the ZBL repulsion of atoms closer than a bond"
     )
     one.add_argument(
-        "--even", action="store_true", help="of tdn and gaunt: keep parity, o3 in place of so3"
+        "--even", action="store_true", help="for tdn and gaunt: keep parity (o3 instead of so3)"
     )
     one.add_argument(
         "--factors",
         type=Path,
         metavar="FILE.npz",
-        help="of tdn: what `eqnn decompose` wrote; the stored ones, to --l-max 5, of --even 4",
+        help="for tdn: a file that `eqnn decompose` wrote; default: the built-in factors, up to "
+        "--l-max 5, or 4 with --even",
     )
     one.set_defaults(run=_run)
 
