@@ -28,40 +28,42 @@ struct Structure {
 /// Why a structure has no result.
 enum class Failure {
   None,
-  UnknownElement, ///< the model does not know it
-  NotFinite,      ///< a coordinate that is given, or a result
-  Invalid         ///< no atoms, atoms at one place, a cell without volume, ...
+  UnknownElement, ///< the model does not have it
+  NotFinite,      ///< an input coordinate or a result
+  Invalid         ///< no atoms, atoms in the same place, a cell without volume, ...
 };
 
 /// "ok", "unknown_element", "nan", "invalid"
 EQNN_API std::string_view name_of(Failure failure);
 
-/// Of one structure. Without a failure, numbers are what the structure would get alone, bit by bit.
+/// The result for one structure. If it did not fail, the numbers are those that it would get alone,
+/// bit by bit.
 struct StructureResult {
   Failure failure = Failure::None; ///< why there is no result
   std::string reason;              ///< what was found, what was expected, the cure; empty for None
-  double energy = 0.0;             ///< eV; NaN where there is a failure
-  std::vector<double> atom_energy; ///< [n] eV; empty where there is a failure, as what follows
+  double energy = 0.0;             ///< eV; NaN after a failure
+  std::vector<double> atom_energy; ///< [n] eV; empty after a failure, like forces
   std::vector<double> forces;      ///< [n, 3] eV/Angstrom
-  /// [3, 3] eV, as in Observables. NaN for direct forces and where there is a failure.
+  /// [3, 3] eV, as in Observables. NaN for direct forces and after a failure.
   std::array<double, 9> virial{};
 };
 
-/// Is told how many of all are done, after each pass; false ends the call there.
+/// Called after each pass with how many structures are done. Return false to stop.
 using Progress = std::function<bool(std::size_t done, std::size_t all)>;
 
 /// Options of evaluate_structures().
 struct BatchOptions {
   Wanted wanted; ///< virials of atoms are not computed
-  /// Atoms of one pass, at most, but for structures that are larger; 0: as many as keep all threads
-  /// busy. Changes the time and the memory, and no result.
+  /// The most atoms of one pass, unless a single structure is larger. 0: enough to keep all threads
+  /// busy. It changes time and memory, but no result.
   std::int32_t atoms_at_once = 0;
   Progress progress; ///< may be empty
 };
 
-/// One result for each structure, in their order. A structure without one says why, and stops none
-/// of the others. Where `progress` returned false, the results so far. @pre the potential is that
-/// of the model. Throws std::bad_alloc for want of memory for the results themselves.
+/// Returns one result for each structure, in the same order. If a structure fails, its result has
+/// the reason, and the others are not affected. If `progress` returned false, returns the results
+/// so far. @pre the potential is that of the model. Throws std::bad_alloc if there is no memory for
+/// the results themselves.
 EQNN_API std::vector<StructureResult> evaluate_structures(const Model& model,
                                                           Potential& potential,
                                                           const std::vector<Structure>& structures,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The directed edges of one step: what every evaluation takes as its input.
+// The directed edges of one step: the input of every evaluation.
 #pragma once
 
 #include "eqnn/export.h"
@@ -9,40 +9,40 @@
 
 namespace eqnn {
 
-/// Nodes are the owned atoms (0 .. n_centers-1), then the ghosts. Every edge of an owned center
-/// within the cutoff is listed, no other. Several periodic images of one neighbor are several
-/// edges.
+/// Nodes are the owned atoms (0 .. n_centers-1), then the ghosts. The list has every edge of an
+/// owned center within the cutoff, and no others. Several periodic images of one neighbor are
+/// several edges.
 struct EdgeList {
   std::int32_t n_centers = 0;        ///< owned atoms
   std::int32_t n_nodes = 0;          ///< owned atoms and ghosts
   std::vector<std::int32_t> species; ///< [n_nodes] row of the model's species tables
-  /// [n_centers + 1] the edges of center i are begin[i] .. begin[i+1]-1; empty where there is none
+  /// [n_centers + 1] the edges of center i are begin[i] .. begin[i+1]-1; empty without centers
   std::vector<std::int64_t> begin;
   std::vector<std::int32_t> source; ///< [n_edges] node index of the neighbor
   std::vector<double> vector;       ///< [n_edges, 3] x_source - x_center, Angstrom
-  /// [n_structures + 1] of several structures, packed one after another, of which none has an edge
-  /// to another: the centers of structure s are structures[s] .. structures[s+1]-1. Empty: all are
-  /// one. For Potential::evaluate_each(), made by append_structure().
+  /// [n_structures + 1] for several structures packed one after another, without edges between
+  /// them. The centers of structure s are structures[s] .. structures[s+1]-1. Empty: a single
+  /// structure. append_structure() makes it for Potential::evaluate_each().
   std::vector<std::int32_t> structures;
 
-  /// Edges of all centers.
+  /// The number of edges of all centers.
   std::int64_t n_edges() const { return static_cast<std::int64_t>(source.size()); }
 };
 
-/// Shorter edges are refused: a direction is not defined there, and no model has seen such a pair.
-/// Angstrom.
+/// Angstrom. Shorter edges are refused: they have no defined direction, and no model was trained on
+/// such a pair.
 inline constexpr double kShortestEdge = 1e-6;
 
-/// Throws Error where sizes or indices do not fit together, and at the first edge that is shorter
-/// or whose vector is not finite. Potential::evaluate() refuses all of these, and also rows that
-/// the model's tables do not have and edges beyond its cutoff.
+/// Throws Error if sizes or indices are inconsistent, and for the first edge that is shorter than
+/// kShortestEdge or not finite. Potential::evaluate() also refuses rows that the model's tables do
+/// not have, and edges beyond its cutoff.
 EQNN_API void require_sound_edges(const EdgeList& edges);
 
-/// No structures, in the memory that is there.
+/// Removes all structures and keeps the memory.
 EQNN_API void clear_structures(EdgeList& edges);
 
-/// Packs a structure behind those that are there. Throws Error for one with ghosts, for several,
-/// and where `to` has edges that name no structures.
+/// Appends a structure. Throws Error if `one` has ghosts or several structures, or if `to` has
+/// edges that belong to no structure.
 EQNN_API void append_structure(EdgeList& to, const EdgeList& one);
 
 } // namespace eqnn

@@ -15,28 +15,29 @@ extern "C" {
 /* An open model file at one precision. Not for several threads at once. */
 typedef struct eqnn_model eqnn_model;
 
-/* As in "0.1.0". */
+/* The version, such as "0.1.0". */
 EQNN_API const char* eqnn_version(void);
 
-/* What failed in this thread's last call of a function that returns an int or a model; empty if
- * nothing did. Valid until this thread's next such call: copy what is to be kept. */
+/* The error message of this thread's last call to a function that returns an int or a model. Empty
+ * if nothing failed. Valid until this thread's next such call, so copy it if you keep it. */
 EQNN_API const char* eqnn_last_error(void);
 
-/* Whether the bytes of a model file are valid: the only place that decides it. bytes: NULL for
- * those of the file `name`, which stands in messages. With `load`, the model is also made ready to
- * run and its self-tests are run, in every precision, which takes seconds. */
+/* Whether the bytes of a model file are valid. No other function decides this. bytes: NULL to read
+ * the file `name`. Messages call the model `name`. With `load`, the model is also loaded, and its
+ * self-tests run, in every precision. This takes seconds. */
 EQNN_API int eqnn_validate(const char* bytes, size_t n_bytes, const char* name, int load);
 
-/* evaluator: "reference" (plain loops, double), "double", "mixed" or "single" (Kokkos). NULL on
- * error. */
+/* Opens a model file. evaluator: "reference" (plain loops, double precision), "double", "mixed" or
+ * "single" (Kokkos). Returns NULL on error. */
 EQNN_API eqnn_model* eqnn_open(const char* path, const char* evaluator);
 
-/* The same on a device: "auto" (as eqnn_open(): a GPU where this build has kernels for one), "cpu"
- * or "gpu". The reference evaluator knows "auto" and "cpu". */
+/* The same on a device: "auto" (as eqnn_open(): a GPU if this build has kernels for one), "cpu" or
+ * "gpu". The reference evaluator accepts "auto" and "cpu". */
 EQNN_API eqnn_model* eqnn_open_on(const char* path, const char* evaluator, const char* device);
 
-/* The same of these elements of the model only (atomic_numbers [n_elements], in any order): weights
- * and tables of no others are kept, no result changes, and structures with others are refused. */
+/* The same with only these elements of the model (atomic_numbers [n_elements], in any order).
+ * Weights and tables of other elements are not kept. No result changes. Structures with other
+ * elements are refused. */
 EQNN_API eqnn_model* eqnn_open_elements(const char* path,
                                         const char* evaluator,
                                         const char* device,
@@ -45,14 +46,14 @@ EQNN_API eqnn_model* eqnn_open_elements(const char* path,
 /* Frees a model; NULL is allowed. */
 EQNN_API void eqnn_close(eqnn_model* model);
 
-/* Threads that work on one evaluation. Where they are several, a process that was made by fork()
- * after the first evaluation cannot evaluate: it would wait for threads that it does not have. */
+/* The number of threads of an evaluation. If there are several, a process made by fork() after the
+ * first evaluation cannot evaluate: it would wait for threads that it does not have. */
 EQNN_API int eqnn_n_threads(const eqnn_model* model);
 
 /* Energy and derivatives of one structure. cell: 9 numbers, rows are lattice vectors, periodic in
- * all three directions; or NULL. energy [1]; atom_energy [n]; forces [n,3]; virial [9] =
- * -sum r (x) dE/dr, row-major. Any output may be NULL. For models with direct forces the forces are
- * those and the virial is refused. */
+ * all three directions; or NULL. energy [1]; atom_energy [n]; forces [n,3]; virial [9] = -sum r (x)
+ * dE/dr, row-major. Any output may be NULL. For models with direct forces, forces are the direct
+ * ones, and asking for the virial is an error. */
 EQNN_API int eqnn_evaluate(eqnn_model* model,
                            int n_atoms,
                            const int* atomic_numbers,
@@ -63,7 +64,7 @@ EQNN_API int eqnn_evaluate(eqnn_model* model,
                            double* forces,
                            double* virial);
 
-/* What eqnn_evaluate_many() found of a structure. */
+/* The status of a structure after eqnn_evaluate_many(). */
 enum {
   EQNN_OK = 0,
   EQNN_UNKNOWN_ELEMENT = 1, /* the model does not know it */
@@ -71,17 +72,18 @@ enum {
   EQNN_INVALID = 3          /* no atoms, atoms at one place, a cell without volume, ... */
 };
 
-/* Is told how many structures of all are done; a number other than 0 ends the call there. */
+/* Called with how many structures are done. Return a number other than 0 to stop. */
 typedef int (*eqnn_progress)(void* context, size_t done, size_t all);
 
-/* The same of many structures, packed one after another and evaluated on all threads; each gets
- * what it would get alone, bit by bit. n_atoms [n_structures]; atomic_numbers, positions,
- * atom_energy and forces: the atoms of all structures, one after another. cells [n_structures,9] of
- * those where is_periodic [n_structures] is not 0; both NULL where none is. atoms_at_once: of one
- * pass, 0: what suits the machine; results do not depend on it. energy [n_structures]; virial
- * [n_structures,9]. Any output may be NULL, and progress too.
- * status [n_structures]: a structure that fails stops none of the others. Its numbers are NaN, and
- * eqnn_reason() says why. n_done: how many have a status. Not of the reference evaluator. */
+/* The same for many structures, which are packed one after another and evaluated on all threads.
+ * Each gets the same result as alone, bit by bit. n_atoms [n_structures]; atomic_numbers,
+ * positions, atom_energy and forces: the atoms of all structures, one after another. cells
+ * [n_structures,9] is read for structures whose is_periodic [n_structures] is not 0. Both are NULL
+ * if none is periodic. atoms_at_once: atoms of one pass, or 0 to choose for this machine. Results
+ * do not depend on it. energy [n_structures]; virial [n_structures,9]. Any output may be NULL, and
+ * so may progress. status [n_structures]: if a structure fails, the others are not affected. Its
+ * numbers are NaN, and eqnn_reason() gives the reason. n_done: how many structures have a status.
+ * Not for the reference evaluator. */
 EQNN_API int eqnn_evaluate_many(eqnn_model* model,
                                 size_t n_structures,
                                 const int* n_atoms,
@@ -99,11 +101,12 @@ EQNN_API int eqnn_evaluate_many(eqnn_model* model,
                                 int* status,
                                 size_t* n_done);
 
-/* Why the last call of eqnn_evaluate_many() has no result of a structure; empty where it
- * has one. Valid until the next such call. */
+/* Why the last call of eqnn_evaluate_many() has no result for a structure. Empty if it has one.
+ * Valid until the next such call. */
 EQNN_API const char* eqnn_reason(eqnn_model* model, size_t structure);
 
-/* How structures are relaxed, and when they have exploded: eqnn/relax.hpp says what each is. */
+/* How structures are relaxed, and when they count as exploded. The fields are described in
+ * eqnn/relax.hpp. */
 typedef struct {
   int optimizer;            /* 0: L-BFGS, 1: FIRE, with ASE's parameters and update rules */
   double fmax;              /* eV/Angstrom, the largest force of a converged structure */
@@ -127,10 +130,10 @@ typedef struct {
   double fire_f_a;          /* by which that falls */
 } eqnn_relax_options;
 
-/* Fills in the defaults, which are ASE's. */
+/* Fills in the defaults, which are those of ASE. */
 EQNN_API void eqnn_relax_defaults(eqnn_relax_options* options);
 
-/* A structure on its way, or at the end of it. Pointers are valid while the callback runs. */
+/* A structure during a relaxation, or at its end. Pointers are valid while the callback runs. */
 typedef struct {
   int step;                /* steps that led here; 0: the beginning */
   int n_atoms;             /* of this structure */
@@ -141,7 +144,7 @@ typedef struct {
   const double* forces;    /* [n_atoms,3] eV/Angstrom, or NULL */
 } eqnn_frame;
 
-/* What became of a structure. status: EQNN_CONVERGED, ...; reason: empty for the first two. */
+/* The result for one structure. status: EQNN_CONVERGED, ...; reason: empty for the first two. */
 typedef struct {
   int status;          /* EQNN_CONVERGED, ... */
   const char* reason;  /* what was found, and the cure */
@@ -159,21 +162,22 @@ enum {
   EQNN_RELAX_INVALID = 5          /* no atoms, atoms at one place, a cell without volume, ... */
 };
 
-/* Any may be NULL. A number other than 0 ends eqnn_relax() there. */
+/* Callbacks, any of which may be NULL. Return a number other than 0 to stop eqnn_relax(). */
 typedef struct {
   void* context; /* handed to each of them */
-  /* A structure is done; each once, in the order in which they end. */
+  /* Called once for each structure when it is done, in the order in which they end. */
   int (*finished)(void* context, size_t structure, const eqnn_relaxed* relaxed);
-  /* Each step of each structure, the first and the last among them. */
+  /* Called for each step of each structure, including the first and the last. */
   int (*frame)(void* context, size_t structure, const eqnn_frame* frame);
-  /* After each pass: how many structures are done, after how many evaluations of one structure. */
+  /* Called after each pass with how many structures are done, and how many evaluations of single
+   * structures that took. */
   int (*progress)(void* context, size_t done, size_t all, size_t n_evaluations);
 } eqnn_relax_events;
 
-/* Relaxes many structures together, given as to eqnn_evaluate_many(). fixed [all atoms]: those that
- * do not move where it is not 0; or NULL. Each structure is told to `finished` once, when it is
- * done, whatever became of it, and each step of it to `frame`. Neither atoms_at_once nor the order
- * or the number of threads changes a result. Not of the reference evaluator. */
+/* Relaxes many structures together, passed as to eqnn_evaluate_many(). fixed [all atoms]: not 0 for
+ * atoms that do not move; or NULL. Calls `finished` once for each structure when it is done,
+ * whatever its status, and `frame` for each of its steps. Results do not depend on atoms_at_once,
+ * the order or the number of threads. Not for the reference evaluator. */
 EQNN_API int eqnn_relax(eqnn_model* model,
                         size_t n_structures,
                         const int* n_atoms,
@@ -185,7 +189,7 @@ EQNN_API int eqnn_relax(eqnn_model* model,
                         const eqnn_relax_options* options,
                         const eqnn_relax_events* events);
 
-/* Runs the self-tests that travel in the file. Largest errors: energy in eV per atom, forces in
+/* Runs the self-tests that are stored in the file. Largest errors: energy in eV per atom, forces in
  * eV/Angstrom (one component), virial in eV per atom (one component; 0 for direct forces). */
 EQNN_API int eqnn_self_test(eqnn_model* model,
                             double* energy_error,
@@ -193,10 +197,10 @@ EQNN_API int eqnn_self_test(eqnn_model* model,
                             double* virial_error,
                             int* n_structures);
 
-/* Text for a log; valid until the model is closed. */
+/* Text for a log. Valid until the model is closed. */
 EQNN_API const char* eqnn_describe(eqnn_model* model);
 
-/* What is executed, a line for each table and each stage; empty for the reference evaluator. Valid
+/* What is executed: a line for each table and each stage. Empty for the reference evaluator. Valid
  * until the model is closed. */
 EQNN_API const char* eqnn_plan(eqnn_model* model);
 

@@ -8,7 +8,8 @@
 
 namespace eqnn {
 
-/// A message says what was found, what was expected, where, and what to do, in at most two lines.
+/// The message says what was found, what was expected, where, and how to fix it, in at most two
+/// lines.
 class EQNN_API Error : public std::runtime_error {
 public:
   using std::runtime_error::runtime_error;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What crosses the borders between ranks: features of ghosts, sums, and failures.
+// What ranks exchange: features of ghosts, sums, and failures.
 #pragma once
 
 #include "eqnn/error.hpp"
@@ -16,18 +16,18 @@ template <class Scalar> struct NodeRows {
   std::int32_t width; ///< numbers of a row
 };
 
-/// How features cross the borders between ranks and periodic images. The caller implements it
-/// (LAMMPS's Comm; a fake in tests); without ghosts, NoHalo does. What has a body here is right for
-/// one rank: on several, sum() and agree() must be overridden too.
+/// How features are exchanged between ranks and periodic images. The caller implements it (LAMMPS's
+/// Comm, for example). Without ghosts, use NoHalo. The functions that have a body here are correct
+/// for one rank. For several ranks, override sum() and agree() too.
 ///
-/// What forward(), reverse(), sum() or name_of() throw leaves Potential::evaluate() as it is, and
-/// the potential is as good as before. But other ranks are not told, and wait for this one: on
-/// several ranks, keep the failure for the next agree(), or end them all.
+/// If forward(), reverse(), sum() or name_of() throw, Potential::evaluate() passes the exception
+/// on, and the potential can still be used. But other ranks do not know of it and wait for this
+/// one. With several ranks, keep the failure for the next agree(), or end all of them.
 class EQNN_API HaloExchange {
 public:
   virtual ~HaloExchange() = default;
 
-  /// False where forward() and reverse() do nothing on any rank: rows then stay on the device.
+  /// False if forward() and reverse() do nothing on any rank. Rows then stay on the device.
   virtual bool exchanges() const { return true; }
 
   /// Copies the rows of owned atoms onto their ghosts.
@@ -39,19 +39,19 @@ public:
   /// The same in single precision.
   virtual void reverse(NodeRows<float> rows) = 0;
 
-  /// Whether the rows that it is handed are in the memory of the Potential's execution space, and
-  /// stay there. What it has begun there must be done when it returns.
+  /// Whether it takes rows in the memory of the Potential's execution space. It must have finished
+  /// all work there when it returns.
   virtual bool takes_rows_on_device() const { return false; }
 
-  /// How messages call the atom of a node.
+  /// The name of a node's atom in messages.
   virtual std::string name_of(std::int32_t node) const { return "atom " + std::to_string(node); }
 
-  /// The sum of all ranks' terms, the same on all; all ranks call it together.
+  /// The sum of the terms of all ranks, with the same bits on all. All ranks call it together.
   virtual double sum(double term) { return term; }
 
-  /// All ranks call it together, each with what failed on it or an empty string, before the first
-  /// exchange of an evaluation and after the last: throws Error on all ranks where one failed, so
-  /// that none waits for it.
+  /// All ranks call it together, before the first exchange of an evaluation and after the last,
+  /// each with its failure or an empty string. Throws Error on all ranks if one failed, so that
+  /// none waits for it.
   virtual void agree(const std::string& failure) {
     if (!failure.empty()) {
       throw Error(failure);
@@ -59,7 +59,7 @@ public:
   }
 };
 
-/// Of edges without ghosts, where periodic images are edges: nothing is exchanged.
+/// For edges without ghosts, where periodic images are edges. It exchanges nothing.
 class EQNN_API NoHalo : public HaloExchange {
 public:
   bool exchanges() const override { return false; }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A model file, read and validated: what it is and what it is for.
+// A model file that was read and validated, and what it describes.
 #pragma once
 
 #include "eqnn/export.h"
@@ -27,7 +27,7 @@ enum class ForceKind {
   Direct    ///< not the derivative of the energy: it is not conserved, and there is no virial
 };
 
-/// A structure that travels in a model file, with what the exporter computed for it.
+/// A structure that is stored in a model file, with the results that the exporter computed for it.
 struct SelfTest {
   std::string name;                             ///< as in "molecule, rotated"
   std::vector<std::int32_t> numbers;            ///< [n] atomic numbers
@@ -41,50 +41,50 @@ struct SelfTest {
 /// Copies share one specification.
 class EQNN_API Model {
 public:
-  /// Reads and validates a file. Whatever is wrong throws Error with the file's name, where in it,
-  /// and the cure; want of memory throws std::bad_alloc.
+  /// Reads and validates a file. Throws Error if anything is wrong, with the name of the file, the
+  /// place in it, and how to fix it. Throws std::bad_alloc if memory does not suffice.
   static Model open(const std::string& path);
 
-  /// The same from memory; `name` stands in messages.
+  /// The same from memory. Messages call the model `name`.
   static Model parse(const std::string& bytes, const std::string& name);
 
-  /// For the library's own use: a specification made in memory.
+  /// For the library's own use: from a specification that was made in memory.
   explicit Model(ModelSpec spec);
 
-  /// The same network of these elements only (atomic numbers, in any order), with weights and
-  /// tables of no others. Every result is the same, bit by bit; what species() and
-  /// EdgeList::species mean is that of the cut model. Of self_tests() those are left that have no
-  /// other element. Throws Error for an element that the model does not know, and where none is
-  /// named.
+  /// Returns the same network with only these elements (atomic numbers, in any order). It has no
+  /// weights and tables for other elements. Every result is the same, bit by bit. species() and
+  /// EdgeList::species refer to the returned model. It keeps those self_tests() that contain no
+  /// other element. Throws Error for an element that the model does not have, and if no element is
+  /// given.
   Model with_species(const std::vector<std::int32_t>& atomic_numbers) const;
 
-  /// Where it was read.
+  /// The path that it was read from.
   const std::string& file() const;
-  /// Of the file, as verified: 64 hexadecimal digits.
+  /// The verified SHA-256 of the file: 64 hexadecimal digits.
   const std::string& sha256() const;
-  /// The network's name, for people.
+  /// The name of the network's family, for people.
   const std::string& family() const;
   /// [n_species] atomic numbers, increasing; EdgeList::species are rows of this table
   const std::vector<std::int32_t>& species() const;
   /// Angstrom
   double cutoff() const;
-  /// Whether its energies are sums over atoms.
+  /// Whether energies are sums over atoms.
   EnergySemantics energy_semantics() const;
-  /// Whether its forces are minus the gradient of the energy; others have no virial.
+  /// Whether forces are minus the gradient of the energy. Otherwise there is no virial.
   ForceKind forces() const;
-  /// Whether rotations change results by rounding alone, as the file says.
+  /// Whether rotations change results only by rounding, according to the file.
   bool exactly_equivariant() const;
-  /// By how much its coupling tensors change under rotations at most, relative:
-  /// docs/spec/model_file.md
+  /// The largest relative change of a coupling tensor under rotations: docs/spec/model_file.md
   double equivariance_defect() const;
-  /// Numbers in the file's tensors, without indices, whatever with_species() left of it.
+  /// How many numbers the tensors of the file have, without indices. with_species() does not change
+  /// it.
   std::int64_t n_parameters() const;
-  /// The structures that travel in the file; empty where it has none.
+  /// The structures that are stored in the file; empty if there are none.
   const std::vector<SelfTest>& self_tests() const;
   /// JSON text, for people: data, level of theory, license, ...
   const std::string& provenance() const;
 
-  /// The graph and its weights; opaque outside the library.
+  /// The graph and its weights. Opaque outside the library.
   const ModelSpec& spec() const { return *spec_; }
 
 private:

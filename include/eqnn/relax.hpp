@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Many structures relaxed together: each with an optimizer of its own, all forces in one pass.
+// Relaxes many structures together: each has its own optimizer, and all forces come from one pass.
 #pragma once
 
 #include "eqnn/batch.hpp"
@@ -17,47 +17,47 @@
 
 namespace eqnn {
 
-/// ASE's parameters and update rules (ase.optimize, version 3.29): the same trajectory, up to
+/// The parameters and update rules of ASE (ase.optimize, version 3.29). Trajectories agree to
 /// rounding.
 struct LbfgsOptions {
-  std::int32_t memory = 100; ///< steps that the inverse Hessian is made of
+  std::int32_t memory = 100; ///< number of steps that the inverse Hessian is made from
   double damping = 1.0;      ///< of each step
   double alpha = 70.0;       ///< eV/Angstrom^2, the curvature that the first step assumes
   double max_step = 0.2;     ///< Angstrom, of the atom that moves farthest
 };
 
-/// As LbfgsOptions. ASE's FIRE in its plain form: no check of the energy.
+/// ASE's FIRE in its plain form, which does not check the energy.
 struct FireOptions {
   double dt = 0.1;        ///< time step at the beginning
   double max_step = 0.2;  ///< Angstrom, the norm of the step of all atoms together
   double dt_max = 1.0;    ///< largest time step
   std::int32_t n_min = 5; ///< steps downhill before the time step grows
-  double f_inc = 1.1;     ///< by which the time step grows
-  double f_dec = 0.5;     ///< and falls when a step led uphill
-  double a_start = 0.1;   ///< how much of the velocity turns towards the force
-  double f_a = 0.99;      ///< by which that falls
+  double f_inc = 1.1;     ///< factor by which the time step grows
+  double f_dec = 0.5;     ///< factor by which it falls after a step uphill
+  double a_start = 0.1;   ///< fraction of the velocity that turns towards the force
+  double f_a = 0.99;      ///< factor by which this fraction falls
 };
 
-/// What makes the steps.
+/// The kind of optimizer.
 enum class OptimizerKind { Lbfgs, Fire };
 
 /// "lbfgs", "fire"; throws Error for anything else.
 EQNN_API OptimizerKind optimizer_from_name(std::string_view name);
 
-/// How structures are relaxed, and when one has exploded.
+/// How structures are relaxed, and when one counts as exploded.
 struct RelaxOptions {
   OptimizerKind optimizer = OptimizerKind::Lbfgs; ///< of each structure
-  /// eV/Angstrom; converged is a structure of which no atom, and with relax_cell no row of the
-  /// cell's force, has more. ASE's criterion.
+  /// eV/Angstrom. A structure has converged if no atom has a larger force. With relax_cell, this
+  /// also holds for the rows of the cell's force. This is ASE's criterion.
   double fmax = 0.05;
   std::int32_t max_steps = 500; ///< of each structure
-  /// The cells of structures that have one are relaxed too, as ASE's FrechetCellFilter does.
+  /// Also relax the cells of structures that have one, like ASE's FrechetCellFilter.
   bool relax_cell = false;
-  /// A structure has exploded when a force is larger, eV/Angstrom, ...
+  /// A structure has exploded if a force is larger than this, eV/Angstrom, ...
   double exploded_force = 1e4;
-  /// ... an atom has gone farther from where it began, Angstrom, ...
+  /// ... or an atom has moved farther than this from its start, Angstrom, ...
   double exploded_distance = 50.0;
-  /// ... or the volume of the cell has changed by this factor, either way.
+  /// ... or the volume of the cell has grown or shrunk by this factor.
   double exploded_volume = 5.0;
   std::int32_t atoms_at_once = 0; ///< as in BatchOptions
   LbfgsOptions lbfgs;             ///< where the optimizer is that
@@ -66,7 +66,7 @@ struct RelaxOptions {
 
 /// A structure to relax.
 struct RelaxInput {
-  Structure structure;             ///< where it begins
+  Structure structure;             ///< the start
   std::vector<std::uint8_t> fixed; ///< [n] atoms that do not move where not 0; empty: none
 };
 
@@ -74,53 +74,53 @@ struct RelaxInput {
 enum class RelaxStatus {
   Converged,
   MaxSteps,       ///< forces are still above fmax after the last step
-  NotFinite,      ///< a coordinate that is given, or a result
-  Exploded,       ///< RelaxOptions says what that is
-  UnknownElement, ///< the model does not know it
-  Invalid         ///< no atoms, atoms at one place, a cell without volume, ...
+  NotFinite,      ///< an input coordinate or a result
+  Exploded,       ///< as defined in RelaxOptions
+  UnknownElement, ///< the model does not have it
+  Invalid         ///< no atoms, atoms in the same place, a cell without volume, ...
 };
 
 /// "converged", "max_steps", "nan", "exploded", "unknown_element", "invalid"
 EQNN_API std::string_view name_of(RelaxStatus status);
 
-/// A structure on its way, or at the end of it.
+/// A structure during a relaxation, or at its end.
 struct RelaxFrame {
-  std::int32_t step = 0; ///< steps that led here; 0: the beginning
+  std::int32_t step = 0; ///< number of steps so far; 0: the start
   Structure structure;   ///< with the cell as it is at this step
   double energy = std::numeric_limits<double>::quiet_NaN(); ///< eV
   std::vector<double> forces; ///< [n, 3] eV/Angstrom, those on fixed atoms too
-  /// eV/Angstrom: the largest force that the criterion looks at
+  /// eV/Angstrom: the largest force that counts for the criterion
   double fmax = std::numeric_limits<double>::quiet_NaN();
 };
 
-/// What became of a structure.
+/// The result for one structure.
 struct Relaxed {
   RelaxStatus status = RelaxStatus::Invalid; ///< how its relaxation ended
-  std::string reason; ///< of every status but Converged and MaxSteps: what was found, and the cure
-  /// Of the last structure whose energy could be computed; of the first where none could, with NaN
-  /// and no forces.
+  std::string reason; ///< what was found, and how to fix it; empty for Converged and MaxSteps
+  /// The last frame whose energy could be computed. If there is none, the first frame, with NaN and
+  /// no forces.
   RelaxFrame last;
   double first_energy = std::numeric_limits<double>::quiet_NaN(); ///< eV
 };
 
-/// What becomes of the structures; each may be empty. Called by the thread that called relax().
+/// Callbacks, each of which may be empty. The thread that called relax() calls them.
 struct RelaxEvents {
-  /// A structure is done: the number of the input, and what became of it. Each once, in the order
-  /// in which they end. False ends relax() there.
+  /// Called once for each structure when it is done, in the order in which they end, with the
+  /// number of the input and its result. Return false to stop relax().
   std::function<bool(std::size_t input, const Relaxed& relaxed)> finished;
-  /// Each frame of each structure, the first and the last among them. False ends relax() after the
-  /// pass.
+  /// Called for each frame of each structure, including the first and the last. Return false to
+  /// stop relax() after the pass.
   std::function<bool(std::size_t input, const RelaxFrame& frame)> frame;
-  /// After each pass: how many are done, and how many evaluations of one structure that took.
-  /// False ends relax() there.
+  /// Called after each pass with how many structures are done, and how many evaluations of single
+  /// structures that took. Return false to stop relax().
   std::function<bool(std::size_t done, std::size_t all, std::size_t n_evaluations)> progress;
 };
 
-/// Relaxes them all: as many as atoms_at_once allows are on their way together, and whatever is
-/// done makes room for the next at once. Neither that number nor the order or the number of threads
-/// changes a bit of a result. One that fails has its reason, and stops none of the others. @pre the
-/// potential is that of the model. Throws Error for options that make no sense, and for relax_cell
-/// with direct forces, which have no virial.
+/// Relaxes all inputs. As many as atoms_at_once allows are relaxed at the same time, and when one
+/// is done, the next one starts. Results are the same bit by bit for any atoms_at_once, order and
+/// number of threads. If a structure fails, its result has the reason, and the others are not
+/// affected. @pre the potential is that of the model. Throws Error for options out of range, and
+/// for relax_cell with direct forces, which have no virial.
 EQNN_API void relax(const Model& model,
                     Potential& potential,
                     const std::vector<RelaxInput>& inputs,

@@ -133,13 +133,13 @@ class EQNN(Calculator):
         if document["forces"] == "direct" and not self._allowed["direct"]:
             raise EqnnError(
                 f"{path}: its forces are predicted, not minus the gradient of the energy: MD does "
-                "not conserve energy.\nGive allow_direct_forces=True to use it all the same."
+                "not conserve energy.\nGive allow_direct_forces=True to use it anyway."
             )
         semantics = document["energy"]["semantics"]
         if semantics == "mean-per-atom" and not self._allowed[semantics]:
             raise EqnnError(
                 f"{path}: its energy is a mean per atom, meaningless for other numbers of atoms "
-                "than in training.\nGive allow_mean_per_atom=True to use it all the same."
+                "than in training.\nGive allow_mean_per_atom=True to use it anyway."
             )
 
     def __getstate__(self) -> dict[str, Any]:

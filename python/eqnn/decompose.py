@@ -323,7 +323,7 @@ def _watched(tensor: FloatArray, state: State, part: Path, settings: dict[str, A
     except KeyboardInterrupt:
         _write(part, state, settings)
         raise EqnnError(
-            f"interrupted at step {state.step}. The same command goes on from {part}."
+            f"interrupted at step {state.step}. The same command continues from {part}."
         ) from None
     finally:
         line.end()
@@ -345,6 +345,6 @@ def _taken_up(part: Path, settings: dict[str, Any]) -> State | None:
     with np.load(part) as stored:
         if any(key not in stored or stored[key].item() != settings[key] for key in settings):
             raise EqnnError(
-                f"{part}: is of another command than this one. Remove it, or give another --output."
+                f"{part}: was made by another command. Remove it, or give another --output."
             )
         return State(factors, int(stored["step"]), float(stored["damping"]))

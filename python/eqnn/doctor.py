@@ -91,7 +91,7 @@ def _library() -> Iterator[Finding]:
             "library",
             State.BAD,
             f"{path} is of version {version}, this Python package of {eqnn.__version__}. "
-            "Install both anew.",
+            "Reinstall both.",
         )
         return
     yield Finding("library", State.GOOD, f"{path}, version {version}")
@@ -117,12 +117,12 @@ def _self_test() -> Finding:
                     about,
                     State.BAD,
                     f"{_MODEL} in {precision} precision is {largest:.1e} eV/Angstrom off, expected "
-                    f"at most {SELF_TEST_TOLERANCE[precision]:.0e}: this build computes wrongly "
-                    "here.\nReport it with the processor and the compiler.",
+                    f"at most {SELF_TEST_TOLERANCE[precision]:.0e}: this build gives wrong "
+                    "results here.\nReport it with the processor and the compiler.",
                 )
     except EqnnError as error:
         return Finding(about, State.BAD, str(error))
-    return Finding(about, State.GOOD, f"{_MODEL} gives its numbers in double and single precision")
+    return Finding(about, State.GOOD, f"{_MODEL} passes in double and single precision")
 
 
 def _threads() -> Finding:
@@ -131,8 +131,8 @@ def _threads() -> Finding:
         return Finding(
             "threads",
             State.NOTE,
-            f"OMP_NUM_THREADS is not set: each process takes all {here} cores. With several ranks "
-            "set it to cores / ranks.",
+            f"OMP_NUM_THREADS is not set: each process takes all {here} cores. With several "
+            "ranks, set it to cores / ranks.",
         )
     if not said.isdigit() or int(said) < 1:
         return Finding(
@@ -190,7 +190,7 @@ def _lammps(lammps: Lammps) -> Iterator[Finding]:
     if alone is not None:
         yield Finding("plugin", State.BAD, alone)
         return
-    yield Finding("plugin", State.GOOD, f"{plugin} is loaded, and computes")
+    yield Finding("plugin", State.GOOD, f"{plugin} loads and computes")
     together = _try(lammps, plugin, 2)
     if together is None:
         yield Finding("MPI", State.GOOD, "two ranks compute together")

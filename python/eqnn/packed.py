@@ -47,7 +47,7 @@ def arrays_of(numbers: ArrayLike, positions: ArrayLike, cell: ArrayLike | None =
     if x.size != 3 * n or (h is not None and h.size != 9):
         raise EqnnError(
             f"{n} atomic numbers, {x.size} coordinates{'' if h is None else f', {h.size} '}"
-            f"{'' if h is None else 'components of the cell'}: expected three coordinates an "
+            f"{'' if h is None else 'components of the cell'}: expected three coordinates per "
             "atom and nine components of a cell.\nCorrect the structure."
         )
     # A number that does not fit would otherwise come out as another element.

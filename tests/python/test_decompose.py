@@ -114,7 +114,7 @@ def test_what_was_killed_goes_on(tmp_path: Path) -> None:
     assert step > 0
     # Of another command: not taken up, and kept.
     said = refusal(lambda: _decompose_again("--seed", "2", "--output", str(path)))
-    assert "is of another command than this one. Remove it" in said
+    assert "was made by another command. Remove it" in said
     assert part.exists()
     out = subprocess.run(words, capture_output=True, text=True, check=True, env=env).stdout
     assert f"Going on from {part}: step " in out

@@ -49,10 +49,10 @@ def test_nothing_is_wrong_here(
     assert out.startswith(f"eqnn {eqnn.__version__} in ")
     for line in (
         "  ok   library    ",
-        "  ok   self-test  mace_solvents.eqnn gives its numbers in double and single precision",
+        "  ok   self-test  mace_solvents.eqnn passes in double and single precision",
         "  ok   threads    OMP_NUM_THREADS is 1, of ",
         "22 Jul 2025; MPICH Version: ",
-        "eqnnplugin.so is loaded, and computes",
+        "eqnnplugin.so loads and computes",
         "  ok   MPI        two ranks compute together",
     ):
         assert line in out
@@ -75,7 +75,9 @@ def test_a_library_of_another_version_is_found(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(library, "version", lambda: "0.0.9")
     found = by_name()["library"]
     assert found.state is State.BAD
-    assert f"is of version 0.0.9, this Python package of {eqnn.__version__}. Install" in found.text
+    assert (
+        f"is of version 0.0.9, this Python package of {eqnn.__version__}. Reinstall" in found.text
+    )
 
 
 def test_a_build_that_computes_wrongly_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -581,21 +581,21 @@ def test_frames_that_say_the_same_come_in_one_line() -> None:
             GAUNT,
             [],
             {},
-            "no frame can be compared, expected one at least. The first: there are none\n"
+            "no frame can be compared, expected at least one. The first: there are none\n"
             "Give frames with DFT energies, of the models' elements.",
         ),
         (
             GAUNT,
             [Atoms("H")],
             {},
-            "no frame can be compared, expected one at least. The first: data#0: no energy: no "
+            "no frame can be compared, expected at least one. The first: data#0: no energy: no "
             "energy (left out)\nGive frames with DFT energies, of the models' elements.",
         ),
         (
             GAUNT,
             [labeled(Atoms("N"), energy=1.0)],
             {},
-            "no frame can be compared, expected one at least. The first: data#0: unknown element "
+            "no frame can be compared, expected at least one. The first: data#0: unknown element "
             "for gaunt_acetylacetone: N (left out)\nGive frames with DFT energies, of the models' "
             "elements.",
         ),
@@ -853,8 +853,8 @@ def test_a_journal_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(EqnnError) as error:
         journal.add([prediction("y")])
     assert str(error.value) == (
-        f"{path}: cannot be written (No space left on device). Make room, and run it again: it "
-        "goes on from here."
+        f"{path}: cannot be written (No space left on device). Free some space and run it again: "
+        "it continues from here."
     )
     journal.close()
     again = Journal(path, "abc", "double")

@@ -283,7 +283,9 @@ def test_a_file_that_ase_cannot_read_at_all(tmp_path: Path, content: bytes) -> N
 def test_a_packed_file_that_is_cut_short(tmp_path: Path) -> None:
     path = tmp_path / "a.xyz.gz"
     path.write_bytes(gzip.compress(b"1\n\nH 0 0 0\n" * 1000)[:-20])
-    with pytest.raises(EqnnError, match=r"a\.xyz\.gz: cannot be unpacked \(.*\)\. Fetch the file "):
+    with pytest.raises(
+        EqnnError, match=r"a\.xyz\.gz: cannot be unpacked \(.*\)\. Download the file "
+    ):
         read(path)
 
 
@@ -398,7 +400,7 @@ def test_the_frame_after_a_damaged_step_is_kept(tmp_path: Path) -> None:
 def test_what_is_no_lmdb(tmp_path: Path) -> None:
     path = tmp_path / "a.lmdb"
     path.write_bytes(b"no database" * 1000)
-    with pytest.raises(EqnnError, match=r"a\.lmdb: no LMDB file \(.*\)\. Fetch it again\."):
+    with pytest.raises(EqnnError, match=r"a\.lmdb: no LMDB file \(.*\)\. Download it again\."):
         read(path)
 
 

@@ -583,7 +583,7 @@ def test_a_pickled_model_needs_no_configuration() -> None:
 def test_a_state_dict_needs_its_configuration() -> None:
     weights = MACE / "mace_l2c2.weights.safetensors"
     text = refusal(lambda: mace.UPSTREAM.export(options(checkpoint=weights), print))
-    assert "a state_dict does not say what the network is. Give its configuration with --c" in text
+    assert "a state_dict does not describe the network. Give its configuration with --c" in text
     given = options(checkpoint=weights, config=MACE / "mace_l2c2.config.json")
     assert mace.UPSTREAM.export(given, lambda line: None).tensors.keys() == export().tensors.keys()
 

@@ -205,8 +205,8 @@ def test_other_networks_of_mlip_are_told(tmp_path: Path) -> None:
 
     path = changed(tmp_path, before)
     assert refusal(lambda: export("mlip", path)) == (
-        f"{path}: is a MACE of mlip before 0.2, whose contractions are another basis than those of "
-        f"0.2.\n{CURE}"
+        f"{path}: is a MACE of mlip before 0.2, whose contractions use another basis than those "
+        f"of 0.2.\n{CURE}"
     )
 
 

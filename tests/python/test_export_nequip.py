@@ -382,7 +382,7 @@ def test_the_commands_forms_of_sevennet(tmp_path: Path) -> None:
     for name in ("w.npz", "w.safetensors"):
         alone = options(checkpoint=tmp_path / name)
         text = refusal(lambda given=alone: sevennet.UPSTREAM.export(given, quiet))  # type: ignore[misc]
-        assert "a state_dict does not say what the network is. Give its configuration" in text
+        assert "a state_dict does not describe the network. Give its configuration" in text
         both = options(checkpoint=tmp_path / name, config=tmp_path / "c.json")
         found = sevennet.UPSTREAM.export(both, quiet)
         assert found.document["graph"] == model.document["graph"]

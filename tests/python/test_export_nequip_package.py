@@ -253,7 +253,7 @@ REFUSALS: dict[str, tuple[Callable[[Stub], None], str]] = {
     "cutoffs": (set_cutoffs(4), "edge_norm._rmax_recip: 4 numbers for 3 elements"),
     "cutoffs and repulsion": (
         set_cutoffs_and_repulsion,
-        "pair_potential: a repulsion beside cutoffs of each pair has no stages",
+        "pair_potential: a repulsion together with cutoffs per pair has no stages",
     ),
     "envelope": (
         set_part("bessel_encode", "cutoff", "nequip.nn.CosineCutoff"),
@@ -261,7 +261,7 @@ REFUSALS: dict[str, tuple[Callable[[Stub], None], str]] = {
     ),
     "resnet": (
         set_in("layer1_convnet", "resnet", True),
-        "layer1_convnet.resnet: features 4x0e+3x1o+2x2e that go round a layer which makes",
+        "layer1_convnet.resnet: features 4x0e+3x1o+2x2e that skip a layer which makes",
     ),
     "nonlinearity": (
         set_part("layer1_convnet", "equivariant_nonlin", "e3nn.nn.NormActivation"),
@@ -293,7 +293,8 @@ REFUSALS: dict[str, tuple[Callable[[Stub], None], str]] = {
     ),
     "hidden": (
         add_repulsion,
-        "pair_potential: a repulsion beside scales of each element and a readout with hidden lay",
+        "pair_potential: a repulsion together with scales per element and a readout with hidden "
+        "lay",
     ),
 }
 
@@ -323,7 +324,7 @@ def test_gates_that_are_sorted_otherwise() -> None:
 
     text = refusal(lambda: export("nequip_parity", apply))
     assert "layer1_convnet: the gate takes " in text
-    assert "This version of e3nn sorts irreps otherwise" in text
+    assert "This version of e3nn sorts irreps differently" in text
 
 
 def test_objects_that_are_no_packages_of_models() -> None:

@@ -381,7 +381,7 @@ def test_the_same_name_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     save_file({"x": np.zeros(1), "module.x": np.ones(1)}, path)
     text = refusal(lambda: read_checkpoint(path))
-    assert '"x" stands there twice, with and without torch\'s prefixes' in text
+    assert '"x" occurs twice, with and without torch\'s prefixes' in text
 
 
 def test_missing_checkpoints(tmp_path: Path) -> None:

@@ -280,7 +280,7 @@ def test_a_configuration_that_would_be_ignored(upstream: Any, path: Path) -> Non
     given = options(checkpoint=path, config=Path("c.json"))
     assert refusal(lambda: upstream.UPSTREAM.export(given, print)) == (
         f"--config c.json: is for a state_dict (.safetensors), but {path} is read as\n"
-        "a file that says itself what the network is. Leave --config out, or give the state_dict."
+        "a file that describes the network itself. Leave --config out, or give the state_dict."
     )
 
 
@@ -556,8 +556,8 @@ def test_every_unknown_key_and_block_is_told() -> None:
     given = document(inter=mace.NONLINEAR)
     text = refusal(lambda: network_from_config(given, "c.json"))
     assert text == (
-        f"c.json: /config: found {mace.NONLINEAR}, whose weights do not say all that it is.\n"
-        "Give the whole .model in place of a state_dict."
+        f"c.json: /config: found {mace.NONLINEAR}, whose weights do not determine it.\n"
+        "Give the whole .model instead of a state_dict."
     )
 
 
@@ -829,7 +829,7 @@ def test_prefixes_of_training_are_taken_off(prefix: str) -> None:
     prefixed = {prefix + key: value for key, value in tensors.items()}
     assert export_seven(prefixed, config).sha256 == export_seven(tensors, config).sha256
     both = {**tensors, **prefixed}
-    assert "stands there twice, with and without torch's prefixes" in refusal(
+    assert "occurs twice, with and without torch's prefixes" in refusal(
         lambda: export_seven(both, config)
     )
 
@@ -963,7 +963,7 @@ def test_checkpoints_of_training_are_told_to_be_packaged(tmp_path: Path) -> None
     ):
         path = torch_file(tmp_path, content).rename(tmp_path / name)
         assert refusal(lambda path=path: nequip.read(path)) == (  # type: ignore[misc]
-            f"{path}: is a checkpoint of training, which does not hold the whole network. "
+            f"{path}: is a training checkpoint, which does not contain the whole network. "
             f"Package it with nequip:\nnequip-package build {name} last.nequip.zip"
         )
 
@@ -972,7 +972,7 @@ def test_a_state_dict_of_nequip(tmp_path: Path) -> None:
     tensor = Tensor(np.zeros(3), "0")
     path = torch_file(tmp_path, {"w": tensor}, tensor)
     assert refusal(lambda: nequip.read(path)) == (
-        f"{path}: holds a state_dict, which does not say what the network is.\nGive what "
+        f"{path}: holds a state_dict, which does not describe the network.\nGive what "
         "nequip-deploy of 0.5 or 0.6 made, or a package of a later version (.nequip.zip)."
     )
 

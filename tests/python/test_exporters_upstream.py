@@ -42,8 +42,8 @@ def test_forces_that_upstream_lacks_are_told() -> None:
 
 REFUSED = {
     "mace_compiled.model": (
-        "holds a compiled copy of ScaleShiftMACE (TorchScript), which lacks what it was made of.\n"
-        "Give the .model that mace_run_train wrote beside it (without _compiled)."
+        "holds a compiled copy of ScaleShiftMACE (TorchScript), which does not contain the "
+        "original model.\nGive the .model that mace_run_train wrote beside it (without _compiled)."
     ),
 }
 

@@ -90,8 +90,8 @@ def test_what_cannot_be_exported_says_all_that_is_missing() -> None:
     text = describe_checkpoint(EXPORTERS / "mace_compiled.model")
     assert text.splitlines()[2] == (
         "  can be exported   no: holds a compiled copy of ScaleShiftMACE (TorchScript), which "
-        "lacks what it was made of. Give the .model that mace_run_train wrote beside it (without "
-        "_compiled)."
+        "does not contain the original model. Give the .model that mace_run_train wrote beside "
+        "it (without _compiled)."
     )
     assert "command" not in text
     assert "no: is in the layout of cuEquivariance" in describe_checkpoint(
@@ -104,7 +104,7 @@ FOREIGN: dict[str, tuple[Any, str]] = {
         make("chgnet.model.model.CHGNet"),
         "holds a CHGNet of the package chgnet, which has no exporter. There are exporters of TDN",
     ),
-    "a list": ([1], "holds a list, which is of no code known here. Give what the training code"),
+    "a list": ([1], "holds a list, which no known code writes. Give what the training code"),
     "other weights": (
         {"model": {"atom_fea.weight": np.zeros(1)}},
         "holds 1 tensors (atom_fea.weight, ...), of no network that has an exporter.",

@@ -264,7 +264,7 @@ def test_constraints_other_than_fixed_atoms_are_a_reason(tmp_path: Path) -> None
     assert first is not None and second is not None
     assert (first.status, second.status) == ("invalid", "converged")
     assert first.reason == (
-        "the structure has the constraint FixBondLengths, expected FixAtoms alone.\nRemove it, or "
+        "the structure has the constraint FixBondLengths, expected only FixAtoms.\nRemove it, or "
         "fix atoms instead."
     )
 
@@ -333,15 +333,15 @@ def test_an_output_of_another_run_is_refused_and_stays(
     sha = eqnn.read_model(MACE).sha256[:12]
     assert refused("--precision", "single", "--fmax", "0.01") == (
         f"eqnn: --output {out}: has records of `{sha} single lbfgs fmax 0.05 max_steps 500`, this "
-        f"run is `{sha} single lbfgs fmax 0.01 max_steps 500`.\nName another path, or give model "
-        "and options as they were.\n"
+        f"run is `{sha} single lbfgs fmax 0.01 max_steps 500`.\nName another path, or give the "
+        "same model and options as before.\n"
     )
     others = some_molecules(2)
     others[1].rattle(0.01)
     other = written(tmp_path / "other.xyz", others)
     assert refused("--precision", "single", given=other) == (
-        f"eqnn: --output {out}: its 'H2O 1' began at another structure than that of --input.\n"
-        "Name another path, or give the input as it was.\n"
+        f"eqnn: --output {out}: its 'H2O 1' started from another structure than that of --input.\n"
+        "Name another path, or give the same input as before.\n"
     )
     assert refused("--precision", "single", given=out) == (
         f"eqnn: --output {out}: is an input too. Give another path.\n"
@@ -378,8 +378,8 @@ def test_ids_name_structures_once(tmp_path: Path) -> None:
     twins = some_molecules(1) * 2
     path = written(tmp_path / "in.xyz", twins)
     assert refusal(lambda: read_jobs([path])) == (
-        "--input: two structures have the id 'H2O 0', expected one each.\nGive them others, or "
-        "name the key of another id with --id-key."
+        "--input: two structures have the id 'H2O 0', expected one each.\nGive them different "
+        "ids, or name another key with --id-key."
     )
     assert refusal(lambda: read_jobs([path], id_key="name")) == (
         "in:0 has no name, which --id-key names; it has id.\nName a key that all have, or leave "
@@ -736,7 +736,7 @@ def test_pubchemqcr_is_relaxed_from_its_first_step_against_its_last(
     )
     assert refusal(lambda: read_jobs([path], path)) == (
         f"--reference {path}: is a file of PubChemQCR, whose minima belong to its own starts.\n"
-        "Give it as --input, and it is held against its own minima."
+        "Give it as --input, and it is compared with its own minima."
     )
     relaxed(tmp_path, path)
     assert re.search(r"compared with a reference +1\b", capsys.readouterr().out)

@@ -133,7 +133,7 @@ def test_what_cannot_be_made_is_refused(tmp_path: Path, capsys: pytest.CaptureFi
     assert "exists already. Give another path, or --force" in capsys.readouterr().err
     for kind in ("mace", "nequip"):
         assert main(["new", kind, "--even", *words[2:4], "--output", str(tmp_path / "b.eqnn")]) == 1
-        assert f"--even: {kind} keeps parity as it is. Leave it out." in capsys.readouterr().err
+        assert f"--even: {kind} always keeps parity. Leave it out." in capsys.readouterr().err
     text = refusal(lambda: new_tdn(Shape((1,), l_max=5, even=True)))
     assert text.startswith("--l-max 5: exact factors are stored for 1 to 4.")
     text = refusal(lambda: new_tdn(Shape((1,), l_max=0)))

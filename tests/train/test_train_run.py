@@ -162,7 +162,8 @@ def test_another_training_does_not_go_on_from_a_checkpoint(tmp_path: Path) -> No
     main(["train", str(prepare(tmp_path, epochs=1))])
     other = read_config(prepare(tmp_path, epochs=1, seed=2))
     text = refusal(Trainer(other).run)
-    assert text.startswith(f"{tmp_path / 'out' / CHECKPOINT}: is of another configuration, model")
+    file = tmp_path / "out" / CHECKPOINT
+    assert text.startswith(f"{file}: belongs to another configuration, model or data.")
     (tmp_path / "out" / CHECKPOINT).write_bytes(b"half a file")
     text = refusal(Trainer(other).run)
     assert "is not a checkpoint from which training can continue" in text and "Remove it" in text
@@ -186,7 +187,7 @@ def test_bad_frames_are_named_or_left_out_on_request(tmp_path: Path) -> None:
     add_frame(tmp_path, Atoms("NH", [[0, 0, 0], [1, 0, 0]]), energy=1.0)
     text = refusal(lambda: Trainer(read_config(config)))
     assert text == (
-        "train#18: has element 7, which the model has not; 1 of 19 frames cannot be used.\n"
+        "train#18: has element 7, which the model does not have; 1 of 19 frames cannot be used.\n"
         "Fix or remove them, or leave them out with `skip_bad_frames: true` under data."
     )
     add_frame(tmp_path, Atoms("CH", [[0, 0, 0], [1, 0, 0]]), forces=np.ones((2, 3)))
@@ -197,7 +198,7 @@ def test_bad_frames_are_named_or_left_out_on_request(tmp_path: Path) -> None:
     lines: list[str] = []
     trainer = Trainer(read_config(config), lines.append)
     assert len(trainer.frames.train) == 18
-    assert lines == ["left out: train#18: has element 7, which the model has not"]
+    assert lines == ["left out: train#18: has element 7, which the model does not have"]
 
 
 def test_frames_that_are_fitted_cannot_watch(tmp_path: Path) -> None:
@@ -402,7 +403,7 @@ def test_stresses_of_direct_forces_are_refused(tmp_path: Path) -> None:
     direct = tiny_model(forces="direct")
     write_model(tmp_path / "start.eqnn", direct.document, direct.tensors)
     text = refusal(lambda: Trainer(read_config(config)))
-    assert "has direct forces, of which there is no stress." in text
+    assert "has direct forces, so there is no stress." in text
 
 
 def test_without_jax_the_command_says_what_to_install(

@@ -272,7 +272,7 @@ def test_a_stage_that_cannot_be_trained_is_refused(monkeypatch: pytest.MonkeyPat
 def test_atoms_in_one_place_are_refused() -> None:
     atoms = Atoms("CHO", [[0, 0, 0], [1, 0, 0], [1, 0, 0]])
     assert refusal(lambda: example_of(atoms, tiny_model().document, "set#4")) == (
-        "set#4: atoms 1 and 2 are in one place. Correct the structure."
+        "set#4: atoms 1 and 2 are in the same place. Correct the structure."
     )
 
 

@@ -95,7 +95,7 @@ def read_frames(path: Path) -> list[Frame]:
     except Exception as error:  # ASE raises whatever comes its way
         raise QcrError(
             f"{path}: no extended XYZ with energy and forces ({type(error).__name__}: {error}). "
-            "Fetch the file again."
+            "Download the file again."
         ) from error
     return frames
 

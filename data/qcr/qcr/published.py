@@ -225,7 +225,7 @@ def convert(
                             say(f"damaged: {line}")
     except lmdb.Error as error:
         partial.unlink(missing_ok=True)
-        raise QcrError(f"{source}: no LMDB file ({error}). Fetch it again.") from error
+        raise QcrError(f"{source}: no LMDB file ({error}). Download it again.") from error
     partial.replace(target)
     return report
 

@@ -219,7 +219,7 @@ def test_a_damaged_xyz_file_is_named(tmp_path: Path) -> None:
     run_file(NAMES[0]).write(tmp_path / "runs")
     build(tmp_path / "set", tmp_path)
     (tmp_path / "set" / "test.xyz.gz").write_bytes(b"no gzip")
-    with pytest.raises(QcrError, match=r"test.xyz.gz: no extended XYZ .* Fetch the file again"):
+    with pytest.raises(QcrError, match=r"test.xyz.gz: no extended XYZ .* Download the file again"):
         read_collection(tmp_path / "set")
 
 

@@ -138,5 +138,5 @@ def require_some(frames: Sequence[Frame], problems: Sequence[Problem]) -> None:
         if ordered and ordered[0].kind is Kind.UNITS:
             cure = "Convert energies to eV, lengths to Angstrom, forces to eV/Angstrom."
         raise EqnnError(
-            f"no frame can be compared, expected one at least. The first: {first}\n{cure}"
+            f"no frame can be compared, expected at least one. The first: {first}\n{cure}"
         )

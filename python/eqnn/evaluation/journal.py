@@ -112,8 +112,8 @@ class Journal:
             os.fsync(self._file.fileno())
         except OSError as error:
             raise EqnnError(
-                f"{self.path}: cannot be written ({error.strerror}). Make room, and run it again: "
-                "it goes on from here."
+                f"{self.path}: cannot be written ({error.strerror}). Free some space and run it "
+                "again: it continues from here."
             ) from None
 
     def close(self) -> None:

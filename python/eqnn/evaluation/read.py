@@ -100,7 +100,7 @@ def _unpacked(path: Path) -> Iterator[Path]:
                 shutil.copyfileobj(packed, out)
         except (OSError, EOFError) as error:
             raise EqnnError(
-                f"{path}: cannot be unpacked ({one_line(error)}). Fetch the file again."
+                f"{path}: cannot be unpacked ({one_line(error)}). Download the file again."
             ) from None
         yield plain
 
@@ -178,7 +178,7 @@ def _read_lmdb(path: Path) -> Iterator[tuple[int, Atoms | str]]:
                 for found in _steps(published, key, value):
                     yield next(numbers), found
     except lmdb.Error as error:
-        raise EqnnError(f"{path}: no LMDB file ({one_line(error)}). Fetch it again.") from None
+        raise EqnnError(f"{path}: no LMDB file ({one_line(error)}). Download it again.") from None
 
 
 def _steps(published: Any, key: bytes, value: bytes) -> Iterator[Atoms | str]:

@@ -147,7 +147,7 @@ def plain_names(state: Mapping[str, Array], name: str) -> dict[str, Array]:
         plain = key.replace("_orig_mod.", "").removeprefix("module.")
         if plain in out:
             raise EqnnError(
-                f'{name}: "{plain}" stands there twice, with and without torch\'s prefixes. '
+                f'{name}: "{plain}" occurs twice, with and without torch\'s prefixes. '
                 "Save one state_dict."
             )
         out[plain] = values

@@ -247,8 +247,8 @@ def network_from_config(document: Mapping[str, Any], name: str) -> MaceNetwork:
     )
     if NONLINEAR in blocks:
         raise EqnnError(
-            f"{where}: found {NONLINEAR}, whose weights do not say all that it is.\n"
-            "Give the whole .model in place of a state_dict."
+            f"{where}: found {NONLINEAR}, whose weights do not determine it.\n"
+            "Give the whole .model instead of a state_dict."
         )
     layers = []
     for k in range(n_layers):
@@ -310,8 +310,8 @@ def _expressible(layers: Sequence[MaceLayer], name: str) -> None:
         ]
         if missing:
             raise EqnnError(
-                f"{where}: edge_irreps {e3nn.written(spec.edges)} have {', '.join(missing)}, which "
-                f"the features {e3nn.written(spec.inputs)} have not.\nOnly networks whose "
+                f"{where}: edge_irreps {e3nn.written(spec.edges)} have {', '.join(missing)}, "
+                f"which the features {e3nn.written(spec.inputs)} lack.\nOnly networks whose "
                 "edge_irreps keep to the blocks of hidden_irreps can be exported."
             )
     if "0e" not in e3nn.channels(layers[-1].outputs):
@@ -478,8 +478,9 @@ def _given(module: Any, name: str) -> Stub:
         )
     if "__torch__" in module.class_name.split("."):
         raise EqnnError(
-            f"{name}: holds a compiled copy of {kind} (TorchScript), which lacks what it was made "
-            "of.\nGive the .model that mace_run_train wrote beside it (without _compiled)."
+            f"{name}: holds a compiled copy of {kind} (TorchScript), which does not contain the "
+            "original model.\nGive the .model that mace_run_train wrote beside it (without "
+            "_compiled)."
         )
     if kind not in ("MACE", "ScaleShiftMACE"):
         raise EqnnError(
@@ -521,7 +522,7 @@ def network_from_module(module: Any, name: str) -> MaceNetwork:
     if "pair_repulsion_fn" in parts and "pair_repulsion" not in module.__dict__:
         raise EqnnError(
             f"{name}: has pair_repulsion_fn, but no attribute pair_repulsion, without which "
-            "mace-torch passes it over.\nSet it to True and save the model again, or delete both."
+            "mace-torch ignores it.\nSet it to True and save the model again, or delete both."
         )
     radial = parts["radial_embedding"]
     layers = []
@@ -1319,7 +1320,7 @@ def read(options: Namespace) -> tuple[dict[str, Array], MaceNetwork, Any]:
     if path.suffix == ".safetensors":
         if options.config is None:
             raise EqnnError(
-                f"{path}: a state_dict does not say what the network is. "
+                f"{path}: a state_dict does not describe the network. "
                 "Give its configuration with --config (docs/spec/mace.md)."
             )
         document = read_json_object(options.config, "the JSON file that belongs to the weights")

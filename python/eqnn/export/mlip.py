@@ -150,7 +150,7 @@ def refuse_others(said: Mapping[str, Any], name: str) -> None:
         )
     if "symmetric_contraction_backend" not in config:
         raise EqnnError(
-            f"{name}: is a MACE of mlip before 0.2, whose contractions are another basis than "
+            f"{name}: is a MACE of mlip before 0.2, whose contractions use another basis than "
             f"those of 0.2.\n{foreign.MLIP_CURE}"
         )
     faults = [

@@ -323,8 +323,8 @@ class _Exporter:
         if into != gate.inputs:
             raise EqnnError(
                 f"{module.name}: {key}: the gate takes {e3nn.written(gate.inputs)}, but linear_2 "
-                f"makes {e3nn.written(into)}.\nThis version of e3nn sorts irreps otherwise; deploy "
-                "the model with e3nn 0.4 or 0.5."
+                f"makes {e3nn.written(into)}.\nThis version of e3nn sorts irreps differently; "
+                "deploy the model with e3nn 0.4 or 0.5."
             )
         average = conv.__dict__.get("avg_num_neighbors")
         skip: Weights = {}
@@ -395,7 +395,7 @@ def read(path: Path) -> NequipModule:
         isinstance(module, Mapping) and "pytorch-lightning_version" in module
     ):
         raise EqnnError(
-            f"{path}: is a checkpoint of training, which does not hold the whole network. Package "
+            f"{path}: is a training checkpoint, which does not contain the whole network. Package "
             f"it with nequip:\nnequip-package build {path.name} {path.stem}.nequip.zip"
         )
     elsewhere = foreign.read_elsewhere(module, "nequip")
@@ -403,7 +403,7 @@ def read(path: Path) -> NequipModule:
         raise EqnnError(f"{path}: {elsewhere}")
     if isinstance(module, Mapping):
         raise EqnnError(
-            f"{path}: holds a state_dict, which does not say what the network is.\nGive what "
+            f"{path}: holds a state_dict, which does not describe the network.\nGive what "
             "nequip-deploy of 0.5 or 0.6 made, or a package of a later version (.nequip.zip)."
         )
     if not is_of(module, "RescaleOutput") and "__torch__" not in getattr(module, "class_name", ""):

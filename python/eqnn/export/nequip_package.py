@@ -317,7 +317,9 @@ class PackageExporter:
         if inverse.size != n * n:
             self._refuse("edge_norm._rmax_recip", f"{inverse.size} numbers for {n} elements")
         if "pair_potential" in self.package.parts:
-            self._refuse("pair_potential", "a repulsion beside cutoffs of each pair has no stages")
+            self._refuse(
+                "pair_potential", "a repulsion together with cutoffs per pair has no stages"
+            )
         cutoff = np.round(1.0 / inverse.reshape(n, n), LENGTH_DIGITS)[np.ix_(self.rows, self.rows)]
         tensor = self.build.tensor("radial_basis/cutoff", cutoff)
         return {"kind": "pair_cutoff", "cutoff": tensor}
@@ -389,7 +391,7 @@ class PackageExporter:
         if into != gate.inputs:
             raise EqnnError(
                 f"{package.name}: {key}: the gate takes {e3nn.written(gate.inputs)}, but linear_2 "
-                f"makes {e3nn.written(into)}.\nThis version of e3nn sorts irreps otherwise: "
+                f"makes {e3nn.written(into)}.\nThis version of e3nn sorts irreps differently: "
                 "package the model with e3nn 0.4 to 0.6."
             )
         source = e3nn.scale_inputs(source, factors)
@@ -422,8 +424,8 @@ class PackageExporter:
             if not factors or e3nn.channels(inputs) != e3nn.channels(gate.outputs):
                 self._refuse(
                     f"{key}.resnet",
-                    f"features {e3nn.written(inputs)} that go round a layer which makes "
-                    f"{e3nn.written(gate.outputs)}, or round the first layer, have no exporter",
+                    f"features {e3nn.written(inputs)} that skip a layer which makes "
+                    f"{e3nn.written(gate.outputs)}, or skip the first layer, have no exporter",
                 )
             kept = dict(factors)
         return e3nn.ConvnetLayer(
@@ -456,7 +458,7 @@ class PackageExporter:
             if len(layers) > 1:
                 self._refuse(
                     "pair_potential",
-                    "a repulsion beside scales of each element and a readout with hidden layers "
+                    "a repulsion together with scales per element and a readout with hidden layers "
                     "has no stages",
                 )
             weight = scales[:, None, None] * layers[0]["weight"]

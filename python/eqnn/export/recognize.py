@@ -88,7 +88,7 @@ def recognize(path: Path) -> Recognized:
             ):
                 return _weights(path, [str(key) for key in state], "torch")
     raise EqnnError(
-        f"{path}: holds a {type(content).__name__}, which is of no code known here. {foreign.GIVE}"
+        f"{path}: holds a {type(content).__name__}, which no known code writes. {foreign.GIVE}"
     )
 
 

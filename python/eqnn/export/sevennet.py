@@ -164,8 +164,9 @@ class SevenNetConfig:
         found = re.match(r"(\d+)\.(\d+)\.(\d+)", said)
         if found is None:
             raise EqnnError(
-                f"{self.name}: version is {said:.40}, expected sevenn's as in 0.11.0: it tells the "
-                "order of the convolutions' weights. Add the version that made the checkpoint."
+                f"{self.name}: version is {said:.40}, expected sevenn's as in 0.11.0: it "
+                "determines the order of the convolutions' weights. Add the version that made "
+                "the checkpoint."
             )
         numbers = tuple(int(number) for number in found.groups())
         # Of the versions before a release, 0.11.0.dev0 alone did not sort yet.
@@ -550,7 +551,7 @@ def read(options: Namespace) -> tuple[dict[str, Array], SevenNetConfig, Any]:
     if path.suffix in (".npz", ".safetensors"):
         if options.config is None:
             raise EqnnError(
-                f"{path}: a state_dict does not say what the network is. "
+                f"{path}: a state_dict does not describe the network. "
                 "Give its configuration with --config (docs/spec/nequip.md)."
             )
         config = read_json_object(options.config, "the JSON file that belongs to the weights")

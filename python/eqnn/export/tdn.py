@@ -207,7 +207,7 @@ class TdnConfig:
             raise EqnnError(
                 f"{self.name} does not say whether the network was trained on total energies or, "
                 "as upstream's data are, on energies per atom.\n"
-                "Say it: --energy extensive or --energy mean-per-atom."
+                "State it: --energy extensive or --energy mean-per-atom."
             )
         return str(chosen or said)
 

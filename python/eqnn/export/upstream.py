@@ -145,7 +145,7 @@ def needs_no_config(options: Namespace) -> None:
     if options.config is not None:
         raise EqnnError(
             f"--config {options.config}: is for a state_dict (.safetensors), but "
-            f"{options.checkpoint} is read as\na file that says itself what the network is. "
+            f"{options.checkpoint} is read as\na file that describes the network itself. "
             "Leave --config out, or give the state_dict."
         )
 

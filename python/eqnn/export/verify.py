@@ -220,7 +220,7 @@ def sevennet(options: Namespace, structures: Sequence[Atoms]) -> tuple[list[Eval
     path: Path = options.checkpoint
     if path.suffix in (".npz", ".safetensors"):
         raise EqnnError(
-            "--verify: sevenn reads checkpoints alone. "
+            "--verify: sevenn reads only checkpoints. "
             "Give the checkpoint (.pth), or leave the option out."
         )
     import torch

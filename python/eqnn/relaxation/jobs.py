@@ -125,7 +125,7 @@ def _frames(path: Path, option: str) -> Iterator[tuple[int, Atoms | str]]:
     if option == "--reference" and is_lmdb(path):
         raise EqnnError(
             f"--reference {path}: is a file of PubChemQCR, whose minima belong to its own starts.\n"
-            "Give it as --input, and it is held against its own minima."
+            "Give it as --input, and it is compared with its own minima."
         )
     return read_atoms(path)
 
@@ -155,7 +155,7 @@ def _require_ids(jobs: Sequence[Job]) -> None:
         more = f", and {len(repeated) - 1} more ids come twice" if len(repeated) > 1 else ""
         raise EqnnError(
             f"--input: two structures have the id {repeated[0]!r}, expected one each{more}.\n"
-            "Give them others, or name the key of another id with --id-key."
+            "Give them different ids, or name another key with --id-key."
         )
 
 

@@ -330,8 +330,8 @@ def _fixed(atoms: Atoms) -> IntArray:
     for constraint in atoms.constraints:
         if not isinstance(constraint, FixAtoms):
             raise EqnnError(
-                f"the structure has the constraint {type(constraint).__name__}, expected FixAtoms "
-                "alone.\nRemove it, or fix atoms instead."
+                f"the structure has the constraint {type(constraint).__name__}, expected only "
+                "FixAtoms.\nRemove it, or fix atoms instead."
             )
         fixed[constraint.index] = 1
     return fixed

@@ -105,12 +105,12 @@ def _require_same(output: Output, jobs: Sequence[Job], name: str) -> None:
         if record.run != name:
             raise EqnnError(
                 f"--output {output.path}: has records of `{record.run}`, this run is `{name}`.\n"
-                "Name another path, or give model and options as they were."
+                "Name another path, or give the same model and options as before."
             )
         if record.id in starts and starts[record.id] != record.start:
             raise EqnnError(
-                f"--output {output.path}: its {record.id!r} began at another structure than that "
-                "of --input.\nName another path, or give the input as it was."
+                f"--output {output.path}: its {record.id!r} started from another structure than "
+                "that of --input.\nName another path, or give the same input as before."
             )
 
 

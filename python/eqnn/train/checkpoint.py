@@ -87,8 +87,8 @@ def read_checkpoint(path: Path, key: str, like: Any) -> tuple[Progress, Any]:
                 raise ValueError(f"format {said.get('format')!r}, expected {FORMAT!r}")
             if said.get("key") != key:
                 raise EqnnError(
-                    f"{path}: is of another configuration, model or data than now. Give another "
-                    "output, or undo\nthe change; to begin anew here, remove the file."
+                    f"{path}: belongs to another configuration, model or data. Give another "
+                    "output, or undo\nthe change; to start again here, remove the file."
                 )
             names = [jax.tree_util.keystr(where) for where, _ in leaves]
             if set(file.keys()) != set(names):
@@ -120,6 +120,6 @@ def put_whole(path: Path, content: bytes) -> None:
         os.replace(partial, path)
     except OSError as error:
         raise EqnnError(
-            f"{path}: cannot be written ({error.strerror}). Make room, and run it again: it goes "
-            "on from the last checkpoint."
+            f"{path}: cannot be written ({error.strerror}). Free some space and run it again: it "
+            "continues from the last checkpoint."
         ) from None

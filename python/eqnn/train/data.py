@@ -66,7 +66,8 @@ def read_sets(config: Config, species: Sequence[int], say: Say) -> Frames:
     if both:
         raise EqnnError(
             f"{both[0].label}: is in the training set too, as {len(both)} of {len(validation)} "
-            "validation frames are.\nA frame that is fitted cannot watch: remove it from one set."
+            "validation frames are.\nA training frame cannot be a validation frame: remove it "
+            "from one set."
         )
     return Frames(train, validation, hashes)
 
@@ -88,7 +89,7 @@ def _read(
     for frame in frames:
         foreign = sorted(set(frame.atoms.numbers.tolist()) - known)
         if foreign:
-            bad.append(f"{frame.label}: has element {foreign[0]}, which the model has not")
+            bad.append(f"{frame.label}: has element {foreign[0]}, which the model does not have")
         else:
             good.append(frame)
     if bad and not data.skip_bad_frames:
@@ -206,7 +207,7 @@ def with_energies(model: Model, config: Config, frames: Sequence[Frame]) -> Mode
         if not size > 0:
             raise EqnnError(
                 "energies/scale is fit, but no training frame has forces, or all are 0. "
-                "Give a number, as 1.0."
+                "Give a number, such as 1.0."
             )
         said["scale"] = size
     if isinstance(choice.shift, float):

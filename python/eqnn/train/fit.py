@@ -150,7 +150,7 @@ class Trainer:
             config.loss.stress or config.second_stage.stress
         ):
             raise EqnnError(
-                f"{config.model}: has direct forces, of which there is no stress. Set the weights "
+                f"{config.model}: has direct forces, so there is no stress. Set the weights "
                 "of stresses to 0."
             )
         self.frames = read_sets(config, start.document["species"], say)
@@ -240,7 +240,7 @@ class Trainer:
         path = self.folder / CHECKPOINT
         if path.exists():
             progress, state = read_checkpoint(path, self.key, state)
-            self._say(f"goes on from epoch {progress.epoch + 1}, step {progress.step}")
+            self._say(f"continues from epoch {progress.epoch + 1}, step {progress.step}")
             return progress, jax.tree.map(_copy, state)
         return Progress(0, 0, [0.0, 0.0], [], math.inf, -1, -1, 0.0), state
 

@@ -329,9 +329,9 @@ def _factors(shape: Shape) -> tuple[Array, Array, Array]:
     defect = equivariance_defect(product)
     if not defect <= _DEFECT:
         raise EqnnError(
-            f"--factors {shape.factors}: their product is off by {defect:.1e} when it is turned, "
-            f"expected {_DEFECT:.0e} at most.\n"
-            "Give exact ones: `eqnn decompose` with a higher --rank."
+            f"--factors {shape.factors}: their product is off by {defect:.1e} when it is "
+            f"rotated, expected {_DEFECT:.0e} at most.\nGive exact ones: `eqnn decompose` with a "
+            "higher --rank."
         )
     return a, b, c
 
@@ -496,7 +496,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.factors is not None and options.kind != "tdn":
         raise EqnnError(f"--factors: {options.kind} has no coupling in factors. Leave it out.")
     if options.even and options.kind in ("mace", "nequip"):
-        raise EqnnError(f"--even: {options.kind} keeps parity as it is. Leave it out.")
+        raise EqnnError(f"--even: {options.kind} always keeps parity. Leave it out.")
     keys = Shape.__dataclass_fields__
     shape = Shape(**{key: value for key, value in vars(options).items() if key in keys})
     model = KINDS[options.kind](shape)

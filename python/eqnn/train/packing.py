@@ -88,7 +88,7 @@ def example_of(
     if (length == 0).any():
         first = int(np.argmin(length))
         i, j = sorted((int(edges.center[first]), int(edges.source[first])))
-        raise EqnnError(f"{name}: atoms {i} and {j} are in one place. Correct the structure.")
+        raise EqnnError(f"{name}: atoms {i} and {j} are in the same place. Correct the structure.")
     index = {z: k for k, z in enumerate(document["species"])}
     species = np.array([index[int(z)] for z in atoms.numbers], dtype=np.int32)
     order = np.argsort(edges.center, kind="stable")
