@@ -106,9 +106,9 @@ class ModelBuilder:
     Parameters
     ----------
     family : str
-        The usual name of this kind of network.
+        The usual name of this family of networks.
     species : sequence of int
-        Atomic numbers, increasing: the row order of species tables.
+        Atomic numbers, increasing: the order of rows in species tables.
     cutoff : float
         Angstrom.
     l_max : int
@@ -133,7 +133,7 @@ class ModelBuilder:
         self._tensors: dict[str, Array] = {}
 
     def tensor(self, name: str, values: Array) -> str:
-        """Store a tensor for several stages, and return its name, which they use."""
+        """Store a tensor that several stages use, and return its name."""
         if name in self._tensors:
             raise EqnnError(f'tensor "{name}" exists already. Give each tensor a name of its own.')
         self._tensors[name] = np.array(values, order="C")
@@ -187,7 +187,7 @@ class ModelBuilder:
         energy, forces, parity, provenance
             Keys of the document, as in the specification.
         name : str
-            What messages call the model.
+            The name of the model in messages.
         """
         document: Document = {
             **self._header,

@@ -30,7 +30,7 @@ class EQNN(Calculator):
 
     Structures may be periodic along any axes. With several models, results are means over the
     models. The standard deviations ``energy_std`` (eV), ``forces_std`` [n, 3] (eV/Angstrom) and
-    ``stress_std`` [6] (eV/Angstrom^3) tell how far the models disagree. OMP_NUM_THREADS sets the
+    ``stress_std`` [6] (eV/Angstrom^3) tell how much the models disagree. OMP_NUM_THREADS sets the
     number of threads. The calculator can be pickled and copied. Several Python threads can use it;
     they take turns.
 
@@ -43,13 +43,13 @@ class EQNN(Calculator):
     device : str
         ``cpu``, ``gpu``, or ``auto``: a GPU if the library was built for one.
     elements : sequence of str, optional
-        Chemical symbols of all that will be computed. A model of many elements then takes less
-        memory, and less time to open; results are the same. All of the model if left out.
+        Chemical symbols of all atoms that will be computed. A model of many elements then takes
+        less memory, and less time to open. Results are the same. Default: all elements.
     allow_direct_forces : bool
         Accept models that predict forces directly, not as minus the gradient of the energy. They
         have no stress, and MD with them does not conserve energy.
     allow_mean_per_atom : bool
-        Accept models whose energy is meaningful only for numbers of atoms as in training.
+        Accept models whose energy is meaningful only for the numbers of atoms in training.
 
     Attributes
     ----------

@@ -210,7 +210,7 @@ _TURNS = _Turns()
 
 
 class Potential:
-    """An open model file. Python threads that share it take turns.
+    """A model file that is open. Python threads that share it take turns.
 
     Parameters
     ----------
@@ -223,8 +223,8 @@ class Potential:
     device : str
         ``cpu``, ``gpu``, or ``auto``: a GPU if the library was built for one.
     elements : sequence of int or ndarray, optional
-        Atomic numbers, in any order. Weights and tables of the model's other elements are not kept,
-        and no result changes. All of the model if left out.
+        Atomic numbers, in any order. Weights and tables of other elements are not kept. No result
+        changes. Default: all elements of the model.
 
     Attributes
     ----------
@@ -297,16 +297,16 @@ class Potential:
         Parameters
         ----------
         structures : sequence of (numbers [n], positions [n, 3], cell [3, 3] or None)
-            As in `evaluate`. One that fails stops none of the others.
+            As in `evaluate`. If one fails, the others are not affected.
         atoms_at_once : int
-            Atoms of one pass; 0: what suits the machine. No result depends on it.
+            Atoms of one pass; 0 chooses for this machine. Results do not depend on it.
         progress : callable, optional
-            Called with how many structures of all are done; the call ends where it returns False.
+            Called with how many structures are done and how many there are. Return False to stop.
 
         Returns
         -------
         list of Evaluated
-            In the order of `structures`; shorter where ``progress`` ended the call. Numbers are
+            In the order of `structures`; shorter if ``progress`` stopped the call. Numbers are
             those of `evaluate`, bit by bit.
         """
         arrays: list[Arrays] = []
@@ -360,7 +360,7 @@ class Potential:
         events: RelaxEvents,
         fixed: Sequence[IntArray] | None = None,
     ) -> None:
-        """Relax many structures together; what becomes of them is told to ``events``.
+        """Relax many structures together, and report to the callbacks in ``events``.
 
         `eqnn.relax` does this for ASE's Atoms.
 
@@ -371,9 +371,9 @@ class Potential:
         options : RelaxOptions
             As of `relax_defaults`.
         events : RelaxEvents
-            Callbacks of C. Exceptions in them are theirs to keep.
+            C callbacks. They must catch their own exceptions.
         fixed : sequence of ndarray of int [n], optional
-            For each structure, atoms that do not move where it is not 0.
+            For each structure, not 0 for atoms that do not move.
         """
         packed = Packed(structures)
         flags = None if fixed is None else np.concatenate([NOTHING[0], *fixed])
@@ -417,11 +417,11 @@ class Potential:
         return str(self._library.eqnn_describe(self._opened).decode())
 
     def plan(self) -> str:
-        """Return what is executed, a line for each table and stage; empty for the reference."""
+        """Return what is executed: a line for each table and stage. Empty for the reference."""
         return str(self._library.eqnn_plan(self._opened).decode())
 
     def close(self) -> None:
-        """Free the library's memory; the potential is of no use afterwards."""
+        """Free the library's memory. The potential cannot be used afterwards."""
         if self._handle:
             self._library.eqnn_close(self._handle)
             self._handle = None
