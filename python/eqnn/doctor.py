@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 import eqnn
-from eqnn import built, library
+from eqnn import built, launch, library
 from eqnn.check import SELF_TEST_TOLERANCE
 from eqnn.errors import EqnnError
 from eqnn.info import WIDTH
@@ -69,6 +69,7 @@ def findings() -> Iterator[Finding]:
     yield from _library()
     yield _self_test()
     yield _threads()
+    yield from _other_programs()
     yield _gpu()
     lammps = None
     try:
@@ -148,6 +149,18 @@ def _threads() -> Finding:
             f"for each other. Set it to {here} or less.",
         )
     return Finding("threads", State.GOOD, f"OMP_NUM_THREADS is {said}, of {here} cores")
+
+
+def _other_programs() -> Iterator[Finding]:
+    n_other = launch.other_load()
+    if launch.are_cores_busy(n_other):
+        yield Finding(
+            "cores",
+            State.NOTE,
+            f"other programs run {n_other} threads on the {cores()} cores of this process. `eqnn` "
+            "lets its threads sleep while they wait.\nElsewhere (`lmp`, Python) set "
+            "OMP_WAIT_POLICY=passive, or steps may take a hundred times as long.",
+        )
 
 
 def _gpu() -> Finding:

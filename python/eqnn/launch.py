@@ -31,6 +31,11 @@ def other_load() -> int:
     return max(0, round(statistics.median(counts)) - 1)  # one is ours
 
 
+def are_cores_busy(n_other: int) -> bool:
+    """Say whether threads of other programs want so many cores that ours should sleep."""
+    return n_other > _BUSY_PART * len(os.sched_getaffinity(0))
+
+
 def let_threads_sleep(environment: MutableMapping[str, str]) -> None:
     """Let OpenMP's threads sleep while they wait for each other, if other programs use the cores.
 
@@ -44,7 +49,7 @@ def let_threads_sleep(environment: MutableMapping[str, str]) -> None:
     """
     if {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & environment.keys():
         return
-    if other_load() > _BUSY_PART * len(os.sched_getaffinity(0)):
+    if are_cores_busy(other_load()):
         environment["OMP_WAIT_POLICY"] = "passive"
 
 

@@ -190,6 +190,25 @@ def test_a_demo_that_cannot_write_says_so(capsys: pytest.CaptureFixture[str]) ->
     )
 
 
+@pytest.mark.parametrize("n_other", [0, 2, 3])
+def test_busy_cores_are_found(monkeypatch: pytest.MonkeyPatch, n_other: int) -> None:
+    monkeypatch.setattr("eqnn.launch.other_load", lambda: n_other)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    found = list(doctor._other_programs())
+    if n_other < 3:  # a quarter of the cores
+        assert found == []
+        return
+    assert found == [
+        Finding(
+            "cores",
+            State.NOTE,
+            "other programs run 3 threads on the 8 cores of this process. `eqnn` lets its threads "
+            "sleep while they wait.\nElsewhere (`lmp`, Python) set OMP_WAIT_POLICY=passive, or "
+            "steps may take a hundred times as long.",
+        )
+    ]
+
+
 # ---- eqnn lmp ----
 
 SCRIPT = """units metal
