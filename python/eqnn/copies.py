@@ -29,7 +29,11 @@ def add_parser(commands: Any) -> None:
         "stay as they are.",
     )
     one.add_argument(
-        "folder", nargs="?", type=Path, default=Path(), help="default: the current folder"
+        "folder",
+        nargs="?",
+        type=Path,
+        default=Path(),
+        help="where to copy them; default: the current folder",
     )
     one.set_defaults(run=run)
 

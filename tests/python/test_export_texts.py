@@ -859,7 +859,10 @@ def test_versions_of_sevenn_that_do_not_sort(version: str) -> None:
 
 
 CONFIGS: dict[str, tuple[dict[str, Any], str]] = {
-    "version": ({"version": None}, "c: version is None, expected sevenn's as in 0.11.0: it tells"),
+    "version": (
+        {"version": None},
+        "c: version is None, expected sevenn's as in 0.11.0: it determines the order",
+    ),
     "word": ({"version": "new"}, "c: version is new, expected sevenn's as in 0.11.0"),
     "unknown": (
         {"attention": True, "heads": 3},

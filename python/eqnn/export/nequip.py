@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Exporter for NequIP: models of 0.5 and 0.6 that ``nequip-deploy`` wrote, and packages of today.
+"""Exporter for NequIP: models that ``nequip-deploy`` of 0.5 and 0.6 wrote, and later packages.
 
 Read in nequip 0.6.1 with e3nn 0.4.4; packages are the matter of nequip_package.py. The archive is
 read without torch: it keeps every module's irreps and paths beside its weights. See
@@ -472,7 +472,7 @@ def _add_options(parser: ArgumentParser) -> None:
 
 UPSTREAM = Upstream(
     name="nequip",
-    title="NequIP (nequip: deployed models of 0.5 and 0.6, packages of today)",
+    title="NequIP (nequip: deployed models of 0.5 and 0.6, later packages)",
     add_options=_add_options,
     export=_from_options,
     verifier=verify.NEQUIP,

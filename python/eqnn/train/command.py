@@ -24,7 +24,7 @@ def add_parser(commands: Any) -> None:
         "run that was stopped or killed. See docs/train.md.",
     )
     one.add_argument(
-        "config", type=Path, metavar="CONFIG.yaml", help="what is trained, on what, and how"
+        "config", type=Path, metavar="CONFIG.yaml", help="the configuration of the training"
     )
     one.add_argument(
         "--dry-run",
