@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.io import iread, read
-from lmp import GOLDEN, POTENTIALS, ROOT, read_dump, run_script, write_trajectory
+from lmp import GOLDEN, POTENTIALS, ROOT, read_dump, run_script
 from safetensors.numpy import load_file
 
 from eqnn.library import Potential
@@ -29,7 +29,8 @@ def run_example(folder: Path, name: str, **variables: object) -> str:
     lines = [f"variable {key} index {value}" for key, value in variables.items()]
     # the first definition of an index variable stands
     script = "\n".join(lines) + "\n" + (INPUTS / name).read_text()
-    done = run_script(folder, script.replace("../../potentials", str(POTENTIALS)))
+    script = script.replace("../../potentials", str(POTENTIALS))
+    done = run_script(folder, script.replace("../data", str(ROOT / "examples" / "data")))
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -69,11 +70,10 @@ def data_3bpa() -> tuple[list[int], np.ndarray]:
 
 
 def test_3bpa_labelled_frames(tmp_path: Path) -> None:
-    frames: list[Atoms] = list(iread(ROOT / "examples" / "data" / "3bpa_labelled.xyz"))[::15]
-    positions = np.array([atoms.positions for atoms in frames])
-    write_trajectory(tmp_path / "3bpa_frames.lammpstrj", frames[0].numbers, positions, margin=8.0)
+    frames: list[Atoms] = list(iread(ROOT / "examples" / "data" / "3bpa_labelled.xyz"))
     log = run_example(tmp_path, "in.3bpa_labelled_frames")
     energies = tables(log)[0]["PotEng"]
+    assert len(frames) == len(energies) == 60
     forces = read_dump(tmp_path / "3bpa_forces.lammpstrj", 27, slice(1, 4))
     with Potential(EXACT, "reference") as potential:
         for k, atoms in enumerate(frames):
