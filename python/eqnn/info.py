@@ -83,7 +83,7 @@ def cutoff_defects(model: Model) -> list[str]:
     if any(model.tensors[name].any() for name in constants):
         out.append("radial functions with a bias after the envelope")
     # Both count a neighbor at the cutoff in full, whatever its radial function says.
-    if any(s["op"] == "edge_attention" for s in graph):
+    if any(s["op"] == "edge_attention" and "envelope" not in s for s in graph):
         out.append("attention weights without an envelope")
     if any(
         s["op"] == "degree_embedding" and model.tensors[s["weights"]["bias"]].any() for s in graph

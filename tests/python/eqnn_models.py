@@ -69,9 +69,16 @@ def config(name: str = "l1_h16_b1") -> dict[str, Any]:
 
 
 def tiny_model(
-    *, forces: str = "gradient", envelope: float | None = 6.0, isolated: str = "network"
+    *,
+    forces: str = "gradient",
+    envelope: float | None = 6.0,
+    isolated: str = "network",
+    fading: int | None = None,
 ) -> Model:
-    """Random model with every stage of the specification, without self-test; opens at once."""
+    """Random model with every stage of the specification, without self-test; opens at once.
+
+    `envelope` and `fading` are orders of the envelopes of radial functions and of the attention.
+    """
     rng = np.random.default_rng(5)
     c, heads, n_basis = 4, 2, 6
     build = ModelBuilder(family="tiny", species=[1, 6, 8], cutoff=3.0, l_max=1)
@@ -119,7 +126,9 @@ def tiny_model(
     weights |= {f"{kind}_bias": vector(c) for kind in ("logit", "value", "gate")}
     weights["logit_vector"] = matrix(heads, c // heads)
     inputs = {"source": "source", "center": "norm", "matrix": "matrix", "radial": "radial"}
-    attributes = {"heads": heads, "negative_slope": 0.2, "eps": 1e-16}
+    attributes: dict[str, Any] = {"heads": heads, "negative_slope": 0.2, "eps": 1e-16}
+    if fading is not None:
+        attributes["envelope"] = {"kind": "polynomial", "p": fading}
     build.stage("edge_attention", "attention", inputs, weights, **attributes)
     build.stage("linear", "gates", {"features": "attention"}, {"weight": matrix(c, c)}, l_max=0)
     build.stage("gate", "gated", {"features": "attention", "gates": "gates"})

@@ -526,6 +526,7 @@ def test_info_tells_other_kinds_apart() -> None:
 
 def test_what_makes_energies_jump() -> None:
     assert cutoff_defects(tiny_model()) == ["attention weights without an envelope"]
+    assert cutoff_defects(tiny_model(fading=6)) == []
     assert cutoff_defects(tiny_model(envelope=None))[0] == "radial functions without an envelope"
     assert len(cutoff_defects(read_model(SHIPPED))) == 3
 

@@ -316,6 +316,7 @@ def test_documents_that_are_none(tmp_path: Path, text: str, expected: str) -> No
 @pytest.mark.parametrize(
     "make",
     [
+        lambda: tiny_model(fading=4),
         tiny_cg_model,
         lambda: tiny_cg_model("so3"),
         lambda: tiny_cg_model(envelope="xplor", on="output"),

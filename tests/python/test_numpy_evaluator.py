@@ -159,6 +159,34 @@ def test_the_envelope_ends_at_the_cutoff_with_three_zeros() -> None:
     assert np.abs(ratio).max() < 1e-5
 
 
+def test_a_neighbor_enters_an_attention_with_an_envelope_at_weight_zero(tmp_path: Path) -> None:
+    jumps = []
+    for name, model in (("plain", tiny_model()), ("fading", tiny_model(fading=6))):
+        path = tmp_path / f"{name}.eqnn"
+        write_model(path, model.document, model.tensors)
+        found = []
+        for r in (3.0 - 1e-4, 3.0 + 1e-4):
+            # Each atom has a neighbor that stays; two more pairs cross the cutoff, one at a time.
+            atoms = Atoms("HOCC", [[0, 0, 0], [0, 0.9, 0], [r, 0, 0], [r, 1.1, 0.2]])
+            expected = energy(model, atoms)
+            with Potential(path, "double") as potential:
+                found.append(potential.evaluate(atoms.numbers, atoms.positions).energy)
+            assert abs(found[-1] - expected) <= 1e-11
+        jumps.append(abs(found[1] - found[0]))
+    plain, fading = jumps
+    assert plain > 1e-4
+    # Of third order in 1e-4 of 3 Angstrom.
+    assert fading < 1e-10
+
+
+def test_an_atom_with_neighbors_at_the_cutoff_alone_has_no_nan() -> None:
+    model = tiny_model(fading=6)
+    edges = Edges(np.zeros(2, int), np.ones(2, int), np.array([[3.0, 0, 0], [0, 3.0, 0]]))
+    values = run(model, np.array([1, 8]), edges)
+    assert all(np.isfinite(x).all() for x in values["attention"].values())
+    assert max(np.abs(x).max() for x in values["attention"].values()) == 0
+
+
 # ---- stages with Clebsch-Gordan paths and Gaunt products ----
 
 NEW_MODELS: dict[str, Callable[[], Model]] = {

@@ -40,7 +40,7 @@ def test_what_is_left_out_has_its_default() -> None:
         (
             {"loss": {"zzz": 1}},
             "c.yaml: loss/zzz is not a key of loss, which has kind, delta, energy, forces, "
-            "stress.\nRemove it, or see docs/train.md.",
+            "stress, equivariance.\nRemove it, or see docs/train.md.",
         ),
         ({"loss": 3}, "c.yaml: loss is 3, expected keys with values. See docs/train.md."),
         (

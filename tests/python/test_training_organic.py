@@ -160,6 +160,24 @@ def test_the_set_is_joined_and_split_by_molecule(
     assert np.abs(first.positions - lot.positions[1]).max() <= 1e-6
 
 
+def test_molecules_that_the_teacher_doubts_are_another_choice(tmp_path: Path) -> None:
+    names = [f"C{'C' * k}O" for k in range(200)]
+    sure, doubted, half, torn = [name for name in names if not is_watched(name)][:4]
+    lots = {name: a_lot(4, name) for name in (sure, doubted, half, torn)}
+    lots[doubted].doubt[:3] = 2 * LARGEST_DOUBT
+    lots[half].doubt[:2] = 2 * LARGEST_DOUBT
+    lots[torn].doubt[:] = 2 * LARGEST_DOUBT
+    lots[torn].forces[1:, 0, 0] = LARGEST_FORCE + 1
+    for k, lot in enumerate(lots.values()):
+        lot.numbers[:, :3] = 6
+        save_atomically(tmp_path / f"lot{k:04d}.npz", lot)
+    agreed = {smiles: k for smiles, _, k in dft.chosen(tmp_path)}
+    assert set(agreed) == {sure, doubted, half}
+    assert agreed[doubted] == 3 and agreed[half] in (2, 3)
+    ((smiles, _, k),) = dft.chosen(tmp_path, doubtful=True)
+    assert smiles == doubted and k in (0, 1, 2)
+
+
 def test_a_frame_that_a_kill_cut_is_computed_again() -> None:
     draw = np.random.default_rng(2)
     frames = [

@@ -250,7 +250,8 @@ struct AttentionModule {
     center = linear(to_center, x);
     m = reference::edge_matrix(matrix, y);
     w = radial_values(layers, scalars);
-    return linear(projection, reference::edge_attention(attention, edges, {source, center, m, w}));
+    return linear(projection,
+                  reference::edge_attention(attention, edges, {}, {source, center, m, w}));
   }
 
   void adjoint(const EdgeList& edges,
@@ -267,6 +268,7 @@ struct AttentionModule {
     Value adj_w(w.rows, 1, w.channels);
     reference::edge_attention_adjoint(attention,
                                       edges,
+                                      {},
                                       {source, center, m, w},
                                       adj_attention,
                                       {adj_source, adj_center, adj_m, adj_w});

@@ -153,7 +153,12 @@ public:
                     std::move(op));
   }
 
-  StageIndex attention(StageIndex source, StageIndex center, StageIndex m, std::int32_t heads) {
+  /// envelope: order of the polynomial; 0: none
+  StageIndex attention(StageIndex source,
+                       StageIndex center,
+                       StageIndex m,
+                       std::int32_t heads,
+                       std::int32_t envelope = 0) {
     const std::int32_t c = irreps(source).front().channels;
     const double deviation = 1.0 / std::sqrt(static_cast<double>(c));
     EdgeAttentionStage op;
@@ -162,6 +167,7 @@ public:
     op.matrix = m;
     op.radial = radial(c);
     op.heads = heads;
+    op.envelope = envelope;
     op.negative_slope = 0.2;
     op.eps = 1e-16;
     op.logit_weight = tensor({c, c}, deviation);

@@ -14,6 +14,7 @@ from eqnn_models import ROOT, refusal
 from train_models import jax, random_cluster, yaml
 
 from eqnn.cli import main
+from eqnn.info import cutoff_defects
 from eqnn.library import Potential
 from eqnn.model_file import Model, read_model, write_model
 from eqnn.numpy_evaluator import edges_of, run
@@ -40,7 +41,7 @@ def test_both_spellings_of_neighbors_are_one_option(tmp_path: Path) -> None:
     ("kind", "l_max", "more"),
     [
         *[(kind, n, more) for kind in KINDS for n, more in ((1, []), (2, []), (1, ["--zbl"]))],
-        *[(kind, 2, ["--even"]) for kind in ("gaunt", "tdn")],
+        *[(kind, 2, ["--even"]) for kind in ("gaunt", "tdn", "tdn-attention")],
     ],
 )
 def test_new_networks_are_valid_sound_and_equivariant(
@@ -48,16 +49,21 @@ def test_new_networks_are_valid_sound_and_equivariant(
 ) -> None:
     path = tmp_path / "new.eqnn"
     words = ["new", kind, "--species", "O,H,C", "--channels", "6", "--l-max", str(l_max), *more]
+    words += ["--heads", "3"]
     assert main([*words, "--output", str(path)]) == 0
     model = read_model(path)
     assert model.document["species"] == [1, 6, 8]
     assert model.document["equivariance"]["exact"] is True
+    assert cutoff_defects(model) == []
     assert require_agreement(model) <= 1e-10
     atoms = random_cluster([1, 6, 8], 9, size=3.5)
     values = run(model, atoms.numbers, edges_of(atoms, 5.0))
     for name, value in values.items():
         blocks = value if isinstance(value, dict) else {"": value}
         for block, x in blocks.items():
+            if name == "elements" and block not in ("", "0e"):
+                assert not np.any(x)  # an element has no direction
+                continue
             # Neither vanishes nor grows from stage to stage.
             assert 1e-3 < np.sqrt((np.asarray(x) ** 2).mean()) < 20, (name, block)
     with Potential(path, "double") as potential:
@@ -134,6 +140,8 @@ def test_what_cannot_be_made_is_refused(tmp_path: Path, capsys: pytest.CaptureFi
     for kind in ("mace", "nequip"):
         assert main(["new", kind, "--even", *words[2:4], "--output", str(tmp_path / "b.eqnn")]) == 1
         assert f"--even: {kind} always keeps parity. Leave it out." in capsys.readouterr().err
+    text = refusal(lambda: KINDS["tdn-attention"](Shape((1,), channels=6, heads=4)))
+    assert text == "--heads 4: does not divide 6 channels. Give a divisor."
     text = refusal(lambda: new_tdn(Shape((1,), l_max=5, even=True)))
     assert text.startswith("--l-max 5: exact factors are stored for 1 to 4.")
     text = refusal(lambda: new_tdn(Shape((1,), l_max=0)))

@@ -52,6 +52,7 @@ def with_xplor(model: Model) -> Model:
 TINY: dict[str, Callable[[], Model]] = {
     "attention": tiny_model,
     "attention_isolated": lambda: tiny_model(isolated="zero"),
+    "attention_fading": lambda: tiny_model(fading=5),
     "direct": lambda: tiny_model(forces="direct"),
     "paths": tiny_cg_model,
     "paths_so3_xplor": lambda: with_xplor(tiny_cg_model("so3", "polynomial", "output")),

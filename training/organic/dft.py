@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Compute frames of many made-up molecules at B3LYP/6-31G*, with density fitting.
 
-    PYTHONPATH=training:data/qcr python -m organic.dft FOLDER OUTPUT.xyz [--seconds S]
+    PYTHONPATH=training:data/qcr python -m organic.dft FOLDER OUTPUT.xyz [--doubtful] [--seconds S]
 
 FOLDER is that of `organic.teacher`: one frame of its dynamics is taken of each molecule of 3 to 7
-heavy atoms, small ones more often and sooner. The level is that of qcr-small but for density
+heavy atoms, small ones more often and sooner. `--doubtful` takes molecules on which the networks of
+the teacher disagree, which pretraining leaves out. The level is that of qcr-small but for density
 fitting (0.5 meV, 2 meV/Angstrom) and a convergence of 1e-8 Hartree, so the frames are for training
 alone; each says so. A frame is added to OUTPUT.xyz when it is done, and the same command goes on
 after a kill.
@@ -16,6 +17,7 @@ import argparse
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -31,6 +33,7 @@ SMALLEST_GAP = 1.0  # eV: below, a closed shell is in doubt
 LARGEST_FORCE = 15.0  # eV/Angstrom
 # Of how many heavy atoms, and the part of the molecules that is taken.
 PART = {3: 1.0, 4: 0.8, 5: 0.4, 6: 0.15, 7: 0.04}
+PART_DOUBTFUL = {3: 1.0, 4: 1.0, 5: 0.6, 6: 0.15}
 
 
 def energy_and_forces(numbers: Sequence[int], positions: Floats) -> tuple[float, Floats, float]:
@@ -62,21 +65,35 @@ def energy_and_forces(numbers: Sequence[int], positions: Floats) -> tuple[float,
     return float(field.e_tot) * HARTREE, np.asarray(forces), gap * HARTREE
 
 
-def chosen(folder: Path) -> list[tuple[str, Lot, int]]:
-    """Choose a frame of each molecule, in the order in which they are computed."""
+def chosen(folder: Path, doubtful: bool = False) -> list[tuple[str, Lot, int]]:
+    """Choose a frame of each molecule, in the order in which they are computed.
+
+    Parameters
+    ----------
+    folder : Path
+        That of `organic.teacher`.
+    doubtful : bool
+        Choose molecules on most frames of which the networks disagree, in place of frames on which
+        they agree.
+    """
+    part_of = PART_DOUBTFUL if doubtful else PART
     frames: list[tuple[float, str, Lot, int]] = []
     for path in sorted(folder.glob("lot*.npz")):
         lot = load(path)
         heavy = (lot.numbers > 1).sum(axis=1)
+        wanted = lot.doubtful() if doubtful else lot.good()
         of: dict[str, list[int]] = {}
-        for k, good in enumerate(lot.good()):
-            smiles = str(lot.smiles[k])
-            if good and int(heavy[k]) in PART and not is_watched(smiles):
-                of.setdefault(smiles, []).append(k)
+        count: Counter[str] = Counter()
+        for k, name in enumerate(lot.smiles.tolist()):
+            count[name] += 1
+            if wanted[k] and int(heavy[k]) in part_of and not is_watched(name):
+                of.setdefault(name, []).append(k)
         for smiles, candidates in of.items():
+            if doubtful and 2 * len(candidates) <= count[smiles]:
+                continue
             draw = np.random.default_rng(seed_of(f"dft {smiles}"))
             n = int(heavy[candidates[0]])
-            if draw.random() < PART[n]:
+            if draw.random() < part_of[n]:
                 rank = draw.random() * n**2
                 frames.append((rank, smiles, lot, int(draw.choice(candidates))))
     return [(smiles, lot, k) for _, smiles, lot, k in sorted(frames, key=lambda f: f[:2])]
@@ -117,6 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Compute frames with density-functional theory.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("output", type=Path)
+    parser.add_argument("--doubtful", action="store_true", help="molecules the teacher doubts")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after these")
     options = parser.parse_args(arguments)
     refused = options.output.with_suffix(".refused")
@@ -126,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     part = options.output.with_suffix(".part")
     part.write_text("".join(done))
     os.replace(part, options.output)
-    plan = [one for one in chosen(options.folder) if one[0] not in known]
+    plan = [one for one in chosen(options.folder, options.doubtful) if one[0] not in known]
     began = time.monotonic()
     with options.output.open("a") as out, refused.open("a") as bad:
         for k, (smiles, lot, frame) in enumerate(plan):

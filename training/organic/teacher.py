@@ -68,9 +68,15 @@ class Lot:
 
     def good(self) -> NDArray[np.bool_]:
         """Tell which frames are fit for learning; not those with NaN."""
+        return np.asarray(self._calm() & (self.doubt <= LARGEST_DOUBT))
+
+    def doubtful(self) -> NDArray[np.bool_]:
+        """Tell on which frames without large forces the networks disagree."""
+        return np.asarray(self._calm() & (self.doubt > LARGEST_DOUBT))
+
+    def _calm(self) -> NDArray[np.bool_]:
         largest = np.linalg.norm(self.forces, axis=-1).max(axis=-1)
-        calm = (largest <= LARGEST_FORCE) & (self.doubt <= LARGEST_DOUBT)
-        return np.asarray(calm & np.isfinite(self.energies))
+        return np.asarray((largest <= LARGEST_FORCE) & np.isfinite(self.energies))
 
 
 def lots_of(lines: Sequence[tuple[str, int]], size: int = LOT) -> list[list[str]]:

@@ -8,6 +8,9 @@ import numpy as np
 from eqnn.so3 import FloatArray
 from eqnn.stage_parts import Context, Stage, Weights, gated, on_arrays, sigmoid
 
+# Far below all logits.
+_NOTHING = -1e30
+
 
 def edge_attention(
     context: Context,
@@ -26,6 +29,8 @@ def edge_attention(
     q = u[:, 0] @ weights["logit_weight"].T + weights["logit_bias"]
     q = 0.5 * (1 + slope) * q + 0.5 * (1 - slope) * q * (2 * sigmoid(q) - 1)
     z = (q.reshape(n_edges, heads, q.shape[1] // heads) * weights["logit_vector"]).sum(-1)
+    if "envelope" in stage:
+        z = z + _log_envelope(context, stage["envelope"]["p"])[:, None]
     largest = np.full((len(context.species), heads), -np.inf)
     np.maximum.at(largest, edges.center, z.real)
     a = np.exp(z - largest[edges.center])
@@ -37,6 +42,14 @@ def edge_attention(
     message = (matrix @ p) * w
     per_channel = np.repeat(a, message.shape[2] // heads, axis=1)
     return context.sum_over_edges(message * per_channel[:, None, :])
+
+
+def _log_envelope(context: Context, p: int) -> FloatArray:
+    """Logarithm [edge] of a polynomial envelope of order p, without its digits that cancel."""
+    x = context.distances() / context.model.document["cutoff"]
+    inside = np.where(x.real < 1.0, x, 0.0)
+    rest = sum(0.5 * (k + 1) * (k + 2) * inside**k for k in range(p))
+    return np.where(x.real < 1.0, 3.0 * np.log(1.0 - inside) + np.log(rest), _NOTHING)
 
 
 OPS = {"edge_attention": on_arrays(edge_attention)}

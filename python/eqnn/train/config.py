@@ -70,6 +70,9 @@ class Loss:
     energy: float = _of(1.0, "weight of energies, eV per atom", low=0)
     forces: float = _of(10.0, "weight of forces, eV/Angstrom", low=0)
     stress: float = _of(0.0, "weight of stresses, eV/Angstrom^3", low=0)
+    equivariance: float = _of(
+        0.0, "weight of what changes when a structure is rotated; 0: not computed", low=0
+    )
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from eqnn.train.curve import curve
 from eqnn.train.data import Batches, examples_of, read_sets, with_energies
 from eqnn.train.network import Batch, Network
 from eqnn.train.packing import Arrays, Example, pack, shape_for
+from eqnn.train.turned import evaluate_turned, random_rotations
 
 CHECKPOINT, METRICS, CURVE, RESULT = (
     "checkpoint.safetensors",
@@ -69,9 +70,56 @@ class Sums(NamedTuple):
     stress_loss: Any
 
 
-def deviations(network: Network, weights: Any, batch: Arrays, loss: Loss) -> Sums:
-    """Add up deviations of a batch: eV an atom, eV/Angstrom, eV/Angstrom^3."""
-    found = network.evaluate(weights, Batch(*batch[: len(Batch._fields)]))
+class Deviations(NamedTuple):
+    """Sums of a batch: against its labels, and against itself turned where that is asked for."""
+
+    labels: Sums
+    turned: Sums | None
+
+
+def deviations(
+    network: Network, weights: Any, batch: Arrays, loss: Loss, key: Any = None
+) -> Deviations:
+    """Add up deviations of a batch: eV an atom, eV/Angstrom, eV/Angstrom^3.
+
+    `key` is that of the random rotations, where there is a penalty on what they change.
+    """
+    structures = Batch(*batch[: len(Batch._fields)])
+    found = network.evaluate(weights, structures)
+    has_forces = jnp.take(batch.has_forces, batch.structure) & batch.atom_mask
+    stress = -found.virial / batch.volume[:, None, None] - batch.stress
+    labels = _sums(
+        batch,
+        loss,
+        (found.energy - batch.energy, batch.structure_mask),
+        (found.forces - batch.forces, has_forces),
+        (stress, batch.has_stress),
+    )
+    if key is None:
+        return Deviations(labels, None)
+    n = len(batch.structure_mask)
+    rotations = random_rotations(key, n, network.dtype)
+    turned = evaluate_turned(network, weights, structures, rotations)
+    return Deviations(
+        labels,
+        _sums(
+            batch,
+            loss,
+            (turned.energy - found.energy, batch.structure_mask),
+            (turned.forces - found.forces, batch.atom_mask),
+            (jnp.zeros_like(stress), jnp.zeros(n, bool)),
+        ),
+    )
+
+
+def _sums(
+    batch: Arrays,
+    loss: Loss,
+    energies: tuple[Any, Any],
+    forces: tuple[Any, Any],
+    stresses: tuple[Any, Any],
+) -> Sums:
+    """Add up differences of energies, forces and stresses, each with a mask of those that count."""
 
     def of(difference: Any, counts: Any) -> tuple[Any, Any, Any, Any]:
         d = jnp.where(counts, difference, 0)
@@ -79,13 +127,9 @@ def deviations(network: Network, weights: Any, batch: Arrays, loss: Loss) -> Sum
         n = jnp.broadcast_to(counts, d.shape).sum()
         return n.astype(d.dtype), jnp.abs(d).sum(), (d * d).sum(), lost.sum()
 
-    n_e, e_abs, e_square, e_loss = of(
-        (found.energy - batch.energy) / batch.n_atoms, batch.structure_mask
-    )
-    has_forces = jnp.take(batch.has_forces, batch.structure) & batch.atom_mask
-    n_f, f_abs, f_square, f_loss = of(found.forces - batch.forces, has_forces[:, None])
-    stress = -found.virial / batch.volume[:, None, None]
-    n_s, s_abs, s_square, s_loss = of(stress - batch.stress, batch.has_stress[:, None, None])
+    n_e, e_abs, e_square, e_loss = of(energies[0] / batch.n_atoms, energies[1])
+    n_f, f_abs, f_square, f_loss = of(forces[0], forces[1][:, None])
+    n_s, s_abs, s_square, s_loss = of(stresses[0], stresses[1][:, None, None])
     return Sums(
         *(n_e, e_abs, e_square),
         *(n_f, f_abs, f_square),
@@ -247,17 +291,33 @@ class Trainer:
     def _stage(self, epoch: int) -> int:
         return int(epoch >= self.config.second_stage.start * self.config.epochs)
 
-    def _factors(self, stage: int) -> Any:
+    def _factors(self, stage: int, rows: Sequence[dict[str, Any]] = ()) -> Any:
+        """Weights of energies, forces and stresses, and of what changes when a structure is turned.
+
+        The last is tuned by the defect: it is multiplied by the ratio of this change of forces to
+        their error, if that is below 1, so that it fades with what it is made for.
+        """
         said = self.config.second_stage if stage else self.config.loss
-        return np.array([said.energy, said.forces, said.stress], dtype=self.network.dtype)
+        strength = self.config.loss.equivariance
+        if rows and "turned_forces_rmse" in rows[-1] and "validation_forces_rmse" in rows[-1]:
+            error = max(rows[-1]["validation_forces_rmse"], 1e-12)
+            strength *= min(1.0, rows[-1]["turned_forces_rmse"] / error)
+        return np.array([said.energy, said.forces, said.stress, strength], self.network.dtype)
 
     def _compiled(self) -> tuple[Any, Any]:
         said, network, optimizer = self.config.optimizer, self.network, self._optimizer
         loss = self.config.loss
+        seed = jax.random.PRNGKey(self.config.seed) if loss.equivariance else None
 
         def step(state: State, batch: Arrays, factors: Any) -> tuple[State, Any]:
+            key = None if seed is None else jax.random.fold_in(seed, state.n_steps)
+
             def of(weights: Any) -> Any:
-                return total_loss(deviations(network, weights, batch, loss), factors)
+                found = deviations(network, weights, batch, loss, key)
+                lost = total_loss(found.labels, factors)
+                if found.turned is None:
+                    return lost
+                return lost + factors[3] * total_loss(found.turned, factors)
 
             value, slope = jax.value_and_grad(of)(state.weights)
             change, inner = optimizer.update(slope, state.optimizer, state.weights)
@@ -267,8 +327,8 @@ class Trainer:
             average = optax.incremental_update(weights, state.average, 1 - decay)
             return State(weights, inner, average, state.n_steps + 1, state.best), value
 
-        def judge(weights: Any, batch: Arrays) -> Sums:
-            return deviations(network, weights, batch, loss)
+        def judge(weights: Any, batch: Arrays) -> Deviations:
+            return deviations(network, weights, batch, loss, seed)
 
         return jax.jit(step, donate_argnums=(0,)), jax.jit(judge)
 
@@ -279,7 +339,7 @@ class Trainer:
         told = saved = began
         before, first = progress.seconds, progress.epoch * len(self.train) + progress.step
         while progress.epoch < config.epochs:
-            factors = self._factors(self._stage(progress.epoch))
+            factors = self._factors(self._stage(progress.epoch), progress.rows)
             order = self.train.order(self._seed(progress.epoch))[progress.step :]
             for batch in self.train.packed(order):
                 # A copy, since a step overwrites what it is given.
@@ -332,20 +392,14 @@ class Trainer:
 
     def judged(self, judge: Any, weights: Any, batches: Batches, factors: Any) -> dict[str, float]:
         """Mean deviations of all batches in meV an atom, meV/Angstrom, meV/Angstrom^3; the loss."""
-        sums = Sums(*(0.0 for _ in Sums._fields))
+        labels = turned = Sums(*(0.0 for _ in Sums._fields))
         for batch in batches.packed(batches.order(None)):
             one = judge(weights, batch)
-            sums = Sums(*(a + float(b) for a, b in zip(sums, one, strict=True)))
-        out = {"loss": float(total_loss(sums, [float(x) for x in factors]))}
-        for name, n, absolute, square in (
-            ("energy", sums.energies, sums.energy_abs, sums.energy_square),
-            ("forces", sums.components, sums.force_abs, sums.force_square),
-            ("stress", sums.stresses, sums.stress_abs, sums.stress_square),
-        ):
-            if n > 0:
-                out[f"{name}_mae"] = 1e3 * absolute / n
-                out[f"{name}_rmse"] = 1e3 * math.sqrt(square / n)
-        return out
+            labels = _added(labels, one.labels)
+            turned = turned if one.turned is None else _added(turned, one.turned)
+        lost = float(total_loss(labels, [float(x) for x in factors]))
+        out = {"validation_loss": lost, **_means(labels, "validation")}
+        return {**out, **_means(turned, "turned")}
 
     def _end_of_epoch(self, progress: Progress, state: State, judge: Any) -> State:
         """Judge the averaged weights, and keep them if none were better in this stage."""
@@ -358,10 +412,11 @@ class Trainer:
         is_better = True
         if self.frames.validation:
             found = self.judged(judge, state.average, self.validation, self._factors(stage))
-            row |= {f"validation_{key}": value for key, value in found.items()}
-            is_better = stage != progress.best_stage or found["loss"] < progress.best_loss
+            row |= found
+            lost = found["validation_loss"]
+            is_better = stage != progress.best_stage or lost < progress.best_loss
             if is_better:
-                progress.best_loss = found["loss"]
+                progress.best_loss = lost
         if is_better:
             progress.best_epoch, progress.best_stage = progress.epoch + 1, stage
             state = state._replace(best=state.average)
@@ -392,7 +447,9 @@ class Trainer:
                 "data": self.frames.hashes,
                 "frames": [len(self.frames.train), len(self.frames.validation)],
                 "epoch": progress.best_epoch,
-                "errors": {k: v for k, v in row.items() if k.startswith("validation_")},
+                "errors": {
+                    k: v for k, v in row.items() if k.startswith(("validation_", "turned_"))
+                },
                 "units": "meV an atom, meV/Angstrom, meV/Angstrom^3",
             },
         }
@@ -442,6 +499,24 @@ def require_agreement(model: Model) -> float:
     return worst
 
 
+def _added(sums: Sums, more: Sums) -> Sums:
+    return Sums(*(a + float(b) for a, b in zip(sums, more, strict=True)))
+
+
+def _means(sums: Sums, name: str) -> dict[str, float]:
+    """Mean absolute deviations and roots of mean squares, of what there is."""
+    out = {}
+    for kind, n, absolute, square in (
+        ("energy", sums.energies, sums.energy_abs, sums.energy_square),
+        ("forces", sums.components, sums.force_abs, sums.force_square),
+        ("stress", sums.stresses, sums.stress_abs, sums.stress_square),
+    ):
+        if n > 0:
+            out[f"{name}_{kind}_mae"] = 1e3 * absolute / n
+            out[f"{name}_{kind}_rmse"] = 1e3 * math.sqrt(square / n)
+    return out
+
+
 def _portable(config: Config) -> dict[str, Any]:
     """Return a configuration as JSON, without this machine's folders."""
     said: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
@@ -461,6 +536,8 @@ def _shown(row: dict[str, Any]) -> str:
         parts.append(f"forces MAE {row['validation_forces_mae']:.3g} meV/A")
     if "validation_stress_mae" in row:
         parts.append(f"stress MAE {row['validation_stress_mae']:.3g} meV/A^3")
+    if "turned_forces_rmse" in row:
+        parts.append(f"turned: forces RMSE {row['turned_forces_rmse']:.3g} meV/A")
     return "validation " + ", ".join(parts)
 
 

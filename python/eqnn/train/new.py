@@ -23,13 +23,18 @@ from eqnn.errors import EqnnError
 from eqnn.export.mace import coupling_entries, coupling_table
 from eqnn.model_file import Array, Model, block_of, degree_of, parity_of, write_model
 from eqnn.self_test import add_self_test
-from eqnn.so3 import equivariance_defect
+from eqnn.so3 import coupling_tensor, equivariance_defect
 
 # E[silu(x)^2] of a normal x is the square of this: what a layer makes smaller.
 _SILU = 0.5964586854233045
 
 # Of equivariance, of factors that are exact to rounding.
 _DEFECT = 1e-12
+
+# Order of the polynomial by which radial functions and attention end at the cutoff.
+_ORDER = 6
+
+_NORM_EPS = 0.01
 
 # ZBL's universal screening, within the sum of the covalent radii.
 _ZBL: dict[str, Any] = {
@@ -54,6 +59,8 @@ class Shape:
     channels, l_max, layers : int
     correlation : int
         Highest power of features in a product of mace, 1 to 3.
+    heads : int
+        Of tdn-attention: groups of channels that have their own attention weights.
     basis, radial : int
         Radial functions, and units of the hidden layers of radial networks.
     neighbors : float
@@ -63,8 +70,8 @@ class Shape:
     zbl : bool
         Whether nuclei that are closer than a bond repel each other whatever is learnt.
     even : bool
-        Of tdn and gaunt: whether parity is kept (``o3``), so that a molecule and its mirror image
-        have one energy: no paths with an odd sum of degrees, no curls.
+        Of tdn, tdn-attention and gaunt: whether parity is kept (``o3``), so that a molecule and its
+        mirror image have one energy: no paths with an odd sum of degrees, no curls.
     factors : Path or None
         Of tdn: factors of the coupling, as `eqnn decompose` writes them; None: those that are
         stored, for ``l_max`` 1 to 5, of even paths to 4.
@@ -76,6 +83,7 @@ class Shape:
     l_max: int = 2
     layers: int = 2
     correlation: int = 3
+    heads: int = 4
     basis: int = 8
     radial: int = 32
     neighbors: float = 14.0
@@ -121,7 +129,7 @@ class _Network:
             layer(self.normal(units, units, gain=1 / _SILU), activation="silu"),
             layer(self.normal(n_out, units, gain=1 / _SILU)),
         ]
-        ends = {"kind": "polynomial", "p": 6.0, "on": "output"}
+        ends = {"kind": "polynomial", "p": float(_ORDER), "on": "output"}
         return self.build.stage("radial", name, basis=self._basis, envelope=ends, layers=layers)
 
     def linear(
@@ -135,6 +143,31 @@ class _Network:
         """Return blocks of all degrees with the harmonics' parities."""
         c = self.shape.channels
         return {block_of(n, (-1) ** n): c for n in range(self.shape.l_max + 1)}
+
+    def uniform_irreps(self) -> dict[str, int]:
+        """Return blocks of all degrees, with the harmonics' parities where parity is kept."""
+        n_blocks, c = self.shape.l_max + 1, self.shape.channels
+        return {block_of(n, (-1) ** n if self.shape.even else 1): c for n in range(n_blocks)}
+
+    def parity(self) -> str:
+        """Return the symmetry of uniform features."""
+        return "o3" if self.shape.even else "so3"
+
+    def gated(self, name: str, values: str, x: str) -> str:
+        """Gate uniform features by a map of the scalars of others."""
+        c = self.shape.channels
+        weights = {"weight": self.normal(c, c), "bias": np.zeros(c)}
+        gates = self.build.stage("linear", f"{name}/gates", {"features": x}, weights, l_max=0)
+        return self.build.stage("gate", name, {"features": values, "gates": gates})
+
+    def norm(self, name: str, x: str) -> str:
+        """Divide uniform features by the root mean square of each degree, if that is not small.
+
+        Where vectors vanish by symmetry, a small `eps` would make forces of any size.
+        """
+        c = self.shape.channels
+        weights = {"scale": np.ones((self.shape.l_max + 1, c)), "shift": np.zeros(c)}
+        return self.build.stage("equivariant_norm", name, {"features": x}, weights, eps=_NORM_EPS)
 
     def density(self, k: int, x: str, blocks: Iterable[str], made: dict[str, int]) -> str:
         """Sum messages along all paths from blocks to what is made, and mix them."""
@@ -336,6 +369,70 @@ def _factors(shape: Shape) -> tuple[Array, Array, Array]:
     return a, b, c
 
 
+def new_tdn_attention(shape: Shape) -> Model:
+    """TDN's published graph, with an exact coupling and energies that are smooth at the cutoff.
+
+    Blocks of attention over edges and of gates at atoms, each after a norm and added to what was
+    there (Lin et al., arXiv 2507.01131). An envelope ends radial functions and attention weights;
+    upstream has none, and cuts the coupling to fewer products than make it equivariant.
+    """
+    if shape.channels % shape.heads:
+        raise EqnnError(
+            f"--heads {shape.heads}: does not divide {shape.channels} channels. Give a divisor."
+        )
+    net, c = _Network("tdn", shape), shape.channels
+    build, uniform = net.build, net.uniform_irreps()
+    coupling = coupling_tensor(shape.l_max)
+    coupling = even_paths(coupling) if shape.even else coupling
+    build.stage("edge_matrix", "matrix", {"harmonics": "harmonics"}, {"coupling": coupling})
+    table = {"table": net.normal(len(shape.species), c, gain=math.sqrt(c))}
+    elements = build.stage("species_embedding", "elements", weights=table, l_max=shape.l_max)
+    seen = build.stage(
+        "degree_embedding",
+        "neighbors",
+        {"matrix": "matrix", "radial": net.radial("radial_of_neighbors", c)},
+        {"weight": net.normal(c, c, gain=1 / math.sqrt(shape.neighbors)), "bias": np.zeros(c)},
+    )
+    x = build.stage("add", "embedding", {"a": elements, "b": seen})
+    for k in range(shape.layers):
+        y = _attention(net, k, net.norm(f"norm{k}", x), coupling)
+        x = build.stage("add", f"attended{k}", {"a": x, "b": y})
+        y = net.norm(f"norm{k}_of_attended", x)
+        y = net.gated(f"gated{k}", net.linear(f"values{k}", y, uniform, uniform), y)
+        y = net.linear(f"forward{k}", y, uniform, uniform)
+        x = build.stage("add", f"features{k}", {"a": x, "b": y})
+    return net.finish([net.readout("site", net.norm("norm", x), 16)], net.parity())
+
+
+def _attention(net: _Network, k: int, x: str, coupling: Array) -> str:
+    """Attention over the edges of each atom, and a map of what it makes."""
+    shape, c, uniform = net.shape, net.shape.channels, net.uniform_irreps()
+    # Of normal numbers: what an edge's matrix makes of them has about this square.
+    size = math.sqrt((coupling**2).sum() / len(coupling))
+    gain = 1 / (math.sqrt(2) * size)
+    inputs = {
+        "source": net.linear(f"source{k}", x, uniform, uniform, gain=gain),
+        "center": net.linear(f"center{k}", x, uniform, uniform, gain=gain),
+        "matrix": "matrix",
+        "radial": net.radial(f"radial{k}", c),
+    }
+    weights = {f"{name}_weight": net.normal(c, c) for name in ("logit", "value", "gate")}
+    weights |= {f"{name}_bias": np.zeros(c) for name in ("logit", "value", "gate")}
+    weights["logit_vector"] = net.normal(shape.heads, c // shape.heads)
+    out = net.build.stage(
+        "edge_attention",
+        f"attention{k}",
+        inputs,
+        weights,
+        heads=shape.heads,
+        negative_slope=0.2,
+        eps=1e-16,
+        envelope={"kind": "polynomial", "p": _ORDER},
+    )
+    # Messages have the radial functions twice, which are large for the neighbors that are nearest.
+    return net.linear(f"mixed{k}", out, uniform, uniform, gain=0.1 / size)
+
+
 def new_gaunt(shape: Shape) -> Model:
     """Gaunt's twin of :func:`new_tdn`: messages are products of functions on the sphere.
 
@@ -364,7 +461,7 @@ def _convolutional(net: _Network, messages: Callable[[int, str, int], tuple[str,
     """
     shape, build = net.shape, net.build
     c = shape.channels
-    uniform = {block_of(n, (-1) ** n if shape.even else 1): c for n in range(shape.l_max + 1)}
+    uniform = net.uniform_irreps()
     d = (shape.l_max + 1) ** 2
     x, terms = net.embed(), []
     for k in range(shape.layers):
@@ -375,14 +472,7 @@ def _convolutional(net: _Network, messages: Callable[[int, str, int], tuple[str,
         product = _product(net, f"product{k}", density)
         out = net.linear(f"mixed{k}", product, uniform, uniform)
         out = build.stage("add", f"sum{k}", {"a": density, "b": out})
-        gates = build.stage(
-            "linear",
-            f"gates{k}",
-            {"features": out},
-            {"weight": net.normal(c, c), "bias": np.zeros(c)},
-            l_max=0,
-        )
-        gated = build.stage("gate", f"gated{k}", {"features": out, "gates": gates})
+        gated = net.gated(f"gated{k}", out, out)
         out = net.linear(f"out{k}", gated, uniform, {"0e": c} if last else uniform)
         if k > 0:
             own = {"0e": c} if last else uniform
@@ -390,7 +480,7 @@ def _convolutional(net: _Network, messages: Callable[[int, str, int], tuple[str,
             out = build.stage("add", f"features{k}", {"a": out, "b": before})
         terms.append(net.readout(f"site{k}", out, 16 if last else 0))
         x = out
-    return net.finish(terms, "o3" if shape.even else "so3")
+    return net.finish(terms, net.parity())
 
 
 def _product(net: _Network, name: str, density: str) -> str:
@@ -407,7 +497,13 @@ def _product(net: _Network, name: str, density: str) -> str:
     return net.build.stage("gaunt_product", name, pair, scales, l_max=l_max)
 
 
-KINDS = {"gaunt": new_gaunt, "mace": new_mace, "nequip": new_nequip, "tdn": new_tdn}
+KINDS = {
+    "gaunt": new_gaunt,
+    "mace": new_mace,
+    "nequip": new_nequip,
+    "tdn": new_tdn,
+    "tdn-attention": new_tdn_attention,
+}
 
 
 # ---- the command ----
@@ -434,6 +530,7 @@ def add_parser(commands: Any) -> None:
         ("l-max", "highest degree of features and harmonics"),
         ("layers", "number of convolutions"),
         ("correlation", "for mace: highest power of features, 1 to 3"),
+        ("heads", "for tdn-attention: groups of channels with attention weights of their own"),
         ("basis", "number of radial functions"),
         ("radial", "units of the hidden layers of radial networks"),
         ("neighbors", "average number of neighbors; sums are divided by its square root"),
@@ -448,7 +545,9 @@ def add_parser(commands: Any) -> None:
         "--zbl", action="store_true", help="add the ZBL repulsion of atoms closer than a bond"
     )
     one.add_argument(
-        "--even", action="store_true", help="for tdn and gaunt: keep parity (o3 instead of so3)"
+        "--even",
+        action="store_true",
+        help="for tdn, tdn-attention and gaunt: keep parity (o3 instead of so3)",
     )
     one.add_argument(
         "--factors",
@@ -483,6 +582,7 @@ def _run(options: argparse.Namespace) -> int:
         ("l_max", 0, 6 if options.kind == "tdn" else 4),
         ("layers", 1, 10),
         ("correlation", 1, 3),
+        ("heads", 1, 1024),
         ("basis", 1, 64),
         ("radial", 1, 1024),
         ("neighbors", 0.01, 1e4),

@@ -120,10 +120,11 @@ template <class S> struct AttentionAdjointTile : AttentionTile<S> {
   }
 
   /// The adjoint of the softmax for one edge: share[c] = the attention of the channel's head, adj_z[c] =
-  /// its attention (sum of b p w over the head - along).
+  /// its attention (sum of b p w over the head - along). The envelope's logarithm is part of each logit.
   KOKKOS_FORCEINLINE_FUNCTION void softmax_adjoint(
       std::int64_t edge, std::int64_t e, const Scalar* adj_w, Scalar* share, Scalar* adj_z) const {
     const Scalar* const of_w = w + e * stride;
+    Accum of_all_heads = 0;
     for (int h = 0; h < a.heads; ++h) {
       const int begin = h * a.head_size;
       const int end = begin + a.head_size;
@@ -131,9 +132,18 @@ template <class S> struct AttentionAdjointTile : AttentionTile<S> {
       const Accum adj_share = sum_channels<Accum>(
           team, begin, end, [&](int c) { return static_cast<Accum>(adj_w[c] * of_w[c]); });
       const auto adjoint = static_cast<Scalar>(of_edge * (adj_share - along[e * a.heads + h]));
+      of_all_heads += adjoint;
       for_channels(team, a.head_size, [&](int c) {
         share[begin + c] = static_cast<Scalar>(of_edge);
         adj_z[begin + c] = adjoint;
+      });
+    }
+    if (a.envelope > 0) {
+      double value = 0.0;
+      double slope_of_envelope = 0.0;
+      this->log_envelope_of(edge, value, slope_of_envelope);
+      once(team, [&]() {
+        to.adj_distance(edge) += of_all_heads * static_cast<Accum>(slope_of_envelope);
       });
     }
   }
@@ -311,6 +321,8 @@ template <class S> struct EdgeAttentionStage {
     a.head_size = a.channels / op.heads;
     a.negative_slope = static_cast<Scalar>(op.negative_slope);
     a.eps = op.eps;
+    a.cutoff = op.cutoff;
+    a.envelope = op.envelope;
     a.value_weight =
         tables.packed_weight("eqnn::value_weight", op.value_weight, a.channels, a.channels);
     a.value_adjoint =

@@ -12,7 +12,8 @@ template <class S> struct DeviceAttention {
   std::int32_t heads = 0, head_size = 0, channels = 0, stride = 0, components = 0;
   std::int32_t tile_edges = 0;
   typename S::Scalar negative_slope = 0;
-  double eps = 0.0;
+  double eps = 0.0, cutoff = 0.0;
+  std::int32_t envelope = 0; ///< order of the polynomial, 0: none
   /// [stride, 2 stride]: logits, then gates, of u_0; packed
   Array<S, typename S::Scalar> scalar_weight;
   Array<S, typename S::Scalar> scalar_adjoint; ///< [2 stride, stride]; packed
@@ -22,6 +23,22 @@ template <class S> struct DeviceAttention {
   Array<S, typename S::Scalar> value_bias;     ///< [stride]
   Array<S, typename S::Scalar> logit_vector;   ///< [stride]
 };
+
+/// Logarithm of the polynomial envelope at r and its slope, for r < cutoff. With x = r/cutoff the envelope
+/// is (1 - x)^3 sum_k (k + 1)(k + 2)/2 x^k, k < p: positive terms only, so that its last digits hold where
+/// it ends.
+KOKKOS_INLINE_FUNCTION void
+log_envelope(std::int32_t p, double cutoff, double r, double& value, double& slope) {
+  const double x = r / cutoff;
+  double sum = 0.0;
+  double power = 1.0; // x^(p - 1) at the end
+  for (std::int32_t k = p - 1; k >= 0; --k) {
+    sum = sum * x + 0.5 * (k + 1) * (k + 2);
+    power *= k > 0 ? x : 1.0;
+  }
+  value = 3.0 * Kokkos::log(1.0 - x) + Kokkos::log(sum);
+  slope = -0.5 * p * (p + 1.0) * (p + 2.0) * power / ((1.0 - x) * sum * cutoff);
+}
 
 /// What a stage works on, forward and in reverse.
 template <class S> struct AttentionArrays {
@@ -125,9 +142,28 @@ template <class S> struct AttentionTile {
     barrier(team);
   }
 
-  /// shares = logits of each head
+  /// Logarithm of the envelope of an edge, far below all logits at the cutoff, and its slope.
+  KOKKOS_FORCEINLINE_FUNCTION void
+  log_envelope_of(std::int64_t edge, double& value, double& slope) const {
+    constexpr double kNothing = -1e30;
+    value = 0.0;
+    slope = 0.0;
+    if (a.envelope > 0) {
+      const double r = on.edges.distance(edge);
+      if (r < a.cutoff) {
+        log_envelope(a.envelope, a.cutoff, r, value, slope);
+      } else {
+        value = kNothing;
+      }
+    }
+  }
+
+  /// shares = logits of each head, with the envelope's logarithm
   KOKKOS_FORCEINLINE_FUNCTION void keep_logits(const EdgeTile<S>& tile) const {
     for_rows(team, tile.n, [&](std::int64_t e) {
+      double envelope = 0.0;
+      double slope_of_envelope = 0.0;
+      log_envelope_of(tile.first + e, envelope, slope_of_envelope);
       Scalar* const q = scalars + e * 2 * stride;
       for_channels(team, stride, [&](int c) {
         q[c] = a.logit_vector(c) * smooth_leaky_relu(a.negative_slope, q[c], sigmoid(q[c]));
@@ -137,7 +173,9 @@ template <class S> struct AttentionTile {
             sum_channels<Accum>(team, h * a.head_size, (h + 1) * a.head_size, [&](int c) {
               return static_cast<Accum>(q[c]);
             });
-        once(team, [&]() { on.shares((tile.first + e) * a.heads + h) = z; });
+        once(team, [&]() {
+          on.shares((tile.first + e) * a.heads + h) = z + static_cast<Accum>(envelope);
+        });
       }
     });
   }

@@ -2,9 +2,24 @@
 #include "model/graph_reader.hpp"
 
 namespace eqnn {
+namespace {
+
+/// Order of the polynomial, 0 where the attention has no envelope.
+std::int32_t read_order(const JsonReader& entry) {
+  if (!entry.has("envelope")) {
+    return 0;
+  }
+  const JsonReader envelope = entry.at("envelope");
+  envelope.allow_only({"kind", "p"});
+  (void)envelope.at("kind").word({"polynomial"});
+  constexpr std::int64_t kMostOrder = 32;
+  return envelope.at("p").integer(2, kMostOrder);
+}
+
+} // namespace
 
 void read(const JsonReader& entry, GraphReader& graph, EdgeAttentionStage& op) {
-  GraphReader::allow_attributes(entry, {"heads", "negative_slope", "eps"});
+  GraphReader::allow_attributes(entry, {"heads", "negative_slope", "eps", "envelope"});
   const JsonReader inputs = GraphReader::inputs_of(entry, {"source", "center", "matrix", "radial"});
   op.source = graph.uniform(inputs, "source");
   op.center = graph.uniform(inputs, "center");
@@ -35,6 +50,7 @@ void read(const JsonReader& entry, GraphReader& graph, EdgeAttentionStage& op) {
     entry.at("eps").error(
         "found ", op.eps, ", expected 0 to ", kLargestEps, ". Re-export the model.");
   }
+  op.envelope = read_order(entry);
   const JsonReader weights = GraphReader::weights_of(entry,
                                                      {"logit_weight",
                                                       "logit_bias",

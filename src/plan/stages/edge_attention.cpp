@@ -18,7 +18,8 @@ std::vector<double> transposed_values(const Tensor& weight) {
 std::string EdgeAttention::describe(const ValueNames& names) const {
   return names.out(out) + "edge attention of source " + names.in(source) + ", center " +
          names.in(center) + ", matrix " + std::to_string(matrix) + ", radial " +
-         std::to_string(radial) + ", " + std::to_string(heads) + " heads";
+         std::to_string(radial) + ", " + std::to_string(heads) + " heads" +
+         (envelope > 0 ? ", envelope of order " + std::to_string(envelope) : "");
 }
 
 void lower(const EdgeAttentionStage& op, PlanBuilder& build) {
@@ -31,6 +32,8 @@ void lower(const EdgeAttentionStage& op, PlanBuilder& build) {
   attention.heads = op.heads;
   attention.negative_slope = op.negative_slope;
   attention.eps = op.eps;
+  attention.cutoff = build.model().cutoff;
+  attention.envelope = op.envelope;
   attention.logit_weight = transposed_values(op.logit_weight);
   attention.value_weight = transposed_values(op.value_weight);
   attention.gate_weight = transposed_values(op.gate_weight);

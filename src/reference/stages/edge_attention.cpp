@@ -113,6 +113,7 @@ void gated_adjoint(
 
 AttentionEdges attention_edges(const EdgeAttentionStage& stage,
                                const EdgeList& edges,
+                               const LogEnvelope& envelope,
                                std::int32_t center_index,
                                const AttentionInputs<const Value>& in) {
   const auto& [source, center, matrix, radial] = in;
@@ -151,11 +152,14 @@ AttentionEdges attention_edges(const EdgeAttentionStage& stage,
         z(e) += stage.logit_vector.values[static_cast<std::size_t>(c)] *
                 slrelu(stage.negative_slope, at.q.at(e, 0, c));
       }
+      z(e) += envelope.empty() ? 0.0 : envelope[static_cast<std::size_t>(begin + e)];
       largest = std::max(largest, z(e));
     }
+    // All neighbors at the cutoff: radial functions make nothing of these weights.
+    const bool all_faded = std::isinf(largest);
     double sum = stage.eps;
     for (std::int64_t e = 0; e < n; ++e) {
-      z(e) = std::exp(z(e) - largest);
+      z(e) = all_faded ? 1.0 : std::exp(z(e) - largest);
       sum += z(e);
     }
     for (std::int64_t e = 0; e < n; ++e) {
@@ -169,10 +173,12 @@ AttentionEdges attention_edges(const EdgeAttentionStage& stage,
   return at;
 }
 
-/// dE/d(logits before slrelu), from dE/d(attention) [n_edges, H].
+/// dE/d(logits before slrelu), from dE/d(attention) [n_edges, H]. That of the envelope's logarithm, which is
+/// added to the logits of all heads, goes to adj_envelope [n_edges].
 Value softmax_adjoint(const EdgeAttentionStage& stage,
                       const AttentionEdges& at,
-                      const std::vector<double>& adj_attention) {
+                      const std::vector<double>& adj_attention,
+                      double* adj_envelope) {
   const std::int64_t n = at.m.rows;
   const std::int32_t channels = at.m.channels;
   const std::int32_t head_size = channels / stage.heads;
@@ -186,6 +192,7 @@ Value softmax_adjoint(const EdgeAttentionStage& stage,
     for (std::int64_t e = 0; e < n; ++e) {
       const auto eh = static_cast<std::size_t>(e * stage.heads + h);
       const double adj_z = at.attention[eh] * (adj_attention[eh] - mean);
+      adj_envelope[e] += adj_z;
       for (std::int32_t c = h * head_size; c < (h + 1) * head_size; ++c) {
         adj_q.at(e, 0, c) = adj_z * stage.logit_vector.values[static_cast<std::size_t>(c)] *
                             slrelu_derivative(stage.negative_slope, at.q.at(e, 0, c));
@@ -236,13 +243,14 @@ void message_products_adjoint(const AttentionEdges& at,
 
 Value edge_attention(const EdgeAttentionStage& stage,
                      const EdgeList& edges,
+                     const LogEnvelope& envelope,
                      const AttentionInputs<const Value>& in) {
   const auto& [source, center, matrix, radial] = in;
   Value out(edges.n_centers, source.components, source.channels);
   const std::int32_t head_size = source.channels / stage.heads;
   for (std::int32_t i = 0; i < edges.n_centers; ++i) {
     const std::int64_t begin = edges.begin[static_cast<std::size_t>(i)];
-    const AttentionEdges at = attention_edges(stage, edges, i, in);
+    const AttentionEdges at = attention_edges(stage, edges, envelope, i, in);
     for (std::int64_t e = 0; e < at.m.rows; ++e) {
       for (std::int32_t k = 0; k < out.components; ++k) {
         for (std::int32_t c = 0; c < out.channels; ++c) {
@@ -256,18 +264,20 @@ Value edge_attention(const EdgeAttentionStage& stage,
   return out;
 }
 
-void edge_attention_adjoint(const EdgeAttentionStage& stage,
-                            const EdgeList& edges,
-                            const AttentionInputs<const Value>& in,
-                            const Value& adj_out,
-                            const AttentionInputs<Value>& adjoints) {
+LogEnvelope edge_attention_adjoint(const EdgeAttentionStage& stage,
+                                   const EdgeList& edges,
+                                   const LogEnvelope& envelope,
+                                   const AttentionInputs<const Value>& in,
+                                   const Value& adj_out,
+                                   const AttentionInputs<Value>& adjoints) {
+  LogEnvelope adj_envelope(static_cast<std::size_t>(edges.n_edges()), 0.0);
   const Value& radial = in.radial;
   const std::int32_t d = in.source.components;
   const std::int32_t channels = in.source.channels;
   const std::int32_t head_size = channels / stage.heads;
   for (std::int32_t i = 0; i < edges.n_centers; ++i) {
     const std::int64_t begin = edges.begin[static_cast<std::size_t>(i)];
-    const AttentionEdges at = attention_edges(stage, edges, i, in);
+    const AttentionEdges at = attention_edges(stage, edges, envelope, i, in);
     const std::int64_t n = at.m.rows;
     const auto attention = [&](std::int64_t e, std::int32_t c) {
       return at.attention[static_cast<std::size_t>(e * stage.heads + c / head_size)];
@@ -295,7 +305,7 @@ void edge_attention_adjoint(const EdgeAttentionStage& stage,
     Value adj_v(n, d, channels);
     Value adj_g(n, 1, channels);
     gated_adjoint(at.v, at.g, adj_p, adj_v, adj_g);
-    const Value adj_q = softmax_adjoint(stage, at, adj_attention);
+    const Value adj_q = softmax_adjoint(stage, at, adj_attention, adj_envelope.data() + begin);
     // u = M m w
     Value adj_u(n, d, channels);
     dense_adjoint({stage.value_weight, stage.value_bias, degree_of(d - 1)}, adj_v, adj_u);
@@ -304,11 +314,37 @@ void edge_attention_adjoint(const EdgeAttentionStage& stage,
     message_products_adjoint(at, begin, in, adj_u, adjoints);
     give_messages(edges, i, apply_matrix(in.matrix, begin, adj_u, true), adjoints);
   }
+  return adj_envelope;
 }
+
+namespace {
+
+/// DimeNet's polynomial of order p at x = r/cutoff, with its three zeros at x = 1 taken out of the sum, so
+/// that no digits cancel there; slope by x.
+ValueAndSlope fading(std::int32_t p, double x) {
+  double rest = 0.0;
+  for (std::int32_t k = 0; k < p; ++k) {
+    rest += 0.5 * (k + 1.0) * (k + 2.0) * std::pow(x, k);
+  }
+  return {std::pow(1.0 - x, 3.0) * rest, polynomial_envelope(p, x).slope};
+}
+
+LogEnvelope log_envelope(const EdgeAttentionStage& op, const Network& network) {
+  LogEnvelope envelope;
+  for (std::int64_t e = 0; op.envelope > 0 && e < network.edges().n_edges(); ++e) {
+    const double x = length(edge_vector(network.edges(), e)) / network.model().cutoff;
+    envelope.push_back(x < 1.0 ? std::log(fading(op.envelope, x).value)
+                               : -std::numeric_limits<double>::infinity());
+  }
+  return envelope;
+}
+
+} // namespace
 
 Value forward(const EdgeAttentionStage& op, Network& network) {
   return edge_attention(op,
                         network.edges(),
+                        log_envelope(op, network),
                         {network.value(op.source),
                          network.value(op.center),
                          network.value(op.matrix),
@@ -316,17 +352,31 @@ Value forward(const EdgeAttentionStage& op, Network& network) {
 }
 
 void adjoint(const EdgeAttentionStage& op, Network& network) {
-  edge_attention_adjoint(op,
-                         network.edges(),
-                         {network.value(op.source),
-                          network.value(op.center),
-                          network.value(op.matrix),
-                          network.value(op.radial)},
-                         network.adj_out(),
-                         {network.adjoint(op.source),
-                          network.adjoint(op.center),
-                          network.adjoint(op.matrix),
-                          network.adjoint(op.radial)});
+  const LogEnvelope envelope = log_envelope(op, network);
+  const LogEnvelope adj_envelope = edge_attention_adjoint(op,
+                                                          network.edges(),
+                                                          envelope,
+                                                          {network.value(op.source),
+                                                           network.value(op.center),
+                                                           network.value(op.matrix),
+                                                           network.value(op.radial)},
+                                                          network.adj_out(),
+                                                          {network.adjoint(op.source),
+                                                           network.adjoint(op.center),
+                                                           network.adjoint(op.matrix),
+                                                           network.adjoint(op.radial)});
+  const double cutoff = network.model().cutoff;
+  for (std::size_t e = 0; e < envelope.size(); ++e) {
+    const auto vector = edge_vector(network.edges(), static_cast<std::int64_t>(e));
+    const double r = length(vector);
+    if (r < cutoff) {
+      const ValueAndSlope u = fading(op.envelope, r / cutoff);
+      for (std::size_t axis = 0; axis < 3; ++axis) {
+        network.outputs().edge_gradient[3 * e + axis] +=
+            adj_envelope[e] * u.slope / (u.value * cutoff) * vector[axis] / r;
+      }
+    }
+  }
 }
 
 } // namespace eqnn::reference

@@ -5,6 +5,8 @@
 #include "model/model_spec.hpp"
 #include "reference/value.hpp"
 
+#include <vector>
+
 namespace eqnn::reference {
 
 /// Values of the four inputs, or their adjoints.
@@ -12,13 +14,19 @@ template <class V> struct AttentionInputs {
   V &source, &center, &matrix, &radial;
 };
 
+/// Logarithm of the envelope of each edge, -infinity at the cutoff, or its adjoint; empty: no envelope.
+using LogEnvelope = std::vector<double>;
+
 Value edge_attention(const EdgeAttentionStage& stage,
                      const EdgeList& edges,
+                     const LogEnvelope& envelope,
                      const AttentionInputs<const Value>& in);
-void edge_attention_adjoint(const EdgeAttentionStage& stage,
-                            const EdgeList& edges,
-                            const AttentionInputs<const Value>& in,
-                            const Value& adj_out,
-                            const AttentionInputs<Value>& adjoints);
+/// Adds to `adjoints`; returns the adjoint of the envelope's logarithm [n_edges].
+LogEnvelope edge_attention_adjoint(const EdgeAttentionStage& stage,
+                                   const EdgeList& edges,
+                                   const LogEnvelope& envelope,
+                                   const AttentionInputs<const Value>& in,
+                                   const Value& adj_out,
+                                   const AttentionInputs<Value>& adjoints);
 
 } // namespace eqnn::reference
