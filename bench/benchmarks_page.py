@@ -9,6 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "benchmarks.md"
+ORGANIC = ("organic_tdn", "organic_gaunt", "organic_mace")
 
 
 def commit() -> str:

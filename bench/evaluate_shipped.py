@@ -13,7 +13,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks_page import ROOT, commit, put
+from benchmarks_page import ORGANIC, ROOT, commit, put
 
 from eqnn.evaluation import Evaluation, Settings, evaluate
 from eqnn.report import number
@@ -49,21 +49,21 @@ CASES = (
     Case(
         "3BPA",
         "3bpa",
-        "[examples/data](../examples/data): sixty structures at 300, 600 and 1200 K, "
-        "wB97X/6-31G(d). The potentials were trained on structures at 300 K from the same set.",
-        ("tdn_3bpa", "tdn_3bpa_exact"),
-        ("examples/data/3bpa_labelled.xyz",),
+        "[data/3bpa](../data/3bpa): structures at 300, 600 and 1200 K, wB97X/6-31G(d). These are "
+        "not the published test sets. All potentials were trained on the same structures at 300 K.",
+        ("tdn_3bpa", "tdn_3bpa_exact", "tdn_3bpa_smooth", "gaunt_3bpa"),
+        tuple(f"data/3bpa/heldout_{temperature}K.xyz.gz" for temperature in (300, 600, 1200)),
         False,
     ),
     Case(
         "qcr-small, validation and test relaxations",
         "qcr-small",
         "[data/qcr-small](../data/qcr-small): small molecules of H, C, N and O, B3LYP/6-31G\\*. "
-        "`organic_tdn` was trained on other molecules of this set. The other potentials were "
-        "trained neither on such molecules nor at this level of theory, so this is not the task "
-        "they were made for. Their energies have other zeros, so only relative energies are shown. "
+        "The three `organic` potentials were trained on other molecules of this set. The others "
+        "were trained neither on such molecules nor at this level of theory, so this is not the "
+        "task they were made for. Their energies have other zeros, so only relative energies are shown. "
         "Frames with an element that a potential does not know are left out for that potential.",
-        ("organic_tdn", "tdn_3bpa_exact", "mace_solvents", "nequix_mp_1", "sevennet_0"),
+        (*ORGANIC, "tdn_3bpa_exact", "mace_solvents", "nequix_mp_1", "sevennet_0"),
         ("data/qcr-small/validation.xyz.gz", "data/qcr-small/test.xyz.gz"),
         True,
     ),

@@ -13,7 +13,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks_page import ROOT, commit, put
+from benchmarks_page import ORGANIC, ROOT, commit, put
 
 from eqnn.relaxation import Settings
 from eqnn.relaxation.jobs import read_jobs
@@ -23,7 +23,7 @@ from eqnn.relaxation.run import Plan, relax_all
 from eqnn.report import number
 
 BEGIN, END = "<!-- relaxations against DFT -->", "<!-- end of relaxations -->"
-MODELS = ("organic_tdn", "tdn_3bpa_exact", "mace_solvents", "nequix_mp_1", "sevennet_0")
+MODELS = (*ORGANIC, "tdn_3bpa_exact", "mace_solvents", "nequix_mp_1", "sevennet_0")
 FILES = ("validation", "test")
 HEAD = (
     *("potential", "relaxations", "converged", "no such element", "other ends"),

@@ -24,7 +24,7 @@ import numpy as np
 from ase import Atoms
 from ase.optimize import LBFGS
 from ase.vibrations import Vibrations
-from benchmarks_page import ROOT, commit, put
+from benchmarks_page import ORGANIC, ROOT, commit, put
 from numpy.typing import NDArray
 
 import eqnn
@@ -35,7 +35,7 @@ DATA = ROOT / "data" / "qcr-small"
 FREQUENCIES = ROOT / "data" / "vibrations" / "frequencies.json"
 PICTURE = ROOT / "docs" / "images" / "frequencies.png"
 BEGIN, END = "<!-- frequencies against DFT -->", "<!-- end of frequencies -->"
-MODELS = ("organic_tdn", "nequix_mp_1", "sevennet_0")
+MODELS = (*ORGANIC, "nequix_mp_1", "sevennet_0")
 HEAD = (
     *("potential", "molecules", "frequencies", "MAE, 1/cm", "below 1000", "1000 to 2500", "above"),
     *("mean error", "largest", "imaginary"),
