@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +151,25 @@ def cell_with_vacuum(
         along = atoms.positions @ out[axis]
         out[axis] *= (np.ptp(along) if len(atoms) else 0.0) + cutoff + 1.0 + 2.0 * room
     return out
+
+
+def elements_in(structures: Iterable[Atoms], species: Iterable[int]) -> list[int] | None:
+    """Return what a model has to be opened with for these structures.
+
+    Parameters
+    ----------
+    structures : iterable of Atoms
+    species : iterable of int
+        The model's atomic numbers.
+
+    Returns
+    -------
+    list of int or None
+        Their atomic numbers, in order. None, for all elements, where one is not the model's, so
+        that its refusal names all that are, and where there is no atom.
+    """
+    found = {int(z) for atoms in structures for z in np.unique(atoms.numbers)}
+    return sorted(found) if found and found <= set(species) else None
 
 
 def refuse_foreign(atoms: Atoms, species: Sequence[int], name: str) -> None:

@@ -94,9 +94,7 @@ Potential::Potential(const Model& model, const PotentialOptions& options)
   if (!options.couplings.empty()) {
     plan_options.couplings = plan::coupling_method_from_name(options.couplings);
   }
-  TableCache own;
-  plan::Plan plan =
-      plan::compile(model.spec(), plan_options, options.table_cache ? *options.table_cache : own);
+  plan::Plan plan = plan::compile(model.spec(), plan_options, options.table_cache.get());
   impl_->described_plan = plan::describe(plan);
   impl_->plan = without_tables(plan);
   impl_->engine = std::make_unique<engine::Engine>(

@@ -176,9 +176,9 @@ PairEQNN::Impl::Loaded PairEQNN::Impl::load(eqnn::Model file,
     eqnn::require_passed(*loaded.tested, of, settings.options.precision);
   };
   eqnn::PotentialOptions options = settings.options;
-  options.table_cache = eqnn::make_table_cache();
   const bool tests_fit = model.self_tests().size() == file.self_tests().size();
   if (settings.self_test && !tests_fit) {
+    options.table_cache = eqnn::make_table_cache();
     const std::vector<std::int32_t> elements = eqnn::elements_of_self_tests(file);
     if (elements != file.species()) file = file.with_species(elements);
     eqnn::Potential potential(file, options);

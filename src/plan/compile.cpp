@@ -168,12 +168,11 @@ void schedule(Plan& plan, std::int32_t channel_multiple) {
 }
 
 Plan compile(const ModelSpec& model, const Options& options) {
-  TableCache cache;
-  return compile(model, options, cache);
+  return compile(model, options, nullptr);
 }
 
-Plan compile(const ModelSpec& model, const Options& options, TableCache& cache) {
-  Plan plan = PlanBuilder(model, options, &cache).run();
+Plan compile(const ModelSpec& model, const Options& options, TableCache* cache) {
+  Plan plan = PlanBuilder(model, options, cache).run();
   fuse_residuals(plan);
   schedule(plan, options.channel_multiple);
   return plan;

@@ -182,8 +182,7 @@ std::int32_t PlanBuilder::segmented(std::int32_t radial,
                                     const std::map<std::int32_t, std::int32_t>& segments,
                                     std::map<std::int32_t, std::int32_t>& offset) {
   const RadialTable& table = plan_.radials[static_cast<std::size_t>(radial)];
-  RadialTable wide = table;
-  wide.channels = 0;
+  RadialTable wide;
   for (const auto& [first, channels] : segments) {
     offset[first] = wide.channels;
     wide.channels += padded(channels, options_.channel_multiple);
@@ -191,6 +190,10 @@ std::int32_t PlanBuilder::segmented(std::int32_t radial,
   if (wide.channels == table.channels) {
     return radial;
   }
+  wide.degree = table.degree;
+  wide.n_intervals = table.n_intervals;
+  wide.error = table.error;
+  wide.pairs = table.pairs;
   if (table.pairs) {
     wide.channel_of_pair.assign(static_cast<std::size_t>(wide.channels), -1);
     for (const auto& [first, channels] : segments) {

@@ -22,7 +22,7 @@ struct TableCache {
 
 namespace eqnn::plan {
 
-/// As compile(); takes the tables that are there, and leaves those that it makes.
-Plan compile(const ModelSpec& model, const Options& options, TableCache& cache);
+/// As compile(); where there is a cache, takes the tables that are there, and leaves those that it makes.
+Plan compile(const ModelSpec& model, const Options& options, TableCache* cache);
 
 } // namespace eqnn::plan

@@ -9,6 +9,7 @@
 #include <Eigen/Core>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -37,6 +38,35 @@ template <class T> MatrixOf<T> as_matrix(const Tensor& tensor) {
 /// Double precision, for what is linear: no rounding errors of nearby nodes are magnified there.
 using DoubleMatrix = MatrixOf<double>;
 
+/// W x [outputs, points]: the weights of a layer are doubles, whatever the precision of x.
+MatrixOf<double> product(const DoubleMatrix& weight, const MatrixOf<double>& x) {
+  return weight * x;
+}
+
+/// Eigen's product keeps more sums than the registers of extended precision hold.
+Matrix product(const DoubleMatrix& weight, const Matrix& x) {
+  constexpr Eigen::Index kRows = 4;
+  const Eigen::Index n = weight.rows();
+  Matrix y(n, x.cols());
+  for (Eigen::Index first = 0; first < n; first += kRows) {
+    const auto row = [&](Eigen::Index k) { return &weight(std::min(first + k, n - 1), 0); };
+    const std::array<const double*, kRows> w{row(0), row(1), row(2), row(3)};
+    for (Eigen::Index p = 0; p < x.cols(); ++p) {
+      Real a = 0, b = 0, c = 0, d = 0;
+      for (Eigen::Index k = 0; k < x.rows(); ++k) {
+        const Real value = x(k, p);
+        a += w[0][k] * value;
+        b += w[1][k] * value;
+        c += w[2][k] * value;
+        d += w[3][k] * value;
+      }
+      const std::array<Real, kRows> sums{a, b, c, d};
+      std::copy_n(sums.begin(), std::min(kRows, n - first), y.col(p).begin() + first);
+    }
+  }
+  return y;
+}
+
 /// A radial function at many distances at once, as W h(r): the few functions h are evaluated in the
 /// precision of T, and the many outputs of a linear last layer are sums of them.
 template <class T> class Function {
@@ -54,7 +84,7 @@ public:
     const bool is_linear = last.activation == Activation::None && !last.layer_norm;
     n_hidden_ = radial.layers.size() - (is_linear ? 1 : 0);
     for (std::size_t k = 0; k < n_hidden_; ++k) {
-      weights_.push_back(as_matrix<T>(radial.layers[k].weight));
+      weights_.push_back(as_matrix<double>(radial.layers[k].weight));
     }
     if (is_linear) {
       // One more function, the constant, for the bias.
@@ -80,7 +110,7 @@ public:
       x.col(p) = functions(transformed(r(p))) * (radial_.envelope.on_basis ? envelope(r(p)) : 1);
     }
     for (std::size_t k = 0; k < n_hidden_; ++k) {
-      x = apply(radial_.layers[k], weights_[k] * x);
+      x = apply(radial_.layers[k], product(weights_[k], x));
     }
     if (has_constant_) {
       x.conservativeResize(x.rows() + 1, Eigen::NoChange);
@@ -244,7 +274,7 @@ private:
   T r_0_; ///< of the transform, Angstrom; of pairs' cutoffs, theirs over the largest
   Basis basis_;
   bool is_chebyshev_ = false;
-  std::vector<Matrix> weights_; ///< of the hidden layers
+  std::vector<DoubleMatrix> weights_; ///< of the hidden layers
   std::size_t n_hidden_ = 0;
   bool has_constant_ = false;
   DoubleMatrix output_;
@@ -278,53 +308,123 @@ Matrix monomials_from_nodes(std::int32_t degree, Vector& nodes) {
   return chebyshev.transpose() * transform;
 }
 
-void fit(const Function<Real>& function, double cutoff, RadialTable& table) {
-  Vector nodes;
-  const Matrix transform = monomials_from_nodes(table.degree, nodes);
-  const Real half = Real(cutoff) / (2 * table.n_intervals);
-  const Eigen::Index n_powers = table.degree + 1;
-  table.coefficients.resize(static_cast<std::size_t>(table.n_intervals) *
-                            static_cast<std::size_t>(n_powers) *
-                            static_cast<std::size_t>(table.channels));
-  for (std::int32_t interval = 0; interval < table.n_intervals; ++interval) {
-    const Vector r = ((2 * interval + 1) * half + half * nodes.array()).matrix();
-    const DoubleMatrix powers = (transform * function(r).transpose()).cast<double>();
-    Eigen::Map<DoubleMatrix>(table.coefficients.data() +
-                                 std::ptrdiff_t{interval} * n_powers * table.channels,
-                             n_powers,
-                             table.channels) = powers * function.output().transpose();
-  }
-}
+/// Largest |polynomial - function|, and largest |function|, on points between the nodes.
+struct Deviation {
+  double error = 0.0, largest = 0.0;
+};
 
-/// Largest difference between table and function on points between the nodes, over the function's
-/// largest value.
-double measure_error(const Function<Real>& function, double cutoff, const RadialTable& table) {
-  const Vector samples = (Vector(4) << -0.93L, -0.33L, 0.27L, 0.87L).finished();
-  const Eigen::Index n_powers = table.degree + 1;
-  const Real half = Real(cutoff) / (2 * table.n_intervals);
-  DoubleMatrix powers(samples.size(), n_powers);
-  for (Eigen::Index k = 0; k < n_powers; ++k) {
-    powers.col(k) = samples.cast<double>().array().pow(static_cast<double>(k)).matrix();
-  }
-  double error = 0.0;
-  double largest = 0.0;
-  for (std::int32_t interval = 0; interval < table.n_intervals; ++interval) {
-    const Vector r = ((2 * interval + 1) * half + half * samples.array()).matrix();
-    const DoubleMatrix exact =
-        function(r).transpose().cast<double>() * function.output().transpose();
-    const Eigen::Map<const DoubleMatrix> in(
-        table.coefficients.data() + std::ptrdiff_t{interval} * n_powers * table.channels,
-        n_powers,
-        table.channels);
-    const DoubleMatrix found = powers * in;
-    for (Eigen::Index k = 0; k < found.size(); ++k) {
-      const double difference = std::abs(found.data()[k] - exact.data()[k]);
-      error = (std::isnan(difference) || difference > error) ? difference : error;
-      largest = std::max(largest, std::abs(exact.data()[k]));
+/// A radial function as polynomials on n equal intervals of [0, cutoff].
+class EqualIntervals {
+public:
+  EqualIntervals(const Function<Real>& function, double cutoff, std::int32_t degree)
+      : function_(function)
+      , cutoff_(cutoff)
+      , transform_(monomials_from_nodes(degree, nodes_))
+      , samples_((Vector(4) << -0.93L, -0.33L, 0.27L, 0.87L).finished())
+      , powers_of_samples_(samples_.size(), degree + 1) {
+    for (Eigen::Index k = 0; k <= degree; ++k) {
+      powers_of_samples_.col(k) =
+          samples_.cast<double>().array().pow(static_cast<double>(k)).matrix();
     }
   }
-  return largest > 0.0 ? error / largest : error;
-}
+
+  /// Fits interval k; coefficients: [degree + 1, channels].
+  Deviation fit(std::int32_t n, std::int32_t k, double* coefficients) const {
+    const Real half = Real(cutoff_) / (2 * n);
+    const Real middle = (2 * k + 1) * half;
+    const Vector at_nodes = (middle + half * nodes_.array()).matrix();
+    const DoubleMatrix powers = (transform_ * function_(at_nodes).transpose()).cast<double>();
+    Eigen::Map<DoubleMatrix> fitted(coefficients, nodes_.size(), function_.output().rows());
+    fitted = powers * function_.output().transpose();
+
+    const Vector between = (middle + half * samples_.array()).matrix();
+    const DoubleMatrix exact =
+        function_(between).transpose().cast<double>() * function_.output().transpose();
+    const DoubleMatrix found = powers_of_samples_ * fitted;
+    Deviation out;
+    for (Eigen::Index p = 0; p < found.size(); ++p) {
+      const double difference = std::abs(found.data()[p] - exact.data()[p]);
+      out.error = (std::isnan(difference) || difference > out.error) ? difference : out.error;
+      out.largest = std::max(out.largest, std::abs(exact.data()[p]));
+    }
+    return out;
+  }
+
+private:
+  const Function<Real>& function_;
+  double cutoff_;
+  Vector nodes_;
+  Matrix transform_;
+  Vector samples_;
+  DoubleMatrix powers_of_samples_; ///< [samples, degree + 1]
+};
+
+/// Finds how many equal intervals a table needs. Where few are too few, one interval usually shows it:
+/// the one at the distance that was the hardest before. So all of them are fitted at the first number
+/// of intervals, to learn how large the function is, and then where nothing is known to fail.
+class IntervalSearch {
+public:
+  IntervalSearch(const EqualIntervals& intervals, double cutoff, double tolerance)
+      : intervals_(intervals)
+      , cutoff_(cutoff)
+      , tolerance_(tolerance) {}
+
+  /// Fits the table with its number of intervals; its error is of one interval where it was given up.
+  void fit(RadialTable& table) {
+    const std::int32_t n = table.n_intervals;
+    const std::size_t size =
+        static_cast<std::size_t>(table.degree + 1) * static_cast<std::size_t>(table.channels);
+    std::vector<double> one(size);
+    for (const double r : hard_) {
+      const auto k = std::min(static_cast<std::int32_t>(r / cutoff_ * n), n - 1);
+      if (fails(intervals_.fit(n, k, one.data()), table)) {
+        return;
+      }
+    }
+    table.coefficients.resize(static_cast<std::size_t>(n) * size);
+    Deviation all;
+    std::int32_t worst = 0;
+    for (std::int32_t k = 0; k < n; ++k) {
+      const Deviation here =
+          intervals_.fit(n, k, table.coefficients.data() + static_cast<std::size_t>(k) * size);
+      if (is_known_ && fails(here, table)) {
+        hard_.push_back(middle(n, k));
+        return;
+      }
+      if (std::isnan(here.error) || here.error > all.error) {
+        all.error = here.error;
+        worst = k;
+      }
+      all.largest = std::max(all.largest, here.largest);
+    }
+    table.error = all.largest > 0.0 ? all.error / all.largest : all.error;
+    largest_ = all.largest;
+    is_known_ = true;
+    hard_.push_back(middle(n, worst));
+  }
+
+private:
+  /// The largest value is that of other points: an error this near to the tolerance is judged by all
+  /// intervals.
+  static constexpr double kDoubtful = 2.0;
+
+  bool fails(const Deviation& here, RadialTable& table) const {
+    if (here.error <= kDoubtful * tolerance_ * largest_) {
+      return false;
+    }
+    table.error = largest_ > 0.0 ? here.error / largest_ : here.error;
+    return true;
+  }
+
+  double middle(std::int32_t n, std::int32_t k) const { return cutoff_ * (k + 0.5) / n; }
+
+  const EqualIntervals& intervals_;
+  double cutoff_;
+  double tolerance_;
+  double largest_ = 0.0; ///< of the function, once it is known
+  bool is_known_ = false;
+  std::vector<double> hard_; ///< distances at which too few intervals failed, Angstrom
+};
 
 /// Intervals that no feature of the basis can hide in: a Gaussian narrower than the spacing of the
 /// points, a sine with several periods.
@@ -558,13 +658,14 @@ RadialTable tabulate(const RadialStage& radial, double cutoff, const Options& op
   }
   const Function<Real> function(radial, cutoff);
   const std::int32_t multiple = interval_multiple(radial, cutoff);
+  const EqualIntervals intervals(function, cutoff, table.degree);
+  IntervalSearch search(intervals, cutoff, options.radial_tolerance);
   table.error = std::numeric_limits<double>::infinity();
   table.n_intervals = static_cast<std::int32_t>(std::clamp<double>(
       resolving_intervals(radial, cutoff), kFewestIntervals, 2.0 * kMostIntervals));
   for (; table.n_intervals <= kMostIntervals; table.n_intervals += table.n_intervals / 2) {
     table.n_intervals = (table.n_intervals + multiple - 1) / multiple * multiple;
-    fit(function, cutoff, table);
-    table.error = measure_error(function, cutoff, table);
+    search.fit(table);
     if (table.error <= options.radial_tolerance) {
       return table;
     }

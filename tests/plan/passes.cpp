@@ -157,6 +157,42 @@ TEST(Tabulate, ReachesItsToleranceAndSaysSo) {
   }
 }
 
+TEST(Tabulate, TakesTheFewestIntervalsThatReachTheTolerance) {
+  const ModelSpec model = small_model();
+  for (const auto& stage : model.graph) {
+    const auto* radial = std::get_if<RadialStage>(&stage.op);
+    if (radial == nullptr) {
+      continue;
+    }
+    plan::Options options;
+    for (const double tolerance : {1e-6, 1e-9, 1e-12}) {
+      options.radial_tolerance = tolerance;
+      const plan::RadialTable table = plan::tabulate(*radial, model.cutoff, options);
+      // What is reached exactly must not be given up for some interval's error.
+      options.radial_tolerance = table.error;
+      const plan::RadialTable same = plan::tabulate(*radial, model.cutoff, options);
+      EXPECT_EQ(same.n_intervals, table.n_intervals);
+      EXPECT_EQ(same.coefficients, table.coefficients);
+      options.radial_tolerance = 0.99 * table.error;
+      EXPECT_GT(plan::tabulate(*radial, model.cutoff, options).n_intervals, table.n_intervals);
+    }
+  }
+}
+
+TEST(Tabulate, RefusesWhatIsNotFinite) {
+  for (const double weight :
+       {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+    ModelSpec model = small_model();
+    for (auto& stage : model.graph) {
+      if (auto* radial = std::get_if<RadialStage>(&stage.op)) {
+        radial->layers.back().weight.values.assign(radial->layers.back().weight.values.size(),
+                                                   weight);
+        EXPECT_THROW((void)plan::tabulate(*radial, model.cutoff, {}), Error);
+      }
+    }
+  }
+}
+
 TEST(Lower, KeepsNoRadialTableThatNoStageReads) {
   GraphBuilder build({1, 6, 8}, 4.0, 1, Parity::O3, 3);
   const StageIndex x = build.product(build.uniform_input(1, 9), build.harmonics(1), 1);

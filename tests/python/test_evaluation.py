@@ -22,6 +22,7 @@ import lmdb
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.units import Bohr, GPa, Hartree
 from eqnn_models import PRETRAINED, ROOT, tiny_model
@@ -30,7 +31,7 @@ from safetensors.numpy import load_file
 import eqnn
 from eqnn import cli
 from eqnn.errors import EqnnError
-from eqnn.evaluation import Kind, Settings, evaluate
+from eqnn.evaluation import Kind, Settings, evaluate, predict
 from eqnn.evaluation.command import Teller
 from eqnn.evaluation.data import _Draw
 from eqnn.evaluation.frame import Problem
@@ -1142,3 +1143,24 @@ def test_units_of_honest_data_raise_no_alarm_of_a_poor_model(name: str) -> None:
         first, cure = str(error.value).split("\n")
         assert "units: against the models' the energies are in " in first and unit in first
         assert cure == "Convert energies to eV, lengths to Angstrom, forces to eV/Angstrom."
+
+
+def test_only_the_elements_of_the_frames_are_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    water, iron = molecule("H2O"), Atoms("Fe")
+    frames = [labeled(atoms, energy=0.0) for atoms in (water, iron)]
+    with Potential(MACE) as whole:  # H, C and O
+        expected = whole.evaluate(water.numbers, water.positions)
+    opened = []
+
+    def recorded(*given: Any, **options: Any) -> Potential:
+        opened.append(options["elements"])
+        return Potential(*given, **options)
+
+    monkeypatch.setattr(predict, "Potential", recorded)
+    found = evaluate(MACE, frames, settings=QUICK)
+    assert opened == [[1, 8]]
+    (pair,) = one(found).pairs
+    assert pair.found.energy == expected.energy
+    assert np.array_equal(pair.found.forces, expected.forces)
+    evaluate(MACE, [labeled(molecule("CH3OH"), energy=0.0)], settings=QUICK)
+    assert opened == [[1, 8], [1, 6, 8]]

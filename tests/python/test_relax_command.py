@@ -30,7 +30,8 @@ from eqnn_models import ROOT, refusal
 import eqnn
 from eqnn.cli import main
 from eqnn.errors import readable
-from eqnn.relaxation import Settings
+from eqnn.library import Potential
+from eqnn.relaxation import Settings, many
 from eqnn.relaxation.command import Teller
 from eqnn.relaxation.compare import compare, rmsd
 from eqnn.relaxation.jobs import read_input, read_jobs
@@ -935,3 +936,41 @@ def test_a_table_has_no_row_without_a_value() -> None:
     found = overview(Result([Outcome(done, atom)], {}))
     assert "compared with a reference" in [row[0] for row in found.rows]
     assert all(row[1] is not None for row in found.rows)
+
+
+class Recording(Potential):
+    """A potential that keeps what every one is opened with."""
+
+    opened: list[Any] = []  # noqa: RUF012
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        self.opened.append(options["elements"])
+        super().__init__(*given, **options)
+
+
+def test_only_the_elements_of_the_structures_are_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    water = some_molecules(3)
+    with Potential(MACE, "single", has_virial=False) as whole:  # H, C and O
+        expected = eqnn.relax(water, whole)
+    monkeypatch.setattr(many, "Potential", Recording)
+    monkeypatch.setattr(Recording, "opened", [])
+    found = eqnn.relax(water, MACE, precision="single")
+    assert Recording.opened == [[1, 8]]
+    for one, other in zip(found, expected, strict=True):
+        assert one is not None and other is not None
+        assert (one.status, one.steps, one.energy) == (other.status, other.steps, other.energy)
+        assert np.array_equal(one.atoms.positions, other.atoms.positions)
+    relaxed(tmp_path, written(tmp_path / "in.xyz", water))
+    assert Recording.opened == [[1, 8]] * 2
+    capsys.readouterr()
+
+
+def test_a_foreign_element_is_told_all_that_the_model_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(many, "Potential", Recording)
+    monkeypatch.setattr(Recording, "opened", [])
+    good, bad = eqnn.relax([*some_molecules(1), Atoms("Fe")], MACE, precision="single")
+    assert good is not None and good.status == "converged"
+    assert bad is not None and "expected one of H, C, O." in bad.reason
+    assert Recording.opened == [None]

@@ -15,7 +15,7 @@ from eqnn.evaluation.frame import Frame
 from eqnn.evaluation.journal import Journal, Prediction, refusal
 from eqnn.library import Potential, Properties
 from eqnn.model_file import Model
-from eqnn.structures import cell_with_vacuum
+from eqnn.structures import cell_with_vacuum, elements_in
 
 # Of one call of the engine: what a kill loses, and how often progress is told. A call has as many
 # atoms as take this long, and so many at least that all threads are busy.
@@ -55,9 +55,11 @@ class Judged:
         """Whether the model has all elements of a frame."""
         return set(frame.atoms.numbers.tolist()) <= set(self.model.document["species"])
 
-    def open(self) -> Potential:
-        """Open it in its precision."""
-        return Potential(self.path, self.precision, self.has_virial)
+    def open(self, frames: Sequence[Frame]) -> Potential:
+        """Open it in its precision, with the elements of the frames that it knows."""
+        known = [frame.atoms for frame in frames if self.knows(frame)]
+        elements = elements_in(known, self.model.document["species"])
+        return Potential(self.path, self.precision, self.has_virial, elements=elements)
 
 
 def predict(

@@ -88,7 +88,7 @@ def evaluate(
     require_some(frames, problems)
     problems += duplicates(frames)
     with ExitStack() as stack:
-        opened = [(one, stack.enter_context(one.open())) for one in judged]
+        opened = [(one, stack.enter_context(one.open(frames))) for one in judged]
         pairs, more = _predict(opened, frames, folder, progress)
         problems += more
         other_units = _other_units(frames, pairs)

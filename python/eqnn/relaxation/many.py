@@ -22,7 +22,7 @@ from eqnn.errors import EqnnError, readable
 from eqnn.library import Potential, relax_defaults
 from eqnn.model_file import read_model
 from eqnn.packed import Arrays, IntArray, arrays_of, interrupts
-from eqnn.structures import cell_with_vacuum, is_partly_periodic
+from eqnn.structures import cell_with_vacuum, elements_in, is_partly_periodic
 
 # Told how many are done, how many there are, and how many evaluations of one structure that took;
 # False ends it there.
@@ -163,8 +163,15 @@ def relax(
         In the order of ``structures``; None if a callback stopped the run before it was done.
     """
     settings = settings or Settings()
+    if isinstance(structures, Atoms):
+        raise EqnnError("structures is one structure, expected a sequence of them. Give [atoms].")
+    for k, one in enumerate(structures):
+        if not isinstance(one, Atoms):
+            raise EqnnError(
+                f"structures[{k}] is a {type(one).__name__}, expected Atoms of ASE. Give those."
+            )
     if not isinstance(model, Potential):
-        with Potential(model, precision, has_virial=False) as potential:
+        with open_for(structures, model, precision) as potential:
             return relax(
                 structures,
                 potential,
@@ -172,13 +179,6 @@ def relax(
                 finished=finished,
                 frame=frame,
                 progress=progress,
-            )
-    if isinstance(structures, Atoms):
-        raise EqnnError("structures is one structure, expected a sequence of them. Give [atoms].")
-    for k, one in enumerate(structures):
-        if not isinstance(one, Atoms):
-            raise EqnnError(
-                f"structures[{k}] is a {type(one).__name__}, expected Atoms of ASE. Give those."
             )
     run = _Run(
         structures,
@@ -196,6 +196,12 @@ def relax(
     if run.interrupted.is_set():  # after the last callback
         raise KeyboardInterrupt
     return run.results
+
+
+def open_for(structures: Sequence[Atoms], model: str | Path, precision: str) -> Potential:
+    """Open a model file with the elements of the structures that it will relax."""
+    elements = elements_in(structures, read_model(Path(model)).document["species"])
+    return Potential(model, precision, has_virial=False, elements=elements)
 
 
 class _Run:

@@ -19,7 +19,7 @@ from eqnn.errors import EqnnError
 from eqnn.library import Potential
 from eqnn.model_file import read_model
 from eqnn.relaxation.jobs import Job
-from eqnn.relaxation.many import Progress, Relaxed, Settings, relax
+from eqnn.relaxation.many import Progress, Relaxed, Settings, open_for, relax
 from eqnn.relaxation.records import Output, Record, record_of
 from eqnn.relaxation.references import References
 from eqnn.relaxation.result import Result, outcomes_of
@@ -80,7 +80,8 @@ def relax_all(
         As of `eqnn.relax`, of those that this run does.
     """
     name = plan.name()
-    with Potential(plan.model, plan.precision, has_virial=False) as potential:
+    structures = [job.atoms for job in jobs if job.atoms is not None]
+    with open_for(structures, plan.model, plan.precision) as potential:
         with Output(plan.output) as output:
             _require_same(output, jobs, name)
             left = [job for job in jobs if job.id not in output.records]

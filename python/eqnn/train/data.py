@@ -22,7 +22,7 @@ from eqnn.evaluation.settings import Settings
 from eqnn.library import Potential
 from eqnn.model_file import Model
 from eqnn.so3 import FloatArray
-from eqnn.structures import cell_with_vacuum
+from eqnn.structures import cell_with_vacuum, elements_in
 from eqnn.train.config import FIT, REFIT, Config
 from eqnn.train.packing import Arrays, Example, Shape, example_of, pack
 
@@ -246,7 +246,8 @@ def _network_energies(model: Model, frames: Sequence[Frame]) -> FloatArray:
         (f.atoms.numbers, f.atoms.positions, cell_with_vacuum(f.atoms, model.document["cutoff"]))
         for f in frames
     ]
-    with Potential(model.name, "double", has_virial) as potential:
+    elements = elements_in([f.atoms for f in frames], model.document["species"])
+    with Potential(model.name, "double", has_virial, elements=elements) as potential:
         found = potential.evaluate_many(structures)
     for frame, one in zip(frames, found, strict=True):
         if one.properties is None:
