@@ -51,7 +51,7 @@ CASES = (
         "3bpa",
         "[data/3bpa](../data/3bpa): structures at 300, 600 and 1200 K, wB97X/6-31G(d). These are "
         "not the published test sets. All potentials were trained on the same structures at 300 K.",
-        ("tdn_3bpa", "tdn_3bpa_exact", "tdn_3bpa_smooth", "gaunt_3bpa"),
+        ("tdn_3bpa", "tdn_3bpa_exact", "tdn_3bpa_smooth"),
         tuple(f"data/3bpa/heldout_{temperature}K.xyz.gz" for temperature in (300, 600, 1200)),
         False,
     ),
@@ -61,7 +61,8 @@ CASES = (
         "[data/qcr-small](../data/qcr-small): small molecules of H, C, N and O, B3LYP/6-31G\\*. "
         "The three `organic` potentials were trained on other molecules of this set. The others "
         "were trained neither on such molecules nor at this level of theory, so this is not the "
-        "task they were made for. Their energies have other zeros, so only relative energies are shown. "
+        "task they were made for. Their energies have other zeros, so only relative energies are "
+        "shown. "
         "Frames with an element that a potential does not know are left out for that potential.",
         (*ORGANIC, "tdn_3bpa_exact", "mace_solvents", "nequix_mp_1", "sevennet_0"),
         ("data/qcr-small/validation.xyz.gz", "data/qcr-small/test.xyz.gz"),

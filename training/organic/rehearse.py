@@ -5,9 +5,9 @@
 
 No frame for fine-tuning has atoms that are much closer than a bond, and what pretraining taught of
 them is forgotten: walls between atoms may vanish. These frames, among those of the fine-tuning,
-keep them. Where pretraining taught no wall either, they go on as ZBL's repulsion does. Reference energies are those that `energies.reference: refit` gives for the other frames
-of FINETUNE.yaml, so that the labels fit to them; OUTPUT.xyz, if the configuration names it, is not
-counted. Needs what `eqnn train` needs.
+keep them. Where pretraining taught no wall either, they go on as ZBL's repulsion does. Reference
+energies are those that `energies.reference: refit` gives for the other frames of FINETUNE.yaml, so
+that the labels fit to them; OUTPUT.xyz itself is not counted. Needs what `eqnn train` needs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from organic.structures import Floats
 NEAREST, FARTHEST, N_DISTANCES = 0.2, 1.0, 16
 TURN = 1.0  # eV: an energy that rises and then falls by more has passed a wall
 DEEPEST = 15.0  # eV: no bond is as strong
-HIGHEST = 60.0  # eV above the farthest
+HIGHEST = 20.0  # eV above the farthest
 COULOMB = 14.399645  # e^2/(4 pi eps0), eV Angstrom
 LEVEL = "the pretrained network"
 

@@ -3,8 +3,8 @@
 
     PYTHONPATH=python:training python -m organic.ship FOLDER NAME
 
-FOLDER has the runs `pretrained`, `finetuned` and, if there is one, `scratch`, and what
-`organic.blend` made of the first two, `blend.eqnn`, which is taken; NAME is that of the potential.
+FOLDER has the runs `pretrained`, `finetuned`, the result of which is taken, and `scratch` if there
+is one; NAME is that of the potential.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("name")
     options = parser.parse_args(arguments)
     target = ROOT / "potentials" / f"{options.name}.eqnn"
-    shutil.copyfile(options.folder / "blend.eqnn", target)
+    shutil.copyfile(options.folder / "finetuned" / "model.eqnn", target)
     model = read_model(target)
     told = {k: v for k, v in model.document["provenance"].items() if k != "exporter"}
     text = json.dumps(told, indent=2, ensure_ascii=False)

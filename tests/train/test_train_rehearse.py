@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""training/organic/rehearse.py: frames of two close atoms, so that walls stay."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+from organic.rehearse import DEEPEST, HIGHEST, TURN, dimers, labeled, main, wall_at, zbl
+from train_models import jax, random_cluster, yaml
+from training_runs import labeled as labels_of
+
+from eqnn.library import Potential
+from eqnn.model_file import write_model
+from eqnn.short_range import zbl as switched_zbl
+from eqnn.train.new import Shape, new_tdn
+
+assert jax is not None  # the skip where there is none
+
+
+@pytest.mark.parametrize(
+    ("energies", "expected"),
+    [
+        ([0.0, 1.0, 5.0, 40.0], 4),  # a wall
+        ([0.0, -4.0, -9.0, -3.0, 20.0], 5),  # a bond shorter than the sum of the radii, then a wall
+        ([0.0, 5.0, 9.0, 9.0 - 1.1 * TURN, -500.0], 3),  # through a wall
+        ([0.0, 0.5, 0.2, 6.0], 4),  # a ripple
+        ([0.0, -0.9 * DEEPEST, -1.1 * DEEPEST, 0.0], 2),  # no wall at all
+    ],
+)
+def test_where_a_wall_ends(energies: list[float], expected: int) -> None:
+    assert wall_at(energies) == expected
+
+
+def test_the_repulsion_is_that_of_lammps_and_its_force_the_slope() -> None:
+    r = np.linspace(0.1, 1.5, 40)
+    for pair in ((1, 1), (6, 8)):
+        energy, force = zbl(pair, r)
+        inside = switched_zbl(pair, r, 50.0, 60.0)
+        assert np.abs((energy - energy[-1]) - (inside - inside[-1])).max() <= 1e-8 * energy[0]
+        step = 1e-5
+        slope = (zbl(pair, r + step)[0] - zbl(pair, r - step)[0]) / (2 * step)
+        assert np.abs(force + slope).max() <= 1e-6 * force[0]
+
+
+def test_frames_are_those_of_the_network_up_to_its_wall_and_rise_beyond(tmp_path: Path) -> None:
+    model = new_tdn(Shape((1, 8), channels=4, l_max=1, cutoff=4.0))
+    pairs = dimers(model.document["species"])
+    assert [p[0].get_chemical_formula() for p in pairs] == ["H2", "HO", "O2"]
+    write_model(tmp_path / "m.eqnn", model.document, model.tensors)
+    frames = labeled(model, pairs)
+    n_of_network = 0
+    with Potential(tmp_path / "m.eqnn", "double") as potential:
+        for atoms in frames:
+            found = potential.evaluate(atoms.numbers, atoms.positions)
+            is_same = abs(atoms.get_potential_energy() - found.energy) <= 1e-10
+            if is_same:
+                n_of_network += 1
+            assert np.abs(atoms.get_forces().sum(0)).max() <= 1e-10
+    assert n_of_network >= len(pairs)
+    for of_pair in pairs:
+        kept = [a for a in of_pair if a.calc is not None]
+        energies = np.array([a.get_potential_energy() for a in kept])
+        assert (energies <= energies[0] + HIGHEST).all()
+        # Without ZBL an untrained network has no walls: those of ZBL go on from where it is.
+        assert energies[-1] > energies[0] + 0.3 * HIGHEST
+
+
+def test_the_command_leaves_its_own_frames_out(tmp_path: Path) -> None:
+    model = new_tdn(Shape((1, 6, 8), channels=4, l_max=1, cutoff=4.0))
+    moved = dataclasses.replace(model)
+    moved.document["energy"]["reference"] = [-10.0, -20.0, -30.0]
+    write_model(tmp_path / "start.eqnn", moved.document, moved.tensors)
+    with Potential(tmp_path / "start.eqnn", "reference") as potential:
+        frames = [labels_of(potential, random_cluster([1, 6, 8], n, seed=n)) for n in (3, 4, 5, 7)]
+    ase.io.write(tmp_path / "train.xyz", frames)
+    said = {
+        "model": "start.eqnn",
+        "output": "out",
+        "data": {"train": ["train.xyz", "dimers.xyz"]},
+        "energies": {"reference": "refit"},
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(said))
+    words = [str(tmp_path / "config.yaml"), str(tmp_path / "dimers.xyz")]
+    assert main(words) == 0
+    first = (tmp_path / "dimers.xyz").read_bytes()
+    assert main(words) == 0
+    assert (tmp_path / "dimers.xyz").read_bytes() == first
+    found = ase.io.read(tmp_path / "dimers.xyz", ":")
+    assert isinstance(found, list) and all(isinstance(a, Atoms) and len(a) == 2 for a in found)
+    assert {a.get_chemical_formula() for a in found} == {"H2", "CH", "HO", "C2", "CO", "O2"}
