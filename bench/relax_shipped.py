@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks_page import ORGANIC, ROOT, commit, put
 
+from eqnn.model_file import read_model
 from eqnn.relaxation import Settings
 from eqnn.relaxation.jobs import read_jobs
 from eqnn.relaxation.report import write
@@ -37,7 +38,9 @@ def run(model: str, folder: Path) -> Result:
     folder.mkdir(parents=True, exist_ok=True)
     jobs = read_jobs([ROOT / "data" / "qcr-small" / f"{name}.xyz.gz" for name in FILES])
     path = ROOT / "potentials" / f"{model}.eqnn"
-    result = relax_all(Plan(path, "double", Settings(), folder / f"{model}.xyz"), jobs)
+    # A potential that was trained again has records of its own.
+    output = folder / f"{model}_{read_model(path).sha256[:12]}.xyz"
+    result = relax_all(Plan(path, "double", Settings(), output), jobs)
     write(result, folder / model)
     return result
 

@@ -286,20 +286,21 @@ def test_documents_have_the_errors_of_upstreams_code() -> None:
 
 
 @pytest.mark.slow
-def test_the_readme_has_the_errors_of_the_organic_tdn() -> None:
+@pytest.mark.parametrize("model", ["organic_tdn", "organic_gaunt", "organic_mace"])
+def test_the_readme_has_the_errors_of_organic_potentials(model: str) -> None:
     """potentials/README.md and docs/benchmarks.md, of molecules that it was not trained on."""
     readme = (ROOT / "potentials" / "README.md").read_text()
     benchmarks = (ROOT / "docs" / "benchmarks.md").read_text()
     files = [ROOT / "data" / "qcr-small" / f"{name}.xyz.gz" for name in ("validation", "test")]
-    found = one(evaluate(ROOT / "potentials" / "organic_tdn.eqnn", files, settings=QUICK))
+    found = one(evaluate(ROOT / "potentials" / f"{model}.eqnn", files, settings=QUICK))
     for name, errors in found.sets.items():
         energies = (errors.energy.mae, errors.energy.mae_per_atom, errors.relative_energy.mae)
         forces = (errors.forces.mae, errors.forces.rmse)
         shown = " | ".join(number(value or 0.0) for value in (*energies, *forces))
-        assert f"| {name} | {errors.n_frames} | {shown} |" in readme
+        assert f"| {name} | `{model}` | {errors.n_frames} | {shown} |" in readme
         relative = (errors.relative_energy.mae, errors.relative_energy.mae_per_atom)
         shown = " | ".join(number(value or 0.0) for value in (*relative, *forces))
-        assert f"| {name} | `organic_tdn` | {errors.n_frames} | {shown} |" in benchmarks
+        assert f"| {name} | `{model}` | {errors.n_frames} | {shown} |" in benchmarks
 
 
 @pytest.mark.slow
@@ -317,6 +318,23 @@ def test_the_readme_has_the_errors_of_the_tdn_of_acetylacetone() -> None:
         shown = " | ".join(number(value or 0.0) for value in values)
         assert f"| {set_name.removeprefix('test_MD_')[:3]} K, test | 650 | {shown} |" in readme
         assert f"| {set_name} | `{name}` | 650 | {shown} |" in benchmarks
+
+
+@pytest.mark.slow
+def test_the_readme_has_the_errors_of_the_tdn_of_3bpa() -> None:
+    """potentials/README.md and docs/benchmarks.md, of structures that were held out."""
+    readme = (ROOT / "potentials" / "README.md").read_text()
+    benchmarks = (ROOT / "docs" / "benchmarks.md").read_text()
+    name = "tdn_3bpa_smooth"
+    files = [ROOT / "data" / "3bpa" / f"heldout_{kelvin}K.xyz.gz" for kelvin in (300, 600, 1200)]
+    found = one(evaluate(ROOT / "potentials" / f"{name}.eqnn", files, settings=QUICK))
+    assert len(found.sets) == 3
+    for set_name, errors in found.sets.items():
+        values = (errors.energy.mae, errors.energy.rmse, errors.forces.mae, errors.forces.rmse)
+        shown = " | ".join(number(value or 0.0) for value in values)
+        kelvin = set_name.removeprefix("heldout_").removesuffix("K")
+        assert f"| {kelvin} K, held out | {errors.n_frames} | {shown} |" in readme
+        assert f"| {set_name} | `{name}` | {errors.n_frames} | {shown} |" in benchmarks
 
 
 def test_worst_frames_are_named_by_forces_and_by_energy(frames: list[Atoms]) -> None:
