@@ -272,7 +272,10 @@ def test_where_doubles_are_too_coarse_nothing_is_computed(tmp_path: Path) -> Non
 def test_numbers_of_numbers_must_agree(tmp_path: Path) -> None:
     with Potential(tiny_file(tmp_path)) as potential:
         text = refusal(lambda: potential.evaluate([1, 6], [[0, 0, 0]]))
-        assert text.startswith("2 atomic numbers, 3 coordinates: expected three coordinates an")
+        assert text == (
+            "2 atomic numbers, 3 coordinates: expected three coordinates per atom and nine "
+            "components of a cell.\nCorrect the structure."
+        )
         text = refusal(lambda: potential.evaluate([1], [[0, 0, 0]], np.eye(2)))
         assert "1 atomic numbers, 3 coordinates, 4 components of the cell: expected" in text
         for numbers in ([1, 2**32 + 1], [-1, 1]):

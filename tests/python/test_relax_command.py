@@ -531,7 +531,7 @@ def test_atoms_that_are_fixed_belong_to_where_it_begins(
     fixed = tmp_path / "fixed.xyz"
     ase.io.write(fixed, water, format="extxyz", columns=[*COLUMNS, "move_mask"])
     before = out.read_bytes()
-    words = "began at another structure"
+    words = "started from another structure"
     refused(["--input", str(fixed), "--output", str(out)], words, capsys)
     assert out.read_bytes() == before
 
