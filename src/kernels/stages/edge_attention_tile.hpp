@@ -144,16 +144,16 @@ template <class S> struct AttentionTile {
 
   /// Logarithm of the envelope of an edge, far below all logits at the cutoff, and its slope.
   KOKKOS_FORCEINLINE_FUNCTION void
-  log_envelope_of(std::int64_t edge, double& value, double& slope) const {
+  log_envelope_of(std::int64_t edge, double& log_value, double& log_slope) const {
     constexpr double kNothing = -1e30;
-    value = 0.0;
-    slope = 0.0;
+    log_value = 0.0;
+    log_slope = 0.0;
     if (a.envelope > 0) {
       const double r = on.edges.distance(edge);
       if (r < a.cutoff) {
-        log_envelope(a.envelope, a.cutoff, r, value, slope);
+        log_envelope(a.envelope, a.cutoff, r, log_value, log_slope);
       } else {
-        value = kNothing;
+        log_value = kNothing;
       }
     }
   }
