@@ -225,7 +225,8 @@ def make_venv(venv: Path, requirements: str) -> None:
 
 def install_package(venv: Path = VENV) -> None:
     """Our own Python package, editable; of the libraries it takes those that the clone builds."""
-    options = ("--no-deps", "--no-build-isolation", "-C", "wheel.cmake=false")
+    # pip 23.0, Debian 12's, does not know --config-settings by its short name.
+    options = ("--no-deps", "--no-build-isolation", "--config-settings", "wheel.cmake=false")
     pip("package", "install", *options, "-e", ROOT, venv=venv)
     # Its hook would come before PYTHONPATH, by which another clone's package is asked for.
     for path in venv.glob("lib/python3*/site-packages/_editable_skbc_eqnn.pth"):

@@ -235,3 +235,16 @@ def test_what_is_inside_an_environment_is_lost_with_it_in_a_later_call_too(
     setup.ensure("library")
     setup.ensure("linters")
     assert made[3:] == ["packages", "linters"]
+
+
+def test_pip_is_given_options_that_the_one_of_debian_12_knows(
+    setup: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """pip 23.0 knows --config-settings, and -C not yet."""
+    words: list[str] = []
+    monkeypatch.setattr(setup, "pip", lambda name, *given, venv: words.extend(map(str, given)))
+    setup.install_package(tmp_path)
+    assert "--config-settings" in words and "-C" not in words
+    for name in ("docs/install.md", "packaging/conda/recipe.yaml"):
+        text = (ROOT / name).read_text()
+        assert "--config-settings cmake.define" in text and " -C cmake.define" not in text
