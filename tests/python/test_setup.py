@@ -240,7 +240,7 @@ def test_what_is_inside_an_environment_is_lost_with_it_in_a_later_call_too(
 def test_pip_is_given_options_that_the_one_of_debian_12_knows(
     setup: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """pip 23.0 knows --config-settings, and -C not yet."""
+    """The short name -C came after pip 23.0."""
     words: list[str] = []
     monkeypatch.setattr(setup, "pip", lambda name, *given, venv: words.extend(map(str, given)))
     setup.install_package(tmp_path)
