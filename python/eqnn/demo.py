@@ -35,7 +35,7 @@ MODEL = data_folder("potentials") / "organic_tdn.eqnn"
 # Of data/qcr-small: the first, hot frame of each relaxation by DFT, and its minimum.
 HELD_OUT = data_folder("examples") / "data" / "held_out.xyz"
 ELEMENTS = ("H", "C", "N", "O")
-FMAX = 0.02  # eV/Angstrom
+FMAX = 0.01  # eV/Angstrom
 TIMESTEP = 0.0005  # ps
 ROOM = 10.0  # Angstrom around a molecule
 

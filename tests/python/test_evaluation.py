@@ -321,11 +321,11 @@ def test_the_readme_has_the_errors_of_the_tdn_of_acetylacetone() -> None:
 
 
 @pytest.mark.slow
-def test_the_readme_has_the_errors_of_the_tdn_of_3bpa() -> None:
+@pytest.mark.parametrize("name", ["tdn_3bpa_smooth", "gaunt_3bpa"])
+def test_the_readme_has_the_errors_of_potentials_of_3bpa(name: str) -> None:
     """potentials/README.md and docs/benchmarks.md, of structures that were held out."""
     readme = (ROOT / "potentials" / "README.md").read_text()
     benchmarks = (ROOT / "docs" / "benchmarks.md").read_text()
-    name = "tdn_3bpa_smooth"
     files = [ROOT / "data" / "3bpa" / f"heldout_{kelvin}K.xyz.gz" for kelvin in (300, 600, 1200)]
     found = one(evaluate(ROOT / "potentials" / f"{name}.eqnn", files, settings=QUICK))
     assert len(found.sets) == 3
@@ -333,7 +333,7 @@ def test_the_readme_has_the_errors_of_the_tdn_of_3bpa() -> None:
         values = (errors.energy.mae, errors.energy.rmse, errors.forces.mae, errors.forces.rmse)
         shown = " | ".join(number(value or 0.0) for value in values)
         kelvin = set_name.removeprefix("heldout_").removesuffix("K")
-        assert f"| {kelvin} K, held out | {errors.n_frames} | {shown} |" in readme
+        assert f"| {kelvin} K, held out | `{name}` | {errors.n_frames} | {shown} |" in readme
         assert f"| {set_name} | `{name}` | {errors.n_frames} | {shown} |" in benchmarks
 
 
