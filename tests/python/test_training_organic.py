@@ -237,6 +237,22 @@ def test_conformers_are_those_of_the_seed() -> None:
     assert ring is not None and (0, 1) not in ring.turnable
 
 
+def test_held_out_structures_of_3bpa_are_not_in_its_training_set() -> None:
+    folder = ROOT / "data" / "3bpa"
+    names = ["train_300K", *(f"heldout_{kelvin}K" for kelvin in (300, 600, 1200))]
+    seen: set[bytes] = set()
+    counts = []
+    for name in names:
+        frames = ase.io.read(folder / f"{name}.xyz.gz", ":")
+        assert isinstance(frames, list)
+        assert all(np.isfinite(a.get_forces()).all() and len(a) == 27 for a in frames)
+        places = {np.round(a.positions, 4).tobytes() for a in frames}
+        assert len(places) == len(frames) and not places & seen
+        seen |= places
+        counts.append(len(frames))
+    assert counts == [500, 136, 167, 166]
+
+
 def test_frames_by_density_functional_theory_are_sound() -> None:
     path = ROOT / "training" / "organic" / "dft.xyz.gz"
     frames = ase.io.read(path, ":")

@@ -10,13 +10,13 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
-from organic.rehearse import DEEPEST, HIGHEST, TURN, dimers, labeled, main, wall_at, zbl
+from eqnn_models import max_error
+from organic.rehearse import DEEPEST, HIGHEST, TURN, dimers, labeled, main, repulsion, wall_at
 from train_models import jax, random_cluster, yaml
 from training_runs import labeled as labels_of
 
 from eqnn.library import Potential
 from eqnn.model_file import write_model
-from eqnn.short_range import zbl as switched_zbl
 from eqnn.train.new import Shape, new_tdn
 
 assert jax is not None  # the skip where there is none
@@ -36,15 +36,18 @@ def test_where_a_wall_ends(energies: list[float], expected: int) -> None:
     assert wall_at(energies) == expected
 
 
-def test_the_repulsion_is_that_of_lammps_and_its_force_the_slope() -> None:
+def test_the_repulsion_is_ziegler_biersack_and_littmarks() -> None:
     r = np.linspace(0.1, 1.5, 40)
-    for pair in ((1, 1), (6, 8)):
-        energy, force = zbl(pair, r)
-        inside = switched_zbl(pair, r, 50.0, 60.0)
-        assert np.abs((energy - energy[-1]) - (inside - inside[-1])).max() <= 1e-8 * energy[0]
-        step = 1e-5
-        slope = (zbl(pair, r + step)[0] - zbl(pair, r - step)[0]) / (2 * step)
-        assert np.abs(force + slope).max() <= 1e-6 * force[0]
+    for z_i, z_j in ((1, 1), (6, 8)):
+        energy, force = repulsion((z_i, z_j), r)
+        x = r * (z_i**0.23 + z_j**0.23) / 0.4685
+        terms = ((0.02817, 0.20162), (0.28022, 0.40290), (0.50986, 0.94229), (0.18175, 3.19980))
+        expected = 14.399645 * z_i * z_j / r * sum(c * np.exp(-d * x) for c, d in terms)
+        # But for a constant, since it is switched off far away.
+        assert max_error(energy - energy[-1], expected - expected[-1]) <= 1e-8 * energy[0]
+        slope = np.gradient(expected, r, edge_order=2)
+        assert max_error(force[20:], -slope[20:]) <= 0.02 * force[20]
+        assert (np.diff(force) < 0).all()
 
 
 def test_frames_are_those_of_the_network_up_to_its_wall_and_rise_beyond(tmp_path: Path) -> None:

@@ -27,9 +27,9 @@ from ase.data import chemical_symbols, covalent_radii
 
 from eqnn.library import Potential
 from eqnn.model_file import Model, read_model, write_model
+from eqnn.short_range import zbl
 from eqnn.train.config import Config, read_config
 from eqnn.train.data import read_sets, with_energies
-from eqnn.train.new import ZBL
 from organic.structures import Floats
 
 # Distances over the sum of the covalent radii.
@@ -37,7 +37,6 @@ NEAREST, FARTHEST, N_DISTANCES = 0.2, 1.0, 16
 TURN = 1.0  # eV: an energy that rises and then falls by more has passed a wall
 DEEPEST = 15.0  # eV: no bond is as strong
 HIGHEST = 20.0  # eV above the farthest
-COULOMB = 14.399645  # e^2/(4 pi eps0), eV Angstrom
 LEVEL = "the pretrained network"
 
 
@@ -94,8 +93,9 @@ def labeled(model: Model, pairs: Sequence[Sequence[Atoms]]) -> list[Atoms]:
                 first = int((r >= bond).sum())
                 good = first + wall_at(energy[first:].tolist())
                 last = good - 1 - int(np.argmax(energy[first:good][::-1]))
-                repulsion, pull = zbl(frames[0].numbers, r)
-                energy[last + 1 :] = energy[last] + (repulsion - repulsion[last])[last + 1 :]
+                z_i, z_j = frames[0].numbers.tolist()
+                zbl_energy, pull = repulsion((z_i, z_j), r)
+                energy[last + 1 :] = energy[last] + (zbl_energy - zbl_energy[last])[last + 1 :]
                 slope[last + 1 :] = pull[last + 1 :]
                 for k, atoms in enumerate(frames):
                     if energy[k] <= energy[0] + HIGHEST:
@@ -105,16 +105,11 @@ def labeled(model: Model, pairs: Sequence[Sequence[Atoms]]) -> list[Atoms]:
     return kept
 
 
-def zbl(numbers: Sequence[int], r: Floats) -> tuple[Floats, Floats]:
-    """Return ZBL's universal repulsion of a pair in eV, and its force in eV/Angstrom.
-
-    Ziegler, Biersack and Littmark 1985; constants as in `eqnn new --zbl`.
-    """
-    z_i, z_j = numbers
-    rate = np.array(ZBL["exponents"])[:, None] * (z_i**0.23 + z_j**0.23) / ZBL["screening_length"]
-    terms = np.array(ZBL["coefficients"])[:, None] * np.exp(-rate * r)
-    strength = COULOMB * z_i * z_j / r
-    return strength * terms.sum(0), strength * (terms.sum(0) / r + (rate * terms).sum(0))
+def repulsion(pair: tuple[int, int], r: Floats) -> tuple[Floats, Floats]:
+    """Return ZBL's energy of a pair at r in Angstrom, and its force: eV, eV/Angstrom."""
+    far, step = 50.0, 1e-4  # where it is switched off, beyond all distances here; of the slope
+    inward, energy, outward = (zbl(pair, r + d, far, 2 * far) for d in (-step, 0.0, step))
+    return energy, (inward - outward) / (2 * step)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

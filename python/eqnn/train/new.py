@@ -37,7 +37,7 @@ _ORDER = 6
 _NORM_EPS = 0.01
 
 # ZBL's universal screening, within the sum of the covalent radii.
-ZBL: dict[str, Any] = {
+_ZBL: dict[str, Any] = {
     "p": 6.0,
     "screening_length": 0.46850,
     "screening_exponent": 0.23,
@@ -215,7 +215,7 @@ class _Network:
         terms = list(terms)
         if self.shape.zbl:
             radius = covalent_radii[list(self.shape.species)]
-            terms.append(self.build.stage("zbl", "repulsion", weights={"radius": radius}, **ZBL))
+            terms.append(self.build.stage("zbl", "repulsion", weights={"radius": radius}, **_ZBL))
         self.build.stage("energy", "energy", {"terms": terms})
         model = self.build.finish(
             energy={
