@@ -159,7 +159,7 @@ def _other_programs() -> Iterator[Finding]:
             State.NOTE,
             f"other programs run {n_other} threads on the {cores()} cores of this process. `eqnn` "
             "lets its threads sleep while they wait.\nElsewhere (`lmp`, Python) set "
-            "OMP_WAIT_POLICY=passive, or steps may take a hundred times as long.",
+            "OMP_WAIT_POLICY=passive, or steps may take tens of times as long.",
         )
 
 

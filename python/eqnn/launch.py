@@ -40,7 +40,7 @@ def let_threads_sleep(environment: MutableMapping[str, str]) -> None:
     """Let OpenMP's threads sleep while they wait for each other, if other programs use the cores.
 
     They spin by default. Where cores are shared, a thread that spins keeps the one that it waits
-    for from running: steps then take ten or a hundred times as long. What the user set stays.
+    for from running: steps then may take tens of times as long. What the user set stays.
 
     Parameters
     ----------

@@ -204,7 +204,7 @@ def test_busy_cores_are_found(monkeypatch: pytest.MonkeyPatch, n_other: int) -> 
             State.NOTE,
             "other programs run 3 threads on the 8 cores of this process. `eqnn` lets its threads "
             "sleep while they wait.\nElsewhere (`lmp`, Python) set OMP_WAIT_POLICY=passive, or "
-            "steps may take a hundred times as long.",
+            "steps may take tens of times as long.",
         )
     ]
 
