@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,3 +26,14 @@ def put(begin: str, end: str, made: str) -> None:
     if not pattern.search(page):
         raise SystemExit(f"{PAGE} has no {begin} ... {end}.")
     PAGE.write_text(pattern.sub(lambda _: f"{begin}\n{made}\n{end}", page))
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table as Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def stated(version: str, made: str) -> str:
+    """Put before a table what it was made with."""
+    return f"Commit {commit()}; eqnn {version}, double precision.\n\n{made}\n"

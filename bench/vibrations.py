@@ -24,7 +24,7 @@ import numpy as np
 from ase import Atoms
 from ase.optimize import LBFGS
 from ase.vibrations import Vibrations
-from benchmarks_page import ORGANIC, ROOT, commit, put
+from benchmarks_page import ORGANIC, ROOT, put, stated, table
 from numpy.typing import NDArray
 
 import eqnn
@@ -134,9 +134,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     results = {model: compared(model) for model in MODELS}
-    lines = [HEAD, ["---"] * len(HEAD), *(row(*one) for one in results.items())]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    made = f"Commit {commit()}; eqnn {eqnn.__version__}, double precision.\n\n{table}\n"
+    made = stated(eqnn.__version__, table(HEAD, (row(*one) for one in results.items())))
     if not options.write:
         print(made)
         return

@@ -73,3 +73,32 @@ def test_the_frequencies_of_dft_are_those_of_minima() -> None:
     for atoms, expected in reference:
         assert len(expected) == 3 * len(atoms) - 6, atoms.info["molecule"]
         assert (np.diff(expected) >= 0).all() and 30 < expected[0] and expected[-1] < 4000
+
+
+def test_profiles_go_along_their_coordinates() -> None:
+    bench = load("profiles")
+    transfer, torsion = bench.scans()
+    assert (np.diff(transfer.coordinate) > 0).all() and (np.diff(torsion.coordinate) > 0).all()
+    assert transfer.coordinate == pytest.approx(-transfer.coordinate[::-1], abs=0.02)
+    assert torsion.coordinate[[0, -1]] == pytest.approx([1.0, 177.0], abs=0.1)
+    # The proton's way is symmetric, so its energies are.
+    energies = transfer.energies()
+    assert energies == pytest.approx(energies[::-1], abs=0.5)
+    assert int(energies.argmax()) == 7
+
+
+def test_errors_of_a_profile_are_those_of_its_energies() -> None:
+    bench = load("profiles")
+    transfer, torsion = np.array([0.0, 10.0, 2.0]), np.array([0.0, 900.0, 700.0])
+    cells = bench.row(
+        "x", (np.add(transfer, [0, 3, -4]), np.subtract(torsion, [0, 50, 0])), (transfer, torsion)
+    )
+    assert cells == ["x", "13.0", "2.9", "850", "700", "28.9", "50"]
+
+
+def test_a_profile_with_nan_is_refused() -> None:
+    bench = load("profiles")
+    transfer, _ = bench.scans()
+    transfer.frames[3].calc.results["energy"] = np.nan
+    with pytest.raises(SystemExit, match="no number"):
+        transfer.energies()

@@ -8,6 +8,7 @@ it.
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import ase.io
@@ -36,6 +37,9 @@ from organic.teacher import (
     main,
     save_atomically,
 )
+
+from eqnn.library import Potential
+from eqnn.packed import Structure
 
 ROOT = Path(__file__).resolve().parents[2]
 MADE_UP = ("CNC(C)=O", "COC=N", "CCC=O", "C=CCN", "NCC#N", "CC(C)O", "CN(C)N", "OCC=O")
@@ -176,6 +180,41 @@ def test_molecules_that_the_teacher_doubts_are_another_choice(tmp_path: Path) ->
     assert agreed[doubted] == 3 and agreed[half] in (2, 3)
     ((smiles, _, k),) = dft.chosen(tmp_path, doubtful=True)
     assert smiles == doubted and k in (0, 1, 2)
+
+
+def test_potentials_choose_where_they_disagree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [name for k in range(200) if not is_watched(name := f"C{'C' * k}O")]
+    watched = next(name for k in range(200) if is_watched(name := f"C{'C' * k}O"))
+    apart = {names[0]: (0.1, 0.3, 0.2, 0.0), names[1]: (0.4, 0.1, 0.1, 0.5), watched: (0.5,) * 4}
+    apart[names[2]] = (0.1, 0.1, dft.LARGEST_DISAGREEMENT + 0.01, 0.1)
+    lots = {name: a_lot(4, name) for name in sorted(apart)}
+    for k, (name, lot) in enumerate(lots.items()):
+        lot.numbers[:, :4] = 6
+        lot.positions[:, 0, 0] = apart[name]
+        save_atomically(tmp_path / f"lot{k:04d}.npz", lot)
+
+    def by_first_atom(_: Sequence[str], structures: Sequence[Structure]) -> Floats:
+        return np.array([np.asarray(x)[0, 0] for _, x, _ in structures])
+
+    monkeypatch.setattr(dft, "disagreement", by_first_atom)
+    found = [(smiles, k) for smiles, _, k in dft.disagreed(tmp_path, ["a", "b"])]
+    assert found == [(names[1], 3), (names[0], 1)]
+
+
+def test_disagreement_is_the_spread_of_forces() -> None:
+    models = [str(ROOT / "potentials" / f"organic_{name}.eqnn") for name in ("tdn", "mace")]
+    water = np.array([[0.0, 0, 0], [0.0, 0, 0.97], [0.94, 0, -0.24]])
+    structures = [(np.array([8, 1, 1]), water * scale, None) for scale in (1.0, 1.1)]
+    forces = []
+    for model in models:
+        with Potential(model) as potential:
+            forces.append([potential.evaluate(z, x).forces for z, x, _ in structures])
+    # Of two, each is half of the difference away from the mean.
+    expected = [np.sqrt(((a - b) ** 2).mean()) / 2 for a, b in zip(*forces, strict=True)]
+    assert dft.disagreement(models, structures) == pytest.approx(expected, rel=1e-12)
+    assert dft.disagreement(models[:1] * 2, structures) == pytest.approx([0, 0], abs=1e-12)
 
 
 def test_a_frame_that_a_kill_cut_is_computed_again() -> None:

@@ -2,13 +2,15 @@
 """Compute frames of many made-up molecules at B3LYP/6-31G*, with density fitting.
 
     PYTHONPATH=training:data/qcr python -m organic.dft FOLDER OUTPUT.xyz [--doubtful] [--seconds S]
+    PYTHONPATH=python:training:data/qcr python -m organic.dft FOLDER OTHER.xyz --disagree MODELS
 
 FOLDER is that of `organic.teacher`: one frame of its dynamics is taken of each molecule of 3 to 7
 heavy atoms, small ones more often and sooner. `--doubtful` takes molecules on which the networks of
-the teacher disagree, which pretraining leaves out. The level is that of qcr-small but for density
-fitting (0.5 meV, 2 meV/Angstrom) and a convergence of 1e-8 Hartree, so the frames are for training
-alone; each says so. A frame is added to OUTPUT.xyz when it is done, and the same command goes on
-after a kill.
+the teacher disagree, which pretraining leaves out. `--disagree` takes the frame of each molecule of
+3 to 5 heavy atoms on which trained potentials disagree most. The level is that of qcr-small but for
+density fitting (0.5 meV, 2 meV/Angstrom) and a convergence of 1e-8 Hartree, so the frames are for
+training alone; each says so. A frame is added to OUTPUT.xyz when it is done, and the same command
+goes on after a kill.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from pathlib import Path
 import numpy as np
 from ase.data import chemical_symbols
 
+from eqnn.library import Potential
+from eqnn.packed import Structure
 from organic.structures import Floats, seed_of
 from organic.teacher import Lot, is_watched, load
 from qcr.units import BOHR, HARTREE
@@ -33,6 +37,9 @@ SMALLEST_GAP = 1.0  # eV: below, a closed shell is in doubt
 LARGEST_FORCE = 15.0  # eV/Angstrom
 # Of how many heavy atoms, and the part of the molecules that is taken.
 PART = {3: 1.0, 4: 0.8, 5: 0.4, 6: 0.15, 7: 0.04}
+# By disagreement: heavy atoms, and eV/Angstrom, beyond which a molecule is too odd to matter.
+MOST_DISAGREED = 5
+LARGEST_DISAGREEMENT = 0.6
 PART_DOUBTFUL = {3: 1.0, 4: 1.0, 5: 0.6, 6: 0.15}
 
 
@@ -99,6 +106,59 @@ def chosen(folder: Path, doubtful: bool = False) -> list[tuple[str, Lot, int]]:
     return [(smiles, lot, k) for _, smiles, lot, k in sorted(frames, key=lambda f: f[:2])]
 
 
+def disagreement(models: Sequence[str], structures: Sequence[Structure]) -> Floats:
+    """Return how far potentials disagree on each structure, as the root mean square of forces.
+
+    Parameters
+    ----------
+    models : sequence of str
+        Files of two potentials or more.
+    structures : sequence of (numbers [atom], positions [atom, 3], None)
+        In Angstrom.
+
+    Returns
+    -------
+    ndarray [structure]
+        eV/Angstrom: over atoms and directions, of the differences from the potentials' mean.
+    """
+    forces = []
+    for model in models:
+        with Potential(model) as potential:
+            results = [one.properties for one in potential.evaluate_many(structures)]
+            forces.append([one.forces for one in results if one is not None])
+    return np.array(
+        [np.sqrt(np.stack(one).var(axis=0).mean()) for one in zip(*forces, strict=True)]
+    )
+
+
+def disagreed(folder: Path, models: Sequence[str]) -> list[tuple[str, Lot, int]]:
+    """Choose the frame of each molecule on which potentials disagree most.
+
+    Molecules of large disagreement and few heavy atoms come first. Otherwise as `chosen`.
+    """
+    frames: list[tuple[str, Lot, int]] = []
+    for path in sorted(folder.glob("lot*.npz")):
+        lot = load(path)
+        heavy = (lot.numbers > 1).sum(axis=1)
+        wanted = (lot.good() | lot.doubtful()) & (heavy >= 3) & (heavy <= MOST_DISAGREED)
+        frames += [
+            (str(lot.smiles[k]), lot, int(k))
+            for k in np.flatnonzero(wanted)
+            if not is_watched(str(lot.smiles[k]))
+        ]
+    apart = disagreement(models, [(lot.numbers[k], lot.positions[k], None) for _, lot, k in frames])
+    most: dict[str, tuple[float, Lot, int]] = {}
+    for (smiles, lot, k), by in zip(frames, apart.tolist(), strict=True):
+        if smiles not in most or by > most[smiles][0]:
+            most[smiles] = (by, lot, k)
+    ordered = sorted(
+        (-by / int((lot.numbers[k] > 1).sum()) ** 2, smiles, lot, k)
+        for smiles, (by, lot, k) in most.items()
+        if by <= LARGEST_DISAGREEMENT
+    )
+    return [(smiles, lot, k) for _, smiles, lot, k in ordered]
+
+
 def whole_frames(text: str) -> Iterator[str]:
     """Yield the frames of an extended XYZ that are whole: a kill may have cut the last."""
     lines = text.splitlines(keepends=True)
@@ -135,6 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--doubtful", action="store_true", help="molecules the teacher doubts")
+    parser.add_argument("--disagree", nargs="+", metavar="POTENTIAL", help="two files or more")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after these")
     options = parser.parse_args(arguments)
     refused = options.output.with_suffix(".refused")
@@ -144,7 +205,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     part = options.output.with_suffix(".part")
     part.write_text("".join(done))
     os.replace(part, options.output)
-    plan = [one for one in chosen(options.folder, options.doubtful) if one[0] not in known]
+    if options.disagree:
+        choice = disagreed(options.folder, options.disagree)
+    else:
+        choice = chosen(options.folder, options.doubtful)
+    plan = [one for one in choice if one[0] not in known]
     began = time.monotonic()
     with options.output.open("a") as out, refused.open("a") as bad:
         for k, (smiles, lot, frame) in enumerate(plan):
