@@ -96,39 +96,3 @@ def test_the_command_leaves_its_own_frames_out(tmp_path: Path) -> None:
     found = ase.io.read(tmp_path / "dimers.xyz", ":")
     assert isinstance(found, list) and all(isinstance(a, Atoms) and len(a) == 2 for a in found)
     assert {a.get_chemical_formula() for a in found} == {"H2", "CH", "HO", "C2", "CO", "O2"}
-
-
-def test_frames_of_the_teacher_have_the_energies_of_fine_tuning(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The two levels differ by the energies of free atoms alone, so that what comes is known."""
-    model = new_tdn(Shape((1, 6, 8), channels=4, l_max=1, cutoff=4.0))
-    for name, reference in (("start", [-10.0, -20.0, -30.0]), ("tuned", [-11.0, -22.5, -33.0])):
-        model.document["energy"]["reference"] = reference
-        write_model(tmp_path / f"{name}.eqnn", model.document, model.tensors)
-    clusters = [random_cluster([1, 6, 8], n, seed=n) for n in (3, 4, 5, 6, 7, 8)]
-    for potential, name in (("start", "teacher"), ("tuned", "train")):
-        with Potential(tmp_path / f"{potential}.eqnn", "reference") as labels:
-            frames = [labels_of(labels, atoms.copy()) for atoms in clusters]
-        for frame in frames:
-            frame.info["level"] = "some level"
-        ase.io.write(tmp_path / f"{name}.xyz", frames)
-    said = {
-        "model": "start.eqnn",
-        "output": "out",
-        "data": {"train": ["train.xyz"]},
-        "energies": {"reference": "refit"},
-    }
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(said))
-    words = [str(tmp_path / name) for name in ("config.yaml", "out.xyz")]
-    assert main([*words, "--teacher", str(tmp_path / "teacher.xyz"), "--frames", "4"]) == 0
-    assert ", 4 of pretraining." in capsys.readouterr().out
-    found = [atoms for atoms in ase.io.iread(tmp_path / "out.xyz") if len(atoms) > 2]
-    assert len(found) == 4 == len({len(atoms) for atoms in found})
-    expected = {len(atoms): atoms for atoms in ase.io.iread(tmp_path / "train.xyz")}
-    for atoms in found:
-        right = expected[len(atoms)]
-        assert abs(atoms.get_potential_energy() - right.get_potential_energy()) <= 1e-6
-        assert np.abs(atoms.get_forces() - right.get_forces()).max() <= 1e-6
-        assert np.abs(atoms.positions - right.positions).max() <= 1e-6
-        assert atoms.info["level"].startswith("some level, ")

@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Write frames that keep in fine-tuning what only pretraining taught.
+"""Write frames of two close atoms, labeled by the pretrained network itself.
 
-    PYTHONPATH=python:training python -m organic.rehearse FINETUNE.yaml OUTPUT.xyz \\
-        [--teacher TRAIN.xyz --frames N]
+    PYTHONPATH=python:training python -m organic.rehearse FINETUNE.yaml OUTPUT.xyz
 
-The first are of two close atoms, labeled by the pretrained network itself. No frame for fine-tuning has atoms that are much closer than a bond, and what pretraining taught of
-them is forgotten: walls between atoms may vanish. Where pretraining taught no wall either, the
-labels go on as ZBL's repulsion does. The others are N frames of pretraining, drawn at random, with
-the labels of its teacher: larger molecules than fine-tuning has. Reference energies are those that
-`energies.reference: refit` gives for the other frames of FINETUNE.yaml, so that all labels fit to
-them; OUTPUT.xyz itself is not counted. Needs what `eqnn train` needs.
+No frame for fine-tuning has atoms that are much closer than a bond, and what pretraining taught of
+them is forgotten: walls between atoms may vanish. These frames, among those of the fine-tuning,
+keep them. Where pretraining taught no wall either, they go on as ZBL's repulsion does. Reference
+energies are those that `energies.reference: refit` gives for the other frames of FINETUNE.yaml, so
+that the labels fit to them; OUTPUT.xyz itself is not counted. Needs what `eqnn train` needs.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ import argparse
 import dataclasses
 import itertools
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import ase.io
@@ -114,51 +112,16 @@ def repulsion(pair: tuple[int, int], r: Floats) -> tuple[Floats, Floats]:
     return energy, (inward - outward) / (2 * step)
 
 
-def replayed(path: Path, n: int, change: Mapping[int, float]) -> list[Atoms]:
-    """Draw frames of the teacher.
-
-    Parameters
-    ----------
-    path : Path
-        All its frames.
-    n : int
-        How many are drawn; always the same ones.
-    change : mapping of int to float
-        From an atomic number to what is added to an energy for each such atom: eV.
-    """
-    frames = list(ase.io.iread(path))
-    out = []
-    for k in sorted(np.random.default_rng(0).permutation(len(frames))[:n].tolist()):
-        atoms = frames[k]
-        energy = atoms.get_potential_energy() + sum(change[z] for z in atoms.numbers.tolist())
-        forces = atoms.get_forces()
-        atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=forces)
-        atoms.info["level"] += ", energies of free atoms as in fine-tuning"
-        out.append(atoms)
-    return out
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the frames."""
-    parser = argparse.ArgumentParser(description="Frames that keep what pretraining taught.")
+    parser = argparse.ArgumentParser(description="Frames of two close atoms, for fine-tuning.")
     parser.add_argument("config", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--teacher", type=Path, help="frames of pretraining")
-    parser.add_argument("--frames", type=int, default=2000, help="how many of them are drawn")
     options = parser.parse_args(arguments)
-    config = read_config(options.config)
-    model = refitted(config, options.output)
+    model = refitted(read_config(options.config), options.output)
     frames = labeled(model, dimers(model.document["species"]))
-    told = f"{len(frames)} frames of two atoms"
-    if options.teacher:
-        before = read_model(config.model).document["energy"]["reference"]
-        change = np.subtract(model.document["energy"]["reference"], before).tolist()
-        species = model.document["species"]
-        more = replayed(options.teacher, options.frames, dict(zip(species, change, strict=True)))
-        told += f", {len(more)} of pretraining"
-        frames += more
     ase.io.write(options.output, frames, format="extxyz")
-    print(f"Wrote {options.output}: {told}.")
+    print(f"Wrote {options.output}: {len(frames)} frames of two atoms.")
     return 0
 
 
