@@ -203,6 +203,25 @@ def test_potentials_choose_where_they_disagree(
     assert found == [(names[1], 3), (names[0], 1)]
 
 
+def test_larger_molecules_are_those_that_no_training_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dft, "LARGER", (3, 4))
+    names = [f"C{'C' * k}O" for k in range(400)]
+    watched = [name for name in names if is_watched(name)][:3]
+    fitted = next(name for name in names if not is_watched(name))
+    for k, name in enumerate((*watched, fitted)):
+        lot = a_lot(4, name)
+        lot.numbers[:, : 2 if k == 1 else 4] = 6
+        lot.doubt[:2] = 2 * LARGEST_DOUBT
+        save_atomically(tmp_path / f"lot{k:04d}.npz", lot)
+    found = dft.larger(tmp_path)
+    assert {smiles for smiles, _, _ in found} == {watched[0], watched[2]}
+    assert all(k in (2, 3) for _, _, k in found)
+    monkeypatch.setattr(dft, "N_LARGER", 1)
+    assert [smiles for smiles, _, _ in dft.larger(tmp_path)] == [found[0][0]]
+
+
 def test_disagreement_is_the_spread_of_forces() -> None:
     models = [str(ROOT / "potentials" / f"organic_{name}.eqnn") for name in ("tdn", "mace")]
     water = np.array([[0.0, 0, 0], [0.0, 0, 0.97], [0.94, 0, -0.24]])

@@ -2,15 +2,17 @@
 """Compute frames of many made-up molecules at B3LYP/6-31G*, with density fitting.
 
     PYTHONPATH=training:data/qcr python -m organic.dft FOLDER OUTPUT.xyz [--doubtful] [--seconds S]
+    PYTHONPATH=training:data/qcr python -m organic.dft FOLDER OTHER.xyz --larger
     PYTHONPATH=python:training:data/qcr python -m organic.dft FOLDER OTHER.xyz --disagree MODELS
 
 FOLDER is that of `organic.teacher`: one frame of its dynamics is taken of each molecule of 3 to 7
 heavy atoms, small ones more often and sooner. `--doubtful` takes molecules on which the networks of
 the teacher disagree, which pretraining leaves out. `--disagree` takes the frame of each molecule of
-3 to 5 heavy atoms on which trained potentials disagree most. The level is that of qcr-small but for
-density fitting (0.5 meV, 2 meV/Angstrom) and a convergence of 1e-8 Hartree, so the frames are for
-training alone; each says so. A frame is added to OUTPUT.xyz when it is done, and the same command
-goes on after a kill.
+3 to 5 heavy atoms on which trained potentials disagree most. `--larger` takes sixteen larger
+molecules that no training has. The level is that of qcr-small but for density fitting (0.5 meV, 2
+meV/Angstrom) and a convergence of 1e-8 Hartree, so the frames are for training and checks alone;
+each says so. A frame is added to OUTPUT.xyz when it is done, and the same command goes on after a
+kill.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ SMALLEST_GAP = 1.0  # eV: below, a closed shell is in doubt
 LARGEST_FORCE = 15.0  # eV/Angstrom
 # Of how many heavy atoms, and the part of the molecules that is taken.
 PART = {3: 1.0, 4: 0.8, 5: 0.4, 6: 0.15, 7: 0.04}
+LARGER, N_LARGER = (7, 9), 16  # heavy atoms, molecules
 # By disagreement: heavy atoms, and eV/Angstrom, beyond which a molecule is too odd to matter.
 MOST_DISAGREED = 5
 LARGEST_DISAGREEMENT = 0.6
@@ -104,6 +107,20 @@ def chosen(folder: Path, doubtful: bool = False) -> list[tuple[str, Lot, int]]:
                 rank = draw.random() * n**2
                 frames.append((rank, smiles, lot, int(draw.choice(candidates))))
     return [(smiles, lot, k) for _, smiles, lot, k in sorted(frames, key=lambda f: f[:2])]
+
+
+def larger(folder: Path) -> list[tuple[str, Lot, int]]:
+    """Choose a frame of each of some larger molecules that no training has; see `chosen`."""
+    candidates: dict[str, list[tuple[Lot, int]]] = {}
+    for path in sorted(folder.glob("lot*.npz")):
+        lot = load(path)
+        heavy = (lot.numbers > 1).sum(axis=1)
+        for k in np.flatnonzero(lot.good() & (heavy >= LARGER[0]) & (heavy <= LARGER[1])):
+            smiles = str(lot.smiles[k])
+            if is_watched(smiles):
+                candidates.setdefault(smiles, []).append((lot, int(k)))
+    names = sorted(candidates, key=lambda smiles: seed_of(f"large {smiles}"))[:N_LARGER]
+    return [(s, *candidates[s][seed_of(f"f{s}") % len(candidates[s])]) for s in names]
 
 
 def disagreement(models: Sequence[str], structures: Sequence[Structure]) -> Floats:
@@ -195,6 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--doubtful", action="store_true", help="molecules the teacher doubts")
+    parser.add_argument("--larger", action="store_true", help="larger molecules, to test with")
     parser.add_argument("--disagree", nargs="+", metavar="POTENTIAL", help="two files or more")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after these")
     options = parser.parse_args(arguments)
@@ -207,6 +225,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.replace(part, options.output)
     if options.disagree:
         choice = disagreed(options.folder, options.disagree)
+    elif options.larger:
+        choice = larger(options.folder)
     else:
         choice = chosen(options.folder, options.doubtful)
     plan = [one for one in choice if one[0] not in known]
