@@ -47,6 +47,8 @@ NETWORKS = {
     "exporters/mace_pseudo": ("molecule", "cell"),
     "exporters/mace_joint.q-2s3": ("molecule", "cell"),
     "exporters/sevennet_growing": ("molecule", "cell"),
+    "exporters/mlip_mace": ("molecule", "cell"),
+    "exporters/mlip_nequip": ("molecule", "cell"),
     "pretrained/nequip_cutoffs": ("pbc9",),
     "pretrained/mace_acac": ("md300_0", "md300_400_flipped", "isolated_h", "acac1_pbc_small"),
     "pretrained/mace_tutorial": ("ethanol_md0", "solvent_idx40", "ethanol8_pbc"),
