@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Write networks of InstaDeep's mlip with random weights, for time_calculators.py.
 
-    PYTHON bench/make_mlip_networks.py FOLDER
+    PYTHON bench/make_mlip_networks.py FOLDER [NAME ...]
 
 PYTHON is the interpreter of an environment with mlip. FOLDER gets `mlip_mace.zip` and
-`mlip_nequip.zip`: Si and O, a cutoff of 5 Angstrom, upstream's own initial weights.
+`mlip_nequip.zip`, or those that are named: Si and O, a cutoff of 5 Angstrom, upstream's own initial
+weights. JAX compiles each for a minute or more.
 """
 
 from __future__ import annotations
@@ -35,13 +36,15 @@ NETWORKS = {
 
 
 def main() -> None:
-    """Write all."""
+    """Write those that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, network in NETWORKS.items():
-        save_model_to_zip(folder / f"{name}.zip", ForceField.from_mlip_network(network, seed=1))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NETWORKS))
+    given = parser.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    for name in given.names or NETWORKS:
+        field = ForceField.from_mlip_network(NETWORKS[name], seed=1)
+        save_model_to_zip(given.folder / f"{name}.zip", field)
 
 
 if __name__ == "__main__":

@@ -245,7 +245,7 @@ def test_what_nequip_of_mlip_is_refused_for(tmp_path: Path) -> None:
             "e, and tanh for o. Others have no stage."
         )
     assert refused_nequip(avg_num_neighbors=0.0) == (
-        "/config/avg_num_neighbors: found 0.0, expected a number above 0. Train it again."
+        "/config/avg_num_neighbors: found 0, expected a number above 0. Train it again."
     )
     assert "outputs, expected " in refused_nequip(l_max=2)
 
@@ -291,6 +291,36 @@ def test_damaged_files(tmp_path: Path) -> None:
             f"{path}/dataset_info/atomic_energies_map: expected energies by atomic number. "
             "Get the file again."
         )
+    for file in (PLAIN, NEQUIP):
+        for key in ("graph_cutoff_angstrom", "avg_num_neighbors"):
+            for value in (0, -1.0, float("nan")):
+
+                def none(said: dict[str, Any], arrays: Any, key: str = key, v: Any = value) -> None:
+                    said["dataset_info"][key] = v
+
+                path = changed(tmp_path, none, file)
+                assert refusal(lambda path=path: export("mlip", path)) == (  # type: ignore[misc]
+                    f"{path}/dataset_info/{key}: found {value:g}, expected a number above 0. "
+                    "Train it again."
+                )
+
+    def far(said: dict[str, Any], arrays: dict[str, Any]) -> None:
+        said["dataset_info"]["avg_r_min_angstrom"] = 4
+
+    path = changed(tmp_path, far)
+    assert refusal(lambda: export("mlip", path)) == (
+        f"{path}/dataset_info/avg_r_min_angstrom: found 4, expected less than the cutoff of 4. "
+        "Train it again."
+    )
+
+    def word(said: dict[str, Any], arrays: dict[str, Any]) -> None:
+        said["config"]["use_residual_connection"] = "no"
+
+    path = changed(tmp_path, word, NEQUIP)
+    assert refusal(lambda: export("mlip", path)) == (
+        f"{path}/config/use_residual_connection: found 'no', expected true or false. "
+        "Correct the configuration."
+    )
     path.write_bytes(PLAIN.read_bytes()[:2000])
     assert refusal(lambda: export("mlip", path)) == (
         f"{path}: not readable as a model of mlip (BadZipFile: File is not a zip file).\n"

@@ -108,19 +108,26 @@ class MlipConfig:
             raise EqnnError(f"{where}/{key}: found {value}, expected a number. Train it again.")
         return value
 
+    def positive(self, key: str, default: float | None = None, *, of_config: bool = False) -> float:
+        """Return a number above 0 of what is said of the data, or of the configuration."""
+        part = "config" if of_config else "dataset_info"
+        said = self.config if of_config else self.info
+        where = f"{self.name}/{part}"
+        value = float(typed(said, key, int | float, "a number", where, default))
+        if not (math.isfinite(value) and value > 0.0):
+            raise EqnnError(
+                f"{where}/{key}: found {value:g}, expected a number above 0. Train it again."
+            )
+        return value
+
     def average(self) -> float:
         """Return the average number of neighbors, by which NequIP divides messages."""
-        found = self.config.get("avg_num_neighbors")
-        if found is None:
-            return self.number("avg_num_neighbors", 1.0)
-        name = f"{self.name}/config"
-        average = float(typed(self.config, "avg_num_neighbors", int | float, "a number", name))
-        if not (math.isfinite(average) and average > 0):
-            raise EqnnError(
-                f"{name}/avg_num_neighbors: found {average}, expected a number above 0. "
-                "Train it again."
-            )
-        return average
+        of_config = self.config.get("avg_num_neighbors") is not None
+        return self.positive("avg_num_neighbors", 1.0, of_config=of_config)
+
+    def flag(self, key: str) -> bool:
+        """Return a truth value of the configuration."""
+        return bool(typed(self.config, key, bool, "true or false", f"{self.name}/config"))
 
     def function(self, key: str) -> str:
         """Return a stage's word for an activation."""
@@ -371,7 +378,7 @@ class _Exporter:
         self.head, energies = self._head(head)
         self.elements = sorted(energies)
         self.energies = [energies[z] for z in self.elements]
-        self.cutoff = config.number("graph_cutoff_angstrom")
+        self.cutoff = config.positive("graph_cutoff_angstrom")
         self.basis: dict[str, Any] = {}
         self.rows: list[int] = []
 
@@ -407,7 +414,7 @@ class _Exporter:
             found = {}
         if not found or not all(0 < z < len(chemical_symbols) for z in found):
             raise EqnnError(f"{where}: expected energies by atomic number. Get the file again.")
-        if not typed(self.config.config, "add_atomic_energies", bool, "true or false", self.name):
+        if not self.config.flag("add_atomic_energies"):
             found = dict.fromkeys(found, 0.0)
         return head, found
 
@@ -468,7 +475,13 @@ class _Exporter:
         amplitude = math.sqrt(2.0 / self.cutoff)
         if self.scales_basis and self.config.info.get("avg_r_min_angstrom") is not None:
             # Upstream computes this number in single precision, and so to seven digits.
-            r = np.linspace(self.config.number("avg_r_min_angstrom"), self.cutoff, BASIS_POINTS)
+            r_min = self.config.positive("avg_r_min_angstrom")
+            if r_min >= self.cutoff:
+                raise EqnnError(
+                    f"{self.name}/dataset_info/avg_r_min_angstrom: found {r_min:g}, expected less "
+                    f"than the cutoff of {self.cutoff:g}. Train it again."
+                )
+            r = np.linspace(r_min, self.cutoff, BASIS_POINTS)
             x = r / self.cutoff
             p = ENVELOPE_POWER
             envelope = (
@@ -567,7 +580,7 @@ class _Mace(_Exporter):
         inputs = self.features(self.l_out if k else 0)
         targets = self.features(self.l_max)
         outputs = self.features(0 if is_last else self.l_out)
-        is_residual = k > 0 or bool(self.config.config["residual_connection_first_layer"])
+        is_residual = k > 0 or self.config.flag("residual_connection_first_layer")
         up = self.linear(f"{name}#interaction_block#linear_in", inputs, inputs)
         around = {}
         if is_residual:
@@ -615,7 +628,7 @@ class _Mace(_Exporter):
             paths=convolved.paths,
         )
         weights = self.linear(f"{block}#linear_out", mid, targets)
-        average = self.config.number("avg_num_neighbors", 1.0)
+        average = self.config.positive("avg_num_neighbors", 1.0)
         for key, weight in weights.items():
             # Upstream's channels come path after path for each channel, the file's the other way.
             n_paths = weight.shape[1] // self.n_channels
@@ -729,7 +742,7 @@ class _Nequip(_Exporter):
         average = self.config.average()
         mixing = {key: weight[:, places[key]] / average for key, weight in mixing.items()}
         skip: Weights = {}
-        residual = bool(self.config.config["use_residual_connection"])
+        residual = self.config.flag("use_residual_connection")
         if residual:
             skip = self.linear(f"{name}#residual_block", inputs, gate.inputs, len(self.elements))
             skip = {key: weight[self.rows] for key, weight in skip.items()}
