@@ -21,7 +21,7 @@ import numpy as np
 import eqnn
 from eqnn import built, launch, library
 from eqnn.check import SELF_TEST_TOLERANCE
-from eqnn.errors import EqnnError
+from eqnn.errors import EqnnError, shortened
 from eqnn.info import WIDTH
 from eqnn.lammps import Lammps, ask, command, cores, environment, find_lammps
 from eqnn.library import Potential
@@ -235,7 +235,7 @@ def _try(lammps: Lammps, plugin: Path, ranks: int) -> str | None:
     if done.returncode != 0:
         lines = [line for line in text.splitlines() if line.strip()]
         said = next((line for line in lines if "ERROR" in line), (lines or ["nothing"])[-1])
-        return f"LAMMPS ended with code {done.returncode}: {said.strip()[:300]}"
+        return f"LAMMPS ended with code {done.returncode}: {shortened(said.strip(), 300)}"
     loops = re.findall(r"^Loop time of .* on (\d+) procs", text, re.MULTILINE)
     if loops != [str(ranks)]:
         return (

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 
 
@@ -43,9 +44,18 @@ class InvalidModelError(EqnnError):
         self.reason = reason.strip(" .")
 
 
+def shortened(text: str, length: int) -> str:
+    """Return a text of at most so many characters; ``...`` stands for words that are left out."""
+    if len(text) <= length:
+        return text
+    found = textwrap.shorten(text, length, placeholder=" ...")
+    # Of one long word nothing would be left.
+    return found if len(found) > length // 2 else f"{text[: length - 3]}..."
+
+
 def one_line(error: BaseException, length: int = 120, *, named: bool = True) -> str:
-    """Text of a foreign error in one line, cut where it is long, after its name."""
-    text = " ".join(str(error).split())[:length]
+    """Text of a foreign error in one line, after its name; what is long ends after a word."""
+    text = shortened(" ".join(str(error).split()), length)
     return f"{type(error).__name__}: {text}" if named else text
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from eqnn.built import find_built
-from eqnn.errors import EqnnError
+from eqnn.errors import EqnnError, shortened
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ def ask(lmp: Path) -> Lammps:
         lines = [line for line in text.splitlines() if line.strip()]
         raise EqnnError(
             f"{lmp}: `lmp -h` ended with code {done.returncode} and does not say what it is: "
-            f"{(lines or ['nothing'])[-1].strip()[:160]}\nFix that, or set EQNN_LAMMPS to the "
-            "path of another lmp."
+            f"{shortened((lines or ['nothing'])[-1].strip(), 160)}\n"
+            "Fix that, or set EQNN_LAMMPS to the path of another lmp."
         )
     day = datetime.strptime(found.group(1), "%d %b %Y")
     mpi = re.search(r"^MPI v[\d.]+: (.*)$", text, re.MULTILINE)

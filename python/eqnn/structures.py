@@ -14,7 +14,7 @@ from ase.cell import Cell
 from ase.data import chemical_symbols, covalent_radii
 from ase.neighborlist import neighbor_list
 
-from eqnn.errors import EqnnError
+from eqnn.errors import EqnnError, one_line
 from eqnn.so3 import FloatArray, random_rotations
 
 # No pair may be nearer to the cutoff: rounding would decide whether it is an edge.
@@ -34,7 +34,7 @@ def read_structure(path: Path) -> Atoms:
         atoms = ase.io.read(path, index=0)
     except Exception as error:  # ASE's readers raise whatever they meet
         raise EqnnError(
-            f"{path}: ASE cannot read it ({type(error).__name__}: {str(error)[:80]}). "
+            f"{path}: ASE cannot read it ({one_line(error, 80)}). "
             "Give a format that ASE knows, such as extended XYZ."
         ) from None
     if not isinstance(atoms, Atoms) or len(atoms) == 0:

@@ -22,7 +22,7 @@ import numpy as np
 from ase import Atoms
 from safetensors.numpy import load_file
 
-from eqnn.export import mace, mace_gaunt, nequip, nequip_package, nequix, sevennet
+from eqnn.export import mace, mace_gaunt, mlip, nequip, nequip_package, nequix, sevennet
 from eqnn.export.checkpoint import read_checkpoint, read_npz
 from eqnn.export.tdn import TdnConfig, export_tdn
 from eqnn.export.torch_file import read_torch_file, state_dict
@@ -260,6 +260,19 @@ def nequix_models() -> Iterator[Made]:
         yield path.with_suffix(".eqnn"), make, None
 
 
+def mlip_models() -> Iterator[Made]:
+    """Yield two of the golden networks of mlip."""
+    for name in ("mlip_mace", "mlip_nequip"):
+        path = GOLDEN / "exporters" / f"{name}.zip"
+        told = RANDOM_WEIGHTS | {"upstream": "mlip 0.2.5"} | EXPORTER
+
+        def make(path: Path = path, told: dict[str, Any] = told) -> Model:
+            said, tensors = mlip.read_mlip(path)
+            return mlip.export_mlip(said, tensors, provenance=told, name=path.name, log=quiet)
+
+        yield path.with_suffix(".eqnn"), make, None
+
+
 def published_models(folder: Path) -> Iterator[Made]:
     """Yield the potentials whose checkpoints their authors publish."""
     potentials = ROOT / "potentials"
@@ -304,7 +317,7 @@ def main() -> None:
     parser.add_argument("patterns", nargs="*", metavar="PATTERN")
     options = parser.parse_args()
     made = [*tdn_models(), *mace_models(), *gaunt_models(), *sevennet_models()]
-    made += [*nequip_models(), *nequix_models(), *exporter_models()]
+    made += [*nequip_models(), *nequix_models(), *exporter_models(), *mlip_models()]
     if options.published is not None:
         made += published_models(options.published)
     for path, make, molecule in made:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""MACE of InstaDeep's mlip: couplings, heads, and what is refused by name.
+"""MACE and NequIP of InstaDeep's mlip: couplings, heads, and what is refused by name.
 
 Energies, forces and stresses against upstream's code: test_exporters_upstream.py.
 """
@@ -22,7 +22,7 @@ from safetensors.numpy import load_file
 from eqnn.builder import contraction_defect
 from eqnn.errors import ChoiceNeededError
 from eqnn.export.mace import coupling_entries
-from eqnn.export.mlip import HIGHEST_CORRELATION, power_couplings
+from eqnn.export.mlip import HIGHEST_CORRELATION, head_names, head_number, power_couplings
 from eqnn.export.recognize import describe_checkpoint, recognize
 from eqnn.library import Potential
 from eqnn.model_file import write_model
@@ -30,8 +30,8 @@ from eqnn.model_file import write_model
 PLAIN = EXPORTERS / "mlip_mace.zip"
 HEADS = EXPORTERS / "mlip_mace_heads.zip"
 CURE = (
-    "Evaluate it with mlip, or train its MACE of 0.2 without these parts, or with a code that has "
-    "an exporter."
+    "Evaluate it with mlip, or train its MACE or NequIP of 0.2 without these parts, or with a code "
+    "that has an exporter."
 )
 
 
@@ -98,13 +98,20 @@ def test_heads_are_chosen_by_name(tmp_path: Path) -> None:
     first = export("mlip", HEADS, head="a", log=said.append).document["energy"]["reference"]
     second = export("mlip", HEADS, head="b").document["energy"]["reference"]
     assert second == [2.0 * energy for energy in first]
-    assert "Head a of a, b." in said
+    assert said[0] == "MACE, 3 layers; head a of a, b; elements H, C, O, Si."
 
     def without_names(said: dict[str, Any], arrays: dict[str, Any]) -> None:
         said["dataset_info"]["dataset_name"] = None
 
     path = changed(tmp_path, without_names, HEADS)
-    assert export("mlip", path, head="1").document["energy"]["reference"] == second
+    for file in (path, HEADS):
+        assert export("mlip", file, head="1").document["energy"]["reference"] == second
+    for other in ("2", "-1", "\N{SUPERSCRIPT TWO}"):
+        text = refusal(lambda other=other: export("mlip", path, head=other))  # type: ignore[misc]
+        assert text == f"--head {other}: {path} has 0, 1. Choose one of them."
+    # A name comes first.
+    assert head_number(["1", "0"], "1") == 0
+    assert head_names({"dataset_name": "md17"}, 1) == ["md17"]
 
     def other_elements(said: dict[str, Any], arrays: dict[str, Any]) -> None:
         said["dataset_info"]["atomic_energies_map"][1]["2"] = 1.0
@@ -186,7 +193,6 @@ def test_values_that_have_no_exporter(tmp_path: Path) -> None:
 
 def test_other_networks_of_mlip_are_told(tmp_path: Path) -> None:
     for key, kind in {
-        "target_irreps": "NequIP",
         "vecnorm_type": "ViSNet",
         "sphere_channels": "eSEN",
         "x": "another network",
@@ -197,7 +203,9 @@ def test_other_networks_of_mlip_are_told(tmp_path: Path) -> None:
 
         path = changed(tmp_path, change)
         text = refusal(lambda path=path: export("mlip", path))  # type: ignore[misc]
-        said = f"{path}: is a model of mlip (InstaDeep, {kind}), expected its MACE.\n{CURE}"
+        said = (
+            f"{path}: is a model of mlip (InstaDeep, {kind}), expected its MACE or NequIP.\n{CURE}"
+        )
         assert text == said
 
     def before(said: dict[str, Any], arrays: dict[str, Any]) -> None:
@@ -208,6 +216,38 @@ def test_other_networks_of_mlip_are_told(tmp_path: Path) -> None:
         f"{path}: is a MACE of mlip before 0.2, whose contractions use another basis than those "
         f"of 0.2.\n{CURE}"
     )
+
+
+NEQUIP = EXPORTERS / "mlip_nequip.zip"
+
+
+def test_what_nequip_of_mlip_is_refused_for(tmp_path: Path) -> None:
+    def refused_nequip(**config: Any) -> str:
+        path = changed(tmp_path, lambda said, arrays: said["config"].update(config), NEQUIP)
+        return refusal(lambda: export("mlip", path)).removeprefix(f"{path}")
+
+    assert refused_nequip(use_total_charge_embedding=True, new_part=1) == (
+        ": config/use_total_charge_embedding: True has no stage; config/new_part: unknown key; it "
+        f"may change the network.\n{CURE}"
+    )
+    assert refused_nequip(radial_mlp_activation="beta_swish") == (
+        "/config/radial_mlp_activation: found beta_swish, expected silu, swish, tanh, none. "
+        "Others have no stage."
+    )
+    for irreps in ("4x0e + 2x1e + 2x1o", "4x0o + 2x1o", "4x0e + 2x1o + 2x1o"):
+        assert refused_nequip(target_irreps=irreps) == (
+            f"/config/target_irreps: found {irreps}, expected each irrep once, with 0e, by degree, "
+            "the harmonics' parity first.\nOthers have no exporter."
+        )
+    for words in ({"e": "relu", "o": "tanh"}, {"e": "silu", "o": "silu"}, {"e": "silu"}):
+        assert refused_nequip(gate_nonlinearities=words) == (
+            f"/config/gate_nonlinearities: found {words!s:.40}, expected silu, swish or tanh for "
+            "e, and tanh for o. Others have no stage."
+        )
+    assert refused_nequip(avg_num_neighbors=0.0) == (
+        "/config/avg_num_neighbors: found 0, expected a number above 0. Train it again."
+    )
+    assert "outputs, expected " in refused_nequip(l_max=2)
 
 
 def test_damaged_files(tmp_path: Path) -> None:
@@ -251,9 +291,40 @@ def test_damaged_files(tmp_path: Path) -> None:
             f"{path}/dataset_info/atomic_energies_map: expected energies by atomic number. "
             "Get the file again."
         )
-    path.write_bytes(b"PK\x03\x04")
-    assert refusal(lambda: export("mlip", path)).startswith(
-        f"{path}: not readable as a model of mlip ("
+    for file in (PLAIN, NEQUIP):
+        for key in ("graph_cutoff_angstrom", "avg_num_neighbors"):
+            for value in (0, -1.0, float("nan")):
+
+                def none(said: dict[str, Any], arrays: Any, key: str = key, v: Any = value) -> None:
+                    said["dataset_info"][key] = v
+
+                path = changed(tmp_path, none, file)
+                assert refusal(lambda path=path: export("mlip", path)) == (  # type: ignore[misc]
+                    f"{path}/dataset_info/{key}: found {value:g}, expected a number above 0. "
+                    "Train it again."
+                )
+
+    def far(said: dict[str, Any], arrays: dict[str, Any]) -> None:
+        said["dataset_info"]["avg_r_min_angstrom"] = 4
+
+    path = changed(tmp_path, far)
+    assert refusal(lambda: export("mlip", path)) == (
+        f"{path}/dataset_info/avg_r_min_angstrom: found 4, expected less than the cutoff of 4. "
+        "Train it again."
+    )
+
+    def word(said: dict[str, Any], arrays: dict[str, Any]) -> None:
+        said["config"]["use_residual_connection"] = "no"
+
+    path = changed(tmp_path, word, NEQUIP)
+    assert refusal(lambda: export("mlip", path)) == (
+        f"{path}/config/use_residual_connection: found 'no', expected true or false. "
+        "Correct the configuration."
+    )
+    path.write_bytes(PLAIN.read_bytes()[:2000])
+    assert refusal(lambda: export("mlip", path)) == (
+        f"{path}: not readable as a model of mlip (BadZipFile: File is not a zip file).\n"
+        "It is damaged or incomplete: get it again."
     )
     missing = tmp_path / "missing.zip"
     assert refusal(lambda: export("mlip", missing)) == (
@@ -263,6 +334,12 @@ def test_damaged_files(tmp_path: Path) -> None:
 
 def test_info_says_what_it_is() -> None:
     assert recognize(PLAIN).upstream.name == "mlip"
-    text = describe_checkpoint(PLAIN)
-    assert "a model of mlip, read by InstaDeep's mlip (MACE)" in text
-    assert "can be exported   yes" in text and "eqnn export mlip --checkpoint" in text
+    assert describe_checkpoint(NEQUIP).splitlines() == [
+        str(NEQUIP),
+        "  is                a model of mlip, read by InstaDeep's mlip (MACE, NequIP)",
+        "                    NequIP, 6 layers; elements H, C, O, Si.",
+        "  can be exported   yes",
+        f"  command           eqnn export mlip --checkpoint {NEQUIP} --output mlip_nequip.eqnn",
+    ]
+    text = describe_checkpoint(HEADS)
+    assert "  --head            a, b: choose one\n" in text and text.endswith(" --head HEAD")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import re
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -587,6 +588,9 @@ def test_files_of_nequix_that_do_not_fit(tmp_path: Path) -> None:
     path = write_nqx(tmp_path / "x.nqx", config, arrays)
     path.write_bytes(path.read_bytes()[:-60])
     assert "x.nqx: not readable as .nqx (" in refusal(lambda: read_nqx(path))
+    path.write_bytes((PRETRAINED / "nequix_norm.nqx").read_bytes()[:-400])
+    text = refusal(lambda: read_nqx(path))
+    assert re.search(r"could only read \d+ elements\. \(file seems( \w+)* \.\.\.\)\. Get the", text)
 
 
 # ---- NequIP ----

@@ -67,6 +67,23 @@ def test_a_folder_is_no_checkpoint(capsys: pytest.CaptureFixture[str], tmp_path:
     )
 
 
+def test_a_device_is_no_checkpoint(capsys: pytest.CaptureFixture[str]) -> None:
+    found = command(capsys, "export", "mace", "--checkpoint", "/dev/null")
+    assert found == "/dev/null: is no regular file. Give the checkpoint's path with --checkpoint."
+
+
+@pytest.mark.parametrize("option", ["--charge", "--spin"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_a_charge_is_a_finite_number(
+    option: str, value: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = EXPORTERS / "mace_joint.model"
+    words = ("--checkpoint", path, "--output", tmp_path / "x.eqnn", f"{option}={value}")
+    assert command(capsys, "export", "mace", *words, status=2) == (
+        f"argument {option}: {value!r} is not a finite number. See `eqnn export mace --help`."
+    )
+
+
 @pytest.mark.parametrize("name", ["model.eqnn", "model.safetensors"])
 def test_a_model_file_is_no_checkpoint(
     name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -194,11 +211,11 @@ def test_other_zip_archives_are_told_what_they_are(
     whole = path.read_bytes()
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a/readme", b"x")
-    said = f"is a zip archive without data.pkl, so torch.save did not make it.\n{GIVE}"
+    said = f"is a zip archive of no format known here: torch.save's has a data.pkl.\n{GIVE}"
     assert command(capsys, "export", upstream, *words) == f"{path}: {said}"
     path.write_bytes(whole[:40])
     found = command(capsys, "export", upstream, *words)
-    assert found.startswith(f"{path}: not readable as a file of torch.save (BadZipFile: ")
+    assert found.startswith(f"{path}: not readable as arrays of NumPy (.npz) (BadZipFile: ")
     assert found.endswith("\nIt is damaged or incomplete: get it again.")
 
 

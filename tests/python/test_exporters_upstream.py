@@ -9,11 +9,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-from eqnn_models import EXPORTERS, assert_engine_as_upstream, refusal
+from eqnn_models import EXPORTERS, assert_engine_as_upstream, golden_atoms, refusal
 from exporter_cases import EXPORTED, export
+from safetensors.numpy import load_file
 
+from eqnn import check
+from eqnn.check import Status
 from eqnn.export.mace import CHEBYSHEV_NOTE
+from eqnn.library import Potential
+from eqnn.model_file import write_model
 
 
 @pytest.mark.slow
@@ -23,6 +29,46 @@ def test_the_engine_equals_upstream(name: str, structure: str, tmp_path: Path) -
     upstream, file, more = EXPORTED[name]
     model = export(upstream, EXPORTERS / file, **more)
     assert_engine_as_upstream(model, EXPORTERS / f"{name}.{structure}.safetensors", tmp_path)
+
+
+# All irreps of these networks are even, so that mirror images have other energies.
+ROTATIONS_ONLY = ("mace_so3", "sevennet_cueq", "nequip_nequip_0.14_plain")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("structure", ["cell", "molecule"])
+@pytest.mark.parametrize("name", EXPORTED)
+def test_the_engine_has_the_symmetries_of_physics(
+    name: str, structure: str, tmp_path: Path
+) -> None:
+    """Rotation, inversion, permutation, two systems, forces and virials by finite differences."""
+    upstream, file, more = EXPORTED[name]
+    model = export(upstream, EXPORTERS / file, **more)
+    path = tmp_path / "model.eqnn"
+    write_model(path, model.document, model.tensors)
+    atoms = golden_atoms(dict(load_file(EXPORTERS / f"{name}.{structure}.safetensors")))
+    document = model.document
+    cutoff, is_o3 = document["cutoff"], name not in ROTATIONS_ONLY
+    assert document["parity"] == ("o3" if is_o3 else "so3")
+    with Potential(path, "double") as potential:
+        evaluate = check.network_of(potential, model)
+        largest = float(np.abs(evaluate(atoms).forces).max())
+        exact = [
+            check.rotation(evaluate, atoms, is_exact=True),
+            check.permutation(evaluate, atoms),
+            check.extensivity(evaluate, atoms, cutoff, is_extensive=True),
+        ]
+        mirrored = check.inversion(evaluate, atoms, is_invariant=is_o3)
+        derivatives = [check.finite_differences(evaluate, atoms, cutoff)]
+        if structure == "cell":
+            derivatives.append(check.virial(evaluate, atoms, cutoff))
+    for found in [*exact, mirrored] if is_o3 else exact:
+        for value, unit in found.values:  # thousandths of an eV for each atom, and forces
+            assert value <= 1e-10 * max(1.0, largest), (found.what, value, unit)
+    if not is_o3:
+        assert mirrored.values[1][0] > 1e-5 * largest
+    for found in derivatives:
+        assert found.status is Status.OK and found.values, found
 
 
 def test_rows_that_are_no_element_are_left_out() -> None:

@@ -15,6 +15,7 @@ from test_export_texts import make
 
 from eqnn import cli
 from eqnn.export import recognize
+from eqnn.export.mlip import read_mlip
 from eqnn.export.recognize import describe_checkpoint, with_exporter_named
 from eqnn.export.torch_file import read_torch_file
 from eqnn.model_file import read_model
@@ -56,7 +57,7 @@ def test_weights_alone_need_a_configuration(path: Path) -> None:
     assert describe_checkpoint(path).splitlines()[2:] == [
         "  can be exported   with the configuration that the network was trained with",
         f"  command           eqnn export {WEIGHTS[path]} --checkpoint {path} --output "
-        f"{path.name.split('.')[0]}.eqnn --config JSON",
+        f"{path.name.removesuffix('.safetensors')}.eqnn --config JSON",
     ]
 
 
@@ -79,7 +80,7 @@ def test_choices_are_listed() -> None:
     assert "  --modality        " in text and text.endswith("--modality MODALITY")
     text = describe_checkpoint(EXPORTERS / "nequip_nequip_0.14_plain.nequip.zip")
     assert "  --energy-unit     eV, meV, kcal/mol, kJ/mol, Hartree: choose one\n" in text
-    assert text.endswith("--energy-unit ENERGY_UNIT")
+    assert text.endswith("--output nequip_nequip_0.14_plain.eqnn --energy-unit ENERGY_UNIT")
     text = describe_checkpoint(EXPORTERS / "mace_joint.model")
     assert "  --charge          0: say the one that you want\n" in text
     assert "  --spin            1: say the one that you want\n" in text
@@ -127,10 +128,71 @@ def test_models_of_mlip_are_told(tmp_path: Path) -> None:
         archive.writestr("hyperparams.json", json.dumps({"config": {"num_heads": 8}}))
         archive.writestr("params.npz", b"")
     text = describe_checkpoint(path)
-    assert "a model of mlip, read by InstaDeep's mlip (MACE)" in text
+    assert "a model of mlip, read by InstaDeep's mlip (MACE, NequIP)" in text
     assert "can be exported   no: not readable as a model of mlip (" in text
     assert refusal(lambda: read_torch_file(path)) == (
         f"{path}: is a model of mlip (InstaDeep), which `eqnn export mlip` reads."
+    )
+
+
+DAMAGED = {
+    EXPORTERS / "mlip_mace.zip": "a model of mlip",
+    EXPORTERS / "nequip_nequip_0.14_plain.nequip.zip": "a package of torch",
+    PRETRAINED / "nequip_zbl.nequip.zip": "a package of torch",
+    EXPORTERS / "mace_gate_none.model": "a file of torch.save",
+    EXPORTERS / "mace_compiled.model": "a file of torch.save",
+    PRETRAINED / "nequip_deployed.pth": "a file of torch.save",
+}
+
+
+@pytest.mark.parametrize("kept", [0.02, 0.5, 0.99])
+@pytest.mark.parametrize("whole", DAMAGED, ids=lambda path: path.name)
+def test_a_damaged_archive_is_told_what_it_was(
+    whole: Path, kept: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = whole.read_bytes()
+    for name in ("x.zip", "x.pt"):  # the name does not count
+        path = tmp_path / name
+        path.write_bytes(content[: int(len(content) * kept)])
+        for words in (
+            ["info", str(path)],
+            ["export", "auto", "--checkpoint", str(path), "--output", str(tmp_path / "x.eqnn")],
+            ["export", "nequip", "--checkpoint", str(path), "--output", str(tmp_path / "x.eqnn")],
+            ["export", "mlip", "--checkpoint", str(path), "--output", str(tmp_path / "x.eqnn")],
+        ):
+            assert cli.main(words) == 1
+            said = capsys.readouterr().err.removeprefix("eqnn: ")
+            assert said.startswith(f"{path}: not readable as {DAMAGED[whole]} (BadZipFile: ")
+            assert said.endswith(").\nIt is damaged or incomplete: get it again.\n")
+
+
+def test_archives_of_no_known_kind(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/data/x", b"x" * 400)
+    assert refusal(lambda: recognize.recognize(path)) == (
+        f"{path}: is a zip archive of no format known here: torch.save's has a data.pkl.\n"
+        "Give what the training code saved."
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme", b"x" * 400)
+    path.write_bytes(path.read_bytes()[:100])
+    assert refusal(lambda: recognize.recognize(path)) == (
+        f"{path}: not readable as a zip archive (BadZipFile: File is not a zip file).\n"
+        "It is damaged or incomplete: get it again."
+    )
+    path.write_bytes(b"some text")
+    assert refusal(lambda: recognize.recognize(path)) == (
+        f"{path}: is a text file, expected a checkpoint. Give what the training code saved."
+    )
+    path.write_bytes((EXPORTERS / "mace_gate_none.model").read_bytes())
+    assert refusal(lambda: read_mlip(path)) == (
+        f"{path}: is a file of torch.save, expected a model of mlip. `eqnn info` says what reads "
+        "it."
+    )
+    path.write_bytes((PRETRAINED / "nequip_zbl.nequip.zip").read_bytes())
+    assert refusal(lambda: read_mlip(path)) == (
+        f"{path}: is a package of torch (.nequip.zip), which `eqnn export nequip` reads."
     )
 
 

@@ -340,7 +340,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "y.pt", "w") as archive:
         archive.writestr("a/other", b"")
     text = refusal(lambda: read_torch_file(tmp_path / "y.pt"))
-    assert "is a zip archive without data.pkl, so torch.save did not make it." in text
+    assert "is a zip archive of no format known here: torch.save's has a data.pkl." in text
     tensor = Tensor(np.zeros(3), "0")
     path = torch_file(tmp_path, {"a": tensor})  # without its storage
     assert "KeyError" in refusal(lambda: read_torch_file(path))

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Make or hold the goldens of small random MACE networks of InstaDeep's mlip.
+"""Make or hold the goldens of small random MACE and NequIP networks of InstaDeep's mlip.
 
     python tests/upstream/make_mlip_goldens.py [--write]
 
 `mlip_mace`: products of three factors, l_max 2; `mlip_mace_heads`: two heads, l_max 3, three
 layers, what goes round the first of them, tanh; `mlip_mace_r_min`: with the factor of the radial
-basis that upstream computes in single precision. Weights are random, in single precision in the
+basis that upstream computes in single precision; `mlip_nequip`: features of both parities, of
+different numbers of channels; `mlip_nequip_heads`: two heads, nothing that goes round the layers,
+another number of neighbors than the data's. Weights are random, in single precision in the
 file, evaluated in double. Without --write, results are compared with those stored. Needs mlip
 0.2.5 (JAX, e3j, e3nn_jax) and ASE; our package is not needed.
 """
@@ -29,7 +31,7 @@ from mlip.data import ChemicalSystem
 from mlip.data.dataset_info import DatasetInfo
 from mlip.data.helpers.dynamically_batch import dynamically_batch
 from mlip.graph import Graph
-from mlip.models import ForceField, Mace
+from mlip.models import ForceField, Mace, Nequip
 from mlip.models.inference_context import InferenceContext
 from mlip.models.model_io import load_model_from_zip, save_model_to_zip
 from mlip.typing.properties import Properties
@@ -40,6 +42,8 @@ jax.config.update("jax_enable_x64", True)
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "exporters"
 ENERGIES = {1: -1.25, 6: -3.5, 8: -4.75, 14: -7.0}
 COMMON = {"graph_cutoff_angstrom": 4.0, "avg_num_neighbors": 7.5}
+# A pseudoscalar arises in the third layer and reaches the energy in the sixth.
+_BOTH_PARITIES = "4x0e + 2x0o + 2x1o + 2x1e"
 NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "mlip_mace": (
         {
@@ -69,6 +73,27 @@ NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         },
         {**COMMON, "atomic_energies_map": ENERGIES, "avg_r_min_angstrom": 1.1},
     ),
+    "mlip_nequip": (
+        {
+            **{"num_layers": 6, "target_irreps": _BOTH_PARITIES, "l_max": 1, "num_rbf": 5},
+            "radial_mlp_hidden": [6, 7],
+        },
+        {**COMMON, "atomic_energies_map": ENERGIES, "scaling_mean": 0.3, "scaling_stdev": 1.7},
+    ),
+    "mlip_nequip_heads": (
+        {
+            **{"num_layers": 2, "target_irreps": "6x0e + 3x1o + 3x2e", "l_max": 2, "num_rbf": 4},
+            **{"radial_mlp_hidden": [5], "radial_mlp_activation": "tanh", "num_readout_heads": 2},
+            **{"use_residual_connection": False, "avg_num_neighbors": 4.5},
+            "gate_nonlinearities": {"e": "tanh", "o": "tanh"},
+        },
+        {
+            **COMMON,
+            "dataset_name": ["a", "b"],
+            "atomic_energies_map": [ENERGIES, {z: 2.0 * e for z, e in ENERGIES.items()}],
+            "avg_r_min_angstrom": 1.1,  # which NequIP does not look at
+        },
+    ),
 }
 
 
@@ -84,10 +109,16 @@ def structures() -> dict[str, Atoms]:
     return found
 
 
+def kind_of(name: str) -> Any:
+    """Return upstream's class of a network."""
+    return Nequip if "nequip" in name else Mace
+
+
 def network(name: str) -> ForceField:
     """Build upstream's network and give every array random numbers of single precision."""
     config, info = NETWORKS[name]
-    force_field = ForceField.from_mlip_network(Mace(Mace.Config(**config), DatasetInfo(**info)))
+    kind = kind_of(name)
+    force_field = ForceField.from_mlip_network(kind(kind.Config(**config), DatasetInfo(**info)))
     rng = np.random.default_rng(20261128)
     params = jax.tree.map(
         lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), force_field.params
@@ -98,7 +129,7 @@ def network(name: str) -> ForceField:
 def evaluate(path: Path, atoms: Atoms, head: str | None) -> dict[str, np.ndarray]:
     """Energy, forces and, of a cell, stress: in double."""
     force_field = load_model_from_zip(
-        Mace,
+        kind_of(path.name),
         path,
         Properties(stress=True),
         inference_context=None if head is None else InferenceContext(dataset_name=head),
@@ -142,8 +173,12 @@ def main() -> None:
     """Make all, then write or compare."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true")
-    write = parser.parse_args().write
+    parser.add_argument("--only", help="networks whose name holds this")
+    given = parser.parse_args()
+    write = given.write
     for name in NETWORKS:
+        if given.only and given.only not in name:
+            continue
         checkpoint = GOLDEN / f"{name}.zip"
         made = checkpoint if write else checkpoint.with_suffix(".new")
         save_model_to_zip(made, network(name))

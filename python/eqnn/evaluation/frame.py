@@ -14,7 +14,7 @@ import numpy as np
 from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
 
-from eqnn.errors import EqnnError
+from eqnn.errors import EqnnError, shortened
 from eqnn.so3 import FloatArray
 from eqnn.structures import (
     cell_with_vacuum,
@@ -248,7 +248,9 @@ def _finite(what: str, found: Any, shape: tuple[int, ...]) -> FloatArray:
     try:
         values = np.array(found, dtype=np.float64)
     except (TypeError, ValueError):
-        raise _Bad(Kind.SHAPE, f"{what} is {str(found)[:30]!r}, expected numbers") from None
+        raise _Bad(
+            Kind.SHAPE, f"{what} is {shortened(str(found), 30)!r}, expected numbers"
+        ) from None
     if values.shape != shape and values.size != int(np.prod(shape)):
         raise _Bad(Kind.SHAPE, f"{what} has shape {list(values.shape)}, expected {list(shape)}")
     if not np.isfinite(values).all():

@@ -19,7 +19,7 @@ from ase.io.lammpsdata import write_lammps_data
 
 from eqnn.built import find_built
 from eqnn.check import SELF_TEST_TOLERANCE
-from eqnn.errors import EqnnError
+from eqnn.errors import EqnnError, shortened
 from eqnn.evaluation.errors import Pair
 from eqnn.evaluation.predict import Judged
 from eqnn.lammps import environment, find_lammps
@@ -164,7 +164,8 @@ def _run(lmp: Path, folder: Path) -> str:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         said = next((line for line in lines if "ERROR" in line), lines[-1] if lines else "nothing")
         raise EqnnError(
-            f"--through-lammps: {lmp} failed with code {done.returncode}: {said.strip()[:200]}\n"
+            f"--through-lammps: {lmp} failed with code {done.returncode}: "
+            f"{shortened(said.strip(), 200)}\n"
             "Fix what it says, or leave the option out."
         )
     return done.stdout

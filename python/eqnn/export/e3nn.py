@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from eqnn.builder import ModelBuilder, layer
-from eqnn.errors import EqnnError
+from eqnn.errors import EqnnError, shortened
 from eqnn.export.torch_file import Stub
 from eqnn.model_file import Array, block_of, block_order, degree_of
 from eqnn.so3 import FloatArray, wigner_3j
@@ -66,7 +66,7 @@ def segments(value: Any, name: str, *, with_empty: bool = False) -> Segments:
         out = list(_segments(value))
     except (TypeError, ValueError):
         raise EqnnError(
-            f"{name}: found {value!s:.60}, expected irreps as in 128x0e+64x1o. "
+            f"{name}: found {shortened(str(value), 60)}, expected irreps as in 128x0e+64x1o. "
             "Correct the configuration."
         ) from None
     for _, degree, parity in out:
@@ -345,7 +345,8 @@ def sign_is_old(version: str | None, name: str) -> bool | None:
     found = re.match(r"0\.([0-9]+)(?![0-9])", version)
     if found is None and not re.match(r"[1-9][0-9]*\.", version):
         raise EqnnError(
-            f"{name}: found {version!r:.40}, expected a version of e3nn as in 0.4.4. "
+            f"{name}: found {shortened(repr(version), 40)}, "
+            "expected a version of e3nn as in 0.4.4. "
             "Correct the configuration."
         )
     return found is not None and int(found[1]) < SIGNS_SINCE

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 _ZIP = b"PK\x03\x04"
+# Bytes before the name of a file in a zip archive; two of them are the name's length.
+_ZIP_HEADER = 30
 # The number with which torch.save began before it wrote zip archives, as a pickle of protocol 2.
 _TORCH_BEFORE_1_6 = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 # Enough for the first line of a .nqx and the header of any other format.
@@ -28,59 +30,98 @@ _MLIP_KINDS = {
     "sphere_channels": "eSEN",
 }
 MLIP_CURE = (
-    "Evaluate it with mlip, or train its MACE of 0.2 without these parts, or with a code that has "
-    "an exporter."
+    "Evaluate it with mlip, or train its MACE or NequIP of 0.2 without these parts, or with a code "
+    "that has an exporter."
 )
 GIVE = "Give what the training code saved."
 
 
-def unreadable(path: Path, error: str) -> str:
-    """Say what a file is that is not readable as one of torch.
+# What a zip archive is by the names in it, and what to say of one that another exporter was given.
+_TORCH, _NO_KIND = "a file of torch.save", "a zip archive"
+_ZIP_KINDS = {
+    "a model of mlip": "is a model of mlip (InstaDeep), which `eqnn export mlip` reads.",
+    "a package of torch": "is a package of torch (.nequip.zip), which `eqnn export nequip` reads.",
+    "arrays of NumPy (.npz)": "holds arrays of NumPy (.npz), which `eqnn export sevennet` reads "
+    "under this suffix, with --config.",
+    _NO_KIND: f"is a zip archive of no format known here: torch.save's has a data.pkl.\n{GIVE}",
+}
+
+
+def unreadable(path: Path, error: str, asked: str = _TORCH) -> str:
+    """Say what a file is that is not readable as what was asked for.
 
     Parameters
     ----------
     path : Path
     error : str
-        What reading it ended with, for files that are of torch and damaged.
+        What reading it ended with, for files that are of the right kind and damaged.
+    asked : str
+        The kind that was expected.
     """
     with path.open("rb") as file:
         start = file.read(_START)
-    said = _zip_archive(path) if start.startswith(_ZIP) else _other(start)
-    if said is None:
-        said = (
-            f"not readable as a file of torch.save ({error}).\n"
-            "It is damaged or incomplete: get it again."
-        )
+    if not start.startswith(_ZIP):
+        return f"{path}: {_other(start)}"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            kind = _kind_of_zip(archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        asked = kind = _kind_of_zip(_names_at(start), is_whole=False)
+    if kind == asked:
+        said = f"not readable as {kind} ({error}).\nIt is damaged or incomplete: get it again."
+    else:
+        said = _ZIP_KINDS.get(kind, f"is {kind}, expected {asked}. `eqnn info` says what reads it.")
     return f"{path}: {said}"
 
 
-def _zip_archive(path: Path) -> str | None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if not name.endswith("/")]
-    except (OSError, zipfile.BadZipFile):
-        return None
+def _kind_of_zip(names: Sequence[str], *, is_whole: bool = True) -> str:
+    names = [name for name in names if not name.endswith("/")]
     if any(name.endswith("/data.pkl") for name in names):
-        return None
-    if is_mlip(path):
-        return "is a model of mlip (InstaDeep), which `eqnn export mlip` reads."
+        return _TORCH
+    if _MLIP_FILES & set(names):
+        return "a model of mlip"
     if any("/.data/" in name for name in names):
-        return "is a package of torch (.nequip.zip), which `eqnn export nequip` reads."
+        return "a package of torch"
     if names and all(name.endswith(".npy") for name in names):
-        return (
-            "holds arrays of NumPy (.npz), which `eqnn export sevennet` reads under this suffix, "
-            "with --config."
-        )
-    return f"is a zip archive without data.pkl, so torch.save did not make it.\n{GIVE}"
+        return "arrays of NumPy (.npz)"
+    # What may come before the data.pkl, where the file ends too early.
+    is_torch = not is_whole and any("/data/" in name or "/extra/" in name for name in names)
+    return _TORCH if is_torch else _NO_KIND
+
+
+def _names_at(start: bytes) -> list[str]:
+    """Names in an archive whose list of names, at its end, is missing: each precedes its file."""
+    names = []
+    place = start.find(_ZIP)
+    while place >= 0:
+        header = start[place : place + _ZIP_HEADER]
+        size = int.from_bytes(header[26:28], "little")
+        name = start[place + _ZIP_HEADER : place + _ZIP_HEADER + size]
+        names.append(name.decode(errors="replace"))
+        place = start.find(_ZIP, place + len(_ZIP))
+    return names
 
 
 def is_mlip(path: Path) -> bool:
     """Whether a file is a model of InstaDeep's mlip."""
+    return names_in_zip(path) >= _MLIP_FILES
+
+
+def is_package(path: Path) -> bool:
+    """Whether a file is a package of torch, whatever its name is: other files have a data.pkl."""
+    names = names_in_zip(path)
+    return any("/.data/" in name and name.endswith(".storage") for name in names) and not any(
+        name.endswith("/data.pkl") for name in names
+    )
+
+
+def names_in_zip(path: Path) -> set[str]:
+    """Return the names of the files in a zip archive; none if it is not a whole one."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return set(archive.namelist()) >= _MLIP_FILES
+            return set(archive.namelist())
     except (OSError, zipfile.BadZipFile):
-        return False
+        return set()
 
 
 def kind_of_mlip(config: Mapping[str, Any]) -> str:

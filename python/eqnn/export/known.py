@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from eqnn.errors import EqnnError
+from eqnn.errors import EqnnError, shortened
 from eqnn.export.torch_file import Stub, submodules
 
 Check = Callable[[Stub, str], str | None]
@@ -179,7 +179,7 @@ def _shown(value: Any) -> str:
         return str(value.item()) if value.size == 1 else f"an array of shape {list(value.shape)}"
     if isinstance(value, Stub):
         return short(value)
-    return f"{value!r:.40}"
+    return shortened(repr(value), 40)
 
 
 def refuse(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -1362,6 +1362,13 @@ def _from_options(options: Namespace, log: Log) -> Model:
     )
 
 
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ArgumentTypeError(f"{text!r} is not a finite number")
+    return value
+
+
 def _add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--config",
@@ -1371,10 +1378,10 @@ def _add_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--head", help="the head, if the model has several")
     parser.add_argument(
-        "--charge", type=float, help="charge of the system in e, if energies depend on it"
+        "--charge", type=_finite, help="charge of the system in e, if energies depend on it"
     )
     parser.add_argument(
-        "--spin", type=float, help="spin multiplicity of the system, if energies depend on it"
+        "--spin", type=_finite, help="spin multiplicity of the system, if energies depend on it"
     )
 
 

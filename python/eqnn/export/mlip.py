@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Exporter for the MACE network of InstaDeep's mlip (a zip archive of JSON and arrays of NumPy).
+"""Exporter for MACE and NequIP of InstaDeep's mlip (a zip archive of JSON and arrays of NumPy).
 
 Read in mlip 0.2.5, e3j 0.1.1 and e3nn_jax 0.21.0. None of them is needed, nor is JAX. What is
-multiplied where, and how weights lie: docs/spec/mace.md.
+multiplied where, and how weights lie: docs/spec/mace.md and docs/spec/nequip.md.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import math
 import zipfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from eqnn.builder import ModelBuilder, layer
-from eqnn.errors import ChoiceNeededError, EqnnError, one_line
+from eqnn.errors import ChoiceNeededError, EqnnError, one_line, shortened
 from eqnn.export import e3nn, foreign, known, verify
 from eqnn.export.checkpoint import State
 from eqnn.export.e3nn import Segments, Weights
@@ -33,22 +33,34 @@ from eqnn.so3 import FloatArray, wigner_3j
 
 FILES = ("hyperparams.json", "params.npz")
 # Keys of the configuration that say what the network is, each used below.
-USED = (
-    *("num_layers", "num_channels", "l_max", "node_symmetry", "correlation", "readout_irreps"),
-    *("num_readout_heads", "num_rbf", "activation", "radial_mlp_hidden", "radial_mlp_activation"),
-    *("residual_connection_first_layer", "add_atomic_energies"),
+_ALL = (
+    *("num_layers", "l_max", "num_readout_heads", "num_rbf", "radial_mlp_hidden"),
+    *("radial_mlp_activation", "add_atomic_energies"),
 )
+USED = {
+    "MACE": (
+        *(*_ALL, "num_channels", "node_symmetry", "correlation", "readout_irreps", "activation"),
+        "residual_connection_first_layer",
+    ),
+    "NequIP": (*_ALL, "target_irreps", "use_residual_connection", "gate_nonlinearities"),
+}
 # Keys of parts that have no stage or no translation here, and the value that leaves them out.
-FIXED: dict[str, Any] = {
-    **{"include_pseudotensors": False, "radial_envelope": "polynomial_envelope"},
-    **{"gate_nodes": False, "soft_normalization": None, "predict_partial_charges": False},
+_PLAIN: dict[str, Any] = {
+    **{"radial_envelope": "polynomial_envelope", "predict_partial_charges": False},
     **{"use_coulomb_term": False, "use_total_charge_embedding": False},
-    **{"symmetric_contraction_backend": "e3j", "use_gaunt_tp_message_passing": False},
+}
+FIXED: dict[str, dict[str, Any]] = {
+    "MACE": {
+        **{**_PLAIN, "include_pseudotensors": False, "gate_nodes": False},
+        **{"soft_normalization": None, "symmetric_contraction_backend": "e3j"},
+        "use_gaunt_tp_message_passing": False,
+    },
+    "NequIP": _PLAIN,
 }
 # Keys that change no number: what upstream itself does not read, and how it computes.
 INERT = (
     *("avg_num_neighbors", "avg_r_min", "num_species", "embed_activation"),
-    "deterministic_scatter_ops",
+    *("deterministic_scatter_ops", "radial_mlp_variance_scale"),
 )
 # Upstream's words for functions that have stages.
 ACTIVATIONS = {"silu": "silu", "swish": "silu", "tanh": "tanh", "none": "none"}
@@ -96,15 +108,64 @@ class MlipConfig:
             raise EqnnError(f"{where}/{key}: found {value}, expected a number. Train it again.")
         return value
 
+    def positive(self, key: str, default: float | None = None, *, of_config: bool = False) -> float:
+        """Return a number above 0 of what is said of the data, or of the configuration."""
+        part = "config" if of_config else "dataset_info"
+        said = self.config if of_config else self.info
+        where = f"{self.name}/{part}"
+        value = float(typed(said, key, int | float, "a number", where, default))
+        if not (math.isfinite(value) and value > 0.0):
+            raise EqnnError(
+                f"{where}/{key}: found {value:g}, expected a number above 0. Train it again."
+            )
+        return value
+
+    def average(self) -> float:
+        """Return the average number of neighbors, by which NequIP divides messages."""
+        of_config = self.config.get("avg_num_neighbors") is not None
+        return self.positive("avg_num_neighbors", 1.0, of_config=of_config)
+
+    def flag(self, key: str) -> bool:
+        """Return a truth value of the configuration."""
+        return bool(typed(self.config, key, bool, "true or false", f"{self.name}/config"))
+
     def function(self, key: str) -> str:
         """Return a stage's word for an activation."""
         word = str(typed(self.config, key, str, "a word", f"{self.name}/config"))
         if word not in ACTIVATIONS:
             raise EqnnError(
-                f"{self.name}/config/{key}: found {word:.20}, expected {', '.join(ACTIVATIONS)}. "
+                f"{self.name}/config/{key}: found {shortened(word, 20)}, "
+                f"expected {', '.join(ACTIVATIONS)}. "
                 "Others have no stage."
             )
         return ACTIVATIONS[word]
+
+    def target_irreps(self) -> Segments:
+        """Return NequIP's features, each irrep once, in upstream's order."""
+        where = f"{self.name}/config/target_irreps"
+        text = str(typed(self.config, "target_irreps", str, "irreps", f"{self.name}/config"))
+        found = [segment for segment in e3nn.segments(text, where) if segment[0]]
+        irreps = [segment[1:] for segment in found]
+        if irreps != sorted(set(irreps), key=upstream_order) or (0, 1) not in irreps:
+            raise EqnnError(
+                f"{where}: found {shortened(text, 40)}, "
+                "expected each irrep once, with 0e, by degree, the "
+                "harmonics' parity first.\nOthers have no exporter."
+            )
+        return found
+
+    def gate_functions(self) -> dict[str, str]:
+        """Return NequIP's activations by parity."""
+        where = f"{self.name}/config/gate_nonlinearities"
+        said = typed(self.config, "gate_nonlinearities", dict, "words", f"{self.name}/config")
+        found = {key: ACTIVATIONS.get(str(word), "") for key, word in said.items()}
+        if found.keys() != {"e", "o"} or found["e"] not in NORMALIZED or found["o"] != "tanh":
+            raise EqnnError(
+                f"{where}: found {shortened(str(said), 40)}, "
+                "expected silu, swish or tanh for e, and tanh for o. "
+                "Others have no stage."
+            )
+        return found
 
     def irreps(self) -> tuple[int, int]:
         """Return the widths of the readout's hidden layer and of its output."""
@@ -114,6 +175,23 @@ class MlipConfig:
         if len(found) != 2 or any([s[1:] for s in one] != [(0, 1)] for one in found):
             raise EqnnError(f"{where}: found {given}, expected scalars as in 16x0e and 0e.")
         return found[0][0][0], found[1][0][0]
+
+
+def head_names(info: Mapping[str, Any], n: int) -> list[str]:
+    """Name n readout heads by their data sets, or by their numbers where these have no names."""
+    names = info.get("dataset_name")
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, list) or len(names) != n:
+        return [str(k) for k in range(n)]
+    return [str(one) for one in names]
+
+
+def head_number(names: Sequence[str], chosen: str) -> int | None:
+    """Return the number of a head that is chosen by its name or its number; None of no head."""
+    if chosen in names:
+        return names.index(chosen)
+    is_number = chosen.isascii() and chosen.isdigit() and int(chosen) < len(names)
+    return int(chosen) if is_number else None
 
 
 def read_mlip(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -126,10 +204,7 @@ def read_mlip(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     except FileNotFoundError:
         raise EqnnError(f"{path}: no such file. Give the checkpoint's path.") from None
     except Exception as error:  # a damaged archive raises whatever it likes
-        raise EqnnError(
-            f"{path}: not readable as a model of mlip ({one_line(error, named=False)}).\n"
-            "Save it with mlip.models.model_io.save_model_to_zip."
-        ) from None
+        raise EqnnError(foreign.unreadable(path, one_line(error), "a model of mlip")) from None
     if not isinstance(said, dict) or not all(
         isinstance(said.get(key), dict) for key in ("config", "dataset_info")
     ):
@@ -143,25 +218,25 @@ def refuse_others(said: Mapping[str, Any], name: str) -> None:
     """Raise for networks that this exporter does not read, naming all that stands in the way."""
     config = said["config"]
     kind = foreign.kind_of_mlip(config)
-    if kind != "MACE":
+    if kind not in USED:
         raise EqnnError(
-            f"{name}: is a model of mlip (InstaDeep, {kind}), expected its MACE.\n"
+            f"{name}: is a model of mlip (InstaDeep, {kind}), expected its MACE or NequIP.\n"
             f"{foreign.MLIP_CURE}"
         )
-    if "symmetric_contraction_backend" not in config:
+    if kind == "MACE" and "symmetric_contraction_backend" not in config:
         raise EqnnError(
             f"{name}: is a MACE of mlip before 0.2, whose contractions use another basis than "
             f"those of 0.2.\n{foreign.MLIP_CURE}"
         )
     faults = [
-        (f"{config[key]!s:.30} has no stage", f"config/{key}")
-        for key, plain in FIXED.items()
+        (f"{shortened(str(config[key]), 30)} has no stage", f"config/{key}")
+        for key, plain in FIXED[kind].items()
         if config.get(key, plain) != plain
     ]
     faults += [
         ("unknown key; it may change the network", f"config/{key}")
         for key in config
-        if key not in (*USED, *FIXED, *INERT)
+        if key not in (*USED[kind], *FIXED[kind], *INERT)
     ]
     if said["dataset_info"].get("long_range_cutoff_angstrom") is not None:
         faults.append(("a second cutoff has no stage", "dataset_info/long_range_cutoff_angstrom"))
@@ -272,32 +347,38 @@ def export_mlip(
         Takes lines for people.
     """
     refuse_others(said, name)
-    return _Exporter(
-        MlipConfig(said["config"], said["dataset_info"], name), tensors, head, log
-    ).run(species, provenance)
+    exporter = _Mace if foreign.kind_of_mlip(said["config"]) == "MACE" else _Nequip
+    config = MlipConfig(said["config"], said["dataset_info"], name)
+    return exporter(config, tensors, head, log).run(species, provenance)
 
 
 class _Exporter:
+    """What both networks have: heads, elements, the radial basis and its networks.
+
+    Attributes
+    ----------
+    family : str
+        Of the model file.
+    scales_basis : bool
+        Whether upstream scales the radial basis by ``avg_r_min_angstrom`` of the data. In NequIP it
+        never does, whatever the file says.
+    """
+
+    family = ""
+    scales_basis = True
+
     def __init__(
         self, config: MlipConfig, tensors: Mapping[str, Array], head: str | None, log: Log
     ) -> None:
         self.config, self.log, self.name = config, log, config.name
         self.state = State(tensors, config.name, (_NOTHING,))
         self.n_layers = config.whole("num_layers", 1, MOST_LAYERS)
-        self.n_channels = config.whole("num_channels", 1, 1 << 16)
         self.l_max = config.whole("l_max", 0, e3nn.HIGHEST_DEGREE)
-        self.l_out = config.whole("node_symmetry", 0, self.l_max)
-        self.correlation = config.whole("correlation", 1, HIGHEST_CORRELATION)
-        self.n_hidden, n_out = config.irreps()
-        if n_out != 1:
-            raise EqnnError(
-                f"{self.name}/config/readout_irreps: {n_out} outputs, expected one, the energy. "
-                "Others have no exporter."
-            )
+        self.title = ""
         self.head, energies = self._head(head)
         self.elements = sorted(energies)
         self.energies = [energies[z] for z in self.elements]
-        self.cutoff = config.number("graph_cutoff_angstrom")
+        self.cutoff = config.positive("graph_cutoff_angstrom")
         self.basis: dict[str, Any] = {}
         self.rows: list[int] = []
 
@@ -307,23 +388,21 @@ class _Exporter:
         where = f"{self.name}/dataset_info/atomic_energies_map"
         maps = self.config.info.get("atomic_energies_map")
         several: list[Any] = maps if isinstance(maps, list) else [maps] * n
-        names = self.config.info.get("dataset_name")
-        if not isinstance(names, list) or len(names) != n:
-            names = [str(k) for k in range(n)]
+        names = head_names(self.config.info, n)
         if len(several) != n or not all(isinstance(one, dict) and one for one in several):
             raise EqnnError(
                 f"{where}: found {len(several)} of {n} heads, expected energies by atomic number "
                 "for each.\nSuch a file has no exporter."
             )
-        listed = ", ".join(map(str, names))
+        listed = ", ".join(names)
         if chosen is None and n > 1:
             text = f"{self.name}: has {n} heads: {listed}. Choose one with --head."
-            raise ChoiceNeededError(text, "--head", [str(one) for one in names])
-        if chosen is not None and chosen not in map(str, names):
+            raise ChoiceNeededError(text, "--head", names)
+        head = 0 if chosen is None else head_number(names, chosen)
+        if head is None:
             raise EqnnError(f"--head {chosen}: {self.name} has {listed}. Choose one of them.")
-        head = [str(one) for one in names].index(chosen) if chosen is not None else 0
         if n > 1:
-            self.log(f"Head {names[head]} of {listed}.")
+            self.title = f"head {names[head]} of {listed}; "
         if any(one.keys() != several[head].keys() for one in several):
             raise EqnnError(
                 f"{where}: heads have different elements, so that some of head {names[head]} have "
@@ -335,7 +414,7 @@ class _Exporter:
             found = {}
         if not found or not all(0 < z < len(chemical_symbols) for z in found):
             raise EqnnError(f"{where}: expected energies by atomic number. Get the file again.")
-        if not typed(self.config.config, "add_atomic_energies", bool, "true or false", self.name):
+        if not self.config.flag("add_atomic_energies"):
             found = dict.fromkeys(found, 0.0)
         return head, found
 
@@ -343,44 +422,35 @@ class _Exporter:
     def harmonics(self) -> Segments:
         return [(1, degree, (-1) ** degree) for degree in range(self.l_max + 1)]
 
-    def features(self, l_max: int) -> Segments:
-        """All channels of each degree up to l_max."""
-        return [(self.n_channels, degree, (-1) ** degree) for degree in range(l_max + 1)]
-
     def linear(self, key: str, inputs: Segments, outputs: Segments, *first: int) -> Weights:
-        """Weights [Cout, Cin] or [species, Cout, Cin], their 1/sqrt(fan in) multiplied in."""
+        """Weights [Cout, Cin] or [species, Cout, Cin], their 1/sqrt(fan in) multiplied in.
+
+        Arrays are numbered by the irreps of the output; what has no input is an empty one.
+        """
         out = {}
         n_in, n_out = e3nn.channels(inputs), e3nn.channels(outputs)
-        for degree in range(max(segment[1] for segment in outputs) + 1):
-            parity = (-1) ** degree
+        irreps = sorted({segment[1:] for segment in outputs}, key=upstream_order)
+        for number, (degree, parity) in enumerate(irreps):
             block = block_of(degree, parity)
-            if block not in n_in or block not in n_out:
+            stored = f"{_PREFIX}{key}#weight{number}_{degree}_{parity}"
+            if block not in n_in and stored not in self.state:
                 continue
-            weight = self.state.take(
-                f"{_PREFIX}{key}#weight{degree}_{degree}_{parity}",
-                *first,
-                n_out[block],
-                n_in[block],
-            )
-            out[block] = weight.astype(np.float64) / math.sqrt(n_in[block])
+            weight = self.state.take(stored, *first, n_out[block], n_in.get(block, 0))
+            if block in n_in:
+                out[block] = weight.astype(np.float64) / math.sqrt(n_in[block])
         return out
 
     def run(self, species: Sequence[int] | None, provenance: Mapping[str, Any]) -> Model:
+        symbols = ", ".join(chemical_symbols[z] for z in self.elements)
+        kind = foreign.kind_of_mlip(self.config.config)
+        self.log(f"{kind}, {self.n_layers} layers; {self.title}elements {symbols}.")
         kept = kept_species(self.elements, species, self.name)
         self.rows = [self.elements.index(z) for z in kept]
-        build = ModelBuilder(family="mace", species=kept, cutoff=self.cutoff, l_max=self.l_max)
+        build = ModelBuilder(family=self.family, species=kept, cutoff=self.cutoff, l_max=self.l_max)
         self.build = build
         build.stage("spherical_harmonics", "harmonics", l_max=self.l_max)
         self._basis()
-        n = len(self.elements)
-        key = f"{_PREFIX}embedding_block#node_embedding_block#embed#embedding"
-        embedding = self.state.take(key, n, self.n_channels)
-        x: str | FloatArray = embedding.astype(np.float64)[self.rows] / math.sqrt(n)
-        self.couplings = power_couplings(self.l_max, self.correlation, self.l_out)
-        terms = []
-        for k in range(self.n_layers):
-            x = self._layer(k, x)
-            terms.append(self._readout(k, x))
+        terms = self.site_energies()
         self.state.finish()
         build.stage("energy", "energy", {"terms": terms})
         model = build.finish(
@@ -403,9 +473,15 @@ class _Exporter:
         n = self.config.whole("num_rbf", 1, 1 << 12)
         frequency = np.arange(1, n + 1) * np.pi / self.cutoff
         amplitude = math.sqrt(2.0 / self.cutoff)
-        if self.config.info.get("avg_r_min_angstrom") is not None:
+        if self.scales_basis and self.config.info.get("avg_r_min_angstrom") is not None:
             # Upstream computes this number in single precision, and so to seven digits.
-            r = np.linspace(self.config.number("avg_r_min_angstrom"), self.cutoff, BASIS_POINTS)
+            r_min = self.config.positive("avg_r_min_angstrom")
+            if r_min >= self.cutoff:
+                raise EqnnError(
+                    f"{self.name}/dataset_info/avg_r_min_angstrom: found {r_min:g}, expected less "
+                    f"than the cutoff of {self.cutoff:g}. Train it again."
+                )
+            r = np.linspace(r_min, self.cutoff, BASIS_POINTS)
             x = r / self.cutoff
             p = ENVELOPE_POWER
             envelope = (
@@ -423,8 +499,28 @@ class _Exporter:
             "amplitude": self.build.tensor("radial_basis/amplitude", np.full(n, amplitude)),
         }
 
-    def _radial_layers(self, key: str) -> list[dict[str, Any]]:
-        """Layers of the radial network, in upstream's order of paths."""
+    def site_energies(self) -> list[str]:
+        """Append the network's stages and return those that are added up."""
+        raise NotImplementedError
+
+    def embedding(self, key: str, n_channels: int) -> FloatArray:
+        """Scalars [species, C] that the network begins with."""
+        n = len(self.elements)
+        stored = self.state.take(f"{_PREFIX}{key}#embed#embedding", n, n_channels)
+        table: FloatArray = stored.astype(np.float64)[self.rows] / math.sqrt(n)
+        return table
+
+    def radial_layers(self, key: str, n_paths: int, *, scaled: bool) -> list[dict[str, Any]]:
+        """Layers of the radial network, in upstream's order of paths.
+
+        Parameters
+        ----------
+        key : str
+        n_paths : int
+            Outputs that the convolution needs.
+        scaled : bool
+            Whether upstream divides by sqrt(fan in) and multiplies each activation by its constant.
+        """
         widths = typed(
             self.config.config, "radial_mlp_hidden", list, "widths", f"{self.name}/config"
         )
@@ -433,10 +529,49 @@ class _Exporter:
         n_in, constant = self.config.whole("num_rbf", 1, 1 << 12), 1.0
         for k, n_out in enumerate([*widths, None]):
             weight = self.state.take(f"{_PREFIX}{key}#layers_{k}#kernel", n_in, n_out)
-            matrix = weight.astype(np.float64).T * (constant / math.sqrt(n_in))
+            matrix = weight.astype(np.float64).T * (constant / math.sqrt(n_in) if scaled else 1.0)
             out.append(layer(matrix, activation="none" if n_out is None else function))
             n_in, constant = weight.shape[1], NORMALIZED.get(function, 1.0)
+        if n_in != n_paths:
+            raise EqnnError(
+                f"{self.name}: {key}: {n_in} outputs, expected {n_paths} of the convolution's "
+                "paths.\nThe network is not what its JSON says: get the file again."
+            )
         return out
+
+
+class _Mace(_Exporter):
+    family = "mace"
+
+    def __init__(
+        self, config: MlipConfig, tensors: Mapping[str, Array], head: str | None, log: Log
+    ) -> None:
+        super().__init__(config, tensors, head, log)
+        self.n_channels = config.whole("num_channels", 1, 1 << 16)
+        self.l_out = config.whole("node_symmetry", 0, self.l_max)
+        self.correlation = config.whole("correlation", 1, HIGHEST_CORRELATION)
+        self.n_hidden, n_out = config.irreps()
+        if n_out != 1:
+            raise EqnnError(
+                f"{self.name}/config/readout_irreps: {n_out} outputs, expected one, the energy. "
+                "Others have no exporter."
+            )
+
+    def features(self, l_max: int) -> Segments:
+        """All channels of each degree up to l_max."""
+        return [(self.n_channels, degree, (-1) ** degree) for degree in range(l_max + 1)]
+
+    def site_energies(self) -> list[str]:
+        """Append the network's stages and return those that are added up."""
+        x: str | FloatArray = self.embedding(
+            "embedding_block#node_embedding_block", self.n_channels
+        )
+        self.couplings = power_couplings(self.l_max, self.correlation, self.l_out)
+        terms = []
+        for k in range(self.n_layers):
+            x = self._layer(k, x)
+            terms.append(self._readout(k, x))
+        return terms
 
     def _layer(self, k: int, x: str | FloatArray) -> str:
         build, name = self.build, f"layers_{k}"
@@ -445,7 +580,7 @@ class _Exporter:
         inputs = self.features(self.l_out if k else 0)
         targets = self.features(self.l_max)
         outputs = self.features(0 if is_last else self.l_out)
-        is_residual = k > 0 or bool(self.config.config["residual_connection_first_layer"])
+        is_residual = k > 0 or self.config.flag("residual_connection_first_layer")
         up = self.linear(f"{name}#interaction_block#linear_in", inputs, inputs)
         around = {}
         if is_residual:
@@ -478,13 +613,7 @@ class _Exporter:
         block = f"{name}#interaction_block"
         paths, mid = e3nn.instructions(inputs, self.harmonics, targets, sorted_weights=True)
         convolved = e3nn.convolution(paths, inputs, self.harmonics, mid, negated=True)
-        layers = self._radial_layers(f"{block}#radial_mlp")
-        n_out, expected = layers[-1]["weight"].shape[0], convolved.factors.size
-        if n_out != expected:
-            raise EqnnError(
-                f"{self.name}: {block}#radial_mlp: {n_out} outputs, expected {expected} of the "
-                "convolution's paths.\nThe network is not what its JSON says: get the file again."
-            )
+        layers = self.radial_layers(f"{block}#radial_mlp", convolved.factors.size, scaled=True)
         radial = self.build.stage(
             "radial",
             f"{name}.radial",
@@ -499,7 +628,7 @@ class _Exporter:
             paths=convolved.paths,
         )
         weights = self.linear(f"{block}#linear_out", mid, targets)
-        average = self.config.number("avg_num_neighbors", 1.0)
+        average = self.config.positive("avg_num_neighbors", 1.0)
         for key, weight in weights.items():
             # Upstream's channels come path after path for each channel, the file's the other way.
             n_paths = weight.shape[1] // self.n_channels
@@ -565,6 +694,126 @@ class _Exporter:
         return out
 
 
+class _Nequip(_Exporter):
+    family = "nequip"
+    scales_basis = False
+
+    def site_energies(self) -> list[str]:
+        """Append the network's stages and return the one site energy."""
+        target = self.config.target_irreps()
+        inputs: Segments = [segment for segment in target if segment[1:] == (0, 1)]
+        x: str | FloatArray = self.embedding(
+            "NequipEmbeddingBlock_0#NodeEmbeddingBlock_0", inputs[0][0]
+        )
+        envelope = {"kind": "polynomial", "p": ENVELOPE_POWER, "on": "basis"}
+        factors: dict[str, float] = {}
+        for k in range(self.n_layers):
+            spec = self._layer(f"NequipLayer_{k}", inputs, factors, target)
+            inputs, factors = spec.gate.outputs, spec.gate.factors
+            if k == self.n_layers - 1:
+                spec = e3nn.scalars_alone(spec)
+            x = e3nn.add_convnet_layer(self.build, f"layer{k}", x, spec, self.basis, envelope)
+        return [self._readout(str(x), inputs, factors)]
+
+    def _layer(
+        self, name: str, inputs: Segments, factors: Mapping[str, float], target: Segments
+    ) -> e3nn.ConvnetLayer:
+        reached = {
+            (degree, p1 * p2)
+            for _, l1, p1 in inputs
+            for _, l2, p2 in self.harmonics
+            for degree in range(abs(l1 - l2), l1 + l2 + 1)
+        }
+        outputs = [segment for segment in target if segment[1:] in reached]
+        functions = self.config.gate_functions()
+        scalars = [segment for segment in outputs if segment[1] == 0]
+        gated = [segment for segment in outputs if segment[1] > 0]
+        gate = e3nn.gate(scalars, gated, functions, functions, NORMALIZED)
+        paths, mid = e3nn.instructions(inputs, self.harmonics, outputs, sorted_weights=True)
+        convolved = e3nn.convolution(paths, inputs, self.harmonics, mid, negated=True)
+        # Features are split into so many parts, which stand innermost in upstream's arrays.
+        n_parts = math.gcd(*(mul for mul, _, _ in inputs))
+        places = _places(mid, n_parts)
+        block = f"{name}#convolution_block"
+        radial = self.radial_layers(f"{block}#radial_mlp", convolved.factors.size, scaled=False)
+        # In the order of the file's paths, as the factors are.
+        convolved = replace(convolved, rows=_weight_rows(mid, n_parts))
+        mixing = self.linear(f"{block}#linear_out", mid, gate.inputs)
+        average = self.config.average()
+        mixing = {key: weight[:, places[key]] / average for key, weight in mixing.items()}
+        skip: Weights = {}
+        residual = self.config.flag("use_residual_connection")
+        if residual:
+            skip = self.linear(f"{name}#residual_block", inputs, gate.inputs, len(self.elements))
+            skip = {key: weight[self.rows] for key, weight in skip.items()}
+        return e3nn.ConvnetLayer(
+            source=e3nn.scale_inputs(self.linear(f"{block}#linear_in", inputs, inputs), factors),
+            radial=radial,
+            convolution=convolved,
+            mixing=mixing,
+            skip=e3nn.scale_inputs(skip, factors),
+            gate=gate,
+        )
+
+    def _readout(self, x: str, inputs: Segments, factors: Mapping[str, float]) -> str:
+        n = e3nn.channels(inputs)["0e"]
+        hidden: Segments = [(n // 2, 0, 1)]
+        out = ""
+        for head in range(self.config.whole("num_readout_heads", 1, 1 << 10)):
+            key = (
+                f"NequipMultiHeadReadoutBlock_0#MultiHeadReadoutBlock_0#ReadoutBlock_{head}#Linear_"
+            )
+            for number, (_, degree, parity) in enumerate(inputs[1:], start=1):
+                empty = f"{_PREFIX}{key}0#weight{number}_{degree}_{parity}"
+                if empty in self.state:  # of features that are no scalars there is nothing
+                    self.state.take(empty, 0, None)
+            first = self.linear(f"{key}0", inputs, hidden)["0e"]
+            last = self.linear(f"{key}1", hidden, [(1, 0, 1)])["0e"]
+            if head == self.head:
+                weight = last @ first * factors["0e"]
+                out = self.build.stage(
+                    "readout", "site_energy", {"features": x}, layers=[layer(weight)]
+                )
+        return out
+
+
+def upstream_order(irrep: tuple[int, int]) -> tuple[int, bool]:
+    """Where upstream sorts an irrep (degree, parity): harmonics' parities come first."""
+    degree, parity = irrep
+    return degree, parity != (-1) ** degree
+
+
+def _weight_rows(outputs: Segments, n_parts: int) -> np.ndarray:
+    """Where the weights of the file's paths stand among upstream's.
+
+    Upstream sorts the paths in its own order of irreps, and has the parts of each of a path's
+    copies next to each other; the file has the copies of each part so.
+    """
+    begins, begin = {}, 0
+    for k in sorted(range(len(outputs)), key=lambda k: upstream_order(outputs[k][1:])):
+        begins[k] = begin
+        begin += outputs[k][0]
+    rows = []
+    for k, (mul, _, _) in enumerate(outputs):
+        part, copy = np.divmod(np.arange(mul), mul // n_parts)
+        rows.append(begins[k] + copy * n_parts + part)
+    return np.concatenate(rows)
+
+
+def _places(outputs: Segments, n_parts: int) -> dict[str, np.ndarray]:
+    """Where the file's channels of each block stand among upstream's: all paths of a part first."""
+    sizes = e3nn.channels(outputs)
+    before: dict[str, int] = {}
+    out: dict[str, list[np.ndarray]] = {}
+    for mul, degree, parity in outputs:
+        block = block_of(degree, parity)
+        part, copy = np.divmod(np.arange(mul), mul // n_parts)
+        place = part * (sizes[block] // n_parts) + before.get(block, 0) + copy
+        out.setdefault(block, []).append(place)
+        before[block] = before.get(block, 0) + mul // n_parts
+    return {block: np.concatenate(parts) for block, parts in out.items()}
+
+
 def _from_options(options: Namespace, log: Log) -> Model:
     path: Path = options.checkpoint
     said, tensors = read_mlip(path)
@@ -588,7 +837,7 @@ def _add_options(parser: ArgumentParser) -> None:
 
 UPSTREAM = Upstream(
     name="mlip",
-    title="InstaDeep's mlip (MACE)",
+    title="InstaDeep's mlip (MACE, NequIP)",
     add_options=_add_options,
     export=_from_options,
     verifier=verify.MLIP,

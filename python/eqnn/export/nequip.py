@@ -29,7 +29,6 @@ from eqnn.export.known import Known, Table
 from eqnn.export.torch_file import (
     Stub,
     is_of,
-    is_package,
     read_extra_files,
     read_torch_file,
     state_dict,
@@ -416,7 +415,7 @@ def read(path: Path) -> NequipModule:
 
 
 def _from_options(options: Namespace, log: Log) -> Model:
-    if is_package(options.checkpoint):
+    if foreign.is_package(options.checkpoint):
         package = nequip_package.read(options.checkpoint)
         _needs_unit(options)
         return _from_package(package, options, log)

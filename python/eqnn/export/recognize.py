@@ -17,7 +17,7 @@ import numpy as np
 from eqnn.errors import ChoiceNeededError, EqnnError
 from eqnn.export import UPSTREAMS, foreign
 from eqnn.export.checkpoint import read_npz
-from eqnn.export.torch_file import Stub, is_package, read_torch_file, unwrapped
+from eqnn.export.torch_file import Stub, read_torch_file, unwrapped
 from eqnn.export.upstream import STATED_KEYS, Upstream, check_checkpoint, exported
 
 # Packages whose classes a file of torch may name, and which exporter speaks for them: it reads the
@@ -67,7 +67,7 @@ def recognize(path: Path) -> Recognized:
         return _weights(path, _names_in(path), path.suffix[1:])
     if foreign.is_mlip(path):
         return Recognized(_upstream("mlip"), "a model of mlip")
-    if is_package(path):
+    if foreign.is_package(path):
         return Recognized(_upstream("nequip"), "a package of NequIP")
     with path.open("rb") as file:
         start = file.readline(2**16)
@@ -141,7 +141,8 @@ def describe_checkpoint(path: Path) -> str:
     found = recognize(path)
     lines = [str(path), f"  {'is':<18}{found.what}, read by {found.upstream.title}"]
     words = ["eqnn", "export", found.upstream.name, "--checkpoint", str(path)]
-    words += ["--output", f"{path.name.split('.')[0]}.eqnn"]
+    name = path.name.removesuffix(path.suffix).removesuffix(".nequip")
+    words += ["--output", f"{name}.eqnn"]
     if found.needs_config:
         command = shlex.join([*words, "--config"]) + " JSON"
         lines.append(

@@ -20,7 +20,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from eqnn.builder import ModelBuilder, layer
-from eqnn.errors import ChoiceNeededError, EqnnError
+from eqnn.errors import ChoiceNeededError, EqnnError, shortened
 from eqnn.export import e3nn, foreign, known, verify
 from eqnn.export.checkpoint import State, plain_names, read_checkpoint, read_npz
 from eqnn.export.e3nn import Segments, Weights
@@ -133,7 +133,8 @@ class SevenNetConfig:
         given = config.get("irreps_manual") or []
         if not isinstance(given, list | tuple) or (given and len(given) != self.n_layers + 1):
             raise EqnnError(
-                f"{name}/irreps_manual: found {given!s:.60}, expected irreps of the input and of "
+                f"{name}/irreps_manual: found {shortened(str(given), 60)}, "
+                "expected irreps of the input and of "
                 f"each of {self.n_layers} layers. Correct the configuration."
             )
         self.manual = [e3nn.segments(text, f"{name}/irreps_manual") for text in given]
@@ -141,7 +142,8 @@ class SevenNetConfig:
             degrees = [degree for _, degree, _ in irreps]
             if 0 in degrees[degrees.count(0) :]:
                 raise EqnnError(
-                    f"{name}/irreps_manual: found {text!s:.60}, expected scalars first, as e3nn's "
+                    f"{name}/irreps_manual: found {shortened(str(text), 60)}, "
+                    "expected scalars first, as e3nn's "
                     "gate returns them: of others sevenn itself\nmakes energies that depend on "
                     "orientation. Train with scalars first; this cannot be exported."
                 )
@@ -164,7 +166,8 @@ class SevenNetConfig:
         found = re.match(r"(\d+)\.(\d+)\.(\d+)", said)
         if found is None:
             raise EqnnError(
-                f"{self.name}: version is {said:.40}, expected sevenn's as in 0.11.0: it "
+                f"{self.name}: version is {shortened(said, 40)}, "
+                "expected sevenn's as in 0.11.0: it "
                 "determines the order of the convolutions' weights. Add the version that made "
                 "the checkpoint."
             )

@@ -18,7 +18,7 @@ import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 
 from eqnn.builder import ModelBuilder, layer
-from eqnn.errors import EqnnError
+from eqnn.errors import EqnnError, shortened
 from eqnn.export.checkpoint import read_checkpoint
 from eqnn.export.upstream import Log, Upstream, provenance_of, read_json_object
 from eqnn.model_file import Array, Model
@@ -124,7 +124,7 @@ class TdnConfig:
         wrong = not isinstance(value, kind) or isinstance(value, bool)
         if value is not None and wrong:
             raise EqnnError(
-                f"{self.name}: /{key}: found {value!r:.60}, expected {expected}. "
+                f"{self.name}: /{key}: found {shortened(repr(value), 60)}, expected {expected}. "
                 "Correct the configuration."
             )
         return value
@@ -141,7 +141,8 @@ class TdnConfig:
             is_number = isinstance(value, kind) and not isinstance(value, bool)
             if not (is_number and math.isfinite(value)):
                 raise EqnnError(
-                    f"{self.name}: /{key}/{symbol}: found {value!r:.60}, expected {expected}. "
+                    f"{self.name}: /{key}/{symbol}: found {shortened(repr(value), 60)}, "
+                    f"expected {expected}. "
                     "Correct the configuration."
                 )
         return dict(table)

@@ -348,20 +348,6 @@ def read_torch_bytes(content: bytes, name: str) -> Any:
         ) from None
 
 
-def is_package(path: Path) -> bool:
-    """Whether a file is named as a package of torch, or is one: others have a data.pkl."""
-    if path.suffix == ".zip":
-        return True
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (OSError, zipfile.BadZipFile):
-        return False
-    return any("/.data/" in name and name.endswith(".storage") for name in names) and not any(
-        name.endswith("/data.pkl") for name in names
-    )
-
-
 def read_torch_package(path: Path, member: str) -> tuple[Any, dict[str, str]]:
     """Read a pickled object of a ``torch.package`` archive.
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ase.data import chemical_symbols
 
 import eqnn
-from eqnn.errors import EqnnError, InvalidModelError, one_line
+from eqnn.errors import EqnnError, InvalidModelError, one_line, shortened
 from eqnn.model_file import Model
 
 if TYPE_CHECKING:
@@ -126,7 +126,8 @@ def check_checkpoint(path: Path) -> None:
             f"{path}: is a folder, expected a checkpoint. Name the file in it with --checkpoint."
         )
     if not path.is_file():
-        raise EqnnError(f"{path}: no such file. Give the checkpoint's path with --checkpoint.")
+        what = "is no regular file" if path.exists() else "no such file"
+        raise EqnnError(f"{path}: {what}. Give the checkpoint's path with --checkpoint.")
     if is_model_file(path):
         raise EqnnError(
             f"{path}: is a model file of eqnn already, made by an export. Use it as it is, "
@@ -194,7 +195,7 @@ def provenance_of(
         stated = {}
     if not isinstance(stated, Mapping):
         raise EqnnError(
-            f"{source}: /provenance: found {stated!r:.60}, expected an object. "
+            f"{source}: /provenance: found {shortened(repr(stated), 60)}, expected an object. "
             "Correct the configuration."
         )
     out: dict[str, Any] = {"upstream": upstream}
@@ -204,7 +205,8 @@ def provenance_of(
     for key in ("upstream", *STATED_KEYS):
         if not isinstance(out[key], str):
             raise EqnnError(
-                f"{source}: /provenance/{key}: found {out[key]!r:.60}, expected a string. "
+                f"{source}: /provenance/{key}: found {shortened(repr(out[key]), 60)}, "
+                "expected a string. "
                 "Correct the configuration."
             )
     checkpoint: Path = options.checkpoint
@@ -247,7 +249,8 @@ def typed(
     value = document[key]
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise EqnnError(
-            f"{where}/{key}: found {value!r:.60}, expected {expected}. Correct the configuration."
+            f"{where}/{key}: found {shortened(repr(value), 60)}, expected {expected}. "
+            "Correct the configuration."
         )
     return value
 
@@ -258,7 +261,7 @@ def elements_of(document: Mapping[str, Any], key: str, where: str) -> list[int]:
     for z in given:
         if not isinstance(z, int) or isinstance(z, bool) or not 0 < z < len(chemical_symbols):
             raise EqnnError(
-                f"{where}/{key}: found {z!r:.40}, expected atomic numbers. "
+                f"{where}/{key}: found {shortened(repr(z), 40)}, expected atomic numbers. "
                 "Correct the configuration."
             )
     return list(given)

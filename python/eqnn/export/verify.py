@@ -7,8 +7,10 @@ the checkpoint holds**. Structures are those of the model's self-test.
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
+import zipfile
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -283,8 +285,8 @@ def sevennet(options: Namespace, structures: Sequence[Atoms]) -> tuple[list[Eval
 
 def nequip(options: Namespace, structures: Sequence[Atoms]) -> tuple[list[Evaluated], str]:
     """Run a package with nequip, or a deployed model with torch."""
+    from eqnn.export.foreign import is_package
     from eqnn.export.nequip import ENERGY_UNITS
-    from eqnn.export.torch_file import is_package
 
     if is_package(options.checkpoint):
         run, cutoff, names, precision = _nequip_package(options.checkpoint)
@@ -461,20 +463,26 @@ def mlip(options: Namespace, structures: Sequence[Atoms]) -> tuple[list[Evaluate
     from mlip.data import ChemicalSystem
     from mlip.data.helpers.dynamically_batch import dynamically_batch
     from mlip.graph import Graph
-    from mlip.models import ForceField, Mace
+    from mlip.models import ForceField, Mace, Nequip
     from mlip.models.inference_context import InferenceContext
     from mlip.models.model_io import load_model_from_zip
     from mlip.typing.properties import Properties
 
+    from eqnn.export.mlip import head_names, head_number
+
     jax.config.update("jax_enable_x64", True)
     context = None
+    with zipfile.ZipFile(options.checkpoint) as archive:
+        said = json.loads(archive.read("hyperparams.json"))
+    config = said["config"]
     if options.head is not None:
-        number = int(options.head) if options.head.isdigit() else None
-        context = InferenceContext(
-            dataset_name=options.head if number is None else None, dataset_idx=number
-        )
+        names = head_names(said["dataset_info"], config["num_readout_heads"])
+        context = InferenceContext(dataset_idx=head_number(names, options.head))
     loaded = load_model_from_zip(
-        Mace, options.checkpoint, Properties(stress=True), inference_context=context
+        Nequip if "target_irreps" in config else Mace,
+        options.checkpoint,
+        Properties(stress=True),
+        inference_context=context,
     )
     params = jax.tree.map(lambda leaf: np.asarray(leaf, dtype=np.float64), loaded.params)
     field = ForceField(loaded.predictor, params, inference_context=loaded.inference_context)
