@@ -167,7 +167,27 @@ def uniform_irreps(l_max: int, channels: int, all_even: bool) -> Irreps:
 
 
 def write_model(path: str | Path, document: Document, tensors: Mapping[str, Array]) -> Model:
-    """Validate a model and write it. The file is complete and valid, or is not written."""
+    """Validate a model and write it. The file is complete and valid, or is not written.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file, replaced if it exists.
+    document : dict
+        What the file's JSON says: docs/spec/model_file.md.
+    tensors : mapping of str to ndarray
+        The weights by name, in double or single precision; indices are int32.
+
+    Returns
+    -------
+    Model
+        What was written.
+
+    Raises
+    ------
+    EqnnError
+        If the library refuses the model.
+    """
     stored = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     model = Model(document, stored, str(path))
     content = _content(model)
@@ -233,6 +253,16 @@ def _write_whole(path: Path, content: bytes) -> None:
 
 def read_model(path: str | Path) -> Model:
     """Read a model file. The library validates it first.
+
+    Parameters
+    ----------
+    path : str or Path
+        The ``.eqnn`` file.
+
+    Returns
+    -------
+    Model
+        Its JSON and its tensors.
 
     Raises
     ------

@@ -49,13 +49,13 @@ def evaluate(
 
     Parameters
     ----------
-    models : path, or sequence of paths
+    models : str or Path, or sequence of these
         Model files (``.eqnn``).
-    data : path, sequence of paths, sequence of Atoms, or mapping of names to paths or such
+    data : str or Path, sequence of these, sequence of Atoms, or mapping of names to any of these
         Frames with DFT energies (eV) and, if known, forces (eV/Angstrom) and stresses
         (eV/Angstrom^3): files in any format that ASE reads, gzipped or not, LMDB of PubChemQCR, or
         Atoms whose calculator has the labels.
-    output : path, optional
+    output : str or Path, optional
         Folder for the web page, ``result.json``, tables and pictures. It also keeps predictions,
         so that an interrupted run continues where it stopped.
     settings : Settings, optional
