@@ -434,21 +434,21 @@ def chunks() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("where", "text"), chunks(), ids=[where for where, _ in chunks()])
 def test_lammps_reads_what_documents_show(tmp_path: Path, where: str, text: str) -> None:
-    """With files that stand for those of the example, and one atom of each type."""
+    """Whole inputs as they stand; others with other files, and an atom of each type."""
     pattern = r"^pair_coeff\s+\* \*(?: eqnn)?\s+(\S+\.eqnn)((?:\s+[A-Z]\w*)+)"
     coeff = re.search(pattern, text, re.MULTILINE)
     assert coeff is not None, (
         f"{where}: shows no 'pair_coeff * * MODEL.eqnn': mark it, or complete it"
     )
     name, symbols = coeff[1], coeff[2].split()
-    model = POTENTIALS / name
-    shutil.copy(model if model.exists() else POTENTIALS / MODELS[name], tmp_path / name)
-    if text.startswith("units"):  # a whole input, with a data file of the examples
-        (data,) = re.findall(r"^read_data\s+(\S+)", text, re.MULTILINE)
-        shutil.copy(ROOT / "examples" / "lammps_inputs" / data, tmp_path / data)
+    if text.startswith("units"):  # a whole input, which runs in a clone as it stands
+        for entry in ("examples", "potentials"):
+            (tmp_path / entry).symlink_to(ROOT / entry)
         done = run_script(tmp_path, text + "\n")
         assert done.returncode == 0, f"{where}:\n{done.stdout}{done.stderr}"
         return
+    model = POTENTIALS / name
+    shutil.copy(model if model.exists() else POTENTIALS / MODELS[name], tmp_path / name)
     masses = [atomic_masses[atomic_numbers.get(s, 6)] for s in symbols]
     plugin = find_built("eqnnplugin.so", "EQNN_PLUGIN")
     script = [
