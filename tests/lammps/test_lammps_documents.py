@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Every command that the documents show is run by a test, or is marked with a reason.
 
-A block of code is fenced, or indented by four spaces. Above one that is not run stands
-``<!-- not run by tests: REASON -->``, which no reader of the page sees. A block with LAMMPS's
+A block of code is fenced, or indented by four spaces. One that is not run has ``<!-- not run by
+tests: REASON -->`` above it, which readers do not see. A block with LAMMPS's
 commands is run in LAMMPS. Other lines are named here, with what runs them.
 """
 
@@ -55,7 +55,7 @@ MODELS = {"model.eqnn": "tdn_3bpa_exact.eqnn"}  # names that stand for any model
 
 @dataclass(frozen=True)
 class Runs:
-    """A line that is run here as it stands, in a folder with these files in it."""
+    """A line that is run here as it is, in a folder with these files."""
 
     files: tuple[tuple[str, Path], ...] = ()
 
@@ -288,7 +288,7 @@ def test_lines_run_as_they_stand(tmp_path: Path, line: str) -> None:
 
 
 def test_a_torch_checkpoint_is_exported_as_the_readme_says(tmp_path: Path) -> None:
-    """With a MACE of torch, since there is none of TDN here: the words are the same."""
+    """With a torch MACE, since there is no torch TDN here; the command is the same."""
     line = next(line for line in LINES if "best.pt" in line)
     said = line.replace("tdn", "mace").replace(" --config config.json", "")
     shutil.copy(PRETRAINED / "mace_acac.pt", tmp_path / "best.pt")
@@ -343,7 +343,7 @@ COMMAND = re.compile(r"(?:[A-Z_]+=\S+ )*(?:make|eqnn|python3?|\.eqnn/\S+) .")
 
 
 def inline_commands(path: Path) -> list[str]:
-    """Commands in code spans of a document; a span may go on in the next line."""
+    """Commands in code spans of a document; a span may continue on the next line."""
     text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
     found = []
     for paragraph in re.split(r"\n\s*\n|^(?=\|)", text, flags=re.MULTILINE):
@@ -353,7 +353,7 @@ def inline_commands(path: Path) -> list[str]:
 
 
 def shown_commands() -> list[tuple[str, str]]:
-    """Commands within sentences and in blocks that are not run, with where they stand."""
+    """Commands within sentences and in blocks that are not run, with their places."""
     found = [
         (str(path.relative_to(ROOT)), said) for path in DOCUMENTS for said in inline_commands(path)
     ]

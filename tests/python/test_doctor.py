@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`eqnn doctor`, `eqnn lmp`: a sound installation, and each thing that can be wrong with one."""
+"""`eqnn doctor` and `eqnn lmp`: a sound installation, and everything that can be wrong with one."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_a_lammps_without_plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_plugin_that_does_not_compute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That of another LAMMPS, for one: LAMMPS's own line says it."""
+    """For example the plugin of another LAMMPS: LAMMPS's own message is shown."""
     text = (tmp_path / "eqnnplugin.so", "not a library")
     text[0].write_text(text[1])
     monkeypatch.setenv("EQNN_PLUGIN", str(text[0]))
@@ -152,7 +152,7 @@ def test_a_plugin_that_does_not_compute(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_the_mpiexec_of_another_mpi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It starts several LAMMPS of one rank each, which nothing else would tell."""
+    """It starts several LAMMPS of one rank each, which nothing else would reveal."""
     mpiexec = fake(tmp_path / "mpiexec", 'shift 2; "$@"; "$@"')
     monkeypatch.setattr(lammps, "find_mpiexec", lambda _: mpiexec)
     found = by_name()["MPI"]
