@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import eqnn
-from eqnn import EqnnError, cli, doctor, lammps, library
+from eqnn import EqnnError, built, cli, doctor, lammps, library
 from eqnn.doctor import Finding, State
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,6 +139,33 @@ def test_a_lammps_without_plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     found = by_name()
     assert "of 22 Jul 2025 lacks its PLUGIN package. Build it with" in found["LAMMPS"].text
     assert "plugin" not in found
+
+
+def test_a_missing_plugin_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EQNN_PLUGIN", str(tmp_path / "none.so"))
+    found = by_name()
+    assert found["LAMMPS"].state is State.GOOD
+    assert found["plugin"].state is State.BAD and "MPI" not in found
+    assert "none.so, where there is no file" in found["plugin"].text
+
+
+@pytest.mark.parametrize("used", ["x86-64-v3", "x86-64-v2"])
+def test_a_lower_level_than_the_processor_has_is_noted(
+    monkeypatch: pytest.MonkeyPatch, used: str
+) -> None:
+    """Only an installed package has several levels, of which EQNN_LEVEL may force one."""
+    monkeypatch.setenv("EQNN_LIBRARY", str(built.find_built("libeqnn.so", "EQNN_LIBRARY")))
+    monkeypatch.setattr(built, "in_clone", lambda: False)
+    monkeypatch.setattr(built, "engine_levels", lambda: ["x86-64-v4", "x86-64-v3", "x86-64-v2"])
+    monkeypatch.setattr(built, "engine_level", lambda: used)
+    monkeypatch.setattr(built, "runs_here", lambda level: level != "x86-64-v4")
+    found = {f.about: f for f in doctor._library()}["processor"]
+    text = f"code for {used} is used, of x86-64-v4, x86-64-v3, x86-64-v2"
+    if used == "x86-64-v3":
+        assert (found.state, found.text) == (State.GOOD, text)
+    else:
+        assert found.state is State.NOTE
+        assert found.text == f"{text}; this one could run x86-64-v3: unset EQNN_LEVEL"
 
 
 def test_a_plugin_that_does_not_compute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
