@@ -48,6 +48,8 @@ autodoc_typehints_description_target = "documented"  # else each list of a docst
 autodoc_member_order = "bysource"
 napoleon_numpy_docstring = True
 
+highlight_language = "text"  # most blocks without a language are commands, not Python
+
 html_theme = "furo"
 html_title = f"eqnn {release}"
 html_show_sphinx = False

@@ -65,6 +65,9 @@ def of(name: str) -> Runs:
 
 
 LINES: dict[str, Runs | str] = {
+    "eqnn export auto --checkpoint mace.model --output model.eqnn": Runs(
+        (("mace.model", PRETRAINED / "mace_acac.pt"),)
+    ),
     "make demo": "tests/lammps/test_lammps_documents.py::test_the_demo_runs",
     "make test": ".ci/run::make test",
     "eqnn export tdn --checkpoint best.pt --config config.json --output model.eqnn": (
