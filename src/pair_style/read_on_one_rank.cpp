@@ -53,7 +53,7 @@ std::string LAMMPS_NS::read_on_one_rank(LAMMPS *lmp, const char *name)
   if (size < 0 && !std::all_of(shown.begin(), shown.end(), is_ascii)) {
     std::replace_if(shown.begin(), shown.end(), [&](char c) { return !is_ascii(c); }, '?');
     error->all(FLERR,
-               "Pair style eqnn: LAMMPS replaces characters that are not ASCII, as in the model "
+               "Pair style eqnn: LAMMPS changes characters that are not ASCII, as in the model "
                "file '{}': rename the file; if the path of its folder has some too, give that path "
                "in the environment variable LAMMPS_POTENTIALS",
                shown);

@@ -172,8 +172,9 @@ def test_paths_with_accents(tmp_path: Path) -> None:
     folder.mkdir()
     os.symlink(SMALL, folder / "water.eqnn")
     text = fail(tmp_path, Setup(folder / "water.eqnn", water()).script(tmp_path))
-    assert "LAMMPS replaces characters that are not ASCII, as in the model file '" in text
-    assert "/mod?les/water.eqnn': give it a name without, in a folder that the environment" in text
+    assert "LAMMPS changes characters that are not ASCII, as in the model file '" in text
+    assert "/mod?les/water.eqnn': rename the file; if the path of its folder has some too" in text
+    assert "give that path in the environment variable LAMMPS_POTENTIALS" in text
     script = Setup(Path("water.eqnn"), water()).script(tmp_path) + "run 0\n"
     env = environment() | {"LAMMPS_POTENTIALS": str(folder)}
     done = run_script(tmp_path, script, env=env)
