@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the scripts share that write parts of docs/benchmarks.md."""
+"""Shared by the scripts that write parts of docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ ORGANIC = ("organic_tdn", "organic_gaunt", "organic_mace")
 
 
 def commit() -> str:
-    """Return the abbreviated hash of what is checked out."""
+    """Return the abbreviated hash of the checked-out commit."""
     words = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def put(begin: str, end: str, made: str) -> None:
-    """Replace what stands between two comments of the page."""
+    """Replace the text between two comments of the page."""
     page = PAGE.read_text()
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     if not pattern.search(page):

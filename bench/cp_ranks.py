@@ -4,8 +4,8 @@
     python bench/cp_ranks.py scan FOLDER --l-max 2 [--even] --ranks 20,22,24,26 [--seeds 3]
     python bench/cp_ranks.py plot FOLDER IMAGE.png
 
-`scan` adds to FOLDER/ranks.csv and leaves out what is there already, so it goes on after a kill. It
-takes the best of some beginnings; an exact one ends the search. `plot` prints the table as Markdown
+`scan` adds missing ranks to FOLDER/ranks.csv, so that it can continue after a kill. It takes the
+best of several random starts; an exact one ends the search. `plot` prints the table as Markdown
 and draws it.
 """
 
@@ -58,7 +58,7 @@ def main() -> int:
 
 
 def _best(options: argparse.Namespace, rank: int) -> dict[str, str]:
-    """Decompose from some beginnings, and return the row of the best."""
+    """Decompose from several starts, and return the row of the best."""
     tensor = coupling(options.l_max, options.even)
     best: dict[str, str] = {}
     least = math.inf

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What ptxas says of each kernel: registers, stack, spills, and warps that fit a multiprocessor.
+"""Reports ptxas's numbers for each kernel: registers, stack, spills, and warps per multiprocessor.
 
     make cuda-report
 
@@ -49,7 +49,7 @@ class Kernel:
 
 
 def compiled(precision: str, archs: list[str]) -> str:
-    """Return what ptxas says while it compiles the kernels of a precision."""
+    """Return the output of ptxas for the kernels of a precision."""
     commands = json.loads((BUILD / "compile_commands.json").read_text())
     source = str(ROOT / "src" / "kernels" / f"evaluator_{precision}.cpp")
     (command,) = (c for c in commands if c["file"] == source)
@@ -68,7 +68,7 @@ def compiled(precision: str, archs: list[str]) -> str:
 
 
 def kernels(said: str) -> list[Kernel]:
-    """Read the lines of ptxas."""
+    """Parse the output of ptxas."""
     found: list[Kernel] = []
     for line in said.splitlines():
         if m := re.search(r"Compiling entry function '(\S+)' for 'sm_(\d+)a?'", line):

@@ -3,8 +3,8 @@
 
     .eqnn/venv/bin/python bench/evaluate_shipped.py [--write] [FOLDER]
 
-prints them; with --write they take the place of those in the document, and with a folder the whole
-report of each data set is left there.
+prints them. With --write they replace those in the document. With a folder, the full report of each
+data set is written there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BEGIN, END = "<!-- errors against DFT -->", "<!-- end -->"
 
 @dataclass(frozen=True)
 class Case:
-    """A data set and the potentials that are judged on it."""
+    """A data set and the potentials to evaluate on it."""
 
     title: str
     folder: str
@@ -105,7 +105,7 @@ def rows(case: Case, found: Evaluation) -> list[str]:
 
 
 def text(folder: Path | None) -> str:
-    """Return all tables, and where they were made."""
+    """Return all tables, and the machine and commit."""
     parts, engine = [], ""
     for case in CASES:
         found = run(case, folder)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Time relaxations of many molecules: the engine's own against ASE with the engine behind it.
+"""Time relaxations of many molecules: by the engine, and by ASE with the engine's calculator.
 
     .eqnn/venv/bin/python bench/relax_many.py [--molecules 1000] [--of-ase 50] [--model FILE]
 
-Hexane, 20 atoms, each copy rattled otherwise; L-BFGS to 0.05 eV/Angstrom, one thread, single
+Hexane, 20 atoms, each copy rattled differently; L-BFGS to 0.05 eV/Angstrom, one thread, single
 precision. ASE relaxes the first --of-ase of them one after another, as its users do: its calculator
 calls the same engine. Both in one run; both must take the same steps. What a step costs beside the
 engine's pass (neighbors, optimizer, Python) is said too. With mace-torch installed,
@@ -50,7 +50,7 @@ class Engine(Calculator):
         properties: Any = None,
         system_changes: Any = all_changes,
     ) -> None:
-        """Evaluate the molecule that is asked for."""
+        """Evaluate the given molecule."""
         super().calculate(atoms, properties, system_changes)  # type: ignore[no-untyped-call]
         assert self.atoms is not None
         start = time.perf_counter()

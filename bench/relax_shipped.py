@@ -3,8 +3,8 @@
 
     .eqnn/venv/bin/python bench/relax_shipped.py [--write] [FOLDER]
 
-prints it; with --write it takes the place of that in the document, and with a folder the whole
-report of each potential is left there.
+prints it. With --write it replaces that in the document. With a folder, the full report of each
+potential is written there.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ HEAD = (
 
 
 def run(model: str, folder: Path) -> Result:
-    """Relax both files with a potential; a run that was cut short goes on."""
+    """Relax both files with a potential; an interrupted run continues."""
     folder.mkdir(parents=True, exist_ok=True)
     jobs = read_jobs([ROOT / "data" / "qcr-small" / f"{name}.xyz.gz" for name in FILES])
     path = ROOT / "potentials" / f"{model}.eqnn"
-    # A potential that was trained again has records of its own.
+    # A retrained potential has its own records.
     output = folder / f"{model}_{read_model(path).sha256[:12]}.xyz"
     result = relax_all(Plan(path, "double", Settings(), output), jobs)
     write(result, folder / model)
@@ -66,7 +66,7 @@ def row(model: str, result: Result) -> list[str]:
 
 
 def text(folder: Path) -> str:
-    """Return the table, and where it was made."""
+    """Return the table, and the machine and commit."""
     lines, engine = [list(HEAD), ["---"] * len(HEAD)], ""
     for model in MODELS:
         result = run(model, folder)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Time eqnn's calculator for ASE beside upstream's, the same weights and structure, in turn.
+"""Time the ASE calculators of eqnn and upstream in turn, with the same weights and structure.
 
     export PYTHONPATH=python EQNN_LIBRARY=.eqnn/build/openmp/lib/libeqnn.so
     PYTHON bench/time_calculators.py nequix nequix-mp-1.nqx potentials/nequix_mp_1.eqnn

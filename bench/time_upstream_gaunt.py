@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Time upstream's own MACE-Gaunt on one thread: what bench_model is compared with.
+"""Time upstream's MACE-Gaunt on one thread, to compare with bench_model.
 
     .eqnn/venv-upstream/bin/python bench/time_upstream_gaunt.py CLONE OUTPUT [NEIGHBORS ...]
     eqnn export mace-gaunt --checkpoint OUTPUT/gaunt.safetensors --config OUTPUT/gaunt.json \

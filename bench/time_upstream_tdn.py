@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Time upstream's own TDN on one thread: what bench_model is compared with.
+"""Time upstream's TDN on one thread, to compare with bench_model.
 
 .eqnn/venv-upstream/bin/python bench/time_upstream_tdn.py OpenMol/TDN-of-a-clone [L_MAX ...]
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Write a model with so many times the channels, for timing and counting: weights are random.
+"""Write a model with a multiple of the channels and random weights, for timing and counting.
 
     .eqnn/venv/bin/python bench/widen_model.py tests/golden/mace/mace_l3c3.eqnn 8 WIDE.eqnn [89]
 
-Extents of weights that are multiples of 16 are taken for channels: those of MACE with 16 channels.
+Dimensions of weights that are multiples of 16 are taken as channels, as in a MACE with 16 channels.
 Layers within a radial function or a readout keep their widths. The last word is a number of
 elements, hydrogen to that one; with it the file gets self-tests, as foundation models have them.
 """

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Checks the boundaries between the libraries: who may include what, and who may know what.
+"""Checks the boundaries between the libraries: which may include what.
 
 python3 cmake/check_boundaries.py [SOURCE_ROOT]
 """
@@ -16,17 +16,17 @@ from pathlib import Path
 MAY_INCLUDE = {
     "base": {"base"},
     "so3": {"so3", "base"},
-    # Structures that travel in a model file are held against what edges_of() takes.
+    # Structures in a model file are checked by the rules of edges_of().
     "model": {"model", "neighbors", "base"},
     "plan": {"plan", "model", "so3", "base"},
-    # The reference evaluator is the oracle: had it the plan, it would share the plan's errors.
+    # The reference evaluator is the oracle: if it used the plan, it would share the plan's errors.
     "reference": {"reference", "model", "so3", "base"},
     "kernels": {"kernels", "plan", "model", "base"},
     "engine": {"engine", "kernels", "plan", "model", "base"},
     "neighbors": {"neighbors", "base"},
     "self_test": {"self_test", "engine", "model", "base"},
     "capi": {"capi", "self_test", "engine", "reference", "model", "base"},
-    # Edges in, observables out: LAMMPS's side has what every program has.
+    # Edges in, observables out: the LAMMPS side uses the same interface as any program.
     "pair_style": {"pair_style", "base"},
 }
 # Headers that belong to some folders alone, though others may include their folder: of a file, all
@@ -67,7 +67,7 @@ SUFFIXES = {".hpp", ".cpp", ".h", ".c", ".cu", ".in"}
 
 
 def problems_of(path: Path, source: Path) -> list[str]:
-    """All breaches in one file under src/."""
+    """All violations in one file under src/."""
     folder = path.relative_to(source).parts[0]
     if folder not in MAY_INCLUDE:
         return [
@@ -113,7 +113,7 @@ def problems_of_public(path: Path) -> list[str]:
 
 
 def main() -> int:
-    """Check every C++ file under src/ and include/; print each breach; fail if there is one."""
+    """Check every C++ file under src/ and include/; print each violation; fail if there is one."""
     root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent
     source = root / "src"
     public = root / "include" / "eqnn"

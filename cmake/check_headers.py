@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Checks that all that include/eqnn declares says what it is, with clang's parser.
+"""Checks with clang's parser that every declaration in include/eqnn has a comment.
 
 python3 cmake/check_headers.py [FILES]
 """
@@ -34,7 +34,7 @@ _HIDDEN = {AccessSpecifier.PRIVATE, AccessSpecifier.PROTECTED}
 
 
 def _says_all_itself(cursor: Cursor) -> bool:
-    """Whether nothing is left to say: copies, moves, overrides, what is only named here."""
+    """Whether no comment is needed: copies, moves, overrides, forward declarations."""
     if cursor.kind == CursorKind.CXX_METHOD:
         is_override = any(c.kind == CursorKind.CXX_OVERRIDE_ATTR for c in cursor.get_children())
         return is_override or cursor.spelling == "operator="
@@ -68,7 +68,7 @@ def undescribed(cursor: Cursor, path: str) -> Iterator[Cursor]:
 
 @cache
 def _compiler_headers() -> str:
-    """Return the folder of stddef.h, which libclang alone does not have."""
+    """Return the folder of stddef.h, which libclang alone lacks."""
     command = ["g++", "-print-file-name=include"]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 

@@ -5,8 +5,9 @@
     python3 cmake/pair_eqnn_rst.py          writes it
     python3 cmake/pair_eqnn_rst.py --check  fails where it is not what would be written
 
-It knows what that page has: headings, paragraphs, lists, tables, fenced code, links, bold, italics
-and code spans. Links to other pages of this project become text, since LAMMPS's manual lacks them.
+It supports what that page uses: headings, paragraphs, lists, tables, fenced code, links, bold,
+italics and code spans. Links to other pages of this project become text, since LAMMPS's manual
+lacks them.
 """
 
 from __future__ import annotations

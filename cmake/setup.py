@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Puts everything that eqnn needs under .eqnn/, without root.
+"""Installs everything that eqnn needs under .eqnn/, without root.
 
     python3 cmake/setup.py PART...
 
@@ -18,8 +18,8 @@ LAMMPS_SOURCE_DIR names). Needs Python 3.11, CMake, a
 C++17 compiler and PyPI, and nothing else: where Python comes without pip, as on Debian, pip's wheel
 is taken out of Debian's own package.
 
-Each part leaves a stamp in .eqnn/stamps that holds all that it was made from. A part whose stamp
-still holds is skipped, so a second call takes no time.
+Each part leaves a stamp in .eqnn/stamps that lists all its inputs. A part with a valid stamp is
+skipped, so a second call takes no time.
 """
 
 from __future__ import annotations

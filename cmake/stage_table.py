@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Holds the table of stages in docs/spec/model_file.md to the pages of docs/spec/stages.
+"""Keeps the table of stages in docs/spec/model_file.md equal to the pages of docs/spec/stages.
 
     python3 cmake/stage_table.py [--fix] [ROOT]
 
-The table stands between two comments; ``--fix`` writes it anew from src/base/stages.hpp (order and
-kinds) and the pages (operations in a file, and the first sentence of *In the plan*).
+The table is between two comments; ``--fix`` rewrites it from src/base/stages.hpp (order and kinds)
+and the pages (operations in a file, and the first sentence of *In the plan*).
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Holds the prose of Markdown at 100 columns; ``--fix`` wraps what is longer.
+"""Keeps the prose of Markdown within 100 columns; ``--fix`` wraps longer lines.
 
     python3 cmake/wrap_markdown.py [--fix] FILE...
 
 Prose is paragraphs, list items, quotes and headings. Code, tables, HTML comments and lines that
-are one link stay as they are. mdformat is not used: it writes tables anew with columns as wide as
+are one link stay as they are. mdformat is not used: it rewrites tables with columns as wide as
 their widest cell, turns indented code into fences, and escapes the brackets of formulas.
 A paragraph without a long line is left alone, so that a small change is a small difference.
 """

@@ -3,8 +3,8 @@
 
     .eqnn/venv/bin/python tests/accuracy.py
 
-Errors of each evaluator against upstream's numbers, against the reference evaluator, and of the
-shipped potentials against DFT.
+Errors of each evaluator against upstream and against the reference evaluator, and of the shipped
+potentials against DFT.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ SETS = ("3bpa0", "3bpa1", "acac2", "pbc16")
 
 @dataclass
 class Errors:
-    """Largest errors met so far; a NaN stays."""
+    """Largest errors so far; keeps a NaN."""
 
     largest: dict[str, float] = field(default_factory=dict)
 
     def meet(self, name: str, found: FloatArray, expected: FloatArray, scale: float = 1.0) -> None:
-        """Take the largest |found - expected| / scale under a name."""
+        """Record the largest |found - expected| / scale under a name."""
         error = float(np.max(np.abs(found - expected), initial=0.0)) / scale
         self.largest[name] = float(np.maximum(self.largest.get(name, 0.0), error))
 
@@ -65,7 +65,7 @@ def models() -> Iterator[tuple[str, Path]]:
 
 
 def published() -> None:
-    """Print errors of the other families against their own codes in double."""
+    """Print errors of the other families against their upstream codes in double."""
     files = [path for folder in FAMILIES for path in sorted((GOLDEN / folder).glob("*.eqnn"))]
     files += sorted((ROOT / "potentials").glob("*.eqnn"))
     rows = []
@@ -103,7 +103,7 @@ def published() -> None:
 
 
 def upstreams(path: Path) -> Iterator[tuple[Atoms, float, FloatArray, FloatArray | None]]:
-    """Yield structures with energy, forces and virial as upstream's code gave them."""
+    """Yield structures with upstream's energy, forces and virial."""
     if path.stem == "tdn_3bpa_exact":
         return
     if path.stem == "tdn_3bpa":
@@ -125,7 +125,7 @@ def upstreams(path: Path) -> Iterator[tuple[Atoms, float, FloatArray, FloatArray
 
 
 def structures(path: Path) -> list[Atoms]:
-    """Return all structures on which a model is measured."""
+    """Return all structures for measuring a model."""
     if path.stem == "tdn_3bpa_exact":
         return structures(path.with_name("tdn_3bpa.eqnn"))
     found = [atoms for atoms, *_ in upstreams(path)]

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Hash what every model of this tree gives, bit by bit.
+"""Hash the results of every model of this tree, bit by bit.
 
 Run it before and after a change that only moves code:
 
     python tests/bit_identity.py write before.json
     python tests/bit_identity.py compare before.json
 
-``EQNN_LIBRARY`` names another libeqnn.so, of a Serial build for instance. Hashes hold for one
-machine and one compiler: they are no goldens. Every self-test of every model file is evaluated by
+``EQNN_LIBRARY`` names another libeqnn.so, of a Serial build for instance. Hashes are valid for one
+machine and one compiler, so they are not goldens. Every self-test of every model file is evaluated
+by
 the reference evaluator and at each precision, on one and two threads.
 """
 
@@ -54,7 +55,7 @@ def hashes_of(path: Path) -> dict[str, str]:
 
 
 def all_hashes() -> dict[str, str]:
-    """Return the hashes of all models, each number of threads in a process of its own."""
+    """Return the hashes of all models, with one process for each number of threads."""
     found: dict[str, str] = {}
     for n_threads in THREADS:
         for path in models():

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
-from docutils.nodes import document
+from docutils.nodes import document, entry, literal
 from sphinx import addnodes
 from sphinx.application import Sphinx
 
@@ -43,12 +44,17 @@ myst_fence_as_directive = ["math"]  # as GitHub writes formulas
 myst_links_external_new_tab = True
 
 autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"  # else each list of a docstring has them all
 autodoc_member_order = "bysource"
 napoleon_numpy_docstring = True
+
+highlight_language = "text"  # most blocks without a language are commands, not Python
 
 html_theme = "furo"
 html_title = f"eqnn {release}"
 html_show_sphinx = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 
 
 def link_folders(app: Sphinx, tree: document) -> None:
@@ -84,6 +90,17 @@ def link_folders(app: Sphinx, tree: document) -> None:
             break
 
 
+def mark_cells(app: Sphinx, tree: document) -> None:
+    """Mark what must not be broken into lines in a table, and hashes, which may be (site.css)."""
+    for cell in tree.findall(entry):
+        if len(cell.astext()) <= 16:
+            cell["classes"].append("short")
+    for text in tree.findall(literal):
+        if re.fullmatch("[0-9a-f]{64}", text.astext()):
+            text["classes"].append("hash")
+
+
 def setup(app: Sphinx) -> None:
-    """Add what MyST lacks."""
+    """Add what MyST and the theme lack."""
     app.connect("doctree-read", link_folders)
+    app.connect("doctree-read", mark_cells)

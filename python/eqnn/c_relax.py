@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The structs of include/eqnn/eqnn.h that relaxation takes, field by field."""
+"""The structs of include/eqnn/eqnn.h for relaxation, field by field."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import ctypes
 from typing import ClassVar
 
 OPTIMIZERS = ("lbfgs", "fire")
-# What include/eqnn/eqnn.h calls EQNN_CONVERGED, ...
+# EQNN_CONVERGED, ... of include/eqnn/eqnn.h
 STATUSES = ("converged", "max_steps", "nan", "exploded", "unknown_element", "invalid")
 
 _double, _int, _size = ctypes.c_double, ctypes.c_int, ctypes.c_size_t

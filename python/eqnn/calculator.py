@@ -93,7 +93,7 @@ class EQNN(Calculator):
         paths = [model] if isinstance(model, str | Path) else list(model)
         if not paths:
             raise EqnnError("EQNN() was given no model, expected one or more. Name a .eqnn file.")
-        # Whole, so that a copy in another folder finds them.
+        # Absolute paths, so that a copy in another folder finds them.
         self._paths = [Path(path).absolute() for path in paths]
         self._how = {"precision": precision, "device": device}
         self._elements = None if elements is None else [_atomic_number(one) for one in elements]
@@ -143,16 +143,16 @@ class EQNN(Calculator):
             )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what the library holds."""
+        """Leave out objects of the library, which cannot be pickled."""
         return {name: value for name, value in self.__dict__.items() if name != "potentials"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Open the files anew."""
+        """Open the files again."""
         self.__dict__.update(state)
         self._open()
 
     def todict(self, skip_default: bool = True) -> dict[str, Any]:
-        """Return what ASE's files say of a calculator."""
+        """Return the parameters that ASE's files store for a calculator."""
         return {"model": [str(path) for path in self._paths], **self._how}
 
     def calculate(
@@ -189,7 +189,7 @@ class EQNN(Calculator):
             "energies": found.atom_energies,
             "forces": found.forces,
         }
-        # A molecule in a box has no stress, nor has what has no volume.
+        # A molecule in a box has no stress, nor does anything without volume.
         if found.virial is not None and has_volume(self.atoms):
             stress = -found.virial / self.atoms.get_volume()
             values["stress"] = full_3x3_to_voigt_6_stress(stress)
@@ -215,5 +215,5 @@ def _mean_and_deviation(values: Sequence[Mapping[str, Value]]) -> dict[str, Valu
 
 
 def _plain(value: FloatArray) -> Value:
-    """Return numbers as Python's own, as ASE has them."""
+    """Return Python numbers instead of NumPy's, as ASE does."""
     return value.item() if value.ndim == 0 else value

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Measures what a model and this build of the engine are fit for, and says what it means for MD.
+"""Measures what a model and this build of the engine can be used for, and what it means for MD.
 
-Each measurement is a function of an evaluator and a structure; it knows nothing of networks.
+Each measurement is a function of an evaluator and a structure, and does not depend on the network.
 Energies in measurements are without the elements' reference energies, which would hide the last
 digits: some thousand eV for each atom of an all-electron method.
 """
@@ -37,12 +37,12 @@ from eqnn.structures import (
 Evaluate = Callable[[Atoms], Properties]
 
 # Largest errors, in eV/atom and eV/Angstrom, with which LAMMPS accepts a model: rounding and radial
-# tables stay a hundredfold below, a wrong sign, axis or unit does not.
+# tables are a hundred times smaller; a wrong sign, axis or unit is not.
 SELF_TEST_TOLERANCE = {"reference": 1e-7, "double": 1e-7, "mixed": 1e-2, "single": 1e-2}
 # Two orders above what central differences reach in double (truncation h^2 and rounding 1e-13/h
 # meet near 1e-8); a term missing from a derivative is far larger.
 DERIVATIVE_TOLERANCE = 1e-6
-# What must hold exactly holds to rounding: some thousand terms of 1e-16.
+# Exact symmetries hold up to rounding: some thousand terms of 1e-16.
 ROUNDING = 1e-9
 # eV/atom. A millionth of kT at room temperature: nothing in MD notices.
 UNNOTICED_ENERGY = 1e-6 * 0.025
@@ -54,12 +54,12 @@ UNNOTICED_JUMP = 1e-6
 
 MAX_ATOMS = 2000
 STEPS = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)
-# Beside the cutoff by this much, Angstrom: any slope's contribution stays below UNNOTICED_JUMP.
+# Distance from the cutoff, Angstrom: the contribution of any slope stays below UNNOTICED_JUMP.
 BESIDE_CUTOFF = 1e-8
 
 
 class Status(enum.Enum):
-    """What a measurement says."""
+    """The outcome of a measurement."""
 
     OK = "ok"
     NOTE = "note"
@@ -80,11 +80,11 @@ class Measurement:
     meaning : str
         What it means for MD.
     verdict : str
-        What the last line says of it, if it is a limit or wrong.
+        Part of the last line, if it is a limit or wrong.
     sweep : tuple of (float, float)
         Steps and errors of finite differences.
     lines : tuple of str
-        Printed below as they are: a table, or what to write into an input script.
+        Printed below verbatim: a table, or lines for an input script.
     """
 
     what: str
@@ -106,7 +106,7 @@ class Result:
 
 
 def _largest(values: FloatArray | float) -> float:
-    """Largest size; a NaN is larger than everything and stays."""
+    """Largest absolute value; NaN counts as larger than everything."""
     return float(np.abs(values).max(initial=0.0))
 
 
@@ -115,7 +115,7 @@ def _rms(values: FloatArray) -> float:
 
 
 def _virial(properties: Properties) -> FloatArray:
-    assert properties.virial is not None  # asked for gradient forces only
+    assert properties.virial is not None  # called only for gradient forces
     return properties.virial
 
 
@@ -123,7 +123,7 @@ def _virial(properties: Properties) -> FloatArray:
 
 
 def self_test(model: Model, evaluator: str, evaluate: Evaluate) -> Measurement:
-    """Compare total energies, forces and virials with those that the exporter put into the file."""
+    """Compare total energies, forces and virials with those of the exporter in the file."""
     energy = force = virial = 0.0
     for test in model.document["self_test"]:
         cell = test["cell"]
@@ -214,8 +214,8 @@ def _derivative(
 def finite_differences(evaluate: Evaluate, atoms: Atoms, cutoff: float) -> Measurement:
     """Compare forces with central differences of the energy, for some atoms, at several steps.
 
-    The atoms are those whose pairs stay farthest from the cutoff: where energies jump there, no
-    difference across it has a limit.
+    It uses the atoms whose pairs are farthest from the cutoff: if the energy jumps there,
+    differences across it have no limit.
     """
     margins = cutoff_margins(atoms, cutoff)
     chosen = np.argsort(-margins, kind="stable")[:6]
@@ -276,7 +276,7 @@ def virial(evaluate: Evaluate, atoms: Atoms, cutoff: float) -> Measurement:
 
 
 def direct_forces(evaluate: Evaluate, atoms: Atoms, cutoff: float) -> Measurement:
-    """How far directly predicted forces are from the gradient of the energy."""
+    """Deviation of directly predicted forces from the gradient of the energy."""
     found = finite_differences(evaluate, atoms, cutoff)
     net = _largest(evaluate(atoms).forces.sum(0))
     return Measurement(
@@ -319,7 +319,7 @@ def _transformed(atoms: Atoms, matrix: FloatArray) -> Atoms:
 def _defects(
     evaluate: Evaluate, atoms: Atoms, matrices: Iterable[FloatArray]
 ) -> tuple[float, float]:
-    """Largest change of the energy per atom and rms change of the forces, turned back."""
+    """Largest change of the energy per atom, and rms change of the forces after rotating back."""
     start = evaluate(atoms)
     energies, forces = [], []
     for matrix in matrices:
@@ -403,8 +403,8 @@ def cutoff_jump(evaluate: Evaluate, atoms: Atoms, cutoff: float, n_pairs: int = 
     """Jumps of energy and forces where one pair crosses the cutoff.
 
     One atom of a pair that is near the cutoff is moved along the line between them until the pair
-    is just inside and just outside. Where a molecule is smaller than the cutoff, a second one is
-    moved away from it.
+    is just inside and just outside. If a molecule is smaller than the cutoff, a second copy of it
+    is moved away.
     """
     energies, forces = [], []
     for inside, outside in _across_cutoff(atoms, cutoff, n_pairs):
@@ -466,7 +466,7 @@ def _two_apart(atoms: Atoms, cutoff: float, direction: FloatArray) -> tuple[Atom
 
 
 def extensivity(evaluate: Evaluate, atoms: Atoms, cutoff: float, is_extensive: bool) -> Measurement:
-    """E(2) - 2 E(1) of two copies out of each other's reach, or of the doubled cell."""
+    """E(2) - 2 E(1) for two copies beyond each other's cutoff, or for the doubled cell."""
     if atoms.pbc.any():
         times = np.ones(3, int)
         times[np.flatnonzero(atoms.pbc)[0]] = 2
@@ -500,7 +500,7 @@ def extensivity(evaluate: Evaluate, atoms: Atoms, cutoff: float, is_extensive: b
 def isolated_atoms(
     evaluate: Evaluate, species: Sequence[int], cutoff: float, is_zero: bool
 ) -> Measurement:
-    """Energies of free atoms, and what an atom loses with its last neighbor at the cutoff."""
+    """Energies of free atoms, and the jump when the last neighbor of an atom crosses the cutoff."""
     free = {z: evaluate(Atoms([z], [[0.0, 0.0, 0.0]])).energy for z in species}
     jumps = []
     for z in species:
@@ -526,7 +526,7 @@ def isolated_atoms(
 
 
 def short_distances(found: Report) -> Measurement:
-    """Say what pairs of atoms closer than bonds do, and what mends it."""
+    """Report the energy of pairs closer than a bond, and how to correct it."""
     lowest = found.walls[0]
     values = ((lowest.height, "eV lowest wall"), (lowest.temperature, "K where it is crossed"))
     what = f"close pairs ({found.n_pairs})"
@@ -583,7 +583,7 @@ def check_model(path: str | Path, structure: Atoms | None = None) -> Result:
     path : str or Path
         The model file.
     structure : Atoms, optional
-        Measured on, in the place of the self-test's molecule and periodic cell.
+        Used instead of the self-test's molecule and periodic cell.
     """
     model = read_model(path)
     document = model.document
@@ -642,7 +642,7 @@ def check_model(path: str | Path, structure: Atoms | None = None) -> Result:
 
 
 def _own_structures(model: Model) -> tuple[Atoms, Atoms, list[str]]:
-    """Molecule and periodic cell of the self-test, or a cluster where there is none."""
+    """Molecule and periodic cell of the self-test, or a cluster if there is none."""
     found: dict[bool, tuple[str, Atoms]] = {}
     for test in model.document["self_test"]:
         cell = test["cell"]
@@ -667,7 +667,7 @@ def _total(potential: Potential, cutoff: float) -> Evaluate:
 
 
 def network_of(potential: Potential, model: Model) -> Evaluate:
-    """Evaluate without what is constant: shift and reference energies."""
+    """Evaluate without the constant parts: shift and reference energies."""
     energy = model.document["energy"]
     constant = np.zeros(max(model.document["species"]) + 1)
     constant[model.document["species"]] = energy["shift"] + np.array(energy["reference"])
@@ -682,7 +682,7 @@ def network_of(potential: Potential, model: Model) -> Evaluate:
 
 
 def exit_status(measurements: Iterable[Measurement]) -> int:
-    """1 where something is wrong; limits are no failure."""
+    """Return 1 if something is wrong; limits are not failures."""
     return int(any(m.status is Status.WRONG for m in measurements))
 
 
@@ -702,7 +702,7 @@ def _short(value: float) -> str:
 
 
 def report(result: Result) -> str:
-    """Table for people: status, measurement, numbers, and below each what it means."""
+    """Table to read: status, measurement and numbers, and below each its meaning."""
     model = result.model
     lines = [
         f"{model.name}: {model.document['family']}, {elements(model)}, "

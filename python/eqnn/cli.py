@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The ``eqnn`` command, and those of its commands that need no module of their own."""
+"""The ``eqnn`` command, and its subcommands that have no module of their own."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ class _UsageError(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Complains in one line, as everything else here does."""
+    """Reports errors in one line, as all of the command does."""
 
     def error(self, message: str) -> NoReturn:
         raise _UsageError(f"{message}. See `{self.prog} --help`.")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status: 0, 1 (it failed) or 2 (called wrongly)."""
+    """Run the command and return its exit status: 0, 1 (failed) or 2 (usage error)."""
     words = sys.argv[1:] if argv is None else list(argv)
     try:
         if words[:1] == ["lmp"] and words[1:] not in (["-h"], ["--help"]):
@@ -240,7 +240,7 @@ def _model(text: str) -> Path:
 
 
 def _checkpoint(text: str) -> Path:
-    """Look at the file while options are parsed: before those that are missing are asked for."""
+    """Check the file while options are parsed, before missing options are reported."""
     path = Path(text)
     check_checkpoint(path)
     return path
@@ -258,7 +258,7 @@ def _species(text: str) -> list[int]:
 
 def _export(options: argparse.Namespace) -> int:
     _check_output(options)
-    library.version()  # where it is missing, reading a checkpoint for minutes is in vain
+    library.version()  # if it is missing, reading a checkpoint for minutes would be wasted
     structure = options.self_test_structure
     molecule = None if structure is None else read_structure(structure)
     print(f"Reading {options.checkpoint} as {options.upstream.title}.")
@@ -307,7 +307,7 @@ def _check_output(options: argparse.Namespace) -> None:
 
 
 def _methods(path: Path) -> list[str]:
-    """Say how the engine computes what it has several ways for, stage by stage."""
+    """Describe which of several methods the engine uses, stage by stage."""
     several = ("on the sphere: ", "in factors: ")
     try:
         with Potential(path, "single") as potential:

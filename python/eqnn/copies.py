@@ -12,7 +12,7 @@ from typing import Any
 from eqnn.built import data_folder
 from eqnn.errors import EqnnError
 
-# Folders of the clone or the package, and the files of them that users start from.
+# Folders of the clone or the package, and their files that users start from.
 _COPIED = {
     "potentials": ("*.eqnn", "LICENSE.*", "README.md"),
     "examples/lammps_inputs": ("in.*", "data.*"),
@@ -48,7 +48,7 @@ def _files() -> Iterator[tuple[Path, Path]]:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Copy what is not there yet, and say what was copied."""
+    """Copy files that do not exist yet, and list them."""
     copied, kept = 0, []
     for source, name in _files():
         target = options.folder / name

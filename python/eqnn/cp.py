@@ -28,7 +28,7 @@ def exact_factors(l_max: int, *, even: bool = False) -> tuple[FloatArray, FloatA
     l_max : int
         1 to 5; of even paths 1 to 4.
     even : bool
-        Whether only paths are wanted that parity allows between features of parity (-1)^l.
+        Whether to use only paths that parity allows between features of parity (-1)^l.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def read_factors(path: Path, l_max: int) -> tuple[FloatArray, FloatArray, FloatA
     Raises
     ------
     EqnnError
-        Where the file is none, or has factors of another ``l_max``.
+        If it is not such a file, or has factors for another ``l_max``.
     """
     try:
         with np.load(path) as stored:

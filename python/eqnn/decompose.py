@@ -45,21 +45,21 @@ def generic_rank(d: int) -> int:
 
 
 def coupling(l_max: int, even: bool) -> FloatArray:
-    """Return what is decomposed: :func:`eqnn.so3.coupling_tensor`.
+    """Return the tensor to decompose: :func:`eqnn.so3.coupling_tensor`.
 
     Parameters
     ----------
     l_max : int
     even : bool
-        Whether only paths with an even sum of degrees are there, as parity asks of features whose
-        degree l has parity (-1)^l.
+        Whether to keep only paths with an even sum of degrees, which parity requires of features of
+        parity (-1)^l.
     """
     tensor = coupling_tensor(l_max)
     return even_paths(tensor) if even else tensor
 
 
 def relative_error(tensor: FloatArray, factors: Factors) -> float:
-    """Return the norm of what A, B, C miss of a tensor [k, j, i] over its norm."""
+    """Return the norm of the residual of A, B, C for a tensor [k, j, i], over its norm."""
     missed = _product(*factors) - tensor
     return float(np.linalg.norm(missed) / np.linalg.norm(tensor))
 
@@ -107,7 +107,7 @@ def _balanced(factors: Factors) -> Factors:
 def alternating_least_squares(tensor: FloatArray, rank: int, seed: int) -> Factors:
     """Return factors from random ones, each in turn the best for the others.
 
-    A proximal term, smaller from sweep to sweep, keeps them from running away.
+    A proximal term, which shrinks from sweep to sweep, keeps them from diverging.
     """
     random = np.random.default_rng(seed)
     factors = [random.normal(size=(n, rank)) / rank**0.25 for n in tensor.shape[::-1]]
@@ -168,7 +168,7 @@ class _Normal:
 
 @dataclass
 class State:
-    """Where a decomposition is.
+    """The state of a decomposition.
 
     Attributes
     ----------
@@ -187,14 +187,14 @@ class State:
 def decompose(
     tensor: FloatArray, state: State, report: Callable[[State, float], None] | None = None
 ) -> float:
-    """Improve factors until they are exact to rounding, or no longer become better.
+    """Improve factors until they are exact up to rounding, or stop improving.
 
     Parameters
     ----------
     tensor : ndarray [d, d, d]
         T[k, j, i].
     state : State
-        Where to begin, as :func:`alternating_least_squares` gives it; changed in place.
+        Initial state, from :func:`alternating_least_squares`; changed in place.
     report : callable, optional
         Called with the state and its error after each step.
 
@@ -214,7 +214,7 @@ def decompose(
         tried = _plus(state.factors, 1.0, change)
         then = _product(*tried) - tensor
         new = float(np.linalg.norm(then)) / norm
-        # The least squares of the linearized problem foresee this much.
+        # The decrease that the linearized problem predicts.
         foreseen = -2.0 * _dot(change, slope) - _dot(
             change, _plus(normal.times(change), -state.damping, change)
         )
@@ -304,7 +304,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _watched(tensor: FloatArray, state: State, part: Path, settings: dict[str, Any]) -> float:
-    """Decompose with a line that says how far it is, and checkpoints."""
+    """Decompose with a progress line and checkpoints."""
     line = StatusLine()
     began = shown = saved = time.monotonic()
 
@@ -330,7 +330,7 @@ def _watched(tensor: FloatArray, state: State, part: Path, settings: dict[str, A
 
 
 def _write(path: Path, state: State, settings: dict[str, Any]) -> None:
-    """Write factors whole: a kill leaves the file that was there."""
+    """Write factors atomically: if killed, the previous file remains."""
     temporary = path.with_suffix(".new.npz")
     a, b, c = state.factors
     np.savez(temporary, A=a, B=b, C=c, step=state.step, damping=state.damping, **settings)
@@ -338,7 +338,7 @@ def _write(path: Path, state: State, settings: dict[str, Any]) -> None:
 
 
 def _taken_up(part: Path, settings: dict[str, Any]) -> State | None:
-    """Return where a killed run was, if it had the same settings."""
+    """Return the state of an interrupted run, if it had the same settings."""
     if not part.exists():
         return None
     factors = read_factors(part, settings["l_max"])

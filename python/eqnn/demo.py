@@ -70,7 +70,7 @@ run             {steps}
 
 @dataclass
 class Molecule:
-    """A molecule: where it begins, DFT's minimum, and those of LAMMPS and of `eqnn relax`."""
+    """A molecule: its start, the DFT minimum, and the minima by LAMMPS and by `eqnn relax`."""
 
     name: str
     start: Atoms
@@ -82,7 +82,7 @@ class Molecule:
 
     @property
     def drops(self) -> tuple[float, float]:
-        """Of the energy along the relaxation, eV: the potential's, and DFT's."""
+        """Decrease of the energy by the relaxation, eV: of the potential, and of DFT."""
         by_dft = self.start.get_potential_energy() - self.dft.get_potential_energy()
         return self.energies[0] - self.energies[1], float(by_dft)
 
@@ -95,7 +95,7 @@ def read_held_out() -> list[tuple[str, Atoms, Atoms]]:
 
 
 def write_data(path: Path, atoms: Atoms) -> None:
-    """Write a data file of LAMMPS with all the elements as types, in a box with room."""
+    """Write a LAMMPS data file with all elements as types, in a large box."""
     boxed = Atoms(atoms.numbers, atoms.positions - atoms.positions.min(axis=0) + ROOM)
     boxed.set_cell(np.diag(np.ptp(atoms.positions, axis=0) + 2 * ROOM))
     write_lammps_data(path, boxed, specorder=list(ELEMENTS), masses=True, units="metal")
@@ -137,7 +137,7 @@ def thermo_tables(log: str) -> list[dict[str, Table]]:
 
 
 def molecules(folder: Path, tables: Sequence[dict[str, Table]]) -> list[Molecule]:
-    """Read what LAMMPS wrote of each molecule, and relax the same ones together without it."""
+    """Read LAMMPS's result for each molecule, and relax the same molecules together without it."""
     out = []
     for k, (name, start, dft) in enumerate(read_held_out()):
         found = Atoms(start.numbers, np.loadtxt(folder / f"relaxed.{k + 1}", skiprows=9)[:, 1:4])
@@ -152,7 +152,7 @@ def molecules(folder: Path, tables: Sequence[dict[str, Table]]) -> list[Molecule
 
 
 def onto(atoms: Atoms, reference: Atoms) -> Table:
-    """Return positions [n, 3] turned onto those of the reference, both about their centers."""
+    """Return positions [n, 3] rotated onto the reference, both relative to their centers."""
     x = atoms.positions - atoms.positions.mean(axis=0)
     y = reference.positions - reference.positions.mean(axis=0)
     turn, _ = Rotation.align_vectors(y, x)
@@ -190,7 +190,7 @@ def draw_molecule(axes: Any, one: Molecule) -> None:
             zorder=2,
             clip_on=False,
         )
-    axes.set(aspect="equal", xlim=(-2.9, 2.9), ylim=(-2.6, 2.6))  # all at one scale
+    axes.set(aspect="equal", xlim=(-2.9, 2.9), ylim=(-2.6, 2.6))  # all on the same scale
     axes.axis("off")
     axes.set_title(f"{one.name}\n{rmsd(one.found, one.dft):.3f} Å", fontsize=8)
 
@@ -228,7 +228,7 @@ def draw(found: Sequence[Molecule], nve: dict[str, Table], path: Path) -> None:
 
 
 def report(model: Model, log: str, found: Sequence[Molecule], nve: dict[str, Table]) -> None:
-    """Print what ran and what came out."""
+    """Print what ran, and the results."""
     release = re.search(r"LAMMPS \((.*)\)", log)
     loops = re.findall(r"^Loop time of (\S+) on .* for (\d+) steps with (\d+) atoms", log, re.M)
     seconds, n_steps, n_atoms = float(loops[-1][0]), int(loops[-1][1]), int(loops[-1][2])
@@ -252,7 +252,7 @@ A Tensor Decomposition Network relaxes {len(found)} molecules that it was not tr
         )
     distance = [rmsd(one.found, one.dft) for one in found]
     error = [abs(one.drops[0] - one.drops[1]) for one in found]
-    other = 1e3 * np.max([abs(one.by_eqnn - one.energies[1]) for one in found])  # takes a NaN
+    other = 1e3 * np.max([abs(one.by_eqnn - one.energies[1]) for one in found])  # keeps a NaN
     per_step = 1e3 * seconds / n_steps
     total = 1e3 * (nve["TotEng"] - nve["TotEng"][0])
     slope = np.polyfit(nve["Step"] * TIMESTEP, total, 1)[0]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is wrong with an installation, and the cure: ``eqnn doctor``."""
+"""``eqnn doctor``: finds what is wrong with an installation, and how to fix it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ run 0
 
 
 class State(Enum):
-    """How a finding is."""
+    """The state of a finding."""
 
     GOOD = "ok"
     NOTE = "note"
@@ -49,14 +49,14 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked at.
+    """The result of one check.
 
     Attributes
     ----------
     about : str
     state : State
     text : str
-        What was found; with the cure where it is bad.
+        What was found, and the cure if it is bad.
     """
 
     about: str
@@ -65,7 +65,7 @@ class Finding:
 
 
 def findings() -> Iterator[Finding]:
-    """Look at everything, one after another; what is bad stops only what needs it."""
+    """Run all checks. A failed check skips only those that depend on it."""
     yield from _library()
     yield _self_test()
     yield _threads()
@@ -112,7 +112,7 @@ def _self_test() -> Finding:
         for precision in ("double", "single"):
             with Potential(model, precision) as potential:
                 *errors, _ = potential.self_test()
-            largest = float(np.max(errors))  # takes a NaN, unlike max()
+            largest = float(np.max(errors))  # returns NaN if there is one, unlike max()
             if not largest <= SELF_TEST_TOLERANCE[precision]:
                 return Finding(
                     about,
@@ -212,7 +212,7 @@ def _lammps(lammps: Lammps) -> Iterator[Finding]:
 
 
 def _try(lammps: Lammps, plugin: Path, ranks: int) -> str | None:
-    """Run two atoms; return what went wrong."""
+    """Run two atoms in LAMMPS; return the error."""
     model = built.data_folder("potentials") / _MODEL
     with tempfile.TemporaryDirectory() as folder:
         # LAMMPS drops what is not ASCII in a path.
@@ -264,7 +264,7 @@ def report(found: Finding) -> str:
 
 
 def run(_: argparse.Namespace, look: Callable[[], Iterator[Finding]] = findings) -> int:
-    """Print what is found; 1 where something is bad."""
+    """Print the findings; return 1 if something is bad."""
     print(f"eqnn {eqnn.__version__} in {built.PACKAGE}")
     states = []
     for found in look():

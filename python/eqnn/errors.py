@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The exceptions of the package: all are an EqnnError."""
+"""The exceptions of the package. All derive from EqnnError."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class EqnnError(Exception):
 
 
 class ChoiceNeededError(EqnnError):
-    """A checkpoint holds several of something, of which one must be chosen.
+    """A checkpoint has several variants, and one must be chosen.
 
     Attributes
     ----------
     option : str
-        That chooses, as in ``--head``.
+        The option that chooses, such as ``--head``.
     choices : list of str
     """
 
@@ -29,17 +29,17 @@ class ChoiceNeededError(EqnnError):
 
 
 class InvalidModelError(EqnnError):
-    """A model breaks a rule of the format, or is beyond a limit of the engine.
+    """A model breaks a rule of the format, or exceeds a limit of the engine.
 
     Attributes
     ----------
     reason : str
-        Where and what, without the model's name and without the cure of who reads a file.
+        Place and error, without the model's name and without the cure for readers of a file.
     """
 
     def __init__(self, text: str, name: str) -> None:
         super().__init__(text)
-        # Who builds a model cannot export it again.
+        # Code that builds a model cannot export it again.
         reason = re.sub(r"\s*Re-export the model[^.]*\.$", "", text.removeprefix(f"{name}: "))
         self.reason = reason.strip(" .")
 
@@ -54,19 +54,19 @@ def shortened(text: str, length: int) -> str:
 
 
 def one_line(error: BaseException, length: int = 120, *, named: bool = True) -> str:
-    """Text of a foreign error in one line, after its name; what is long ends after a word."""
+    """Text of another library's exception in one line, after its name; long ones end after a word."""
     text = shortened(" ".join(str(error).split()), length)
     return f"{type(error).__name__}: {text}" if named else text
 
 
-# With a point or an exponent: other digits are counts and names.
+# Numbers with a point or an exponent: other digits are counts and names.
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+(?:e[-+]?\d+)?|e[-+]?\d+)(?![\w.]*\w)")
 
 
 def readable(text: str) -> str:
-    """Return a text of the library with numbers of six digits, where it has all that tell doubles.
+    """Return a text of the library with its numbers rounded to six digits.
 
-    A number keeps its digits where six would make it a whole one's look-alike: 0.9999999 is no 1.
+    A number keeps all digits if six would make it look like an integer: 0.9999999 is not 1.
     """
 
     def shorter(found: re.Match[str]) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a person wants to know of a model file, as ``eqnn info`` prints it."""
+"""Describes a model file, as ``eqnn info`` prints it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NOTHING = 1e-9
 _LISTED = 6
 # Characters of an entry of the provenance that are printed: a training's configuration has more.
 _TOLD = 320
-# A space at which lines are not wrapped.
+# A space where lines do not break.
 _NO_BREAK = "\u00a0"
 
 
@@ -68,7 +68,7 @@ def elements(model: Model) -> str:
 
 
 def cutoff_defects(model: Model) -> list[str]:
-    """Name what in the graph makes energies jump where a pair crosses the cutoff."""
+    """Name the parts of the graph that make the energy jump when a pair crosses the cutoff."""
     out = []
     graph = model.document["graph"]
     radial = [s for s in graph if s["op"] == "radial"]
@@ -82,7 +82,7 @@ def cutoff_defects(model: Model) -> list[str]:
     constants += [name for s in on_basis for name in s.get("species", {}).values()]
     if any(model.tensors[name].any() for name in constants):
         out.append("radial functions with a bias after the envelope")
-    # Both count a neighbor at the cutoff in full, whatever its radial function says.
+    # Both count a neighbor at the cutoff in full, whatever its radial function is.
     if any(s["op"] == "edge_attention" and "envelope" not in s for s in graph):
         out.append("attention weights without an envelope")
     if any(
@@ -98,9 +98,9 @@ def describe(model: Model, *, in_full: bool = False) -> str:
     Parameters
     ----------
     model : Model
-        What is described.
+        The model to describe.
     in_full : bool
-        Whether long entries of the provenance are printed to their end.
+        Whether to print long entries of the provenance in full.
     """
     lines = [model.name]
     for label, text in _entries(model, in_full):
@@ -175,7 +175,7 @@ def _entries(model: Model, in_full: bool) -> Iterator[tuple[str, str]]:
 
 
 def _channels(model: Model) -> list[str]:
-    """Widest features: irreps where a stage says them, otherwise the embedding's channels."""
+    """Widest features: irreps if a stage has them, otherwise the embedding's channels."""
     graph = model.document["graph"]
     named = [parse_irreps(s["irreps"]) for s in graph if "irreps" in s]
     if named:

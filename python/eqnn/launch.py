@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The ``eqnn`` command before its libraries are loaded: Ctrl-C, and how OpenMP's threads wait."""
+"""Starts the ``eqnn`` command: sets up Ctrl-C and OpenMP's threads before libraries load."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BUSY_PART = 0.25
 
 
 def other_load() -> int:
-    """Return how many threads of other programs want a core now; 0 where this cannot be told."""
+    """Return how many threads of other programs want a core now; 0 if this is unknown."""
     counts = []
     try:
         for _ in range(5):
@@ -32,15 +32,15 @@ def other_load() -> int:
 
 
 def are_cores_busy(n_other: int) -> bool:
-    """Say whether threads of other programs want so many cores that ours should sleep."""
+    """Return whether threads of other programs use so many cores that ours should sleep."""
     return n_other > _BUSY_PART * len(os.sched_getaffinity(0))
 
 
 def let_threads_sleep(environment: MutableMapping[str, str]) -> None:
     """Let OpenMP's threads sleep while they wait for each other, if other programs use the cores.
 
-    They spin by default. Where cores are shared, a thread that spins keeps the one that it waits
-    for from running: steps then may take tens of times as long. What the user set stays.
+    They spin by default. On shared cores, a spinning thread may keep the thread that it waits for
+    from running, and steps may take tens of times as long. Settings by the user are kept.
 
     Parameters
     ----------

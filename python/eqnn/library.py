@@ -96,23 +96,23 @@ def version() -> str:
 
 
 def validate(name: str, content: bytes | None = None, *, load: bool = False) -> None:
-    """Hold a model file against all that the library demands of one: it alone decides.
+    """Check a model file against all rules of the library, which alone decides.
 
     Parameters
     ----------
     name : str
-        The file's path, or what messages call the content.
+        The file's path, or a name for the content in messages.
     content : bytes, optional
         The bytes of a file; those of the file ``name`` if left out.
     load : bool
-        Whether it is also made ready to run, in every precision, which takes seconds.
+        Whether to also prepare it to run in every precision, which takes seconds.
 
     Raises
     ------
     InvalidModelError
         At the first fault, with the JSON path and the cure.
     EqnnError
-        Where the library is not built.
+        If the library is not built.
     """
     library = _library()
     size = 0 if content is None else len(content)
@@ -125,7 +125,7 @@ def validate(name: str, content: bytes | None = None, *, load: bool = False) -> 
 
 
 def relax_defaults() -> RelaxOptions:
-    """Return the options of relaxation that C++ has as defaults: ASE's."""
+    """Return the default relaxation options of C++, which are ASE's."""
     options = RelaxOptions()
     _library().eqnn_relax_defaults(ctypes.byref(options))
     return options
@@ -173,10 +173,10 @@ class Evaluated:
 
 
 class _Turns:
-    """Who may compute now: one thread of Python at a time, since one evaluation uses all threads.
+    """A lock: one Python thread computes at a time, since an evaluation uses all threads.
 
-    Threads of OpenMP are not there in a process that fork() makes of one that has used them: to
-    compute there would wait for them for ever.
+    A process that fork() made after OpenMP was used lacks its threads, and computing there would
+    wait for them forever.
     """
 
     def __init__(self) -> None:
@@ -195,7 +195,7 @@ class _Turns:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Compute inside; other threads wait."""
+        """Context in which to compute; other threads wait."""
         if self._process_with_threads not in (None, os.getpid()):
             raise EqnnError(
                 f"process {os.getpid()} was made by fork() from process "
@@ -417,7 +417,7 @@ class Potential:
         return str(self._library.eqnn_describe(self._opened).decode())
 
     def plan(self) -> str:
-        """Return what is executed: a line for each table and stage. Empty for the reference."""
+        """Return the plan: a line for each table and stage. Empty for the reference."""
         return str(self._library.eqnn_plan(self._opened).decode())
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Reading and writing of ``.eqnn`` files, format version 1 (docs/spec/model_file.md).
+"""Reads and writes ``.eqnn`` files, format version 1 (docs/spec/model_file.md).
 
-What is valid is decided by the library alone (src/model): here files become arrays and back.
+Only the library (src/model) decides what is valid. This module converts between files and arrays.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ class Model:
 def in_single_precision(model: Model) -> Model:
     """Round the weights that take up space, matrices and tables, to single precision.
 
-    Coupling tensors stay as they are, since rounding would break the equivariance that the file
-    states, and so do vectors, such as frequencies and scales, which take up none.
+    Coupling tensors are not rounded, since that would break the equivariance that the file states.
+    Vectors, such as frequencies and scales, are too small to matter.
     """
     couplings = {
         stage["weights"]["coupling"]
@@ -96,7 +96,7 @@ def in_single_precision(model: Model) -> Model:
 
 
 def content_hash(document: str, tensors: Mapping[str, Array]) -> str:
-    """SHA-256 over the document's text and all tensors, as the specification's *Hash* says.
+    """SHA-256 over the document's text and all tensors: *Hash* in the specification.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def parity_of(block: str) -> int:
 
 
 def block_order(block: str) -> tuple[int, str]:
-    """Key that sorts blocks as features hold them: by increasing l, e before o."""
+    """Sort key for the order of blocks in features: by increasing l, e before o."""
     return degree_of(block), block[-1]
 
 
@@ -140,7 +140,7 @@ def parse_irreps(text: str) -> Irreps:
     Raises
     ------
     ValueError
-        Where a block is not of this form, stands twice, or stands after one that it precedes.
+        If a block is not of this form, occurs twice, or follows one that it should precede.
     """
     out: Irreps = {}
     for part in text.split("+"):
@@ -167,7 +167,27 @@ def uniform_irreps(l_max: int, channels: int, all_even: bool) -> Irreps:
 
 
 def write_model(path: str | Path, document: Document, tensors: Mapping[str, Array]) -> Model:
-    """Validate a model and write it. The file is complete and valid, or is not written."""
+    """Validate a model and write it. The file is complete and valid, or is not written.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file, replaced if it exists.
+    document : dict
+        What the file's JSON says: docs/spec/model_file.md.
+    tensors : mapping of str to ndarray
+        The weights by name, in double or single precision; indices are int32.
+
+    Returns
+    -------
+    Model
+        What was written.
+
+    Raises
+    ------
+    EqnnError
+        If the library refuses the model.
+    """
     stored = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     model = Model(document, stored, str(path))
     content = _content(model)
@@ -183,7 +203,7 @@ def validate(model: Model, *, load: bool = False) -> None:
     ----------
     model : Model
     load : bool
-        Whether the library also makes it ready to run, in every precision, which takes seconds.
+        Whether to also prepare it to run in every precision, which takes seconds.
 
     Raises
     ------
@@ -208,7 +228,7 @@ def _content(model: Model) -> bytes:
 
 
 def _sorted_header(content: bytes) -> bytes:
-    """Put a safetensors file's header in order, which differs from one save to the next."""
+    """Sort the header of a safetensors file, whose order differs from one save to the next."""
     size = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + size])
     text = json.dumps(header, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
@@ -217,7 +237,7 @@ def _sorted_header(content: bytes) -> bytes:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file beside its place and move it there, so that no half of it is ever found."""
+    """Write a temporary file and move it into place, so that no partial file is ever visible."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         try:
@@ -233,6 +253,16 @@ def _write_whole(path: Path, content: bytes) -> None:
 
 def read_model(path: str | Path) -> Model:
     """Read a model file. The library validates it first.
+
+    Parameters
+    ----------
+    path : str or Path
+        The ``.eqnn`` file.
+
+    Returns
+    -------
+    Model
+        Its JSON and its tensors.
 
     Raises
     ------
@@ -258,7 +288,7 @@ def _dump(document: Document) -> str:
 
 
 def _no_number(value: Any, path: str = "") -> str:
-    """Say where NaN or infinity stands first in a document; nothing where there is none."""
+    """Return the path of the first NaN or infinity in a document; empty if there is none."""
     if isinstance(value, float) and not math.isfinite(value):
         return f"{path}: found {value}, expected a finite number"
     entries: Any = ()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A model file's graph in plain NumPy, stage after stage (`eqnn.stages`).
+"""Evaluates a model file's graph in plain NumPy, stage by stage (`eqnn.stages`).
 
 Energies and their derivatives along a direction; slow, short, and independent of the C++ code.
 Formulas: docs/spec/stages. Everything is analytic in the edge vectors, so that they may be
@@ -31,7 +31,7 @@ def edges_of(atoms: Atoms, cutoff: float) -> Edges:
 
 
 def energy(model: Model, atoms: Atoms) -> float:
-    """Total energy in eV of a structure (periodic in the directions that it says)."""
+    """Total energy in eV of a structure, periodic along the directions in its pbc."""
     numbers = atoms.get_atomic_numbers()
     edges = edges_of(atoms, model.document["cutoff"])
     e_i = site_energies(model, numbers, edges)
@@ -96,7 +96,7 @@ def site_energies(model: Model, numbers: np.ndarray, edges: Edges) -> FloatArray
 
 
 def free_atoms(model: Model) -> dict[int, float]:
-    """Return what the network adds to the reference energy and shift of an atom alone, in eV."""
+    """Return a free atom's energy without reference energy and shift, in eV."""
     numbers = np.array(model.document["species"])
     none = Edges(np.zeros(0, dtype=int), np.zeros(0, dtype=int), np.zeros((0, 3)))
     scale = np.asarray(model.document["energy"]["scale"], dtype=float)

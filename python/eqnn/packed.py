@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Structures as arrays of the C interface: one, or many packed one after another."""
+"""Structures as arrays for the C interface: one, or many packed one after another."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from eqnn.so3 import FloatArray
 IntArray = NDArray[np.intc]
 # Atomic numbers [n], positions [n, 3] and, of a periodic structure, the cell [3, 3]; Angstrom.
 Structure = tuple[ArrayLike, ArrayLike, ArrayLike | None]
-# One whose sizes and types fit together.
+# The same with consistent sizes and types.
 Arrays = tuple[IntArray, FloatArray, FloatArray | None]
-# Told how many of all are done; False ends the call there.
+# Called with how many of all are done; returning False ends the call.
 Progress = Callable[[int, int], bool | None]
 
 PROGRESS = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t)
@@ -29,7 +29,7 @@ NOTHING: Arrays = (np.zeros(0, np.intc), np.zeros(0), None)
 
 
 def arrays_of(numbers: ArrayLike, positions: ArrayLike, cell: ArrayLike | None = None) -> Arrays:
-    """Return a structure as arrays whose sizes fit together, or raise.
+    """Return a structure as arrays of consistent sizes, or raise.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def arrays_of(numbers: ArrayLike, positions: ArrayLike, cell: ArrayLike | None =
             f"{'' if h is None else 'components of the cell'}: expected three coordinates per "
             "atom and nine components of a cell.\nCorrect the structure."
         )
-    # A number that does not fit would otherwise come out as another element.
+    # A number that overflows would otherwise become another element.
     if n > 0 and not (z.min() >= 0 and z.max() <= np.iinfo(np.intc).max):
         raise EqnnError(f"atomic numbers from {z.min()} to {z.max()}. Correct the structure.")
     z = np.ascontiguousarray(z.astype(np.intc, casting="same_kind"))
@@ -106,11 +106,11 @@ def int_pointer(values: IntArray | None) -> Any:
 
 @contextmanager
 def interrupts() -> Iterator[threading.Event]:
-    """Note Ctrl-C instead of raising it, for callbacks of C to ask whether it came.
+    """Record Ctrl-C instead of raising it, so that C callbacks can ask for it.
 
-    Python raises KeyboardInterrupt wherever it is; at the first line of a callback nobody catches
-    it, ctypes drops it, and the call goes on without what the callback should have kept. Where
-    somebody else handles the signal, or in another thread, nothing is changed.
+    Python may raise KeyboardInterrupt at the first line of a callback. Then ctypes drops it, and
+    the call continues without the data of that callback. If another handler is installed, or in
+    another thread, this does nothing.
     """
     came = threading.Event()
     before = signal.getsignal(signal.SIGINT)
@@ -127,7 +127,7 @@ def interrupts() -> Iterator[threading.Event]:
 
 @contextmanager
 def told(progress: Progress | None) -> Iterator[Any]:
-    """Give a callback of C that calls ``progress``, and raise at the end what that raised."""
+    """Yield a C callback that calls ``progress``, and raise its exception at the end."""
     raised: list[BaseException] = []
 
     def call(_context: int | None, done: int, total: int) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Self-tests: structures with the energies and forces that any correct engine must give."""
+"""Self-tests: structures with the energies and forces that any correct engine must reproduce."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ SOME = 3
 
 
 def self_test_species(document: Document) -> list[int]:
-    """Elements that self-tests are made of: all, or some where pairs of elements have tables.
+    """Elements in self-tests: all, or only some if pairs of elements have tables.
 
-    An engine makes these tables when a pair first occurs: of 89 elements, thousands of them.
+    An engine makes these tables when a pair first occurs: 89 elements would need thousands.
     """
     species: list[int] = document["species"]
     of_pairs = any(
@@ -49,14 +49,15 @@ def add_self_test(
     molecule : Atoms, optional
         Of the model's elements; a built-in cluster if left out.
     with_pressed : bool
-        Whether the molecule comes once more, so small that parts for close atoms do not vanish. No
-        file has it: what a network gives there may be large, and its rounding with it.
+        Whether to add the molecule compressed, so that terms for close atoms do not vanish. Model
+        files never have it: the network's results there may be large, and so may their rounding
+        errors.
 
     Raises
     ------
     InvalidModelError
-        For what the library refuses, also when it makes the model ready to run in each precision:
-        a model with self-tests runs. Not so for the pressed molecule.
+        If the library refuses the model, or cannot prepare it to run in each precision: a model
+        with self-tests can run. The compressed molecule is exempt.
     """
     document = {**model.document, "self_test": []}
     species = document["species"] if molecule else self_test_species(document)

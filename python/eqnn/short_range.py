@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a model makes of two atoms closer than any bond, where no training set reaches.
+"""Tests a model for atoms closer than any bond, where no training set reaches.
 
-A dimer of each pair of elements is pressed together. Real atoms repel each other ever more: some
-ten eV at half of a bond's length. A network that was not told so may fall instead, and hot atoms,
-or a bad starting structure, then fuse. LAMMPS's ZBL repulsion beside the model mends that.
+A dimer of each pair of elements is compressed. Real atoms repel each other more and more: some ten
+eV at half of a bond length. The energy of a network that was not trained there may fall instead.
+Then hot atoms, or those of a bad starting structure, fuse. LAMMPS's ZBL repulsion, added to the
+model, corrects that.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ _TERMS = ((0.02817, 0.20162), (0.28022, 0.40290), (0.50986, 0.94229), (0.18175, 
 
 @dataclass(frozen=True)
 class Wall:
-    """What two atoms meet that come close.
+    """The energy barrier between two close atoms.
 
     Attributes
     ----------
@@ -73,7 +74,7 @@ class Wall:
 
     @property
     def temperature(self) -> float:
-        """Up to which it holds, K."""
+        """Temperature up to which it holds, K."""
         return self.height * KELVIN_PER_EV
 
     @property
@@ -84,7 +85,7 @@ class Wall:
 
 @dataclass(frozen=True)
 class Mending:
-    """ZBL's cutoffs for a pair, Angstrom, and the wall with it; None where no ZBL suffices."""
+    """ZBL cutoffs for a pair, Angstrom, and the resulting wall; None if no ZBL suffices."""
 
     wall: Wall
     cutoffs: tuple[float, float] | None
@@ -97,7 +98,7 @@ def bond(pair: Pair) -> float:
 
 
 def choose_pairs(species: Sequence[int], present: Iterable[int] | None = None) -> list[Pair]:
-    """Return the pairs that are looked at.
+    """Return the pairs to examine.
 
     Parameters
     ----------
@@ -116,7 +117,7 @@ def choose_pairs(species: Sequence[int], present: Iterable[int] | None = None) -
 def curves(
     evaluate: Evaluate, pairs: Sequence[Pair], grid: FloatArray, cutoff: float, together: bool
 ) -> FloatArray:
-    """Energies of dimers against their free atoms [pair, distance], eV; NaN where there is none.
+    """Energies of dimers relative to free atoms [pair, distance], eV; NaN if not finite.
 
     Parameters
     ----------
@@ -194,7 +195,7 @@ def wall(pair: Pair, grid: FloatArray, energy: FloatArray) -> Wall:
 
 
 def zbl(pair: Pair, r: FloatArray, inner: float, outer: float) -> FloatArray:
-    """LAMMPS's pair_style zbl, its switching included.
+    """LAMMPS's pair_style zbl, including its switching function.
 
     Parameters
     ----------
@@ -295,12 +296,12 @@ _LINES = 10
 
 @dataclass(frozen=True)
 class Report:
-    """What is said of a model's short distances.
+    """Results for a model at short distances.
 
     Attributes
     ----------
     n_pairs : int
-        How many were looked at.
+        Number of pairs examined.
     which : str
         Which ones.
     walls : tuple of Wall
@@ -330,7 +331,7 @@ def examine(
     present: Iterable[int] | None = None,
     together: bool = True,
 ) -> Report:
-    """Press dimers of a model together.
+    """Compress dimers of a model.
 
     Parameters
     ----------

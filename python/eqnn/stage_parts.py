@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What stages in plain NumPy share: the structure that they see, layouts of features, functions.
+"""Shared parts of the stages in plain NumPy: their context, layouts of features, functions.
 
-A stage's function is called ``function(context, stage, weights, **inputs)``: the stage as the file
-has it, its tensors and the values that it reads, both by the names that they have there.
+A stage's function is called as ``function(context, stage, weights, **inputs)``: the stage's entry
+in the file, its tensors, and its input values, both by their names in the file.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Edges:
 
 @dataclass(frozen=True)
 class Context:
-    """What a stage sees besides its inputs and weights.
+    """The context of a stage, besides its inputs and weights.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ def dense(features: Features) -> FloatArray:
 
 
 def on_arrays(function: Callable[..., FloatArray]) -> StageFunction:
-    """Make a stage of a function that takes and makes uniform features as arrays [node, d, C]."""
+    """Make a stage from a function of uniform features, as arrays [node, d, C]."""
 
     def run(context: Context, stage: Stage, weights: Weights, **inputs: Any) -> Features:
         arrays = {role: dense(x) if isinstance(x, dict) else x for role, x in inputs.items()}

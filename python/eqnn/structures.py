@@ -19,9 +19,9 @@ from eqnn.so3 import FloatArray, random_rotations
 
 # No pair may be nearer to the cutoff: rounding would decide whether it is an edge.
 CUTOFF_MARGIN = 1e-4  # Angstrom
-# Farther from the origin, the last digit of a double is above 1.5e-8 Angstrom, and forces feel it.
+# Farther from the origin, doubles are more than 1.5e-8 Angstrom apart, which changes forces.
 FARTHEST = 1e8  # Angstrom
-# As the library has it: what is far below comes of lattice vectors in one plane.
+# As in the library: a volume far below means lattice vectors in one plane.
 _SMALLEST_VOLUME = 1e-6  # Angstrom^3
 _ATTEMPTS = 400
 
@@ -45,7 +45,7 @@ def read_structure(path: Path) -> Atoms:
 
 
 def require_near(atoms: Atoms, name: str = "the structure") -> None:
-    """Raise where a coordinate is NaN, infinite or so large that its digits do not suffice."""
+    """Raise if a coordinate is NaN, infinite, or too large for double precision."""
     if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
         raise EqnnError(f"{name}: holds NaN or infinite coordinates. Correct the structure.")
     largest = max(
@@ -54,12 +54,13 @@ def require_near(atoms: Atoms, name: str = "the structure") -> None:
     if largest > FARTHEST:
         raise EqnnError(
             f"{name}: reaches {largest:g} A from the origin, expected at most {FARTHEST:g}: "
-            "farther away doubles are too coarse.\nMove it to the origin, or wrap it into its cell."
+            "farther away, double precision is too coarse.\n"
+            "Move it to the origin, or wrap it into its cell."
         )
 
 
 def neighbors(quantities: str, atoms: Atoms, cutoff: float) -> Any:
-    """ASE's neighbor_list of sound structures; it passes over a NaN in silence.
+    """ASE's neighbor_list, which would silently ignore a NaN, after a check of the structure.
 
     Parameters
     ----------
@@ -75,7 +76,7 @@ def neighbors(quantities: str, atoms: Atoms, cutoff: float) -> Any:
 
 
 def wrapped(atoms: Atoms) -> Atoms:
-    """Return the atoms moved by whole cells to where differences of coordinates lose no digits."""
+    """Return the atoms wrapped by whole cells, so that coordinates keep their digits."""
     if not atoms.pbc.any():
         return atoms
     if atoms.pbc.all():
@@ -104,14 +105,14 @@ def is_partly_periodic(atoms: Atoms) -> bool:
 
 
 def has_volume(atoms: Atoms) -> bool:
-    """Whether a stress means something: a periodic structure in a cell of three vectors."""
+    """Whether stress is defined: for a periodic structure in a cell of three vectors."""
     return bool(atoms.pbc.any() and atoms.cell.volume > _SMALLEST_VOLUME)
 
 
 def periodic_axes(atoms: Atoms, name: str = "the structure") -> Cell:
     """Lattice vectors (Angstrom) along periodic axes, and unit vectors orthogonal to them.
 
-    What a cell says along axes that are not periodic means nothing, and is not looked at.
+    Cell vectors along axes that are not periodic are ignored.
     """
     vectors = atoms.cell.array[atoms.pbc]
     # Length, area or volume; NaN is refused too.
@@ -128,8 +129,8 @@ def cell_with_vacuum(
 ) -> FloatArray | None:
     """Lattice vectors as rows [3, 3] of a structure that is periodic along any axes, or None.
 
-    Along the others the vectors are such that no image comes within the cutoff: energies are those
-    of the structure without these images, to the last digit.
+    Along the others, the vectors are so long that no image is within the cutoff. Energies are
+    exactly those of the structure without these images.
 
     Parameters
     ----------
@@ -154,7 +155,7 @@ def cell_with_vacuum(
 
 
 def elements_in(structures: Iterable[Atoms], species: Iterable[int]) -> list[int] | None:
-    """Return what a model has to be opened with for these structures.
+    """Return the elements with which to open a model for these structures.
 
     Parameters
     ----------
@@ -173,7 +174,7 @@ def elements_in(structures: Iterable[Atoms], species: Iterable[int]) -> list[int
 
 
 def refuse_foreign(atoms: Atoms, species: Sequence[int], name: str) -> None:
-    """Raise where a structure has an element that the model lacks."""
+    """Raise if a structure has an element that the model lacks."""
     foreign = sorted(set(atoms.numbers.tolist()) - set(species))
     if foreign:
         known = " ".join(chemical_symbols[z] for z in species)
@@ -197,7 +198,7 @@ def cutoff_margin(atoms: Atoms, cutoff: float) -> float:
 
 
 def cluster(species: Sequence[int], cutoff: float) -> Atoms:
-    """Atoms of all the elements at distances as in molecules; deterministic.
+    """Atoms of all the elements at molecular distances; deterministic.
 
     Parameters
     ----------
@@ -261,7 +262,7 @@ def periodic_cell(species: Sequence[int], cutoff: float) -> Atoms:
 def self_test_structures(
     species: Sequence[int], cutoff: float, molecule: Atoms | None = None
 ) -> list[tuple[str, Atoms]]:
-    """Return what a model file's self-test must hold: names and structures.
+    """Return the names and structures of a model file's self-tests.
 
     Parameters
     ----------

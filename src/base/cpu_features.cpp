@@ -8,7 +8,7 @@ namespace {
 
 bool has_cpu_feature([[maybe_unused]] const std::string& name) {
 #if defined(__x86_64__)
-  // The builtin takes literals only.
+  // The builtin accepts only literals.
   __builtin_cpu_init();
   if (name == "AVX") {
     return __builtin_cpu_supports("avx") != 0;

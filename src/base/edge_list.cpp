@@ -27,7 +27,7 @@ void require_size(
   }
 }
 
-/// The first that is none of 0 .. n-1 is refused.
+/// Refuses the first index that is not in 0 .. n-1.
 void require_indices(const char* name,
                      const std::vector<std::int32_t>& indices,
                      std::size_t n,
@@ -99,7 +99,8 @@ void require_begin(const EdgeList& edges) {
            edges.begin[i],
            " after ",
            edges.begin[i - 1],
-           ", expected no fall.\nGive edges by atom: those of atom 0, then those of atom 1, ...");
+           ", expected no decrease.\nGive edges by atom: those of atom 0, then those of atom 1, "
+           "...");
     }
   }
 }
@@ -129,7 +130,7 @@ void require_structures(const EdgeList& edges) {
            starts[s],
            " after ",
            starts[s - 1],
-           ", expected no fall.\nPack structures with append_structure().");
+           ", expected no decrease.\nPack structures with append_structure().");
     }
   }
 }
@@ -193,7 +194,7 @@ void require_fitting(const EdgeList& edges, std::size_t n_species, double cutoff
                   n_species,
                   "species of the model",
                   "Give rows of Model::species(), not atomic numbers or types.");
-  // Whoever made the edges may have rounded otherwise.
+  // The caller may have rounded distances differently.
   const double most = cutoff * cutoff * (1.0 + 1e-12);
   for (std::size_t e = 0; e < edges.source.size(); ++e) {
     const double* const x = &edges.vector[3 * e];
@@ -207,7 +208,7 @@ void require_fitting(const EdgeList& edges, std::size_t n_species, double cutoff
            center_of(edges, e),
            ", expected an edge below the model's cutoff of ",
            cutoff,
-           ".\nLeave out longer ones, which a neighbor list with a skin has.");
+           ".\nLeave out longer edges: a neighbor list with a skin has some.");
     }
   }
 }
@@ -248,23 +249,25 @@ void clear_structures(EdgeList& edges) {
 void append_structure(EdgeList& to, const EdgeList& one) {
   if (to.structures.empty()) {
     if (to.n_nodes != 0) {
-      fail("a structure is to be packed behind edges of ",
+      fail("cannot pack a structure after edges of ",
            to.n_nodes,
-           " atoms that name no structures.\nBegin with an empty EdgeList, or clear_structures().");
+           " atoms: EdgeList::structures is empty.\nStart with an empty EdgeList, or call "
+           "clear_structures().");
     }
     clear_structures(to);
   }
   if (one.n_nodes != one.n_centers || one.structures.size() > 2) {
-    fail("a structure to be packed has ",
+    fail("the structure to pack has ",
          one.n_nodes - one.n_centers,
-         " ghosts and is packed of ",
+         " ghosts and holds ",
          one.structures.empty() ? 1 : one.structures.size() - 1,
-         ", expected one without ghosts.\nGive periodic images as edges, as edges_of() does.");
+         " structures, expected one without ghosts.\nGive periodic images as edges, as edges_of() "
+         "does.");
   }
   if (one.n_centers > std::numeric_limits<std::int32_t>::max() - to.n_centers) {
-    fail("structures of ",
+    fail("the packed structures would have ",
          std::int64_t{to.n_centers} + one.n_centers,
-         " atoms are to be packed together, expected fewer than 2147483648.\nPack fewer of them.");
+         " atoms, expected fewer than 2147483648.\nPack fewer structures together.");
   }
   const std::int64_t first_edge = to.n_edges();
   to.species.insert(to.species.end(), one.species.begin(), one.species.end());

@@ -9,10 +9,10 @@
 
 namespace eqnn {
 
-/// From the reference evaluator and from the engine, energies and gradients are what the model
-/// means by them: scale, shift, reference energies and, of mean-per-atom, the factor N are in. A
-/// kernels::AnyEvaluator gives the network's own energies: src/engine/energies.hpp turns them into
-/// these.
+/// From the reference evaluator and the engine, these are the model's energies and gradients. They
+/// include scale, shift, reference energies and, for a mean per atom, the factor N. A
+/// kernels::AnyEvaluator returns the network's raw energies, which src/engine/energies.hpp
+/// converts.
 struct Outputs {
   std::vector<double> energy; ///< [n_centers] eV
   /// [n_edges, 3] dE/d(edge vector), eV/Angstrom; empty for direct forces
@@ -20,9 +20,9 @@ struct Outputs {
   std::vector<double> direct_forces; ///< [n_centers, 3] eV/Angstrom; empty for gradient forces
 };
 
-/// Throws Error where sizes or indices do not fit together, so that no loop over edges leaves its
-/// arrays; for rows of species beyond n_species; and for an edge beyond the cutoff, Angstrom, which
-/// a model takes for a neighbor. Reads each number once.
+/// Throws Error if sizes or indices are inconsistent, which would let a loop over edges leave its
+/// arrays; if a species row is not below n_species; and if an edge is longer than the cutoff
+/// (Angstrom), which the model would treat as a neighbor. Reads each number once.
 void require_fitting(const EdgeList& edges, std::size_t n_species, double cutoff);
 
 } // namespace eqnn

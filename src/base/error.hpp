@@ -16,7 +16,7 @@
 
 namespace eqnn {
 
-/// Writes a part of a message; numbers with as few digits as tell them apart: 1e-06, not
+/// Writes a part of a message. Numbers get the fewest digits that identify them: 1e-06, not
 /// 9.9999999999999995e-07.
 template <class Part> void write_part(std::ostream& message, const Part& part) {
   if constexpr (std::is_floating_point_v<Part>) {
@@ -28,15 +28,15 @@ template <class Part> void write_part(std::ostream& message, const Part& part) {
   }
 }
 
-/// Throws Error with all arguments written one after another.
+/// Throws Error with all arguments concatenated.
 template <class... Parts> [[noreturn]] void fail(const Parts&... parts) {
   std::ostringstream message;
   (write_part(message, parts), ...);
   throw Error(message.str());
 }
 
-/// Runs body; what it threw, as a sentence, or an empty string. no_memory() is the sentence for
-/// want of memory.
+/// Runs body. Returns the message of what it threw, or an empty string. no_memory() gives the
+/// message if memory runs out.
 template <class NoMemory, class Body>
 std::string failure_of(const NoMemory& no_memory, const Body& body) {
   try {

@@ -3,8 +3,8 @@
 
 namespace eqnn {
 
-/// Gives pages of freed memory back to the system, after what takes and frees much of it. glibc keeps
-/// them: after a model of 89 elements was cut to two, ten times what the two take.
+/// Returns freed pages to the system, after work that allocates and frees much memory. glibc keeps
+/// them otherwise: after a model of 89 elements was cut to two, ten times as much as the two need.
 void return_free_memory();
 
 } // namespace eqnn

@@ -7,7 +7,7 @@
 namespace eqnn {
 namespace {
 
-/// A number at the head of the text, which is taken off; -1 if there is none.
+/// Removes a number from the start of the text and returns it; -1 if there is none.
 std::int32_t take_number(std::string& text) {
   std::int32_t number = -1;
   const char* const begin = text.data();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Irreducible representations of O(3) that node features are made of.
+// The irreducible representations of O(3) in node features.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace eqnn {
 
-/// Highest degree of harmonics and features: of what a file may hold, and of the kernels' tables.
+/// Highest degree of harmonics and features, in a file and in the kernels' tables.
 inline constexpr std::int32_t kMaxDegree = 10;
 
 /// `channels` copies of degree l: 2l+1 components, m = -l..l. odd: changes sign under inversion
@@ -40,10 +40,10 @@ std::string kind_name(const IrrepsBlock& block);
 /// "64x0e+32x1o"
 std::string irreps_text(const Irreps& irreps);
 
-/// The block of "1o" (channels 0), or nothing if the text is none.
+/// Parses "1o" as a block with 0 channels. Empty if the text is not one.
 std::optional<IrrepsBlock> parse_kind(const std::string& text);
 
-/// Of "64x0e+32x1o", in the order of Irreps; nothing if the text is none.
+/// Parses "64x0e+32x1o", in the order of Irreps. Empty if the text is not of this form.
 std::optional<Irreps> parse_irreps(const std::string& text);
 
 /// Position of the block of this degree and parity, or -1.

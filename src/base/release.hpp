@@ -5,7 +5,7 @@
 
 namespace eqnn {
 
-/// Gives back a vector's memory, which clear() and `= {}` keep.
+/// Frees a vector's memory, which clear() and `= {}` keep.
 template <class T> void release(std::vector<T>& vector) { std::vector<T>().swap(vector); }
 
 } // namespace eqnn

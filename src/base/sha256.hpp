@@ -15,7 +15,7 @@ public:
 
   void update(const std::string& text) { update(text.data(), text.size()); }
 
-  /// 64 lower-case hexadecimal digits. The object is spent afterwards.
+  /// Returns 64 lower-case hexadecimal digits. Do not use the object afterwards.
   std::string hex_digest();
 
 private:

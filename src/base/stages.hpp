@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The only list of stages. The variants of the model, of the plan and of the device, what their
-// rooms include and what is compiled derive from it (cmake/EqnnStages.cmake reads it too).
+// The only list of stages. The variants of model, plan and device, their includes, and the list of
+// sources to compile are derived from it (cmake/EqnnStages.cmake reads it too).
 //
-// A stage has one name, and a file of that name in each of its rooms:
+// A stage has one name, and a file of that name in each of its folders:
 //   FILE   a model file holds it, and it is executed: model, plan, reference, kernels
 //   GRAPH  a model file holds it, and it becomes other stages of the plan: model, plan, reference
 //   KERNEL only executed, other stages become it: plan, kernels
-// Where a file has several forms of a stage, its fields in src/model/stages state the other names.
+// If a model file has several forms of a stage, its struct in src/model/stages lists the other
+// names.
 #pragma once
 
 // clang-format off

@@ -86,11 +86,10 @@ int eqnn_validate(const char* bytes, size_t n_bytes, const char* name, int load)
       }
     }
     if (model.self_tests().empty()) {
-      eqnn::fail(
-          name,
-          ": /self_test: no structure, expected at least one: nothing would show that a build "
-          "computes what the exporter did.\nExport the model again, or add them with "
-          "eqnn.self_test.add_self_test().");
+      eqnn::fail(name,
+                 ": /self_test: no structure, expected at least one to compare a build with the "
+                 "exporter.\nExport the model again, or add structures with "
+                 "eqnn.self_test.add_self_test().");
     }
   });
 }
@@ -110,7 +109,7 @@ eqnn_model* eqnn_open_elements(const char* path,
                                const int* atomic_numbers) {
   std::unique_ptr<eqnn_model> model;
   guarded([&] {
-    // Before anything runs that was compiled for that processor.
+    // Must come before any code that was compiled for that processor.
     if (const std::string missing = eqnn::missing_cpu_features(); !missing.empty()) {
       eqnn::fail("libeqnn.so was compiled for a processor with ",
                  missing,
@@ -129,7 +128,8 @@ eqnn_model* eqnn_open_elements(const char* path,
       model->potential = std::make_unique<eqnn::Potential>(model->model, options);
       model->description = model->potential->description();
     } else if (options.device == eqnn::Device::Gpu) {
-      eqnn::fail("the reference evaluator runs on the processor only. Use double, or device cpu.");
+      eqnn::fail(
+          "the reference evaluator runs on the CPU only. Use evaluator double, or device cpu.");
     } else {
       model->description = "reference evaluator: plain loops in double precision";
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What stands behind the C interface's handle, and how its functions fail.
+// What a handle of the C interface points to, and how its functions report failures.
 #pragma once
 
 #include "base/error.hpp"
@@ -24,13 +24,13 @@ namespace eqnn::capi {
 /// What eqnn_last_error() returns.
 std::string& last_error();
 
-/// Runs body; 0, or 1 with the message kept.
+/// Runs body. Returns 0, or 1 after storing the error message.
 template <class Body> int guarded(const Body& body) {
   last_error() = failure_of([] { return "not enough memory."; }, body);
   return last_error().empty() ? 0 : 1;
 }
 
-/// Of many structures the reference evaluator would take one after another, in minutes.
+/// The reference evaluator would compute many structures one by one, which takes minutes.
 inline Potential& compiled(eqnn_model& model) {
   if (!model.potential) {
     fail(model.model.file(),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Arrays of C, and the structures of C++ that they are.
+// Converts arrays of C to structures of C++.
 #pragma once
 
 #include "base/error.hpp"
@@ -12,7 +12,7 @@
 
 namespace eqnn::capi {
 
-/// Many structures, as eqnn_evaluate_many() is given them.
+/// Many structures, in the form of eqnn_evaluate_many()'s arguments.
 struct StructureArrays {
   std::size_t n_structures;
   const int* n_atoms;
@@ -22,7 +22,7 @@ struct StructureArrays {
   const int* is_periodic;
 };
 
-/// Throws Error for numbers of atoms below 0.
+/// Throws Error for a negative number of atoms.
 inline std::vector<Structure> structures_of(const StructureArrays& arrays) {
   std::vector<Structure> out(arrays.n_structures);
   const int* z = arrays.atomic_numbers;
@@ -46,7 +46,7 @@ inline std::vector<Structure> structures_of(const StructureArrays& arrays) {
   return out;
 }
 
-/// Copies n numbers, or NaN where a failure left none; `to` goes behind them. Null: not wanted.
+/// Copies n numbers, or NaN if a failure left none, and advances `to` past them. Null: not wanted.
 inline void put(const std::vector<double>& from, std::size_t n, double*& to) {
   if (to == nullptr) {
     return;

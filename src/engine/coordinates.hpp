@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What an optimizer moves: positions, and with a cell its deformation too, as ASE's FrechetCellFilter.
+// What an optimizer moves: positions and, with a cell, its deformation, as in ASE's
+// FrechetCellFilter.
 #pragma once
 
 #include "engine/matrix3.hpp"
@@ -9,8 +10,8 @@
 
 namespace eqnn::engine {
 
-/// With the cell: atoms where they would be in the first cell, and n log(F) in three rows behind
-/// them, for n atoms and the deformation gradient F, by which atoms and lattice vectors are x = F x0.
+/// With the cell: atoms mapped back to the initial cell, followed by three rows n log(F), for n
+/// atoms and the deformation gradient F. Atoms and lattice vectors are x = F x0.
 class Coordinates {
 public:
   Coordinates(const RelaxInput& input, bool with_cell);
@@ -20,18 +21,18 @@ public:
   /// [3 rows]
   const std::vector<double>& x() const { return x_; }
 
-  /// What pulls at x: forces [n, 3] on atoms, of which those on fixed atoms do not count, and of the
-  /// virial (Observables) what pulls at the cell.
+  /// The generalized force on x: from the forces [n, 3] on atoms, except fixed ones, and from the
+  /// virial (Observables) on the cell.
   std::vector<double> pull(const std::vector<double>& forces,
                            const std::array<double, 9>& virial) const;
 
   void move(const std::vector<double>& by);
 
-  /// Angstrom, of the atom that is farthest from where it began; what the cell carried along does
-  /// not count.
+  /// Largest displacement of an atom from its initial position, Angstrom, without the motion of the
+  /// cell.
   double farthest() const;
 
-  /// Of the cell, to that of the first cell; 1 without it.
+  /// Volume of the cell over that of the initial cell; 1 without a cell.
   double volume_ratio() const { return determinant(deformation_); }
 
 private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the numbers that a network gives each atom mean as energies: the only place that knows, but
-// for the oracle, which has it again in plain loops.
+// How a network's outputs per atom become energies. Only this file and the reference evaluator,
+// which does it again in plain loops, know this.
 #pragma once
 
 #include "base/edge_list.hpp"
@@ -14,8 +14,8 @@
 namespace eqnn::engine {
 
 /// E = f sum_i s e_i + sum_i (b + E0_i): scale s and reference energy E0 of atom i's species, shift
-/// b; f is the number of atoms of all ranks where the energy is a mean per atom, else 1. e_i is
-/// zero for an atom without neighbors, where the model says so.
+/// b; f is the number of atoms on all ranks if the energy is a mean per atom, else 1. e_i is zero
+/// for an atom without neighbors if the model says so.
 class Energies {
 public:
   explicit Energies(const EnergyScale& scale);
@@ -23,18 +23,18 @@ public:
   /// Whether f is the number of atoms.
   bool are_means() const { return are_means_; }
 
-  /// Makes of the network's energies in `outputs` those of the atoms, and direct forces zero where
-  /// e_i is. factor: f. seed: [n_centers] becomes dE/de_i.
+  /// Converts the network's energies in `outputs` to those of the atoms, and sets direct forces to
+  /// zero where e_i is zero. factor: f. seed: [n_centers] becomes dE/de_i.
   void
   apply(const EdgeList& edges, double factor, Outputs& outputs, std::vector<double>& seed) const;
 
-  /// The same of structures that are packed one after another: f is the number of atoms of each.
+  /// The same for packed structures: f is the number of atoms of each.
   void apply_each(const EdgeList& edges, Outputs& outputs, std::vector<double>& seed) const;
 
   /// The same for energies that are on a device. Valid until the next call.
   const kernels::EnergyOfAtoms& on_device(double factor);
 
-  /// From now on energies are relative to these: [n_species] eV, or empty.
+  /// Makes later energies relative to these: [n_species] eV, or empty.
   void set_zero(std::vector<double> zero) { zero_ = std::move(zero); }
 
   const std::vector<double>& zero() const { return zero_; }

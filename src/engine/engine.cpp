@@ -12,7 +12,7 @@
 namespace eqnn::engine {
 namespace {
 
-/// Atoms that know nothing of each other: each is the only one.
+/// For isolated atoms: each is a system of its own.
 class EachAlone final : public NoHalo {
 public:
   double sum(double /*term*/) override { return 1.0; }
@@ -23,19 +23,19 @@ std::string no_memory_for(std::int32_t n_nodes, const std::string& edges) {
          " on this rank: use more ranks on more machines, or single precision";
 }
 
-/// The mean energy per atom of several structures would be that of none of them.
+/// A mean energy per atom over several structures would not be that of any of them.
 void require_one_structure(const EdgeList& edges) {
   if (!edges.structures.empty()) {
-    fail("the edges are of ",
+    fail("the edges belong to ",
          edges.structures.size() - 1,
-         " structures, packed one after another, expected of one.\nGive them to "
-         "Potential::evaluate_each().");
+         " packed structures, expected one structure.\nCall Potential::evaluate_each() for packed "
+         "structures.");
   }
 }
 
 void require_packed(const EdgeList& edges) {
   if (edges.structures.empty()) {
-    fail("the edges name no structures, expected EdgeList::structures.\nPack structures with "
+    fail("EdgeList::structures is empty, expected packed structures.\nPack structures with "
          "append_structure().");
   }
 }
@@ -60,7 +60,7 @@ const Outputs& Engine::outputs_of(const EdgeList& edges, HaloExchange& halo, Wan
         [&] { return no_memory_for(edges.n_nodes, std::to_string(edges.n_edges()) + " edges"); },
         body));
   };
-  // What a rank cannot do it says before the others wait for it. All memory is taken here.
+  // A rank reports a failure before the others wait for it. All memory is allocated here.
   agree([&] {
     require_one_structure(edges);
     take(edges, wanted);
@@ -73,7 +73,7 @@ const Outputs& Engine::outputs_of(const EdgeList& edges, HaloExchange& halo, Wan
   if (with_gradient(wanted)) {
     evaluator_->reverse(halo, seed_, outputs_);
   }
-  // Only now: the others wait for this rank's exchanges, whatever it found.
+  // Only now: until here the others wait for this rank's exchanges, even if it failed.
   agree([&] { require_finite(edges, outputs_, halo); });
   return outputs_;
 }
@@ -102,7 +102,7 @@ const PackedObservables& Engine::evaluate_each(const EdgeList& edges, Wanted wan
 template <class Take> const ResultsOnDevice&
 Engine::evaluate_taken(Counts counts, const Take& take, HaloExchange& halo, Wanted wanted) {
   if (forces_ == ForceKind::Direct) {
-    fail("direct forces are made on the host. Give an EdgeList.");
+    fail("direct forces are computed on the host. Pass an EdgeList.");
   }
   const bool with_gradient = this->with_gradient(wanted);
   const auto agree = [&](const auto& body) {

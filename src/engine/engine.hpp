@@ -29,7 +29,8 @@ public:
   /// As Potential::evaluate_each.
   const PackedObservables& evaluate_each(const EdgeList& edges, Wanted wanted);
 
-  /// The first half of evaluate(): what the observables are made of, as the model means it.
+  /// The first half of evaluate(): the model's energies and gradients, from which observables are
+  /// computed.
   const Outputs& outputs_of(const EdgeList& edges, HaloExchange& halo, Wanted wanted);
 
   /// As Potential::evaluate of neighbors on the device.
@@ -42,7 +43,7 @@ public:
   /// [n_species] eV, as Potential::free_atom_energies.
   std::vector<double> free_atom_energies();
 
-  /// From now on energies are relative to free atoms.
+  /// Makes later energies relative to free atoms.
   void leave_out_free_atoms() { energies_.set_zero(free_atom_energies()); }
 
   int concurrency() const { return evaluator_->concurrency(); }
@@ -63,7 +64,7 @@ private:
   template <class Take> const ResultsOnDevice&
   evaluate_taken(Counts counts, const Take& take, HaloExchange& halo, Wanted wanted);
 
-  /// Holds the edges against the model and takes all memory of a step but that of observables.
+  /// Checks the edges against the model and allocates all memory of a step except for observables.
   void take(const EdgeList& edges, Wanted wanted);
 
   ForceKind forces_;

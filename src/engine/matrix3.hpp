@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Small square matrices: what a cell and its deformation need.
+// Small square matrices, for a cell and its deformation.
 #pragma once
 
 #include <algorithm>

@@ -15,12 +15,12 @@ namespace {
 
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
-/// The numbers of some structures or atoms; null where they are not wanted.
+/// Results of some structures or atoms; null if not wanted.
 double* at(std::vector<double>& numbers, std::size_t first) {
   return numbers.empty() ? nullptr : numbers.data() + first;
 }
 
-/// Virials of direct forces, which have none, must not pass for a number.
+/// Direct forces have no virial, so it is NaN, which cannot be mistaken for a result.
 void clear(std::size_t n_structures,
            std::size_t n_atoms,
            bool is_direct,
@@ -34,7 +34,7 @@ void clear(std::size_t n_structures,
   observables.atom_virial.assign(wanted.atom_virial ? 9 * n_atoms : 0, of_virial);
 }
 
-/// All numbers of a structure that failed are none.
+/// Sets all results of a failed structure to NaN.
 void spoil(std::size_t s, Centers atoms, PackedObservables& observables) {
   const auto fill = [](std::vector<double>& numbers, std::size_t first, std::size_t end) {
     if (!numbers.empty()) {
@@ -74,7 +74,8 @@ void observe(const EdgeList& edges,
   observables.atom_energy = outputs.energy;
   observables.energy = std::accumulate(outputs.energy.begin(), outputs.energy.end(), 0.0);
   observables.forces.assign(wanted.forces ? 3 * n_nodes : 0, 0.0);
-  // What is derived from a virial that direct forces lack must not pass for a number.
+  // Direct forces have no virial; results derived from it are NaN, which cannot be mistaken for
+  // one.
   const double none = is_direct ? kNone : 0.0;
   observables.virial.fill(wanted.virial ? none : 0.0);
   observables.atom_virial.assign(wanted.atom_virial ? 9 * n_nodes : 0, none);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// From energies of atoms and gradients of edges to what is asked for.
+// Computes the wanted observables from energies of atoms and gradients of edges.
 #pragma once
 
 #include "base/edge_list.hpp"
@@ -10,18 +10,18 @@
 
 namespace eqnn::engine {
 
-/// Memory for what is wanted of so many atoms, so that observe() takes none.
+/// Allocates memory for the wanted results of so many atoms, so that observe() allocates none.
 void reserve(std::int32_t n_centers, std::int32_t n_nodes, Wanted wanted, Observables& observables);
 
-/// Writes all of `observables`. outputs: as the model means them, not the network's own.
+/// Writes all of `observables`. outputs: the model's, not the network's raw ones.
 void observe(const EdgeList& edges,
              const Outputs& outputs,
              ForceKind forces,
              Wanted wanted,
              Observables& observables);
 
-/// The same of structures that are packed one after another; what is not finite is the failure of
-/// its structure.
+/// The same for packed structures. A result that is not finite becomes the failure of its
+/// structure.
 void observe_each(const EdgeList& edges,
                   const Outputs& outputs,
                   ForceKind forces,

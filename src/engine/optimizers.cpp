@@ -49,7 +49,7 @@ void Lbfgs::learn(const std::vector<double>& x, const std::vector<double>& force
   Pair pair{difference(x, last_x_), difference(last_forces_, forces), 0.0};
   pair.rho = 1.0 / dot(pair.y, pair.s);
   if (!std::isfinite(pair.rho)) {
-    // The step was lost in rounding: from it nothing can be learnt, and ASE goes on with NaN.
+    // The step was lost in rounding, so it teaches nothing. ASE would continue with NaN.
     pairs_.clear();
     return;
   }
@@ -65,7 +65,7 @@ void Lbfgs::step(const std::vector<double>& x,
   if (!last_x_.empty()) {
     learn(x, forces);
   }
-  // The two loops of minus the gradient.
+  // The two-loop recursion for minus the gradient.
   alpha_.resize(pairs_.size());
   move = forces;
   for (std::size_t k = pairs_.size(); k-- > 0;) {

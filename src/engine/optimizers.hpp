@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// ASE's L-BFGS and FIRE, each for one structure: from where it is and the forces there to the next
-// step.
+// ASE's L-BFGS and FIRE, for one structure each: they compute the next step from positions and
+// forces.
 #pragma once
 
 #include "eqnn/relax.hpp"
@@ -12,7 +12,7 @@
 
 namespace eqnn::engine {
 
-/// The longest of the rows of three of a vector: what ASE calls the norm of a gradient.
+/// The largest norm of a row of three: what ASE compares with fmax.
 double longest_row(const std::vector<double>& x);
 
 class Optimizer {
@@ -25,8 +25,8 @@ public:
                     std::vector<double>& move) = 0;
 };
 
-/// J. Nocedal, Math. Comp. 35 (1980) 773, as ase.optimize.LBFGS has it: a fixed first guess of the
-/// inverse Hessian, and the whole step shortened where an atom would go too far.
+/// J. Nocedal, Math. Comp. 35 (1980) 773, as in ase.optimize.LBFGS: a fixed initial inverse
+/// Hessian, and the whole step scaled down if an atom would move too far.
 class Lbfgs final : public Optimizer {
 public:
   explicit Lbfgs(const LbfgsOptions& options)
@@ -37,7 +37,7 @@ public:
             std::vector<double>& move) override;
 
 private:
-  /// What one step taught.
+  /// The pair of differences that one step adds.
   struct Pair {
     std::vector<double> s, y; ///< of positions, of gradients
     double rho;
@@ -50,7 +50,7 @@ private:
   std::vector<double> last_x_, last_forces_, alpha_;
 };
 
-/// E. Bitzek et al., Phys. Rev. Lett. 97 (2006) 170201, as ase.optimize.FIRE has it.
+/// E. Bitzek et al., Phys. Rev. Lett. 97 (2006) 170201, as in ase.optimize.FIRE.
 class Fire final : public Optimizer {
 public:
   explicit Fire(const FireOptions& options)

@@ -12,9 +12,9 @@
 namespace eqnn::engine {
 namespace {
 
-/// Atoms that keep a thread busy, and whose features stay in its caches.
+/// Number of atoms that keeps a thread busy while their features stay in its caches.
 constexpr std::int32_t kAtomsOfThread = 256;
-/// A device says that it has very many threads.
+/// A device reports very many threads.
 constexpr std::int32_t kMostAtomsAtOnce = 16384;
 
 Failure kind_of(const Structure& structure, const Model& model) {
@@ -58,7 +58,7 @@ EdgeList structure_of(const EdgeList& packed, std::size_t k) {
 EdgesOrFailure edges_or_failure(const Structure& structure, const Model& model) {
   EdgesOrFailure out;
   out.reason = failure_of(
-      [] { return "not enough memory for its neighbors. Use a machine with more of it."; },
+      [] { return "not enough memory for its neighbors. Use a machine with more memory."; },
       [&] {
         if (structure.numbers.empty() && structure.positions.empty()) {
           fail("there are no atoms, expected one or more. Correct the structure.");
@@ -113,7 +113,7 @@ void Pass::run() {
   tags_.clear();
 }
 
-/// Where a pass fails as a whole, as for want of memory, some of its structures may still go.
+/// If a pass fails as a whole, for example out of memory, its structures may still work one by one.
 void Pass::run_one_by_one(const std::string& failure) {
   if (tags_.size() == 1) {
     take_(tags_.front(), failed(Failure::Invalid, failure));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Edges of structures as people write them, and why there are none.
+// Edges of user-supplied structures, or the reason why they have none.
 #pragma once
 
 #include "eqnn/batch.hpp"
@@ -20,17 +20,16 @@ struct EdgesOrFailure {
   std::string reason;
 };
 
-/// Whatever is wrong with a structure is a failure here, and none of the pass that it would be part
-/// of.
+/// An error in a structure becomes its failure, and does not affect the rest of its pass.
 EdgesOrFailure edges_or_failure(const Structure& structure, const Model& model);
 
-/// The result of a structure that has none.
+/// The result of a structure without edges.
 StructureResult failed(Failure failure, std::string reason);
 
-/// Structures that wait for a pass.
+/// Structures that wait to be evaluated together in one pass.
 class Pass {
 public:
-  /// Is given what each structure got; `tag` is what add() was given.
+  /// Receives the result of each structure; `tag` is add()'s argument.
   using Take = std::function<void(std::size_t tag, StructureResult result)>;
 
   Pass(Potential& potential, Wanted wanted, Take take);
@@ -39,7 +38,7 @@ public:
 
   void add(std::size_t tag, const EdgeList& edges);
 
-  /// Evaluates what waits, in its order.
+  /// Evaluates the waiting structures, in their order.
   void run();
 
 private:
@@ -53,7 +52,7 @@ private:
   std::vector<std::size_t> tags_;
 };
 
-/// What options.atoms_at_once of 0 means.
+/// The value that options.atoms_at_once of 0 stands for.
 std::int32_t default_atoms_at_once(const Potential& potential);
 
 } // namespace eqnn::engine

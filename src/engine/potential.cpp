@@ -53,7 +53,7 @@ struct Potential::Impl {
 
 namespace {
 
-/// What is asked of a plan when its weights are where the model runs.
+/// What is still needed from a plan after its weights were moved to where the model runs.
 plan::Plan without_tables(const plan::Plan& plan) {
   plan::Plan out;
   out.values = plan.values;
@@ -75,10 +75,9 @@ Potential::Potential(const Model& model, const PotentialOptions& options)
     : impl_(std::make_unique<Impl>()) {
   if (options.energy_zero == EnergyZero::FreeAtoms &&
       model.energy_semantics() == EnergySemantics::MeanPerAtom) {
-    fail(
-        model.file(),
-        " predicts the mean energy per atom, so that no part of it is that of free atoms.\nAsk for "
-        "EnergyZero::Model.");
+    fail(model.file(),
+         " predicts the mean energy per atom, so the energies of free atoms cannot be left "
+         "out.\nUse EnergyZero::Model.");
   }
   kernels::start_kokkos(options.n_threads, options.gpu_number);
   impl_->precision = options.precision;
@@ -118,7 +117,7 @@ Potential::evaluate(const NeighborsOnDevice& neighbors, HaloExchange& halo, Want
 }
 
 const Observables& Potential::evaluate(const EdgeList& edges, Wanted wanted) {
-  // Sizes that are none are refused with the others.
+  // Invalid sizes are refused later, with the other errors.
   if (edges.n_centers >= 0 && edges.n_nodes > edges.n_centers) {
     fail(
         "the edges have ",

@@ -31,7 +31,7 @@ RelaxStatus status_of(Failure failure) {
   }
 }
 
-/// One structure on its way.
+/// One structure that is being relaxed.
 class Relaxing {
 public:
   Relaxing(std::size_t input, const RelaxInput& from, const RelaxOptions& options)
@@ -54,7 +54,7 @@ public:
 
   const Relaxed& relaxed() const { return relaxed_; }
 
-  /// Of a structure that fails where it begins, the input is wrong; later the way led there.
+  /// If a structure fails at its first step, the input is wrong; later, the relaxation led there.
   void fail(Failure failure, const std::string& reason) {
     if (n_steps_ > 0 && failure != Failure::NotFinite) {
       end(RelaxStatus::Exploded, text("after ", n_steps_, " steps: ", reason));
@@ -65,8 +65,8 @@ public:
     }
   }
 
-  /// Takes what an evaluation gave and makes the next step, if there is one. False where the caller
-  /// has enough.
+  /// Uses the result of an evaluation to make the next step, if there is one. Returns false if the
+  /// caller wants to stop.
   bool take(StructureResult result, const RelaxEvents& events) {
     pull_ = coordinates_.pull(result.forces, result.virial);
     RelaxFrame& last = relaxed_.last;
@@ -109,23 +109,23 @@ private:
                force,
                " eV/Angstrom, expected at most ",
                options_->exploded_force,
-               ".\nThe structure is far outside the training data: begin nearer to a minimum."));
+               ".\nThe structure is far outside the training data: start closer to a minimum."));
     } else if (!(distance <= options_->exploded_distance)) {
       end(RelaxStatus::Exploded,
           text(after(),
                "an atom is ",
                distance,
-               " Angstrom from where it began, expected at most ",
+               " Angstrom from its initial position, expected at most ",
                options_->exploded_distance,
-               ".\nThe structure came apart: begin nearer to a minimum."));
+               ".\nThe structure came apart: start closer to a minimum."));
     } else if (!(std::max(ratio, 1.0 / ratio) <= options_->exploded_volume) || !(ratio > 0.0)) {
       end(RelaxStatus::Exploded,
           text(after(),
                "the volume is ",
                ratio,
-               " times the first one, expected a change by a factor of at most ",
+               " times the initial volume, expected a change by a factor of at most ",
                options_->exploded_volume,
-               ".\nThe cell came apart: begin nearer to a minimum."));
+               ".\nThe cell came apart: start closer to a minimum."));
     }
     return is_done_;
   }
@@ -178,7 +178,7 @@ void require_sensible(const Model& model, const RelaxOptions& options) {
   }
 }
 
-/// Those on their way together, and those that wait.
+/// The structures that are relaxed together now, and those that wait.
 class Company {
 public:
   Company(const Model& model,
@@ -211,7 +211,7 @@ public:
   }
 
 private:
-  /// Whatever is done has made room.
+  /// Finished structures have made room.
   void fill() {
     std::int32_t n_atoms = 0;
     for (const Relaxing& one : underway_) {
@@ -262,7 +262,7 @@ private:
     }
   }
 
-  /// False where the caller has enough.
+  /// Returns false if the caller wants to stop.
   bool hand_out() {
     if (!goes_on_) {
       return false;

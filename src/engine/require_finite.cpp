@@ -11,7 +11,7 @@
 namespace eqnn::engine {
 namespace {
 
-/// Of first .. end-1. Names are made only for what fails: a step allocates nothing.
+/// Checks first .. end-1. A name is made only for a failure, so that a step allocates nothing.
 template <class NameOf> void require(const std::vector<double>& numbers,
                                      std::size_t first,
                                      std::size_t end,
@@ -24,12 +24,12 @@ template <class NameOf> void require(const std::vector<double>& numbers,
            " is ",
            numbers[k],
            ", expected a finite number.\nThe structure is far outside the training data, or the "
-           "precision too low: try precision double.");
+           "precision is too low: try precision double.");
     }
   }
 }
 
-/// What is looked at: centers and edges, first .. end-1.
+/// The range to check: centers and edges, first .. end-1.
 struct Part {
   std::size_t first_center, end_center, first_edge, end_edge;
 };
@@ -57,7 +57,7 @@ require(const EdgeList& edges, const Outputs& outputs, const Part& part, const N
 } // namespace
 
 void require_finite(const EdgeList& edges, const Outputs& outputs, const HaloExchange& halo) {
-  // Of edges made on a device, the host has no more than the sources.
+  // For edges made on a device, the host knows only the sources.
   require(edges,
           outputs,
           {0, outputs.energy.size(), 0, outputs.edge_gradient.size() / 3},

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// No result that is no number leaves the engine.
+// The engine never returns a result that is not finite.
 #pragma once
 
 #include "base/edge_list.hpp"
@@ -13,8 +13,8 @@ namespace eqnn::engine {
 /// Throws Error for the first result that is not finite; halo has the atoms' names.
 void require_finite(const EdgeList& edges, const Outputs& outputs, const HaloExchange& halo);
 
-/// What is the first of some centers' results that is not finite, with atoms counted from the first
-/// of these; empty where there is none.
+/// Describes the first result of these centers that is not finite, with atoms counted from the
+/// first of them. Empty if there is none.
 std::string not_finite_in(const EdgeList& edges, const Outputs& outputs, Centers centers);
 
 } // namespace eqnn::engine

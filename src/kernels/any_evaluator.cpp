@@ -108,7 +108,7 @@ void start_kokkos(int n_threads, [[maybe_unused]] int gpu_number) {
 #ifdef KOKKOS_ENABLE_CUDA
   int n_gpus = 0; // Kokkos::num_devices() ends the process where the driver is missing
   if (cudaGetDeviceCount(&n_gpus) != cudaSuccess || n_gpus == 0) {
-    fail("no GPU was found, which this build of eqnn needs.\nCheck nvidia-smi, or use a build for "
+    fail("found no GPU, but this build of eqnn needs one.\nCheck nvidia-smi, or use a build for "
          "processors.");
   }
   if (gpu_number >= 0) {

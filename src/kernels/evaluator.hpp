@@ -50,7 +50,7 @@ public:
     const std::int32_t n_bad = context_.bring(neighbors);
     fold_.reserve_for(context_.edges(), n_species, wanted);
     if (context_.has_bad_edges() || n_bad > 0) { // the first makes the distances
-      fail("atoms lie on top of each other, or are not at finite positions. Check the structure.");
+      fail("two atoms coincide, or a position is not finite. Check the structure.");
     }
     plan_.tables.make_pairs(context_.space(), context_.edges());
   }

@@ -64,8 +64,7 @@ private:
            list.n_nodes,
            " nodes and ",
            list.n_atoms,
-           " atoms, expected each to have at least as many as the one before.\nCheck the neighbor "
-           "list.");
+           " atoms, expected centers <= nodes <= atoms.\nCheck the neighbor list.");
     }
     for (std::int32_t k = 0; k < list.n_nodes; ++k) {
       require_below("the atom of node", k, list.atom_of_node[k], list.n_atoms);

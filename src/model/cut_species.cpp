@@ -14,7 +14,7 @@ bool is_among(const std::vector<std::int32_t>& sorted, std::int32_t number) {
   return std::binary_search(sorted.begin(), sorted.end(), number);
 }
 
-/// Of the elements: their rows in the model's tables, increasing.
+/// Rows of the elements in the model's tables, increasing.
 std::vector<std::size_t> rows_of(const ModelSpec& model,
                                  const std::vector<std::int32_t>& atomic_numbers) {
   std::string known;

@@ -71,7 +71,7 @@ void GraphReader::read_stage(const JsonReader& entry) {
     entry.at("output").error(
         "output \"",
         JsonReader::printable(stage.output),
-        "\" is empty or made twice, expected a name of its own. Re-export the model.");
+        "\" is empty or used twice, expected a unique name. Re-export the model.");
   }
   made_ = &stage;
   reader->second(entry, *this);
@@ -109,11 +109,12 @@ StageIndex GraphReader::input(const JsonReader& name, ValueKind kind, const char
   const auto found = index_of_.find(key);
   if (found == index_of_.end()) {
     if (names_in_file_.count(key) != 0) {
-      name.error("\"",
-                 JsonReader::printable(key),
-                 "\" is made by this or a later stage, expected an earlier one (the graph has a "
-                 "cycle or is out of order). "
-                 "Re-export the model.");
+      name.error(
+          "\"",
+          JsonReader::printable(key),
+          "\" is the output of this stage or a later one, expected an earlier one (the graph has a "
+          "cycle or is out of order). "
+          "Re-export the model.");
     }
     name.error(
         "\"", JsonReader::printable(key), "\" is the output of no stage. Re-export the model.");
@@ -121,9 +122,9 @@ StageIndex GraphReader::input(const JsonReader& name, ValueKind kind, const char
   if (spec_.graph[static_cast<std::size_t>(found->second)].kind != kind) {
     name.error("\"",
                JsonReader::printable(key),
-               "\" is not ",
+               "\" is another kind of value, expected ",
                kind_name,
-               ", as expected here. Re-export the model.");
+               ". Re-export the model.");
   }
   ++n_uses_[static_cast<std::size_t>(found->second)];
   return found->second;
@@ -302,7 +303,7 @@ double GraphReader::norm_eps(const JsonReader& entry) {
                 eps,
                 ", expected at least ",
                 kSmallest,
-                ": less is none in single precision. Re-export the model.");
+                ": smaller values overflow in single precision. Re-export the model.");
   }
   return eps;
 }
@@ -344,7 +345,7 @@ void read_graph(const JsonReader& graph,
                 const std::map<std::string, StoredTensor>& tensors,
                 ModelSpec& spec) {
   if (graph.elements().empty()) {
-    graph.error("no stage. Re-export the model.");
+    graph.error("no stage, expected at least one. Re-export the model.");
   }
   StoredWeights weights(tensors, spec.file);
   GraphReader(spec, weights).read(graph);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The graph of a model file: where the reader of each stage finds its inputs and weights, and says
-// what it makes. Private to src/model.
+// Reads the graph of a model file. Each stage's reader gets its inputs and weights from here, and
+// declares its output. Private to src/model.
 #pragma once
 
 #include "model/json_reader.hpp"
@@ -16,8 +16,8 @@ namespace eqnn {
 
 inline constexpr std::int32_t kMaxChannels = 1 << 16;
 
-/// Fills spec.graph and spec.n_parameters; the header of spec is there. Throws Error for whatever
-/// is wrong, and for tensors that no stage uses.
+/// Fills spec.graph and spec.n_parameters; the rest of spec must be filled already. Throws Error
+/// for anything invalid, and for tensors that no stage uses.
 void read_graph(const JsonReader& graph,
                 const std::map<std::string, StoredTensor>& tensors,
                 ModelSpec& spec);
@@ -89,12 +89,12 @@ public:
   static std::int32_t block_of(const JsonReader& name, const Irreps& irreps);
 
   static Activation activation(const JsonReader& entry, const std::set<std::string>& allowed);
-  /// words: of the activations that the stage knows.
+  /// words: the activations that the stage supports.
   std::vector<MlpLayer>
   layers(const JsonReader& list, std::int64_t n_in, const std::set<std::string>& words);
-  /// What keeps the inverse of a norm finite.
+  /// Reads the eps that keeps the inverse of a norm finite.
   static double norm_eps(const JsonReader& entry);
-  /// Of an envelope that is a polynomial.
+  /// Reads the order of a polynomial envelope.
   static double polynomial_order(const JsonReader& entry);
 
 private:
@@ -110,8 +110,8 @@ private:
   std::vector<std::int64_t> n_uses_;
 };
 
-/// Fills `op` from a stage of the file and says by make_*() what it makes; every one is defined in
-/// model/stages/NAME.cpp.
+/// Fills `op` from a stage of the file and declares its output with make_*(). Each overload is
+/// defined in model/stages/NAME.cpp.
 #define EQNN_READ(Type, name)                                                                      \
   void read(const JsonReader& entry, GraphReader& graph, Type##Stage& op);
 EQNN_MODEL_STAGES(EQNN_READ)
@@ -125,8 +125,8 @@ struct SpeciesTable {
 
 using SpeciesTables = std::vector<SpeciesTable>;
 
-/// All of a stage, so that a model can be cut to some of its species (model/cut_species.hpp); every one
-/// is defined in model/stages/NAME.cpp.
+/// Lists all of a stage, so that a model can be cut to some of its species (model/cut_species.hpp).
+/// Each overload is defined in model/stages/NAME.cpp.
 #define EQNN_SPECIES_TABLES(Type, name) SpeciesTables species_tables(Type##Stage& op);
 EQNN_MODEL_STAGES(EQNN_SPECIES_TABLES)
 #undef EQNN_SPECIES_TABLES

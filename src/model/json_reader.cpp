@@ -20,7 +20,7 @@ nlohmann::json parse_json(const std::string& text, const std::string& where) {
         fail(where,
              ": key ",
              parsed.dump(),
-             " stands twice in one object, expected once. Re-export the model.");
+             " occurs twice in one object, expected once. Re-export the model.");
       }
     }
     return true;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A JSON value together with the place where it stands, so that every complaint names both. Private
-// to src/model.
+// A JSON value with its path in the document, so that every error message can name both. Private to
+// src/model.
 #pragma once
 
 #include "base/error.hpp"
@@ -48,8 +48,8 @@ public:
 
   std::vector<JsonReader> elements() const;
   std::string string() const;
-  /// A string without control characters: what a stranger wrote stays on its line in messages and
-  /// tables.
+  /// A string without control characters, so that text from a file stays on one line in messages
+  /// and tables.
   std::string name() const;
   bool boolean() const;
   double number() const;
@@ -60,7 +60,7 @@ public:
 
   /// Whether a text has control characters, such as the end of a line.
   static bool has_control(const std::string& text);
-  /// The beginning of a text that a stranger wrote; a hash is whole.
+  /// The beginning of a text from a file, long enough for a whole hash.
   static std::string printable(const std::string& text);
 
 private:

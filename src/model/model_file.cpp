@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Format: docs/spec/model_file.md. Everything is checked here, so that nothing later has to doubt a
+// Format: docs/spec/model_file.md. Everything is checked here, so that later code can trust a
 // ModelSpec.
 #include "model/model_file.hpp"
 
@@ -93,12 +93,12 @@ void read_energy(const JsonReader& document, ModelSpec& spec) {
 }
 
 void read_header(const JsonReader& document, ModelSpec& spec) {
-  // The version first: a later format may have other keys.
+  // Check the version first: a later format may have other keys.
   const JsonReader version = document.at("format_version");
   if (!version.value().is_number_integer() || version.value() != kFormatVersion) {
     version.error("format version ",
                   JsonReader::printable(version.text()),
-                  ", this reader knows ",
+                  ", expected ",
                   kFormatVersion,
                   ". Update eqnn, or export the model with this version.");
   }
@@ -176,7 +176,7 @@ std::vector<std::array<double, 3>> vectors(const JsonReader& list, std::size_t n
   return values;
 }
 
-/// A structure of which no edges could be made.
+/// Refuses a structure for which edges_of() would fail.
 void check_structure(const JsonReader& entry, const SelfTest& test, double cutoff) {
   const std::string refusal =
       failure_of([] { return "not enough memory."; },
@@ -258,7 +258,7 @@ ModelSpec parse_model(const std::string& bytes, const std::string& name) {
       fail(name,
            ": /__metadata__: key \"",
            key,
-           "\" is missing: not a model of eqnn. Make one with `eqnn export`.");
+           "\" is missing: this is not an eqnn model. Make one with `eqnn export`.");
     }
   }
   for (const auto& [key, unused] : content.metadata) {

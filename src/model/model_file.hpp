@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Reading and writing of .eqnn files (docs/spec/model_file.md). JSON ends here.
+// Reads and writes .eqnn files (docs/spec/model_file.md). Nothing outside src/model sees JSON.
 #pragma once
 
 #include "model/model_spec.hpp"
@@ -9,11 +9,11 @@
 
 namespace eqnn {
 
-/// Reads and validates a file. Whatever is wrong throws Error with the file's name, the JSON path
-/// and the cure.
+/// Reads and validates a file. Throws Error with the file's name, the JSON path and the cure if
+/// anything is invalid.
 ModelSpec read_model(const std::string& path);
 
-/// The same from memory; `name` stands in messages.
+/// The same from memory; messages call it `name`.
 ModelSpec parse_model(const std::string& bytes, const std::string& name);
 
 /// SHA-256 of everything that a file says, as docs/spec/model_file.md defines it. @pre metadata has

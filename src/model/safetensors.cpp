@@ -46,7 +46,8 @@ constexpr std::array<DtypeTraits, 5> kDtypes{{{"F64", 8, widen<double>},
 /// Of the data, in bytes.
 using ByteRange = std::array<std::uint64_t, 2>;
 
-/// Every byte of the data belongs to one tensor: the hash and other readers see nothing else.
+/// Every byte of the data must belong to exactly one tensor, since the hash and other readers see
+/// only tensors.
 void require_no_gaps(std::vector<ByteRange> ranges, std::uint64_t n_data, const std::string& name) {
   ranges.push_back({n_data, n_data});
   std::sort(ranges.begin(), ranges.end());
@@ -60,7 +61,7 @@ void require_no_gaps(std::vector<ByteRange> ranges, std::uint64_t n_data, const 
            std::max(end, range[0]),
            " of the data belong to ",
            range[0] > end ? "no tensor" : "two tensors",
-           ", expected one for each. The file is damaged: copy or export it again.");
+           ", expected exactly one. The file is damaged: copy or export it again.");
     }
     end = range[1];
   }
@@ -129,12 +130,11 @@ StoredTensor read_tensor(const JsonReader& entry,
   return stored;
 }
 
-/// A pointer of Git LFS, an input script, a web page: whatever begins as text does.
+/// Refuses files that start with text: a Git LFS pointer, an input script, a web page.
 void refuse_text(const std::string& bytes, const std::string& name) {
   constexpr std::string_view kPointer = "version https://git-lfs";
   if (std::string_view(bytes).substr(0, kPointer.size()) == kPointer) {
-    fail(name,
-         ": is a pointer of Git LFS, expected the model itself. Fetch it with `git lfs pull`.");
+    fail(name, ": is a Git LFS pointer, expected the model itself. Fetch it with `git lfs pull`.");
   }
   const auto is_text = [](char c) { return (c >= ' ' && c < 127) || c == '\n' || c == '\t'; };
   const std::string line = bytes.substr(0, bytes.find_first_of("\r\n"));
@@ -142,11 +142,12 @@ void refuse_text(const std::string& bytes, const std::string& name) {
     fail(name,
          ": is text that begins with \"",
          JsonReader::printable(line),
-         "\", expected a model file of eqnn. Name the .eqnn file; `eqnn export` makes one.");
+         "\", expected an eqnn model file. Name the .eqnn file; `eqnn export` makes one.");
   }
 }
 
-/// A checkpoint of a training code, given in the place of the model that `eqnn export` makes of it.
+/// Refuses a checkpoint of a training code, given instead of the model that `eqnn export` makes
+/// from it.
 void refuse_checkpoint(const std::string& bytes, const std::string& name) {
   using namespace std::string_view_literals;
   constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kMagic{
@@ -161,7 +162,7 @@ void refuse_checkpoint(const std::string& bytes, const std::string& name) {
       fail(name,
            ": is ",
            what,
-           ", expected a model file of eqnn. Make one from a checkpoint with `eqnn export`.");
+           ", expected an eqnn model file. Make one from a checkpoint with `eqnn export`.");
     }
   }
 }
@@ -176,7 +177,7 @@ Safetensors parse_safetensors(const std::string& bytes, const std::string& name)
   if (bytes.size() < kLengthBytes || n_header > kLongestHeader ||
       n_header > bytes.size() - kLengthBytes) {
     if (bytes.empty()) {
-      fail(name, ": is empty, expected a model file of eqnn. Copy or export it again.");
+      fail(name, ": is empty, expected an eqnn model file. Copy or export it again.");
     }
     refuse_checkpoint(bytes, name);
     refuse_text(bytes, name);
@@ -191,7 +192,7 @@ Safetensors parse_safetensors(const std::string& bytes, const std::string& name)
       parse_json(bytes.substr(kLengthBytes, n_header), name + ": safetensors header");
   const JsonReader reader(header, name, "");
   if (!header.is_object()) {
-    reader.error("the safetensors header is no JSON object. Copy or export the model again.");
+    reader.error("the safetensors header is not a JSON object. Copy or export the model again.");
   }
   Safetensors content;
   std::vector<ByteRange> ranges;
@@ -199,7 +200,7 @@ Safetensors parse_safetensors(const std::string& bytes, const std::string& name)
     const JsonReader entry(value, name, "/" + JsonReader::printable(key));
     if (key == "__metadata__") {
       if (!value.is_object()) {
-        entry.error("no JSON object. The file is damaged: copy or export it again.");
+        entry.error("not a JSON object. The file is damaged: copy or export it again.");
       }
       for (const auto& [meta_key, meta_value] : value.items()) {
         content.metadata[meta_key] =
@@ -208,8 +209,9 @@ Safetensors parse_safetensors(const std::string& bytes, const std::string& name)
       }
     } else {
       if (JsonReader::has_control(key)) {
-        entry.error("a tensor's name with a control character, expected one on one line. Re-export "
-                    "the model.");
+        entry.error(
+            "the tensor's name has a control character, expected a name on one line. Re-export "
+            "the model.");
       }
       content.tensors[key] = read_tensor(entry, bytes, kLengthBytes + n_header, ranges);
     }
@@ -234,8 +236,9 @@ std::string read_file(const std::string& path) {
   }
   try {
     return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  } catch (const std::ios_base::failure&) { // not a state of the stream: its buffer is read
-    fail(path, ": cannot be read to its end. Check the disk.");
+  } catch (const std::ios_base::failure&) { // checked here: reading the buffer does not set the
+                                            // stream's state
+    fail(path, ": cannot be read completely. Check the disk.");
   }
 }
 

@@ -13,8 +13,7 @@
 
 namespace eqnn {
 
-/// Hands out the file's tensors by name, checks them, and knows at the end which were never asked
-/// for.
+/// Returns the file's tensors by name and checks them. Knows at the end which were never requested.
 class StoredWeights {
 public:
   StoredWeights(const std::map<std::string, StoredTensor>& tensors, std::string file)
@@ -30,7 +29,7 @@ public:
     return take(name, expected, {"I32", "I32"});
   }
 
-  /// The number of parameters. Throws Error for a tensor that no stage asked for.
+  /// The number of parameters. Throws Error for a tensor that no stage uses.
   std::int64_t check_all_used() const;
 
 private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Operations on features with the same number of channels for each degree, as stages of blocks:
-// what `linear` and `gate` of a model file mean.
+// Writes operations on features with the same number of channels for each degree as stages of
+// blocks: this defines `linear` and `gate` of a model file.
 #pragma once
 
 #include "model/stages/gate.hpp"

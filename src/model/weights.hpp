@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What stages of a model file are made of.
+// The parts of stages in a model file.
 #pragma once
 
 #include "base/irreps.hpp"
@@ -12,7 +12,7 @@
 
 namespace eqnn {
 
-/// A weight tensor, row-major, in double whatever the file's type.
+/// A weight tensor, row-major, always in double precision.
 struct Tensor {
   std::vector<std::int64_t> shape;
   std::vector<double> values;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Which atoms and periodic images are near an atom, in time that grows with the number of atoms.
+// Finds the atoms and periodic images near an atom, in time proportional to the number of atoms.
 #pragma once
 
 #include "neighbors/lattice.hpp"

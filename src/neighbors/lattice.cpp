@@ -16,10 +16,10 @@ Vector3 cross(const Vector3& a, const Vector3& b) {
 
 double dot(const Vector3& a, const Vector3& b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
 
-/// Farther from the origin, the last digit of a double is above 1.5e-8 Angstrom, and forces feel
-/// it.
+/// Farther from the origin, doubles are more than 1.5e-8 Angstrom apart, which changes forces.
 constexpr double kFarthest = 1e8;
-/// A^3. Of an atom it is some 1: what is far below comes of lattice vectors in one plane.
+/// A^3. An atom takes about 1 A^3 or more, so a volume far below means lattice vectors in one
+/// plane.
 constexpr double kSmallestVolume = 1e-6;
 /// Images of the cell within the cutoff: 24 MB of translations.
 constexpr double kMostImages = 1e6;
@@ -39,8 +39,8 @@ void require_near(const std::vector<Vector3>& positions) {
       if (std::abs(coordinate) > kFarthest) {
         refuse("within ",
                kFarthest,
-               " Angstrom of the origin: farther away doubles are too coarse.\nMove the structure "
-               "to the origin, or wrap it into its cell.");
+               " Angstrom of the origin: farther away, double precision is too coarse.\nMove the "
+               "structure to the origin, or wrap it into its cell.");
       }
     }
   }
@@ -52,7 +52,7 @@ Lattice::Lattice(const std::array<double, 9>& cell)
   for (const double component : cell) {
     // Negated, so that NaN is refused too.
     if (!(std::abs(component) <= kFarthest)) {
-      fail("a lattice vector has the component ",
+      fail("a lattice vector has a component of ",
            component,
            ", expected at most ",
            kFarthest,
@@ -64,7 +64,8 @@ Lattice::Lattice(const std::array<double, 9>& cell)
          std::abs(volume_),
          " A^3, expected above ",
          kSmallestVolume,
-         ".\nGive three lattice vectors that lie in no plane; without periodicity, no cell.");
+         ".\nGive three lattice vectors that are not in one plane, or no cell if nothing is "
+         "periodic.");
   }
 }
 

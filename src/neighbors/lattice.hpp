@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Cells of small structures, and how far a structure may reach. Private to src/neighbors and
-// src/model, whose files carry structures that edges_of() must take.
+// Cells of small structures, and limits on positions. Private to src/neighbors and to src/model,
+// which checks that edges_of() accepts the structures of model files.
 #pragma once
 
 #include <array>
@@ -12,22 +12,22 @@ namespace eqnn {
 
 using Vector3 = std::array<double, 3>;
 
-/// Throws Error for an atom that is not at a finite place, or too far from the origin.
+/// Throws Error if the position of an atom is not finite or too far from the origin.
 void require_near(const std::vector<Vector3>& positions);
 
 /// A cell that is periodic in all three directions; rows are lattice vectors, Angstrom.
 class Lattice {
 public:
-  /// Throws Error for what is not finite, too large or without volume.
+  /// Throws Error if a component is not finite or too large, or the volume is zero.
   explicit Lattice(const std::array<double, 9>& cell);
 
-  /// The image of x in the cell: x itself where it is there already. Each product and difference is
-  /// rounded once, so that nothing is lost beyond what x itself lacks.
+  /// The image of x in the cell; x itself if it is inside already. Each product and difference is
+  /// rounded once, so that no precision is lost beyond that of x.
   Vector3 wrapped(const Vector3& x) const;
   std::vector<Vector3> wrapped(std::vector<Vector3> positions) const;
 
-  /// How many cells along each lattice vector any of these atoms may be from another within the
-  /// cutoff. Throws Error where the translations are too many.
+  /// The largest number of cells along each lattice vector between two of these atoms within the
+  /// cutoff. Throws Error if there are too many translations.
   std::array<int, 3> reach(const std::vector<Vector3>& positions, double cutoff) const;
 
   /// Translations by up to so many cells, either way.
@@ -41,8 +41,7 @@ private:
   double volume_;
 };
 
-/// Throws Error for positions and cells of which edges_of() would make no edges, whatever the
-/// elements.
+/// Throws Error for positions and cells that edges_of() would refuse, whatever the elements.
 void require_usable(const std::vector<Vector3>& positions,
                     const std::optional<std::array<double, 9>>& cell,
                     double cutoff);

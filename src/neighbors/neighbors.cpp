@@ -29,7 +29,7 @@ row_of(std::int32_t number, std::size_t atom, const std::vector<std::int32_t>& s
          element_symbol(number),
          ", which the model does not know, expected one of ",
          list,
-         ".\nUse a model of all elements of the structure.");
+         ".\nUse a model that knows all elements of the structure.");
   }
   return static_cast<std::int32_t>(found - species.begin());
 }
@@ -48,8 +48,9 @@ EdgeList edges_of(const std::vector<std::int32_t>& numbers,
          " positions, expected one for each. Correct the structure.");
   }
   if (!(cutoff > 0.0) || !std::isfinite(cutoff)) {
-    fail(
-        "the cutoff is ", cutoff, " Angstrom, expected one above 0 and finite.\nGive the model's.");
+    fail("the cutoff is ",
+         cutoff,
+         " Angstrom, expected a finite number above 0.\nUse the model's cutoff.");
   }
   require_near(unwrapped);
   EdgeList edges;
@@ -60,7 +61,7 @@ EdgeList edges_of(const std::vector<std::int32_t>& numbers,
   std::vector<Vector3> positions = unwrapped;
   std::vector<Vector3> shifts{{0.0, 0.0, 0.0}};
   if (cell) {
-    // Into one cell first: how far atoms have travelled must not cost anything.
+    // Wrap into one cell first, so that atoms that travelled far do not cost more.
     const Lattice lattice(*cell);
     positions = lattice.wrapped(std::move(positions));
     shifts = lattice.translations(lattice.reach(positions, cutoff));

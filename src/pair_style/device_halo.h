@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Rows of nodes into and out of LAMMPS's buffers by kernels, where both are: what LammpsHalo does on the
-// host. Which nodes cross the borders is found there, once for each building of the neighbor list.
+// Kernels that copy rows of nodes into and out of LAMMPS's buffers on the device, as LammpsHalo
+// does on the host. LammpsHalo finds which nodes cross the borders, once for each neighbor list.
 
 #ifndef LMP_EQNN_DEVICE_HALO_H
 #define LMP_EQNN_DEVICE_HALO_H
@@ -83,8 +83,7 @@ template <class DeviceType> class DeviceHalo {
     Kokkos::parallel_for(
         "eqnn::halo::pack", Range(0, nodes.n * s.in_buf), KOKKOS_LAMBDA(Index k) {
           const Index place = k / s.in_buf, c = k % s.in_buf;
-          const Index row =
-              node(place);    // none: the asker knows an atom that the owner leaves out
+          const Index row = node(place);    // none if the owner leaves the atom out
           to[k] = c < s.width && row >= 0 ? rows[row * s.width + c] : 0;
         });
   }

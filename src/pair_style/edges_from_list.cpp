@@ -66,7 +66,7 @@ void EdgesFromList::require_finite(const Atom &atom, int i) const
 {
   const double *const x = atom.x[i];
 
-  // comparisons with NaN are false: such an atom would lose its neighbors in silence
+  // comparisons with NaN are false: such an atom would silently lose its neighbors
 
   if (!std::isfinite(x[0]) || !std::isfinite(x[1]) || !std::isfinite(x[2]))
     eqnn::fail("atom ", atom.tag[i], " is at (", x[0], ", ", x[1], ", ", x[2],
@@ -77,10 +77,10 @@ void EdgesFromList::require_finite(const Atom &atom, int i) const
 void EdgesFromList::require_row(const Atom &atom, int i) const
 {
   if (row_of_atom_[i] < 0)
-    eqnn::fail("atom ", atom.tag[i],
-               " has no row in the neighbor list, but the model needs all "
-               "of its atoms: types were changed after a run without a new set-up ('pre no'), or a "
-               "command that is not known here takes it out.");
+    eqnn::fail(
+        "atom ", atom.tag[i],
+        " is not in the neighbor list, but the model needs all of its atoms: types were changed "
+        "between runs without setup ('pre no'), or another command removes it from the list.");
 }
 
 /* ---------------------------------------------------------------------- */

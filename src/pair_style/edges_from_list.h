@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// LAMMPS's full neighbor list, as the edges that a model sees.
+// Converts LAMMPS's full neighbor list to the edges of a model.
 
 #ifndef LMP_EQNN_EDGES_FROM_LIST_H
 #define LMP_EQNN_EDGES_FROM_LIST_H
@@ -23,29 +23,30 @@ struct NeighborRows {
 };
 
 // Nodes are the owned atoms that the model knows, then those ghosts whose features this rank needs:
-// sources of an edge, and what it passes on to other ranks. Images of a rank's own atoms are none: an
-// edge to one points at the owner. So memory goes with edges, not with ghosts, and one rank alone has
-// nothing to exchange. Atoms of types mapped to NULL and excluded atoms are no nodes either. The
-// buffers only grow.
+// sources of edges, and those that it passes on to other ranks. Images of a rank's own atoms are
+// not nodes: an edge to one points at the owner. So memory grows with edges, not with ghosts, and a
+// single rank has nothing to exchange. Atoms of types mapped to NULL and excluded atoms are not
+// nodes either. The buffers only grow.
 class EdgesFromList {
  public:
-  // After each building of the list, since atoms and ghosts keep their places until the next.
+  // Call it after each building of the list: atoms and ghosts keep their indices until the next.
   // excluded: [nlocal + nghost] 1 for atoms that count for nothing, or empty
   void find_owners(const Atom &atom, const std::vector<char> &excluded);
 
   // species_of_type: [ntypes + 1] row of the model's tables, -1 for NULL. cutoff in Angstrom.
-  // Throws eqnn::Error for a position that is not finite, for atoms on top of each other, and for an
-  // atom that the list lacks.
+  // Throws eqnn::Error for a position that is not finite, for atoms that coincide, and for an atom
+  // that is missing in the list.
   void build(const NeighborRows &list, const Atom &atom, const std::vector<int> &species_of_type,
              double cutoff);
   // The nodes alone, without edges: those of the owned atoms and of all ghosts that are marked,
-  // [nlocal + nghost]. Throws eqnn::Error for an atom that the list lacks; rows: its atoms [n_rows].
+  // [nlocal + nghost]. Throws eqnn::Error for an atom that is missing in the list; rows: the list's
+  // atoms [n_rows].
   void mark_nodes(const Atom &atom, const std::vector<int> &species_of_type,
                   const std::vector<char> &marked, const int *rows, int n_rows);
   // Gives nodes to ghosts that this rank passes on.
   void add_nodes(const Atom &atom, const std::vector<int> &ghosts,
                  const std::vector<int> &species_of_type);
-  // No atoms at all: what is left where build() threw.
+  // Empties it: the state after build() threw.
   void clear();
 
   const eqnn::EdgeList &edges() const { return edges_; }
@@ -61,7 +62,7 @@ class EdgesFromList {
  private:
   void add_node(int atom, int species);
   void add_centers(const Atom &atom, const std::vector<int> &species_of_type);
-  // Throws eqnn::Error for an atom that no edges can be made for.
+  // Throws eqnn::Error for an atom without valid edges.
   void require_finite(const Atom &atom, int i) const;
   void require_row(const Atom &atom, int i) const;
   bool counts(int atom) const { return excluded_.empty() || !excluded_[atom]; }

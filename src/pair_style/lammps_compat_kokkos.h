@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// All differences between the KOKKOS packages of the LAMMPS releases that the pair style compiles
-// against, and nowhere else. As in lammps_compat.h, what a release has is asked of its headers.
+// The only place for differences between the KOKKOS packages of the LAMMPS releases that the pair
+// style compiles against. As in lammps_compat.h, features are detected from the headers.
 
 #ifndef LMP_EQNN_LAMMPS_COMPAT_KOKKOS_H
 #define LMP_EQNN_LAMMPS_COMPAT_KOKKOS_H

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Node features across ranks, by LAMMPS's forward and reverse communication. Of a ghost's rows only
-// those are sent that its rank has a node for.
+// Exchanges node features between ranks, by LAMMPS's forward and reverse communication. Rows of
+// ghosts are sent only to ranks that have a node for them.
 
 #ifndef LMP_EQNN_LAMMPS_HALO_H
 #define LMP_EQNN_LAMMPS_HALO_H
@@ -25,27 +25,28 @@ class Pair;
 
 class LammpsHalo : public eqnn::HaloExchange {
  public:
-  // pair hands its four callbacks to the functions below while an exchange is under way
+  // pair forwards its four callbacks to the functions below during an exchange
   LammpsHalo(Pair *pair, MPI_Comm world, const EdgesFromList &edges) :
       pair_(pair), world_(world), edges_(edges)
   {
   }
 
-  // Before each step, on all ranks together: asks the other ranks which atoms they need. Returns the
-  // ghosts without a node that must pass through this rank. LAMMPS replaces its Comm when the input
-  // changes comm_style, so that it is given each time. is_new_list: since the last call.
+  // Collective, before each step: asks the other ranks which atoms they need. Returns the ghosts
+  // without a node that must pass through this rank. comm is an argument since LAMMPS replaces its
+  // Comm when the input changes comm_style. is_new_list: since the last call.
   const std::vector<int> &find_wanted(Comm *comm, const Atom &atom, bool is_new_list);
 
-  // What failed on this rank before the evaluation: agree() ends all ranks with it.
+  // Sets what failed on this rank before the evaluation: agree() ends all ranks with it.
   void set_failure(const std::string &failure) { failure_ = failure; }
 
-  // How a failure is put where the evaluation itself does not know the atoms.
+  // Rewrites a failure if the evaluation itself does not know the atoms.
   void set_explanation(std::function<std::string(const std::string &)> explain)
   {
     explain_ = std::move(explain);
   }
 
-  // Whether rows are handed over where the model runs: the host's memory too.
+  // Whether rows are exchanged in the memory of the device that runs the model, which may be the
+  // host.
   void take_rows_on_device(bool takes) { takes_rows_on_device_ = takes; }
   bool takes_rows_on_device() const override { return takes_rows_on_device_; }
 

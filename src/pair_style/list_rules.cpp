@@ -22,7 +22,7 @@ namespace {
 
 constexpr int kAll = 1;    // the bit of group all
 
-// Comm keeps to itself which group it sends
+// Comm does not tell which group it sends
 struct OpenComm : public Comm {
   static int Comm::*border_group() { return &OpenComm::bordergroup; }
 };
@@ -70,8 +70,8 @@ void ListRules::require_complete_list()
     for (int k = 1; k <= 3; k++)
       if (neighbor->special_flag[k] == 0)
         error->all(FLERR,
-                   "Pair style eqnn: special_bonds takes 1-{} neighbors out of the neighbor "
-                   "list, but the model needs all pairs: use 'special_bonds lj/coul 1 1 1', or "
+                   "Pair style eqnn: special_bonds removes 1-{} neighbors from the neighbor list, "
+                   "but the model needs all pairs: use 'special_bonds lj/coul 1 1 1', or "
                    "1.0e-50 instead of 0 if other pair styles must not see them",
                    k + 1);
 
@@ -207,7 +207,7 @@ void ListRules::warn_of_partial_exclusion()
         warned_ = warned_ || is_pair_excluded(a, b) || is_pair_excluded_by_molecule(a, b);
   if (warned_ && comm->me == 0)
     error->warning(FLERR, "Pair style eqnn: the model does not see the pairs that 'neigh_modify "
-                          "exclude' takes out of the neighbor list");
+                          "exclude' removes from the neighbor list");
 }
 
 /* ---------------------------------------------------------------------- */
@@ -248,6 +248,6 @@ void ListRules::count_edges(const eqnn::EdgeList &edges, const std::vector<int> 
       eqnn::fail(
           "check_edges: atom ", atom->tag[i], " has ", n_found, " neighbors within ", cutoff,
           " Angstrom, but the neighbor list gave ", n_edges,
-          ": the list is too old (neigh_modify, neighbor) or a command takes pairs out of it.");
+          ": the list is too old (neigh_modify, neighbor) or a command removes pairs from it.");
   }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The rule: every pair of mapped atoms within the cutoff is in the neighbor list, or the user is told.
-// LAMMPS takes pairs out of it for special_bonds, neigh_modify exclude, neigh_modify include,
-// comm_modify group and pair style hybrid. A network that misses an edge has another energy, with no
-// sign of it, so that each of them is refused, warned of, or means what exclusion means: an atom that
-// it takes from everything counts for nothing.
+// LAMMPS removes pairs from it for special_bonds, neigh_modify exclude, neigh_modify include,
+// comm_modify group and pair style hybrid. A missing edge silently changes the energy. So each of
+// these is refused, causes a warning, or has the meaning of exclusion: an atom that is excluded
+// from all others contributes nothing.
 
 #ifndef LMP_EQNN_LIST_RULES_H
 #define LMP_EQNN_LIST_RULES_H
@@ -31,15 +31,15 @@ class ListRules : protected Pointers {
   // Before the first step: an error on all ranks if pairs are or can be left out.
   void require_complete_list();
 
-  // After each building of the list, on all ranks together: which atoms exclusion takes from
-  // everything. A warning where it takes pairs of other atoms.
+  // Collective, after each building of the list: finds the atoms that are excluded from all others.
+  // Warns if pairs of other atoms are excluded.
   void find_excluded();
 
   // [nlocal + nghost] 1 for atoms that count for nothing; empty if there are none
   const std::vector<char> &excluded() const { return excluded_; }
 
-  // A check by another search for neighbors: throws eqnn::Error at the first atom that has others
-  // than the edges say. cutoff in Angstrom.
+  // Checks the edges with a second neighbor search: throws eqnn::Error at the first atom whose
+  // neighbors differ. cutoff in Angstrom.
   void count_edges(const eqnn::EdgeList &edges, const std::vector<int> &atom_of_node,
                    double cutoff) const;
 

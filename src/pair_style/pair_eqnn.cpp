@@ -198,17 +198,18 @@ void PairEQNN::require_allowed(const eqnn::Model &model) const
   if (is_mean_per_atom(model) && !impl->settings.allow_mean_per_atom)
     eqnn::fail(model.file(),
                " predicts the mean energy per atom, which is meaningless for other numbers of "
-               "atoms than it was trained on: use a model with extensive energies, or force it by "
-               "'pair_style eqnn allow mean-per-atom'");
+               "atoms than it was trained on: use a model with extensive energies, or allow it "
+               "with 'pair_style eqnn allow mean-per-atom'");
   if (is_mean_per_atom(model) && impl->settings.leaves_out_free_atoms())
-    eqnn::fail(model.file(),
-               " predicts the mean energy per atom, so that no part of it is that of free atoms: "
-               "remove 'energy_zero free_atoms'");
+    eqnn::fail(
+        model.file(),
+        " predicts the mean energy per atom, so the energies of free atoms cannot be left out: "
+        "remove 'energy_zero free_atoms'");
   if (has_direct_forces(model) && !impl->settings.allow_direct_forces)
     eqnn::fail(model.file(),
                " predicts forces that are not the derivative of its energy, so that energy is not "
-               "conserved and there is no virial: use a model with gradient forces, or force it by "
-               "'pair_style eqnn allow direct-forces'");
+               "conserved and there is no virial: use a model with gradient forces, or allow it "
+               "with 'pair_style eqnn allow direct-forces'");
 }
 
 /* ---------------------------------------------------------------------- */
@@ -240,14 +241,13 @@ void PairEQNN::report_model()
                  std::string(eqnn::name_of(impl->settings.options.precision)), model.file(),
                  model.family(), model.sha256().substr(0, 12), loaded.potential->description());
   if (static_cast<int>(model.species().size()) < loaded.n_species_of_file)
-    utils::logmesg(lmp, "  {} of its {} elements are loaded: those of pair_coeff\n",
+    utils::logmesg(lmp, "  {} of its {} elements are loaded: those in pair_coeff\n",
                    model.species().size(), loaded.n_species_of_file);
   if (loaded.tested && loaded.tested->n_structures == 0)
-    error->warning(
-        FLERR,
-        "Pair style eqnn: {} has no self-test structure, so that nothing shows that this "
-        "build computes what the exporter did: export the model again",
-        model.file());
+    error->warning(FLERR,
+                   "Pair style eqnn: {} has no self-test structure to compare this build with the "
+                   "exporter: export the model again",
+                   model.file());
   else if (loaded.tested)
     utils::logmesg(
         lmp, "  self-test: {} structures, errors up to {:.1e} eV/atom, {:.1e} eV/Angstrom\n",
@@ -283,7 +283,7 @@ void PairEQNN::init_style()
     error->all(FLERR, "Pair style eqnn: atoms have no IDs; remove 'atom_modify id no'");
   refuse_heat_flux(lmp);
 
-  // the neighbor list is judged at the first step, when all of LAMMPS is initialized
+  // the neighbor list is checked at the first step, when all of LAMMPS is initialized
 
   impl->list_checked = false;
   impl->rules.start_run(impl->loaded->species_of_type);
@@ -303,7 +303,7 @@ void PairEQNN::init_style()
 
   request_list();
 
-  // pair style hybrid took its sizes before the model was known
+  // pair style hybrid read these sizes before the model was known
 
   force->pair->comm_forward = std::max(force->pair->comm_forward, comm_forward);
   force->pair->comm_reverse = std::max(force->pair->comm_reverse, comm_reverse);

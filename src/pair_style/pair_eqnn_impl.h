@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What the pair style and its accelerated variants hold: libraries stay out of their headers.
+// The data of the pair style and its accelerated variants, which keeps libraries out of their
+// headers.
 
 #ifndef LMP_PAIR_EQNN_IMPL_H
 #define LMP_PAIR_EQNN_IMPL_H
@@ -36,7 +37,7 @@ struct PairEQNN::Impl {
     std::vector<int> species_of_type;          // [ntypes + 1], -1 for NULL
     std::vector<double> free_atom_energies;    // [n_species] eV, of an atom without neighbors
     std::optional<eqnn::SelfTestResult> tested;
-    int n_species_of_file = 0;    // the model has those of pair_coeff
+    int n_species_of_file = 0;    // the model in memory has only those in pair_coeff
   };
 
   // element_of_type: as of species_of_type()

@@ -7,8 +7,8 @@
    This software is distributed under the GNU General Public License.
 ------------------------------------------------------------------------- */
 
-// How the pair style runs where edges are made from LAMMPS's list by the engine: nodes are those of the
-// list, within its skin, from one building to the next.
+// The pair style when the engine makes the edges from LAMMPS's list: nodes are those of the list,
+// within its skin, and stay the same until the next building.
 
 #include "pair_eqnn.h"
 

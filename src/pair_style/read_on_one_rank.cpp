@@ -28,7 +28,7 @@ std::string LAMMPS_NS::read_on_one_rank(LAMMPS *lmp, const char *name)
   int is_folder = 0;
   if (lmp->comm->me == 0) {
     const std::string path = utils::get_potential_file_path(name);
-    std::error_code ignored;    // what cannot be looked at cannot be opened either
+    std::error_code ignored;    // if its status cannot be read, it cannot be opened either
     is_folder = std::filesystem::is_directory(path.empty() ? name : path, ignored);
     std::ifstream file(path, std::ios::binary | std::ios::ate);
     if (!path.empty() && !is_folder && file) size = file.tellg();
@@ -46,18 +46,17 @@ std::string LAMMPS_NS::read_on_one_rank(LAMMPS *lmp, const char *name)
                "as in '{}/MODEL.eqnn'",
                name, name);
 
-  // LAMMPS has taken them out, the first byte of each: nothing of that name is there
+  // LAMMPS removed the first byte of each, so no such file exists
 
   std::string shown = name;
   const auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 128; };
   if (size < 0 && !std::all_of(shown.begin(), shown.end(), is_ascii)) {
     std::replace_if(shown.begin(), shown.end(), [&](char c) { return !is_ascii(c); }, '?');
-    error->all(
-        FLERR,
-        "Pair style eqnn: LAMMPS changes characters that are not ASCII, as in the model file "
-        "'{}': give it a name without, in a folder that the environment variable "
-        "LAMMPS_POTENTIALS names if the folder's path has some",
-        shown);
+    error->all(FLERR,
+               "Pair style eqnn: LAMMPS changes characters that are not ASCII, as in the model "
+               "file '{}': rename the file; if the path of its folder has some too, give that path "
+               "in the environment variable LAMMPS_POTENTIALS",
+               shown);
   }
   if (size < 0)
     error->all(FLERR,

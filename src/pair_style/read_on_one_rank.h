@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The file of a model, read on one rank for all.
+// Reads a model file on one rank for all.
 
 #ifndef LMP_EQNN_READ_ON_ONE_RANK_H
 #define LMP_EQNN_READ_ON_ONE_RANK_H
@@ -10,8 +10,8 @@ namespace LAMMPS_NS {
 
 class LAMMPS;
 
-// The bytes of a file that LAMMPS finds by this name; all ranks call it together. An error on all ranks
-// where rank 0 cannot read it; throws eqnn::Error where memory does not suffice.
+// Collective. Returns the bytes of the file that LAMMPS finds by this name. Ends all ranks with an
+// error if rank 0 cannot read it. Throws eqnn::Error if memory runs out.
 std::string read_on_one_rank(LAMMPS *lmp, const char *name);
 
 }    // namespace LAMMPS_NS

@@ -23,7 +23,7 @@ using namespace LAMMPS_NS;
 
 namespace {
 
-// Masses of types, or the most deviant one of atoms that have their own.
+// Masses of types; of atoms with individual masses, the one that deviates most.
 std::vector<double> masses_of_types(LAMMPS *lmp, const std::vector<double> &expected)
 {
   const Atom &atom = *lmp->atom;
@@ -117,10 +117,9 @@ void LAMMPS_NS::warn_of_threads(LAMMPS *lmp, int n_threads)
 
   const int n_cores = CPU_COUNT(&cores);
   if (is_known && n_wanted > n_cores)
-    warn(
-        fmt::format("{} rank(s) with {} thread(s) each share {} core(s) of this node and slow each "
-                    "other: use fewer ranks, or a smaller OMP_NUM_THREADS",
-                    n_ranks, n_threads, n_cores));
+    warn(fmt::format("{} rank(s) with {} thread(s) each share {} core(s) of this node and slow "
+                     "each other down: use fewer ranks, or a smaller OMP_NUM_THREADS",
+                     n_ranks, n_threads, n_cores));
 }
 
 /* ---------------------------------------------------------------------- */
@@ -132,8 +131,8 @@ void LAMMPS_NS::warn_of_chemical_potentials(LAMMPS *lmp, const std::string &free
     if (std::find(changing.begin(), changing.end(), fix->style) != changing.end() &&
         lmp->comm->me == 0)
       lmp->error->warning(FLERR,
-                          "Pair style eqnn: fix {} compares energies that contain those of free "
-                          "atoms ({}): its chemical potentials must contain them too; 'pair_style "
+                          "Pair style eqnn: fix {} compares energies that include those of free "
+                          "atoms ({}): its chemical potentials must include them too; 'pair_style "
                           "eqnn energy_zero free_atoms' leaves them out",
                           fix->style, free_atoms);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The words after pair_style eqnn.
+// Reads the keywords after pair_style eqnn.
 
 #ifndef LMP_EQNN_STYLE_SETTINGS_H
 #define LMP_EQNN_STYLE_SETTINGS_H
@@ -13,8 +13,8 @@ class LAMMPS;
 // pair_style eqnn [precision double|mixed|single] [allow mean-per-atom|direct-forces]
 //                 [products sparse|grid|fourier] [convolutions sparse|aligned] [couplings matrix|cp|node]
 //                 [device cpu|gpu|auto] [edges host|device] [energy_zero model|free_atoms] [check_edges yes|no] [self_test yes|no]
-// Where edges are made from LAMMPS's neighbor list: by the pair style, or where the model runs; if nothing
-// is said, there on a GPU only.
+// Where edges are made from LAMMPS's neighbor list: by the pair style, or by the engine where the
+// model runs. The default is the engine on a GPU, and the pair style otherwise.
 enum class EdgesWhere { Auto, Host, Device };
 
 struct StyleSettings {
@@ -28,7 +28,7 @@ struct StyleSettings {
   bool leaves_out_free_atoms() const { return options.energy_zero == eqnn::EnergyZero::FreeAtoms; }
 };
 
-// An error on all ranks for a word that is not known.
+// Ends all ranks with an error for an unknown word.
 StyleSettings read_settings(LAMMPS *lmp, int narg, char **arg);
 
 }    // namespace LAMMPS_NS

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// From LAMMPS's atom types to the rows of a model's species tables.
+// Maps LAMMPS's atom types to rows of a model's species tables.
 
 #ifndef LMP_EQNN_TYPE_MAP_H
 #define LMP_EQNN_TYPE_MAP_H
@@ -19,7 +19,7 @@ namespace LAMMPS_NS {
 std::vector<int> species_of_type(const eqnn::Model &model,
                                  const std::vector<std::string> &element_of_type);
 
-// Atomic numbers of these elements, each once. Throws eqnn::Error as species_of_type.
+// Atomic numbers of these elements, without duplicates. Throws eqnn::Error as species_of_type().
 std::vector<std::int32_t> elements_in_use(const eqnn::Model &model,
                                           const std::vector<std::string> &element_of_type);
 

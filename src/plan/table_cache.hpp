@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Radial tables take most of the time of making a plan. Plans of one file, or of parts that were cut from
-// it, make them once.
+// Making radial tables takes most of the time of making a plan. Plans of one file, or of models cut
+// from it, share them.
 #pragma once
 
 #include "plan/compile.hpp"
@@ -22,7 +22,7 @@ struct TableCache {
 
 namespace eqnn::plan {
 
-/// As compile(); where there is a cache, takes the tables that are there, and leaves those that it makes.
+/// As compile(). If there is a cache, uses its tables, and adds the ones that it makes.
 Plan compile(const ModelSpec& model, const Options& options, TableCache* cache);
 
 } // namespace eqnn::plan

@@ -19,8 +19,8 @@ struct PairTable {
   std::vector<double> coefficients;           ///< [n_intervals, degree + 1, channels]
 };
 
-/// A radial function that depends on the species of both atoms. Of 89 elements there are thousands of
-/// pairs: a table is made when its pair first occurs.
+/// A radial function that depends on the species of both atoms. 89 elements have thousands of
+/// pairs, so a table is made when its pair first occurs.
 class PairTables {
 public:
   virtual ~PairTables() = default;
@@ -81,7 +81,7 @@ SphereMethod product_method_from_name(std::string_view name);
 /// Of a convolution: sparse or aligned. Throws Error for any other word.
 SphereMethod convolution_method_from_name(std::string_view name);
 
-/// Functions of one number that stages apply.
+/// Functions of one variable that stages apply.
 inline constexpr std::int32_t kIdentity = 0;
 inline constexpr std::int32_t kSilu = 1;
 inline constexpr std::int32_t kTanh = 2;

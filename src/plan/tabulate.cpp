@@ -35,7 +35,7 @@ template <class T> MatrixOf<T> as_matrix(const Tensor& tensor) {
       .cast<T>();
 }
 
-/// Double precision, for what is linear: no rounding errors of nearby nodes are magnified there.
+/// Double precision for the linear part, which does not magnify rounding errors of nearby nodes.
 using DoubleMatrix = MatrixOf<double>;
 
 /// W x [outputs, points]: the weights of a layer are doubles, whatever the precision of x.
@@ -359,9 +359,9 @@ private:
   DoubleMatrix powers_of_samples_; ///< [samples, degree + 1]
 };
 
-/// Finds how many equal intervals a table needs. Where few are too few, one interval usually shows it:
-/// the one at the distance that was the hardest before. So all of them are fitted at the first number
-/// of intervals, to learn how large the function is, and then where nothing is known to fail.
+/// Finds how many equal intervals a table needs. If there are too few, usually one interval shows
+/// it: the one at the hardest distance so far. So all intervals are fitted only for the first
+/// number, to find the size of the function, and for numbers that no known distance rules out.
 class IntervalSearch {
 public:
   IntervalSearch(const EqualIntervals& intervals, double cutoff, double tolerance)
@@ -369,7 +369,8 @@ public:
       , cutoff_(cutoff)
       , tolerance_(tolerance) {}
 
-  /// Fits the table with its number of intervals; its error is of one interval where it was given up.
+  /// Fits the table with this number of intervals. If the fit was given up, the error is that of
+  /// one interval.
   void fit(RadialTable& table) {
     const std::int32_t n = table.n_intervals;
     const std::size_t size =
@@ -404,8 +405,8 @@ public:
   }
 
 private:
-  /// The largest value is that of other points: an error this near to the tolerance is judged by all
-  /// intervals.
+  /// The largest value was found at other points, so an error this close to the tolerance is
+  /// decided by all intervals.
   static constexpr double kDoubtful = 2.0;
 
   bool fails(const Deviation& here, RadialTable& table) const {
@@ -518,9 +519,9 @@ private:
   static constexpr std::int32_t kFewestCells = 8;
   static constexpr std::int32_t kMostCells = 4096;
   static constexpr double kUnknown = std::numeric_limits<double>::infinity();
-  /// What rounding may leave, in double precision, where shorter intervals are no better.
+  /// Error that rounding may leave in double precision, which shorter intervals cannot reduce.
   static constexpr double kRounding = 1e-13;
-  /// By how much half an interval is better, at least, where its length makes the error.
+  /// The least factor by which halving an interval reduces an error that comes from its length.
   static constexpr double kHalved = 16.0;
 
   RadialStage of_pair(std::int32_t center, std::int32_t source) const {
@@ -579,7 +580,7 @@ private:
     std::int32_t first, n;
   };
 
-  /// Appends the intervals that these cells need; error: of the interval that they are half of.
+  /// Appends the intervals that these cells need; error: that of the interval of twice the length.
   void refine(const Function<double>& function,
               const Cells& cells,
               double error,

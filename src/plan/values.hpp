@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What stages of a plan read and write, and how they speak of it.
+// The values that stages of a plan read and write, and their names in logs.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,7 @@ struct NodeValue {
 /// Whether an adjoint stage is the first to write dE/d(input), or adds to what is there.
 enum class Write { Overwrite, Add };
 
-/// Where a stage reads a value, and how its adjoint gives back.
+/// A value that a stage reads, and how its adjoint writes the gradient.
 struct Input {
   ValueId value = kNoValue;
   Write adjoint = Write::Add;

@@ -17,7 +17,7 @@ double dot_row(const Tensor& weight, std::int64_t out, const std::vector<double>
   return sum;
 }
 
-/// What one MLP layer makes of x, in steps.
+/// The steps of one MLP layer applied to x.
 struct LayerState {
   std::vector<double> normalized; ///< (linear - mean) / deviation; empty without layer norm
   double inverse_deviation = 0.0;

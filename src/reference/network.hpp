@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A network while it is evaluated: where forward() and adjoint() of each stage find values, and where
-// they put what they give. An adjoint takes dE/d(output), adj_out(), and *adds* to dE/d(each input).
+// A network during an evaluation: the values that forward() and adjoint() of each stage read and
+// write. An adjoint reads dE/d(output), adj_out(), and *adds* to dE/d(each input).
 #pragma once
 
 #include "base/edge_list.hpp"
@@ -19,14 +19,15 @@ public:
       : model_(model)
       , edges_(edges) {}
 
-  /// All stages forward, and in reverse unless forces are direct.
+  /// Runs all stages forward, and in reverse unless forces are direct.
   Result run();
 
-  /// One stage alone, for tests: what it makes of these values of the stages before it. Those of edges are
-  /// made of the edges, whatever is given.
+  /// Runs one stage alone, for tests, on these values of the earlier stages. Values of edges are
+  /// always computed from the edges.
   Value forward_alone(StageIndex k, std::vector<Value> values);
 
-  /// After it: dE/d(value) of each stage before, and through those of edges outputs().edge_gradient.
+  /// After it: dE/d(value) of each earlier stage and, through values of edges,
+  /// outputs().edge_gradient.
   const std::vector<Value>& adjoint_alone(StageIndex k, const Value& adj_out);
 
   const ModelSpec& model() const { return model_; }
@@ -35,13 +36,13 @@ public:
 
   Outputs& outputs() { return outputs_; }
 
-  /// The stage whose turn it is.
+  /// The current stage.
   const Stage& this_stage() const { return model_.graph[current_]; }
 
-  /// Of what it makes.
+  /// Of its output.
   const Irreps& out_irreps() const { return this_stage().irreps; }
 
-  /// dE/d(what it makes)
+  /// dE/d(its output)
   const Value& adj_out() const { return adjoints_[current_]; }
 
   const Irreps& irreps(StageIndex k) const {
@@ -59,7 +60,7 @@ public:
                edges_.begin[static_cast<std::size_t>(i) + 1];
   }
 
-  /// By what the network's energies are multiplied: of a mean per atom, the number of atoms.
+  /// Factor of the network's energies: the number of atoms if they are a mean per atom.
   double n_counted() const {
     return model_.energy.semantics == EnergySemantics::MeanPerAtom ? edges_.n_centers : 1.0;
   }
@@ -81,7 +82,7 @@ private:
   std::size_t current_ = 0;
 };
 
-/// Every one is defined in reference/stages/NAME.cpp.
+/// Each overload is defined in reference/stages/NAME.cpp.
 #define EQNN_REFERENCE(Type, name)                                                                 \
   Value forward(const Type##Stage& op, Network& at);                                               \
   void adjoint(const Type##Stage& op, Network& at);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Functions on the sphere, f(u) = sum x_lm S_lm(u), S = Y / sqrt(4 pi), on a quadrature grid of exact
-// degree: what their products mean, not how they are computed fast.
+// degree. This defines their products; it is not the fast way to compute them.
 #pragma once
 
 #include "reference/edges.hpp"

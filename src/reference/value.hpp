@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What flows along the graph, one array per stage.
+// The output of a stage of the graph.
 #pragma once
 
 #include <cstdint>

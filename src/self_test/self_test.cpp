@@ -68,26 +68,26 @@ SelfTestResult run_self_tests(const Model& model, Potential& potential) {
 }
 
 void require_passed(const SelfTestResult& result, const Model& model, Precision precision) {
-  // Rounding and radial tables stay a hundredfold below these; a wrong sign, axis or unit does not.
+  // Errors of rounding and radial tables are a hundred times smaller; a wrong sign, axis or unit is
+  // not.
   const double tolerance = precision == Precision::Double ? 1e-7 : 1e-2;
   if (result.energy_error <= tolerance && result.force_error <= tolerance &&
       result.virial_error <= tolerance) {
     return;
   }
-  fail(
-      model.file(),
-      ": the self-test fails in ",
-      name_of(precision),
-      " precision: errors of ",
-      result.energy_error,
-      " eV/atom, ",
-      result.force_error,
-      " eV/Angstrom and (virial) ",
-      result.virial_error,
-      " eV/atom, expected at most ",
-      tolerance,
-      ".\nThis build computes something else than the exporter did: run the tests (make test), and "
-      "report it.");
+  fail(model.file(),
+       ": the self-test fails in ",
+       name_of(precision),
+       " precision: errors of ",
+       result.energy_error,
+       " eV/atom, ",
+       result.force_error,
+       " eV/Angstrom and (virial) ",
+       result.virial_error,
+       " eV/atom, expected at most ",
+       tolerance,
+       ".\nThis build does not reproduce the exporter's numbers: run the tests (make test), and "
+       "report it.");
 }
 
 } // namespace eqnn

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The self-tests of eqnn/self_test.hpp, for whatever evaluates a model.
+// The self-tests of eqnn/self_test.hpp, for any evaluator of a model.
 #pragma once
 
 #include "eqnn/edges.hpp"
@@ -10,7 +10,7 @@
 
 namespace eqnn {
 
-/// evaluate: forces and virial are wanted, energies as the model has its zero
+/// evaluate: must return forces and virial, and energies with the model's zero
 SelfTestResult run_self_tests(const Model& model,
                               const std::function<Observables(const EdgeList&)>& evaluate);
 

@@ -83,8 +83,8 @@ TEST(EvaluateStructures, EachFailureHasItsReasonAndStopsNoOther) {
   const std::vector<Bad> bad{
       {pair_at(1.0, 26),
        Failure::UnknownElement,
-       "atom 1 is Fe, which the model does not know, expected one of H, C, O.\nUse a model of all "
-       "elements of the structure."},
+       "atom 1 is Fe, which the model does not know, expected one of H, C, O.\nUse a model that "
+       "knows all elements of the structure."},
       {pair_at(0.0),
        Failure::Invalid,
        "node 1 is 0 Angstrom from atom 0, expected at least 1e-06.\nTwo atoms coincide or a "
@@ -94,12 +94,12 @@ TEST(EvaluateStructures, EachFailureHasItsReasonAndStopsNoOther) {
        "atom 1 is at (0, 0, nan), expected finite coordinates.\nCorrect the structure."},
       {nan_cell,
        Failure::NotFinite,
-       "a lattice vector has the component nan, expected at most 1e+08 Angstrom.\nCorrect the "
+       "a lattice vector has a component of nan, expected at most 1e+08 Angstrom.\nCorrect the "
        "cell."},
       {no_volume,
        Failure::Invalid,
-       "the cell's volume is 0 A^3, expected above 1e-06.\nGive three lattice vectors that lie in "
-       "no plane; without periodicity, no cell."},
+       "the cell's volume is 0 A^3, expected above 1e-06.\nGive three lattice vectors that are not "
+       "in one plane, or no cell if nothing is periodic."},
       {{}, Failure::Invalid, "there are no atoms, expected one or more. Correct the structure."},
       {too_few,
        Failure::Invalid,
@@ -140,7 +140,7 @@ TEST(EvaluateStructures, AResultThatIsNotFiniteIsAFailure) {
   EXPECT_EQ(results[0].failure, Failure::NotFinite);
   EXPECT_EQ(results[0].reason,
             "the energy of atom 1 is inf, expected a finite number.\nThe structure is far outside "
-            "the training data, or the precision too low: try precision double.");
+            "the training data, or the precision is too low: try precision double.");
   EXPECT_EQ(results[1].failure, Failure::None);
   EXPECT_EQ(results[2].failure, Failure::NotFinite);
 }

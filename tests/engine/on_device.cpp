@@ -280,7 +280,7 @@ TEST(OnDevice, ListsOfTheHostThatDoNotFitAreRefused) {
   list.host.n_nodes = 6;
   EXPECT_EQ(refusal(list),
             "the list has 7 centers, 6 nodes and " + std::to_string(list.host.n_atoms) +
-                " atoms, expected each to have at least as many as the one before" + end);
+                " atoms, expected centers <= nodes <= atoms" + end);
 }
 
 TEST(OnDevice, EnergiesRelativeToFreeAtomsLeaveThemOut) {
@@ -310,7 +310,7 @@ TEST(OnDevice, BadPositionsAndEdgesAreRefused) {
         engine->evaluate(list.view, halo, {});
         ADD_FAILURE() << "a bad structure was taken on " << target.name();
       } catch (const Error& error) {
-        EXPECT_NE(std::string(error.what()).find("lie on top of each other, or are not at finite"),
+        EXPECT_NE(std::string(error.what()).find("two atoms coincide, or a position is not finite"),
                   std::string::npos);
       }
     }
@@ -346,7 +346,7 @@ TEST(OnDevice, DirectForcesAreRefused) {
     engine.evaluate(NeighborsOnDevice{}, halo, {});
     ADD_FAILURE() << "direct forces were taken";
   } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "direct forces are made on the host. Give an EdgeList.");
+    EXPECT_STREQ(error.what(), "direct forces are computed on the host. Pass an EdgeList.");
   }
 }
 

@@ -190,7 +190,7 @@ TEST(Packed, WhatIsNotFiniteIsTheFailureOfItsStructureAlone) {
             (std::vector<std::string>{
                 "",
                 "the energy of atom 1 is nan, expected a finite number.\nThe structure is far "
-                "outside the training data, or the precision too low: try precision double.",
+                "outside the training data, or the precision is too low: try precision double.",
                 ""}));
   const auto expect_none = [&](const std::vector<double>& numbers, std::size_t width, bool pairs) {
     const std::size_t n = width * (pairs ? 2 : 1);
@@ -271,12 +271,12 @@ TEST(Packed, OneStructureAndSeveralAreNotTakenForEachOther) {
   const ModelSpec spec = small_spec();
   Potential potential{Model(spec)};
   EXPECT_EQ(refusal([&] { (void)potential.evaluate(two_pairs(spec)); }),
-            "the edges are of 2 structures, packed one after another, expected of one.\nGive them "
-            "to Potential::evaluate_each().");
+            "the edges belong to 2 packed structures, expected one structure.\nCall "
+            "Potential::evaluate_each() for packed structures.");
   EdgeList one = two_pairs(spec);
   one.structures.clear();
   EXPECT_EQ(refusal([&] { (void)potential.evaluate_each(one); }),
-            "the edges name no structures, expected EdgeList::structures.\nPack structures with "
+            "EdgeList::structures is empty, expected packed structures.\nPack structures with "
             "append_structure().");
 }
 
@@ -299,7 +299,7 @@ TEST(Packed, StructuresThatDoNotFitTheEdgesAreRefused) {
             "EdgeList::structures goes from 0 to 4 with 1 ghosts, expected from 0 to 4, the number "
             "of atoms, and no ghosts.\nPack structures with append_structure().");
   EXPECT_EQ(refused([](EdgeList& e) { e.structures = {0, 3, 2, 4}; }),
-            "EdgeList::structures[2] is 2 after 3, expected no fall.\nPack structures with "
+            "EdgeList::structures[2] is 2 after 3, expected no decrease.\nPack structures with "
             "append_structure().");
   EXPECT_EQ(refused([](EdgeList& e) { e.source[2] = 1; }),
             "EdgeList::source[2] is 1, expected one of the atoms 2 to 3 of its structure 1.\nPack "
@@ -311,23 +311,23 @@ TEST(AppendStructure, RefusesWhatIsNoWholeStructure) {
   EdgeList unpacked = two_pairs(spec);
   unpacked.structures.clear();
   EXPECT_EQ(refusal([&] { append_structure(unpacked, {}); }),
-            "a structure is to be packed behind edges of 4 atoms that name no structures.\nBegin "
-            "with an empty EdgeList, or clear_structures().");
+            "cannot pack a structure after edges of 4 atoms: EdgeList::structures is empty.\nStart "
+            "with an empty EdgeList, or call clear_structures().");
   EdgeList packed;
   EXPECT_EQ(refusal([&] { append_structure(packed, two_pairs(spec)); }),
-            "a structure to be packed has 0 ghosts and is packed of 2, expected one without "
+            "the structure to pack has 0 ghosts and holds 2 structures, expected one without "
             "ghosts.\nGive periodic images as edges, as edges_of() does.");
   EdgeList with_ghost;
   with_ghost.n_nodes = 1;
   EXPECT_EQ(refusal([&] { append_structure(packed, with_ghost); }),
-            "a structure to be packed has 1 ghosts and is packed of 1, expected one without "
+            "the structure to pack has 1 ghosts and holds 1 structures, expected one without "
             "ghosts.\nGive periodic images as edges, as edges_of() does.");
   EdgeList huge;
   huge.n_centers = huge.n_nodes = std::numeric_limits<std::int32_t>::max();
   append_structure(packed, edges_of(spec, Structure{{1}, {{0, 0, 0}}, std::nullopt}));
   EXPECT_EQ(refusal([&] { append_structure(packed, huge); }),
-            "structures of 2147483648 atoms are to be packed together, expected fewer than "
-            "2147483648.\nPack fewer of them.");
+            "the packed structures would have 2147483648 atoms, expected fewer than "
+            "2147483648.\nPack fewer structures together.");
 }
 
 } // namespace

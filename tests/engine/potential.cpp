@@ -198,8 +198,8 @@ TEST(Potential, RefusesFreeAtomsOfAMean) {
   PotentialOptions options;
   options.energy_zero = EnergyZero::FreeAtoms;
   EXPECT_EQ(refusal([&] { const Potential potential(model, options); }),
-            "random model predicts the mean energy per atom, so that no part of it is that of free "
-            "atoms.\nAsk for EnergyZero::Model.");
+            "random model predicts the mean energy per atom, so the energies of free atoms cannot "
+            "be left out.\nUse EnergyZero::Model.");
 }
 
 TEST(Potential, RefusesGhostsWithoutAnExchange) {
@@ -271,7 +271,7 @@ const std::vector<BadEdges> kBadEdges{
      "the first edge of atom i, in the order of source."},
     {"BeginThatFalls",
      [](EdgeList& e) { e.begin[1] = 4; },
-     "EdgeList::begin[2] is 3 after 4, expected no fall.\nGive edges by atom: those of atom 0, "
+     "EdgeList::begin[2] is 3 after 4, expected no decrease.\nGive edges by atom: those of atom 0, "
      "then those of atom 1, ..."},
     {"NegativeSource",
      [](EdgeList& e) { e.source[2] = -1; },
@@ -292,7 +292,7 @@ const std::vector<BadEdges> kBadEdges{
     {"BeyondTheCutoff",
      [](EdgeList& e) { e.vector[6] = 20.0; },
      "node 2 is 20 Angstrom from atom 1, expected an edge below the model's cutoff of 4.\nLeave "
-     "out longer ones, which a neighbor list with a skin has."},
+     "out longer edges: a neighbor list with a skin has some."},
     {"OnTopOfEachOther",
      [](EdgeList& e) { e.vector[6] = 0.0; },
      "node 2 is 0 Angstrom from atom 1, expected at least 1e-06.\nTwo atoms coincide or a "

@@ -186,8 +186,8 @@ std::vector<Bad> bad_inputs() {
   return {
       {pair_at(1.2, 26),
        RelaxStatus::UnknownElement,
-       "atom 1 is Fe, which the model does not know, expected one of H, C, O.\nUse a model of all "
-       "elements of the structure."},
+       "atom 1 is Fe, which the model does not know, expected one of H, C, O.\nUse a model that "
+       "knows all elements of the structure."},
       {pair_at(0.0),
        RelaxStatus::Invalid,
        "node 1 is 0 Angstrom from atom 0, expected at least 1e-06.\nTwo atoms coincide or a "
@@ -197,8 +197,8 @@ std::vector<Bad> bad_inputs() {
        "atom 1 is at (0, 0, nan), expected finite coordinates.\nCorrect the structure."},
       {flat,
        RelaxStatus::Invalid,
-       "the cell's volume is 0 A^3, expected above 1e-06.\nGive three lattice vectors that lie in "
-       "no plane; without periodicity, no cell."},
+       "the cell's volume is 0 A^3, expected above 1e-06.\nGive three lattice vectors that are not "
+       "in one plane, or no cell if nothing is periodic."},
       {{},
        RelaxStatus::Invalid,
        "there are no atoms, expected one or more. Correct the structure."},
@@ -243,7 +243,7 @@ TEST(Relax, AResultThatIsNotFiniteIsNamed) {
   EXPECT_EQ(found.status, RelaxStatus::NotFinite);
   EXPECT_EQ(found.reason,
             "the energy of atom 1 is nan, expected a finite number.\nThe structure is far outside "
-            "the training data, or the precision too low: try precision double.");
+            "the training data, or the precision is too low: try precision double.");
 }
 
 TEST(Relax, WhatExplodesSaysByWhat) {
@@ -253,7 +253,7 @@ TEST(Relax, WhatExplodesSaysByWhat) {
   EXPECT_EQ(found.status, RelaxStatus::Exploded);
   EXPECT_EQ(found.reason.find("after 0 steps a force is "), 0U) << found.reason;
   EXPECT_NE(found.reason.find(" eV/Angstrom, expected at most 0.001.\nThe structure is far outside "
-                              "the training data: begin nearer to a minimum."),
+                              "the training data: start closer to a minimum."),
             std::string::npos);
   EXPECT_TRUE(std::isfinite(found.last.energy));
   options = {};
@@ -261,8 +261,8 @@ TEST(Relax, WhatExplodesSaysByWhat) {
   found = relaxed({pair_at(1.2)}, options)[0];
   EXPECT_EQ(found.status, RelaxStatus::Exploded);
   EXPECT_EQ(found.reason.find("after 1 steps an atom is "), 0U) << found.reason;
-  EXPECT_NE(found.reason.find(" Angstrom from where it began, expected at most 0.001.\nThe "
-                              "structure came apart: begin nearer to a minimum."),
+  EXPECT_NE(found.reason.find(" Angstrom from its initial position, expected at most 0.001.\nThe "
+                              "structure came apart: start closer to a minimum."),
             std::string::npos);
   options = {};
   options.relax_cell = true;
@@ -273,8 +273,8 @@ TEST(Relax, WhatExplodesSaysByWhat) {
   found = relaxed({cell}, options)[0];
   EXPECT_EQ(found.status, RelaxStatus::Exploded);
   EXPECT_EQ(found.reason.find("after "), 0U);
-  EXPECT_NE(found.reason.find(" times the first one, expected a change by a factor of at most "
-                              "1.0001.\nThe cell came apart: begin nearer to a minimum."),
+  EXPECT_NE(found.reason.find(" times the initial volume, expected a change by a factor of at most "
+                              "1.0001.\nThe cell came apart: start closer to a minimum."),
             std::string::npos)
       << found.reason;
 }

@@ -41,9 +41,8 @@ std::string refusal(const std::function<void(Outputs&)>& spoil) {
 }
 
 TEST(RequireFinite, NamesTheFirstThatIsNoNumber) {
-  const std::string cure =
-      ", expected a finite number.\nThe structure is far outside the training data, or the "
-      "precision too low: try precision double.";
+  const std::string cure = ", expected a finite number.\nThe structure is far outside the training "
+                           "data, or the precision is too low: try precision double.";
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const double inf = std::numeric_limits<double>::infinity();
   EXPECT_EQ(refusal([](Outputs&) {}), "");

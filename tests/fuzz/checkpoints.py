@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Fuzzes the readers of checkpoints: damaged and foreign files must end in a sentence.
+"""Fuzzes the readers of checkpoints: damaged and foreign files must give an error message.
 
     python tests/fuzz/checkpoints.py [SECONDS] [--seed N]
 
 Mutants of the golden checkpoints: bytes that change, move or vanish; members of archives likewise,
-under a right checksum; objects, arrays and configurations with a part that is another, or none.
-Each is exported; only EqnnError may come of it, within a minute and the memory that is allowed.
+with a valid checksum; objects, arrays and configurations with a part replaced or missing. Each is
+exported, which may raise only EqnnError, within a minute and a limit of memory.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def places(value: Any, seen: set[int]) -> Iterator[tuple[Any, Any]]:
 
 
 def other_value(old: Any, rng: random.Random) -> Any:
-    """Make something else of a value."""
+    """Change a value."""
     if isinstance(old, np.ndarray) and rng.random() < 0.7:
         shape = tuple(rng.choice((0, 1, 2, 3)) for _ in range(rng.choice((0, 1, 2, old.ndim))))
         kind = rng.choice(("f4", "f8", "i8", "f2", "?", "U1"))
@@ -176,7 +176,7 @@ def tree_changed(tree: Any, rng: random.Random) -> Any:
 
 @contextmanager
 def read_as(tree: Any) -> Iterator[None]:
-    """Let the exporters find a tree of objects, whatever file they read."""
+    """Make the exporters read this tree of objects, whatever the file."""
     modules = (mace, sevennet, nequip)
     before = [module.read_torch_file for module in modules]
     package = torch_file.read_torch_package
@@ -214,7 +214,7 @@ class Fuzzer:
         self.unforeseen: Counter[str] = Counter()
 
     def step(self) -> None:
-        """Make a mutant and export it; raise what may not come of it."""
+        """Make a mutant and export it; raise any other exception."""
         rng = self.rng
         seed = rng.choice(SEEDS)
         raw = self.content[seed.file]
@@ -311,7 +311,7 @@ def run(n_mutants: int | None, seconds: float | None, seed: int, folder: Path) -
 
 
 def main() -> None:
-    """Fuzz for some time and tell what came of it."""
+    """Fuzz for some time and report the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("seconds", nargs="?", type=float, default=600.0)
     parser.add_argument("--seed", type=int, default=0)

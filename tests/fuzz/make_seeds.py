@@ -56,7 +56,7 @@ def small_file() -> bytes:
 
 
 def document_of(model: str) -> Any:
-    """Return a golden model's document, its self-tests cut short."""
+    """Return a golden model's document with shortened self-tests."""
     content = (GOLDEN / f"{model}.eqnn").read_bytes()
     (length,) = struct.unpack("<Q", content[:8])
     metadata = json.loads(content[8 : 8 + length])["__metadata__"]

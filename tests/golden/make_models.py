@@ -3,9 +3,9 @@
 
     python tests/golden/make_models.py [--no-self-test] [--published FOLDER] [PATTERN ...]
 
-Patterns as in `mace/*` choose files; all are made otherwise. The published checkpoints that are too
-large for this repository (SevenNet-0, Nequix-mp-1, NequIP's toluene) are looked for in FOLDER, and
-left out without it; potentials/README.md says where they come from. Needs our package and, for the
+Patterns such as `mace/*` choose files; the default is all. Published checkpoints that are too large
+for this repository (SevenNet-0, Nequix-mp-1, NequIP's toluene) are read from FOLDER, and skipped
+without it; potentials/README.md says where they come from. Needs our package and, for the
 self-tests, libeqnn.so. Files change only where the exporter does.
 """
 
@@ -66,13 +66,13 @@ Made = tuple[Path, Callable[[], Model], Atoms | None]
 
 
 def provenance(path: Path) -> dict[str, Any]:
-    """Read the provenance that stands beside a potential."""
+    """Read the provenance file next to a potential."""
     found: dict[str, Any] = json.loads(path.read_text())
     return found | EXPORTER
 
 
 def tdn_models() -> Iterator[Made]:
-    """Yield where each TDN goes, how to make it, and its self-test's molecule."""
+    """Yield the path of each TDN, how to make it, and its self-test's molecule."""
     for config in sorted((GOLDEN / "tdn").glob("*.config.json")):
         stem = config.name.removesuffix(".config.json")
         weights = config.with_name(f"{stem}.weights.safetensors")

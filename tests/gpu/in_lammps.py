@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""LAMMPS's part of the GPU bundle: the plugin on the GPU against the processor."""
+"""The LAMMPS part of the GPU bundle: compares the plugin on the GPU with the CPU."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Proves and times eqnn's kernels on a machine with a GPU. Needs Python's standard library only.
+"""Tests and times eqnn's kernels on a machine with a GPU. Needs only Python's standard library.
 
     run.py [--results FOLDER] [--seconds N] [--space Cuda] [--only PART]
 
@@ -59,11 +59,11 @@ SIZES = (500, 4000, 32000)
 
 
 class OutOfTime(Exception):
-    """The part did not begin, or was stopped: another run does it."""
+    """The part did not start, or was stopped: another run will do it."""
 
 
 class Run:
-    """Where things are, and how much time is left."""
+    """Paths, and the time that is left."""
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.bundle = Path(arguments.bundle)
@@ -75,7 +75,7 @@ class Run:
         return self.ends - time.monotonic()
 
     def command(self, words: list[str], limit: float) -> subprocess.CompletedProcess[str]:
-        """Run a program for `limit` seconds at most, its errors among its output.
+        """Run a program for `limit` seconds at most; its output includes stderr.
 
         Status 124 is a program that took longer. Where the time of the whole run ends first,
         OutOfTime: that says nothing about the program.
@@ -110,7 +110,7 @@ class Run:
 
 
 def machine(run: Run, _before: dict[str, Any]) -> dict[str, Any]:
-    """Say what this machine is."""
+    """Describe this machine."""
     found: dict[str, Any] = {
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
@@ -333,7 +333,7 @@ PARTS: dict[str, Callable[[Run, dict[str, Any]], dict[str, Any]]] = {
 
 
 def failures(report: dict[str, Any]) -> list[str]:
-    """List what is wrong, or has not been seen, one line for each thing."""
+    """List what failed or was not run, one line each."""
     wrong = [
         f"{part}: has not run to its end; run this again" for part in PARTS if part not in report
     ]
@@ -380,7 +380,7 @@ def columns(*names: str) -> list[str]:
 
 
 def lammps_tables(cases: list[dict[str, Any]]) -> list[str]:
-    """Write what LAMMPS gave: differences of trajectories, then times."""
+    """Write LAMMPS's results: differences of trajectories, then times."""
     out = ["", "## In LAMMPS", "", *columns("model", "where", "ranks", "runs on", "differs by")]
     out += [
         f"| {c['model']} | {c['way']} | {c['ranks']} | {c['on']} | {c['difference']:.1e} |"
@@ -397,7 +397,7 @@ def lammps_tables(cases: list[dict[str, Any]]) -> list[str]:
 
 
 def unpack(bundle: Path) -> None:
-    """Programs travel in one archive: what they share is stored once."""
+    """Unpack the programs from one archive, which stores shared parts once."""
     archive = bundle / "programs.tar.xz"
     if archive.exists():
         with tarfile.open(archive) as tar:
@@ -406,7 +406,7 @@ def unpack(bundle: Path) -> None:
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """Write what people read."""
+    """Write the report to read."""
     here = report.get("machine", {})
     out = [f"# eqnn on {', '.join(here.get('gpu', [])) or here.get('processor', '?')}", ""]
     commit = here.get("bundle", {}).get("commit", "?")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The script of the GPU bundle, with programs that play their parts."""
+"""Tests the script of the GPU bundle with stand-ins for its programs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ echo 'Pair    | 0.4        | 0.4        | 0.4        |   0.0 | 97.5'
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Make a bundle in which all is well, but for the library, which is not there."""
+    """Make a sound bundle, except that the library is missing."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "potentials").mkdir()
     (tmp_path / "bundle.json").write_text('{"commit": "abc"}')

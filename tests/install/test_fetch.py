@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where Kokkos, Eigen, nlohmann-json and GoogleTest are not found, CMake fetches them.
+"""If Kokkos, Eigen, nlohmann-json and GoogleTest are not found, CMake fetches them.
 
-From archives made of what `make setup` unpacked: tests need no network.
+From archives made from the files of `make setup`: tests need no network.
 """
 
 from __future__ import annotations

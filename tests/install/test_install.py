@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What `cmake --install` gives: a program of somebody else's is built against it, and run."""
+"""Tests the result of `cmake --install`: builds and runs another program with it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The table of what was tried, and which LAMMPS tries it.
+"""Options: the table of tested features, and which LAMMPS to test.
 
 `pytest tests/lammps --lammps-table FILE` writes the table. With `--lammps-kk openmp` or `serial`
 the tests run in the LAMMPS of `make kokkos`, each style with the suffix /kk.

@@ -55,7 +55,7 @@ LMP = (str(BIN / "lmp"), "-in", "in.test", "-log", "none")
 
 
 def kokkos_options(env: dict[str, str], package: str = "") -> list[str]:
-    """Return the words that switch KOKKOS on, or none.
+    """Return the options that switch KOKKOS on, or none.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def kokkos_options(env: dict[str, str], package: str = "") -> list[str]:
 
 
 def with_words(script: str, words: str) -> str:
-    """Give every ``pair_style eqnn``, in hybrid styles too, more words."""
+    """Add keywords to every ``pair_style eqnn``, in hybrid styles too."""
     return (
         re.sub(r"^(pair_style .*\beqnn)\b(?!\.)", rf"\1 {words}", script, flags=re.M)
         if words
@@ -231,7 +231,7 @@ class Result:
 
 @dataclass
 class Setup:
-    """What the input script of an evaluation says."""
+    """The input script of an evaluation."""
 
     model: Path
     atoms: Atoms
@@ -351,7 +351,7 @@ def golden(name: str, model: Path) -> GoldenFrame:
 
 
 def upstream_frame(path: Path) -> GoldenFrame:
-    """Read a golden file of a published family, turned into LAMMPS's axes."""
+    """Read a golden file of a published family, rotated to LAMMPS's axes."""
     data = load_file(path)
     cell = data.get("cell")
     energy = float(np.ravel(data["energy"])[0])
@@ -398,7 +398,7 @@ def expect_frame(
     ranks: int,
     style: str = "eqnn",
 ) -> Comparison:
-    """Evaluate a structure in LAMMPS and hold it against upstream; sums over atoms must agree."""
+    """Evaluate a structure in LAMMPS and compare with upstream; sums over atoms must agree."""
     found = Setup(model, frame.atoms, style=style).evaluate(folder, ranks)
     said = read_model(model).document
     of_atom = dict(zip(said["species"], said["energy"]["reference"], strict=True))

@@ -302,7 +302,7 @@ def test_precision(tmp_path: Path, precision: str, energy: float, force: float) 
     "differences of the energy by strain",
 )
 def test_the_virial_is_the_derivative_by_strain(tmp_path: Path) -> None:
-    """All six components of a triclinic cell; the model is exactly equivariant, so they are all."""
+    """All six components of a triclinic cell. The model is exactly equivariant, so six suffice."""
     atoms = periodic()
     virial = Setup(EXACT, atoms).evaluate(tmp_path).virial
     # strains that keep the cell lower triangular: x_b gains h x_a

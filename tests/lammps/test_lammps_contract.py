@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What LAMMPS expects of a pair style.
+"""Tests what LAMMPS expects of a pair style.
 
 After each of the commands in scenarios.toml, the last positions have the energy and the forces that
 libeqnn gives them, with its own neighbor search and without ghosts.
@@ -59,7 +59,7 @@ $(xy:%.17g) $(xz:%.17g) $(yz:%.17g)"
 
 
 def expect_final(folder: Path, log: str, is_periodic: bool, factor: float) -> None:
-    """Hold the last state, in eV times the factor, against the library."""
+    """Compare the last state, in eV times the factor, with the library."""
     words = re.findall(r"^FINAL (.*)$", log, re.MULTILINE)[-1].split()
     energy, xlo, xhi, ylo, yhi, zlo, zhi, xy, xz, yz = (float(word) for word in words)
     table = np.loadtxt(folder / "final.dump", skiprows=9, ndmin=2)
@@ -121,7 +121,7 @@ def build(folder: Path, scenario: dict[str, Any]) -> str:
 
 
 def tail(scenario: dict[str, Any]) -> str:
-    """Return what writes the last state: as it is after a run, by a new set-up otherwise."""
+    """Return the commands that write the last state: as it is after a run, or after a new setup."""
     *_, last = scenario["commands"].strip().splitlines()
     is_of_a_run = last.split()[0] in ("run", "minimize", "rerun") and not scenario.get("new_setup")
     return ("" if is_of_a_run else "\n" + NEW_SETUP) + TAIL
@@ -139,7 +139,7 @@ def test_after(tmp_path: Path, scenario: dict[str, Any], ranks: int) -> None:
 @tried(BESIDE, "pair_modify compute no, then yes, pre no", "a new set-up at the same positions")
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_lists_built_while_the_style_did_not_compute(tmp_path: Path, ranks: int) -> None:
-    """Ghosts have other places after each building of the list, whether it was looked at or not."""
+    """Ghosts get other indices with each building of the list, even if the style did not use it."""
     script = (
         build(
             tmp_path,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Every command that the documents show is run by a test, or is marked with a reason.
 
-A block of code is fenced, or indented by four spaces. Above one that is not run stands
-``<!-- not run by tests: REASON -->``, which no reader of the page sees. A block with LAMMPS's
+A block of code is fenced, or indented by four spaces. One that is not run has ``<!-- not run by
+tests: REASON -->`` above it, which readers do not see. A block with LAMMPS's
 commands is run in LAMMPS. Other lines are named here, with what runs them.
 """
 
@@ -55,7 +55,7 @@ MODELS = {"model.eqnn": "tdn_3bpa_exact.eqnn"}  # names that stand for any model
 
 @dataclass(frozen=True)
 class Runs:
-    """A line that is run here as it stands, in a folder with these files in it."""
+    """A line that is run here as it is, in a folder with these files."""
 
     files: tuple[tuple[str, Path], ...] = ()
 
@@ -65,6 +65,9 @@ def of(name: str) -> Runs:
 
 
 LINES: dict[str, Runs | str] = {
+    "eqnn export auto --checkpoint mace.model --output model.eqnn": Runs(
+        (("mace.model", PRETRAINED / "mace_acac.pt"),)
+    ),
     "make demo": "tests/lammps/test_lammps_documents.py::test_the_demo_runs",
     "make test": ".ci/run::make test",
     "eqnn export tdn --checkpoint best.pt --config config.json --output model.eqnn": (
@@ -288,7 +291,7 @@ def test_lines_run_as_they_stand(tmp_path: Path, line: str) -> None:
 
 
 def test_a_torch_checkpoint_is_exported_as_the_readme_says(tmp_path: Path) -> None:
-    """With a MACE of torch, since there is none of TDN here: the words are the same."""
+    """With a torch MACE, since there is no torch TDN here; the command is the same."""
     line = next(line for line in LINES if "best.pt" in line)
     said = line.replace("tdn", "mace").replace(" --config config.json", "")
     shutil.copy(PRETRAINED / "mace_acac.pt", tmp_path / "best.pt")
@@ -343,7 +346,7 @@ COMMAND = re.compile(r"(?:[A-Z_]+=\S+ )*(?:make|eqnn|python3?|\.eqnn/\S+) .")
 
 
 def inline_commands(path: Path) -> list[str]:
-    """Commands in code spans of a document; a span may go on in the next line."""
+    """Commands in code spans of a document; a span may continue on the next line."""
     text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
     found = []
     for paragraph in re.split(r"\n\s*\n|^(?=\|)", text, flags=re.MULTILINE):
@@ -353,7 +356,7 @@ def inline_commands(path: Path) -> list[str]:
 
 
 def shown_commands() -> list[tuple[str, str]]:
-    """Commands within sentences and in blocks that are not run, with where they stand."""
+    """Commands within sentences and in blocks that are not run, with their places."""
     found = [
         (str(path.relative_to(ROOT)), said) for path in DOCUMENTS for said in inline_commands(path)
     ]
@@ -434,21 +437,21 @@ def chunks() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("where", "text"), chunks(), ids=[where for where, _ in chunks()])
 def test_lammps_reads_what_documents_show(tmp_path: Path, where: str, text: str) -> None:
-    """With files that stand for those of the example, and one atom of each type."""
+    """Whole inputs as they stand; others with other files, and an atom of each type."""
     pattern = r"^pair_coeff\s+\* \*(?: eqnn)?\s+(\S+\.eqnn)((?:\s+[A-Z]\w*)+)"
     coeff = re.search(pattern, text, re.MULTILINE)
     assert coeff is not None, (
         f"{where}: shows no 'pair_coeff * * MODEL.eqnn': mark it, or complete it"
     )
     name, symbols = coeff[1], coeff[2].split()
-    model = POTENTIALS / name
-    shutil.copy(model if model.exists() else POTENTIALS / MODELS[name], tmp_path / name)
-    if text.startswith("units"):  # a whole input, with a data file of the examples
-        (data,) = re.findall(r"^read_data\s+(\S+)", text, re.MULTILINE)
-        shutil.copy(ROOT / "examples" / "lammps_inputs" / data, tmp_path / data)
+    if text.startswith("units"):  # a whole input, which runs in a clone as it stands
+        for entry in ("examples", "potentials"):
+            (tmp_path / entry).symlink_to(ROOT / entry)
         done = run_script(tmp_path, text + "\n")
         assert done.returncode == 0, f"{where}:\n{done.stdout}{done.stderr}"
         return
+    model = POTENTIALS / name
+    shutil.copy(model if model.exists() else POTENTIALS / MODELS[name], tmp_path / name)
     masses = [atomic_masses[atomic_numbers.get(s, 6)] for s in symbols]
     plugin = find_built("eqnnplugin.so", "EQNN_PLUGIN")
     script = [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`edges device`, the way that a GPU takes, on a processor: the engine makes edges from the list.
+"""Tests `edges device`, the method for GPUs, on a CPU: the engine makes edges from the list.
 
 `pytest tests/lammps --lammps-words "edges device"` runs all other tests of LAMMPS that way.
 """

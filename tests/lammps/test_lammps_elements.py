@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""pair_coeff keeps the elements that it names: every bit is as with all of the model."""
+"""pair_coeff keeps only the elements that it names; results are bit by bit the same."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def crystal(a: int, b: int) -> Atoms:
 
 
 def same_bits(found: Result, expected: Result) -> bool:
-    """NaN is equal to nothing."""
+    """Compare bit by bit; NaN is not equal to anything."""
     return found.energy == expected.energy and all(
         np.array_equal(getattr(found, name), getattr(expected, name))
         for name in ("forces", "virial", "atom_energies", "atom_virials")
@@ -89,7 +89,7 @@ def test_the_log_says_how_many_and_the_memory_is_theirs(ranks: int, tmp_path: Pa
         for n, elements in ((2, [14, 8]), (89, species))
         for test in ("yes", "no")
     }
-    assert "  2 of its 89 elements are loaded: those of pair_coeff\n" in logs[2, "yes"]
+    assert "  2 of its 89 elements are loaded: those in pair_coeff\n" in logs[2, "yes"]
     assert "elements are loaded" not in logs[89, "yes"]
     for n in (2, 89):
         assert "self-test: 4 structures" in logs[n, "yes"]

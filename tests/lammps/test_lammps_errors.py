@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Each sentence with which the pair style refuses something, as LAMMPS prints it."""
+"""Every error message of the pair style, as LAMMPS prints it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def water() -> Atoms:
 
 
 def rewritten(path: Path, **keys: object) -> Path:
-    """Write the small model with other keys in its document and without self-test."""
+    """Write the small model with changed keys in its document and without self-tests."""
     model = read_model(SMALL)
     write_model(path, {**model.document, "self_test": [], **keys}, model.tensors)
     return path
@@ -98,12 +98,12 @@ COEFF_ERRORS = [
     ),
     (
         f"* * {GOLDEN / 'pretrained' / 'mace_acac.pt'} H O",
-        "is a zip archive, as torch writes checkpoints and TorchScript, expected a model file of "
-        "eqnn. Make one from a checkpoint with `eqnn export`.",
+        "is a zip archive, as torch writes checkpoints and TorchScript, expected an eqnn model "
+        "file. Make one from a checkpoint with `eqnn export`.",
     ),
     (
         f"* * {GOLDEN / 'tdn' / 'model_l1_h16_b1.weights.safetensors'} H O",
-        'key "eqnn" is missing: not a model of eqnn. Make one with `eqnn export`.',
+        'key "eqnn" is missing: this is not an eqnn model. Make one with `eqnn export`.',
     ),
     ("* * in.test H O", "is text that begins with"),
 ]
@@ -164,11 +164,12 @@ def test_mean_per_atom_energies(tmp_path: Path) -> None:
     path = rewritten(tmp_path / "mean.eqnn", energy=energy)
     text = fail(tmp_path, Setup(path, water()).script(tmp_path))
     assert "predicts the mean energy per atom, which is meaningless for other numbers of" in text
-    assert "force it by 'pair_style eqnn allow mean-per-atom'" in text
+    assert "allow it with 'pair_style eqnn allow mean-per-atom'" in text
     style = "eqnn allow mean-per-atom energy_zero free_atoms"
     text = fail(tmp_path, Setup(path, water(), style=style).script(tmp_path))
     assert (
-        "predicts the mean energy per atom, so that no part of it is that of free atoms: " in text
+        "predicts the mean energy per atom, so the energies of free atoms cannot be left out: "
+        in text
     )
     assert "remove 'energy_zero free_atoms'" in text
 
@@ -188,7 +189,7 @@ def test_direct_forces(tmp_path: Path) -> None:
     setup = Setup(tmp_path / "direct.eqnn", water())
     text = fail(tmp_path, setup.script(tmp_path))
     assert "predicts forces that are not the derivative of its energy, so that energy" in text
-    assert "force it by 'pair_style eqnn allow direct-forces'" in text
+    assert "allow it with 'pair_style eqnn allow direct-forces'" in text
     setup.style = "eqnn allow direct-forces"
     run = 'thermo_style custom step pe press\nrun 0\nprint "RESULT $(pe) $(press)"\n'
     text = " ".join(succeed(tmp_path, setup.script(tmp_path) + run, 2).split())
@@ -219,7 +220,7 @@ def test_atoms_without_ids(tmp_path: Path) -> None:
 def test_special_bonds_that_hide_pairs(tmp_path: Path) -> None:
     script = with_bonds(tmp_path, Setup(SMALL, water()), "special_bonds lj/coul 0 0 0", n_bonds=2)
     text = fail(tmp_path, script + "run 0\n")
-    assert "special_bonds takes 1-2 neighbors out of the neighbor list, but the model needs" in text
+    assert "special_bonds removes 1-2 neighbors from the neighbor list, but the model needs" in text
     assert "use 'special_bonds lj/coul 1 1 1', or 1.0e-50 instead of 0" in text
 
 
@@ -234,7 +235,7 @@ def test_atoms_on_top_of_each_other(tmp_path: Path, ranks: int) -> None:
 
 @tried("Refused with a sentence", "coordinates that are no numbers", "at that step")
 def test_coordinates_that_are_no_numbers(tmp_path: Path) -> None:
-    """LAMMPS looks at coordinates only when it builds lists; no neighbor may vanish in silence."""
+    """LAMMPS checks coordinates only when it builds lists; no neighbor may vanish silently."""
     script = Setup(SMALL, water()).script(tmp_path) + (
         "neigh_modify every 100 delay 100 check no\nfix 1 all nve\n"
         "velocity all set 1e300 0 0\ntimestep 1e10\nrun 3\n"

@@ -47,7 +47,7 @@ def structure(name: str) -> Atoms:
 
 @cache
 def of_eqnn(name: str, ranks: int) -> Result:
-    """Return what pair_style eqnn says, in the same LAMMPS and on the same ranks."""
+    """Return the results of pair_style eqnn, in the same LAMMPS and on the same ranks."""
     with TemporaryDirectory() as folder:
         return Setup(MODELS[name][0], structure(name)).evaluate(Path(folder), ranks, OFF)
 

@@ -21,7 +21,7 @@ ACAC = POTENTIALS / "mace_acetylacetone.eqnn"
 NEQUIX = POTENTIALS / "nequix_mp_1.eqnn"
 MEMORY_OF_TABLES = 170.0  # MB, of NEQUIX: 89 elements
 INPUTS = ROOT / "examples" / "lammps_inputs"
-HIDES = "special_bonds takes 1-2 neighbors out of the neighbor list, but the model needs all pairs"
+HIDES = "special_bonds removes 1-2 neighbors from the neighbor list, but the model needs all pairs"
 
 
 def water() -> Atoms:
@@ -74,7 +74,7 @@ BOND_MAKERS = {
     "before the first step",
 )
 def test_bonds_that_may_appear(tmp_path: Path, style: str, maker: str) -> None:
-    """No bond is there when the run starts: refused before the first step all the same."""
+    """There is no bond when the run starts; it is still refused before the first step."""
     (tmp_path / "bonded.mol").write_text(
         "m\n\n2 atoms\n1 bonds\n\nCoords\n\n1 0 0 0\n2 0.96 0 0\n\nTypes\n\n1 2\n2 1\n\nBonds\n\n"
         "1 1 1 2\n"
@@ -194,7 +194,7 @@ def test_atoms_left_out_of_the_list(tmp_path: Path, command: str, name: str, ran
 
 @tried("Refused with a sentence", "comm_modify group with atoms outside", "before the first step")
 def test_atoms_left_out_of_communication(tmp_path: Path) -> None:
-    """LAMMPS wants comm_modify group to be that of neigh_modify include: here it comes alone."""
+    """LAMMPS requires comm_modify group to match neigh_modify include; here it is alone."""
     script = two_molecules(tmp_path, "comm_modify group mob")
     done = run_script(tmp_path, script, 2)
     text = " ".join((done.stdout + done.stderr).split())
@@ -292,7 +292,7 @@ def test_an_old_list_is_found_by_counting(tmp_path: Path) -> None:
     text = fail(tmp_path, script)
     assert re.search(
         r"check_edges: atom \d has \d+ neighbors within [\d.]+ Angstrom, but the neighbor list "
-        r"gave \d+: the list is too old \(neigh_modify, neighbor\) or a command takes pairs out",
+        r"gave \d+: the list is too old \(neigh_modify, neighbor\) or a command removes pairs",
         text,
     )
 
@@ -334,7 +334,7 @@ def test_counting_knows_excluded_atoms(tmp_path: Path) -> None:
 def test_excluded_molecules_are_counted_and_warned_of(
     tmp_path: Path, which: str, ranks: int
 ) -> None:
-    """Without pairs between molecules each is alone; without those within, each atom is."""
+    """Without pairs between molecules each is isolated; without those within, each atom is."""
     other = Atoms("OHH", water().positions + (2.5 if which == "inter" else 20.0))
     setup = Setup(
         SMALL,
@@ -345,8 +345,8 @@ def test_excluded_molecules_are_counted_and_warned_of(
     )
     log = succeed(tmp_path, setup.script(tmp_path) + 'run 0\nprint "RESULT $(pe:%.17g)"\n', ranks)
     assert (
-        "Pair style eqnn: the model does not see the pairs that 'neigh_modify exclude' takes out "
-        "of the neighbor list"
+        "Pair style eqnn: the model does not see the pairs that 'neigh_modify exclude' removes "
+        "from the neighbor list"
     ) in log
     parts = [water(), other]
     if which == "intra":
@@ -363,7 +363,7 @@ def test_excluded_molecules_are_counted_and_warned_of(
     "Refused with a sentence", "an atom that becomes one of the model's after a run, pre no", "-"
 )
 def test_an_atom_without_a_row_is_named(tmp_path: Path) -> None:
-    """Its type was not the model's when the list was made, and the list is kept."""
+    """Its type was not one of the model's when the list was built, and the list is kept."""
     setup = Setup(
         SMALL,
         water() + Atoms("C", [[0.0, 0.0, 3.0]]),
@@ -376,9 +376,9 @@ def test_an_atom_without_a_row_is_named(tmp_path: Path) -> None:
     succeed(tmp_path, script + "run 1 pre no\n")
     text = fail(tmp_path, script + "set atom 4 type 1\nrun 1 pre no\n")
     assert (
-        "atom 4 has no row in the neighbor list, but the model needs all of its atoms: types were "
-        "changed after a run without a new set-up ('pre no'), or a command that is not known here "
-        "takes it out."
+        "atom 4 is not in the neighbor list, but the model needs all of its atoms: types were "
+        "changed between runs without setup ('pre no'), or another command removes it from the "
+        "list."
     ) in " ".join(text.split())
 
 

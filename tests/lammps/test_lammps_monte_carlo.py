@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Fixes that add, remove and exclude atoms: excluded atoms count for nothing."""
+"""Fixes that add, remove and exclude atoms: excluded atoms contribute nothing."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_excluded_and_deleted_atoms_are_the_same(tmp_path: Path, ranks: int) -> 
     "the run without these atoms, 1e-10 eV",
 )
 def test_types_that_are_excluded_from_all_count_for_nothing(tmp_path: Path) -> None:
-    """Carbon, alone in the box, is taken from all mapped types, itself included."""
+    """Carbon, alone in the box, is excluded from all mapped types, including itself."""
     script = TWO_WATERS.replace(
         "create_atoms 3 single 16.9 15 15", "create_atoms 2 single 17 17 17"
     )
@@ -151,7 +151,7 @@ PARTIAL = [
 @tried("Warned of", "neigh_modify exclude of some pairs", "once a run")
 def test_partial_exclusion_is_told(tmp_path: Path, command: str, ranks: int) -> None:
     log = succeed(tmp_path, TWO_WATERS + command + "\n" + RESULT + RESULT, ranks)
-    said = "the model does not see the pairs that 'neigh_modify exclude' takes out of the neighbor"
+    said = "the model does not see the pairs that 'neigh_modify exclude' removes from the neighbor"
     assert log.count(said) == 2  # once a run
 
 
@@ -172,7 +172,7 @@ def test_partial_exclusion_is_told_where_it_begins_during_a_run(tmp_path: Path) 
 
 
 def ideal_gas(pressure: float, fix: str, style: str = "energy_zero free_atoms") -> str:
-    """Return a script of ten atoms so thin that they never meet; P V = 10 kT at the pressure."""
+    """Return a script of ten atoms so dilute that they never meet; P V = 10 kT at the pressure."""
     return f"""
 units metal
 atom_style atomic
@@ -198,7 +198,7 @@ def numbers_of_atoms(log: str) -> np.ndarray:
 
 
 def expect_mean(found: np.ndarray, mean: float) -> None:
-    """Within three standard errors, these from blocks that are longer than the correlation."""
+    """Check within three standard errors, from blocks longer than the correlation time."""
     blocks = found[-600:].reshape(12, -1).mean(axis=1)
     error = blocks.std(ddof=1) / np.sqrt(len(blocks))
     assert error <= 0.1 * mean
@@ -219,7 +219,7 @@ def test_gcmc_of_an_ideal_gas_of_atoms(tmp_path: Path) -> None:
     script = ideal_gas(PRESSURE, fix)
     log = succeed(tmp_path, script + "run 700\n")
     assert "energies are relative to free atoms: H -10.7072 eV are left out" in log
-    assert "compares energies that contain those of free atoms" not in log
+    assert "compares energies that include those of free atoms" not in log
     table = numbers_of_atoms(log)
     expect_mean(table[:, 0], 10.0)
     assert not table[:, 1].any()
@@ -243,7 +243,7 @@ def test_gcmc_with_energies_of_free_atoms_in_the_chemical_potential(tmp_path: Pa
     for style, shift in (("energy_zero free_atoms", 0.0), ("", free)):
         fix = f"gcmc 1 20 0 1 29494 300.0 {mu + shift:.15g} 0.1 full_energy"
         runs.append(succeed(tmp_path, ideal_gas(0.0, fix, style) + "run 60\n"))
-    assert "H -10.7072 eV): its chemical potentials must contain them too" in runs[1]
+    assert "H -10.7072 eV): its chemical potentials must include them too" in runs[1]
     left_out, kept = map(numbers_of_atoms, runs)
     assert np.array_equal(left_out[:, 0], kept[:, 0])
     assert left_out[:, 0].std() > 0.5

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What fails on one rank of two ends both at once, with the sentence printed."""
+"""A failure on one of two ranks ends both at once, and its message is printed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SMALL = GOLDEN / "tdn" / "model_l1_h16_b1.eqnn"
 
 
 def far_apart(left: Atoms, right: Atoms) -> Atoms:
-    """Two structures, each on a rank of its own where the box is cut in two along x."""
+    """Two structures, each on its own rank when the box is split along x."""
     apart = right.copy()
     apart.positions += [100.0, 0.0, 0.0]
     both: Atoms = left + apart
@@ -34,7 +34,7 @@ def water() -> Atoms:
 
 
 def expect_end(done: subprocess.CompletedProcess[str], *texts: str) -> None:
-    """Both ranks ended, and what failed was said once."""
+    """Check that both ranks ended, and that the failure was printed once."""
     said = " ".join((done.stdout + done.stderr).split())
     assert done.returncode != 0, said
     for text in texts:
@@ -42,7 +42,7 @@ def expect_end(done: subprocess.CompletedProcess[str], *texts: str) -> None:
 
 
 def limited(kilobytes: int) -> Sequence[str]:
-    """LAMMPS in no more address space than that."""
+    """Return a command for LAMMPS in a limited address space."""
     return ("sh", "-c", f"ulimit -v {kilobytes}; exec " + " ".join(LMP))
 
 
@@ -66,7 +66,7 @@ def test_a_plugin_that_fits_the_other_rank_only(tmp_path: Path, which: int) -> N
 @pytest.mark.parametrize("which", [0, 1])
 @tried("Warned of", "a rank that does not load the plugin", "what the others wait for")
 def test_a_rank_that_does_not_load_the_plugin_is_told(tmp_path: Path, which: int) -> None:
-    """LAMMPS itself cannot end such a run: the ranks that wait say what they wait for."""
+    """LAMMPS itself cannot end such a run, so the waiting ranks print what they wait for."""
     good = find_built("eqnnplugin.so", "EQNN_PLUGIN").parent
     words = [str(BIN / "mpiexec")]
     for rank in range(2):
@@ -165,7 +165,7 @@ def test_the_sentence_comes_once_where_all_fail(tmp_path: Path) -> None:
 
 
 def test_a_run_of_two_ranks_is_that_of_one(tmp_path: Path) -> None:
-    """The stand-in for all that follows: two commands on two ranks make one run."""
+    """Checks the method of the other tests: two commands on two ranks make one run."""
     data = load_file(GOLDEN / "tdn_3bpa" / "golden20.safetensors")
     atoms = Atoms(data["atomic_numbers"], data["positions"][3])
     setup = Setup(POTENTIALS / "tdn_3bpa_exact.eqnn", atoms)

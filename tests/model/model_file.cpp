@@ -59,13 +59,13 @@ TEST(ModelFile, EveryTruncationIsRefused) {
   }
   expect_in("truncated or damaged", refusal(bytes.substr(0, bytes.size() - 1)));
   EXPECT_EQ(refusal(""),
-            "test.eqnn: is empty, expected a model file of eqnn. Copy or export it again.");
+            "test.eqnn: is empty, expected an eqnn model file. Copy or export it again.");
 }
 
 /// Other readers of the container refuse them, and no hash covers them.
 TEST(ModelFile, BytesOfNoTensorAreRefused) {
   const std::string& bytes = good_bytes();
-  expect_in("of the data belong to no tensor, expected one for each", refusal(bytes + "ab"));
+  expect_in("of the data belong to no tensor, expected exactly one", refusal(bytes + "ab"));
   // A tensor twice: its bytes belong to two.
   std::string header = R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
                        R"("b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})";
@@ -86,14 +86,15 @@ TEST(ModelFile, EveryFlippedBitOfTheWeightsIsNoticed) {
 
 TEST(ModelFile, OtherContainersAreRefused) {
   ModelParts parts = take_apart(good_bytes());
-  expect_in("key \"eqnn\" is missing: not a model of eqnn", refusal(container({}, parts.tensors)));
+  expect_in("key \"eqnn\" is missing: this is not an eqnn model",
+            refusal(container({}, parts.tensors)));
   expect_in("key \"eqnn_sha256\" is missing", refusal(container({{"eqnn", "{}"}}, parts.tensors)));
   expect_in(
       "unknown key \"more\"",
       refusal(container({{"eqnn", "{}"}, {"eqnn_sha256", "x"}, {"more", ""}}, parts.tensors)));
   expect_in("not a safetensors file, or truncated", refusal("\xffno model at all"));
-  expect_in("no JSON object", refusal(std::string("\x02\0\0\0\0\0\0\0[]", 10)));
-  expect_in("/__metadata__: no JSON object. The file is damaged: copy or export it again.",
+  expect_in("not a JSON object", refusal(std::string("\x02\0\0\0\0\0\0\0[]", 10)));
+  expect_in("/__metadata__: not a JSON object. The file is damaged: copy or export it again.",
             refusal(std::string("\x13\0\0\0\0\0\0\0{\"__metadata__\":[]}", 27)));
   expect_in("not valid JSON", refusal(std::string("\x05\0\0\0\0\0\0\0{\"a\":", 13)));
 }
@@ -107,14 +108,14 @@ TEST(ModelFile, AFileWhoseReadingFailsIsNamed) {
     Model::open(path);
     ADD_FAILURE() << "read";
   } catch (const Error& error) {
-    EXPECT_EQ(error.what(), path + ": cannot be read to its end. Check the disk.");
+    EXPECT_EQ(error.what(), path + ": cannot be read completely. Check the disk.");
   }
 }
 
 TEST(ModelFile, CheckpointsAreRefusedWithTheCommandThatExportsThem) {
   using namespace std::string_literals;
   const std::string cure =
-      "expected a model file of eqnn. Make one from a checkpoint with `eqnn export`.";
+      "expected an eqnn model file. Make one from a checkpoint with `eqnn export`.";
   for (const auto& [magic, what] :
        {std::pair{"PK\x03\x04"s,
                   "is a zip archive, as torch writes checkpoints and TorchScript, "s},
@@ -127,11 +128,11 @@ TEST(ModelFile, CheckpointsAreRefusedWithTheCommandThatExportsThem) {
 
 TEST(ModelFile, TextIsNoModelAndIsShown) {
   EXPECT_EQ(refusal("# LAMMPS\nunits metal\n"),
-            "test.eqnn: is text that begins with \"# LAMMPS\", expected a model file of eqnn. Name "
+            "test.eqnn: is text that begins with \"# LAMMPS\", expected an eqnn model file. Name "
             "the .eqnn file; `eqnn export` makes one.");
   expect_in("is text that begins with \"ab\"", refusal("ab")); // shorter than a header
   EXPECT_EQ(refusal("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),
-            "test.eqnn: is a pointer of Git LFS, expected the model itself. Fetch it with `git lfs "
+            "test.eqnn: is a Git LFS pointer, expected the model itself. Fetch it with `git lfs "
             "pull`.");
 }
 
@@ -163,9 +164,10 @@ TEST(ModelFile, NumbersThatJsonDoesNotHaveAreRefused) {
 TEST(ModelFile, NamesOfTensorsStayOnTheirLine) {
   ModelParts parts = take_apart(good_bytes());
   parts.tensors["a\nb"] = parts.tensors.begin()->second;
-  EXPECT_EQ(refusal(put_together(parts)),
-            "test.eqnn: /a?b: a tensor's name with a control character, expected one on one line. "
-            "Re-export the model.");
+  EXPECT_EQ(
+      refusal(put_together(parts)),
+      "test.eqnn: /a?b: the tensor's name has a control character, expected a name on one line. "
+      "Re-export the model.");
 }
 
 TEST(ModelFile, AnEmptyPathIsNoFile) {
@@ -209,7 +211,7 @@ TEST(ModelFile, AHeaderThatLiesIsRefused) {
   expect_in("data_offsets has 1 numbers, expected 2", refusal(entry("F64", "[1]", "[0]")));
   expect_in("not a byte offset", refusal(entry("F64", "[1]", "[0,-8]")));
   expect_in("type F16, expected F64 or F32", refusal(entry("F16", "[1]", "[0,2]")));
-  expect_in("key \"a\" stands twice", refusal(with_header("{\"a\":1,\"a\":2}")));
+  expect_in("key \"a\" occurs twice", refusal(with_header("{\"a\":1,\"a\":2}")));
 }
 
 TEST(ModelFile, AFileThatIsNotThereIsNamed) {

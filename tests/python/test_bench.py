@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Benchmarks are built on demand: here they compile, and what their scripts compute is held."""
+"""Benchmarks are built on demand: this compiles them, and tests the results of their scripts."""
 
 from __future__ import annotations
 

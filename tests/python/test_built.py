@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which of its libraries an installed package takes: by the processor, and by LAMMPS's release."""
+"""Tests which library an installed package uses, by processor and by LAMMPS release."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FEATURES = {
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a package as a wheel has it: three levels, plugins for two releases."""
+    """Make a package like that of a wheel: three levels, plugins for two releases."""
     for level in built.LEVELS:
         lib = tmp_path / "eqnn" / "engine" / level / "lib"
         for release in (20240829, 20250722):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""ASE's calculator, held against the engine, differences of its energies, and pairs of images."""
+"""The ASE calculator against the engine, finite differences of energies, and explicit images."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ OTHER = ROOT / "potentials" / "mace_acetylacetone.eqnn"
 def assert_close(
     found: ArrayLike, expected: ArrayLike, rtol: float = 1e-7, atol: float = 0.0
 ) -> None:
-    """NumPy's assert_allclose, for which a NaN is equal to nothing."""
+    """NumPy's assert_allclose, but NaN is not equal to NaN."""
     x, y = np.asarray(found), np.asarray(expected)
     assert x.shape == y.shape
     assert (np.abs(x - y) <= atol + rtol * np.abs(y)).all()
@@ -108,7 +108,7 @@ def test_a_molecule_has_no_stress() -> None:
 @pytest.mark.parametrize("pbc", [p for p in np.ndindex(2, 2, 2) if 0 < sum(p) < 3])
 @pytest.mark.parametrize("is_flat", [False, True])
 def test_images_are_those_of_the_periodic_axes_only(pbc: tuple[int, ...], is_flat: bool) -> None:
-    """The other lattice vectors, whatever they are, mean nothing; also where they are zero."""
+    """The other lattice vectors are ignored, even if they are zero."""
     atoms = crystal()
     atoms.pbc = pbc
     # As large a piece as there are images within reach of the first atoms: each path through
@@ -284,7 +284,7 @@ if __name__ == "__main__":
     ],
 )
 def test_processes(tmp_path: Path, method: str, threads: int, first: str, expected: str) -> None:
-    """A process that fork() made waited for ever."""
+    """A process that fork() made used to wait forever."""
     script = tmp_path / "forked.py"
     script.write_text(FORKED)
     env = {**os.environ, "OMP_NUM_THREADS": str(threads)}
@@ -343,7 +343,7 @@ def test_what_is_no_models_to_compute_is_refused() -> None:
         EQNN(MODEL, device="gpu")
     with pytest.raises(EqnnError, match='device "tpu", expected auto, cpu or gpu'):
         EQNN(MODEL, device="tpu")
-    with pytest.raises(EqnnError, match="reference evaluator runs on the processor only"):
+    with pytest.raises(EqnnError, match="reference evaluator runs on the CPU only"):
         EQNN(MODEL, precision="reference", device="gpu")
     with pytest.raises(EqnnError, match="its elements are not those of"):
         EQNN([MODEL, MODEL.with_name("nequip_toluene.eqnn")])

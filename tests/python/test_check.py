@@ -40,7 +40,7 @@ CELL = Atoms(
 
 
 class Pairwise:
-    """A pair potential with every flaw that can be asked for; exact otherwise.
+    """A pair potential with any requested flaw; exact otherwise.
 
     E = sum over pairs of (u(r) + tilt r_x^2), u = a (1 - (r/r_c)^2)^3, plus a jump at the cutoff.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The `eqnn` command as a person meets it: what it prints, and how it ends."""
+"""The `eqnn` command as users see it: its output and exit status."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ CONFIG = TDN / "model_l1_h16_b1.config.json"
 
 
 class Ran(NamedTuple):
-    """What a run of the command leaves."""
+    """The result of a run of the command."""
 
     status: int
     out: str
@@ -65,7 +65,7 @@ class Eqnn:
         return Ran(status, *self.capsys.readouterr())
 
     def fails(self, *words: str | Path, status: int = 1) -> str:
-        """Run what must fail; return the message, which is one or two clean lines."""
+        """Run a command that must fail; return its message: one or two clean lines."""
         ran = self(*words)
         assert ran.status == status, ran
         assert ran.err.startswith("eqnn: ")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`eqnn doctor`, `eqnn lmp`: a sound installation, and each thing that can be wrong with one."""
+"""`eqnn doctor` and `eqnn lmp`: a sound installation, and everything that can be wrong with one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import eqnn
-from eqnn import EqnnError, cli, doctor, lammps, library
+from eqnn import EqnnError, built, cli, doctor, lammps, library
 from eqnn.doctor import Finding, State
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -141,8 +141,35 @@ def test_a_lammps_without_plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "plugin" not in found
 
 
+def test_a_missing_plugin_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EQNN_PLUGIN", str(tmp_path / "none.so"))
+    found = by_name()
+    assert found["LAMMPS"].state is State.GOOD
+    assert found["plugin"].state is State.BAD and "MPI" not in found
+    assert "none.so, where there is no file" in found["plugin"].text
+
+
+@pytest.mark.parametrize("used", ["x86-64-v3", "x86-64-v2"])
+def test_a_lower_level_than_the_processor_has_is_noted(
+    monkeypatch: pytest.MonkeyPatch, used: str
+) -> None:
+    """Only an installed package has several levels, of which EQNN_LEVEL may force one."""
+    monkeypatch.setenv("EQNN_LIBRARY", str(built.find_built("libeqnn.so", "EQNN_LIBRARY")))
+    monkeypatch.setattr(built, "in_clone", lambda: False)
+    monkeypatch.setattr(built, "engine_levels", lambda: ["x86-64-v4", "x86-64-v3", "x86-64-v2"])
+    monkeypatch.setattr(built, "engine_level", lambda: used)
+    monkeypatch.setattr(built, "runs_here", lambda level: level != "x86-64-v4")
+    found = {f.about: f for f in doctor._library()}["processor"]
+    text = f"code for {used} is used, of x86-64-v4, x86-64-v3, x86-64-v2"
+    if used == "x86-64-v3":
+        assert (found.state, found.text) == (State.GOOD, text)
+    else:
+        assert found.state is State.NOTE
+        assert found.text == f"{text}; this one could run x86-64-v3: unset EQNN_LEVEL"
+
+
 def test_a_plugin_that_does_not_compute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That of another LAMMPS, for one: LAMMPS's own line says it."""
+    """For example the plugin of another LAMMPS: LAMMPS's own message is shown."""
     text = (tmp_path / "eqnnplugin.so", "not a library")
     text[0].write_text(text[1])
     monkeypatch.setenv("EQNN_PLUGIN", str(text[0]))
@@ -152,7 +179,7 @@ def test_a_plugin_that_does_not_compute(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_the_mpiexec_of_another_mpi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It starts several LAMMPS of one rank each, which nothing else would tell."""
+    """It starts several LAMMPS of one rank each, which nothing else would reveal."""
     mpiexec = fake(tmp_path / "mpiexec", 'shift 2; "$@"; "$@"')
     monkeypatch.setattr(lammps, "find_mpiexec", lambda _: mpiexec)
     found = by_name()["MPI"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What documents point at is there, and the package is what pyproject.toml says."""
+"""Links in documents have targets, and the package matches pyproject.toml."""
 
 from __future__ import annotations
 

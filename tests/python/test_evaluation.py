@@ -362,6 +362,14 @@ def test_defects_and_time_are_measured(frames: list[Atoms]) -> None:
     assert found.microseconds is not None and 0.1 < found.microseconds < 1e6
 
 
+def test_defects_need_a_frame_with_neighbors() -> None:
+    """Atoms alone have no pair that could cross the cutoff: nothing is measured, and none fails."""
+    data = [labeled(Atoms(s), energy=-1.0, forces=np.zeros((1, 3))) for s in ("O", "H", "C")]
+    found = one(evaluate(GAUNT, data, settings=QUICK))
+    assert found.defects_on == "" and found.defects == ()
+    assert found.overall.n_frames == 3
+
+
 def test_models_with_direct_forces_and_means_per_atom_are_judged_too(tmp_path: Path) -> None:
     """Any family: what LAMMPS refuses is judged too, and a stress of direct forces is none."""
     direct = tiny_model(forces="direct")

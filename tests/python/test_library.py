@@ -29,12 +29,14 @@ from safetensors.numpy import load_file
 import eqnn
 from eqnn import built, library
 from eqnn.built import find_built
+from eqnn.c_relax import RelaxEvents
 from eqnn.errors import EqnnError
 from eqnn.export.tdn import TdnConfig, export_tdn
 from eqnn.library import Potential
 from eqnn.model_file import Model, read_model, validate, write_model
 from eqnn.numpy_evaluator import energy as numpy_energy
 from eqnn.numpy_evaluator import forces as numpy_forces
+from eqnn.packed import arrays_of
 from eqnn.self_test import add_self_test, self_test_species
 
 EVALUATORS = ("reference", "double")
@@ -213,8 +215,19 @@ def test_unknown_elements(tmp_path: Path) -> None:
         text = refusal(lambda: potential.evaluate([1, 7], [[0, 0, 0], [1, 0, 0]]))
     assert text == (
         "atom 1 is N, which the model does not know, expected one of H, C, O.\n"
-        "Use a model of all elements of the structure."
+        "Use a model that knows all elements of the structure."
     )
+
+
+def test_flags_of_fixed_atoms_must_fit_the_atoms(tmp_path: Path) -> None:
+    water = arrays_of([8, 1, 1], [[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]])
+    with Potential(tiny_file(tmp_path)) as potential:
+        text = refusal(
+            lambda: potential.relax_many(
+                [water], library.relax_defaults(), RelaxEvents(), [np.zeros(2, np.int32)]
+            )
+        )
+    assert text == ("2 flags of fixed atoms for 3 atoms, expected one for each. Correct the call.")
 
 
 def test_direct_forces_have_no_virial(tmp_path: Path) -> None:
@@ -259,7 +272,7 @@ def test_coordinates_that_are_no_numbers_are_refused(tmp_path: Path, bad: float)
         broken[0, 0] = bad
         for n in (0, 1):
             text = refusal(partial(evaluate, [1] * n, np.zeros((n, 3)), broken))
-            assert "a lattice vector has the component " in text and "Correct the cell." in text
+            assert "a lattice vector has a component of " in text and "Correct the cell." in text
 
 
 def test_where_doubles_are_too_coarse_nothing_is_computed(tmp_path: Path) -> None:
@@ -302,7 +315,7 @@ def test_flat_cells_are_refused(tmp_path: Path) -> None:
         text = refusal(lambda: potential.evaluate([1], [[0, 0, 0]], cell))
     assert text == (
         "the cell's volume is 0 A^3, expected above 1e-06.\n"
-        "Give three lattice vectors that lie in no plane; without periodicity, no cell."
+        "Give three lattice vectors that are not in one plane, or no cell if nothing is periodic."
     )
 
 
@@ -419,7 +432,7 @@ def readout_of(n_layers: int) -> Model:
 def test_what_validates_runs_at_the_limit_and_not_beyond() -> None:
     validate(add_self_test(readout_of(8)), load=True)
     assert refusal(lambda: validate(readout_of(9))).startswith(
-        "m.eqnn: /graph/11/layers: 9 layers of a readout, expected at most 8."
+        "m.eqnn: /graph/11/layers: the readout has 9 layers, expected at most 8."
     )
 
 

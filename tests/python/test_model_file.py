@@ -185,7 +185,7 @@ def test_missing_file() -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "is empty, expected a model"),
+        (b"", "is empty, expected an eqnn"),
         (b"hello", 'is text that begins with "hello", expe'),
         (b"\xff" * 64, "not a safetensors file, or truncated. Copy or export the model again."),
     ],
@@ -215,7 +215,7 @@ def test_folders_are_no_models(tmp_path: Path) -> None:
 def test_checkpoints_are_no_models(tmp_path: Path, start: bytes, what: str) -> None:
     (tmp_path / "best.pt").write_bytes(start + bytes(100))
     assert (
-        f"{what}, expected a model file of eqnn. Make one from a checkpoint with `eqnn export`."
+        f"{what}, expected an eqnn model file. Make one from a checkpoint with `eqnn export`."
         in refusal(lambda: read_model(tmp_path / "best.pt"))
     )
 
@@ -261,7 +261,7 @@ def test_missing_metadata(tmp_path: Path, key: str) -> None:
     metadata = {"eqnn": "{}", "eqnn_sha256": "x"}
     del metadata[key]
     path = container(tmp_path, metadata, {"x": np.zeros(1)})
-    assert f'/__metadata__: key "{key}" is missing: not a model of eqnn' in refusal(
+    assert f'/__metadata__: key "{key}" is missing: this is not an eqnn model' in refusal(
         lambda: read_model(path)
     )
 
@@ -304,7 +304,7 @@ def test_a_number_that_is_none_is_named_with_its_place(tmp_path: Path, value: fl
     [
         ("{", "/__metadata__/eqnn: not valid JSON"),
         ("[]", "/: found array, expected an object"),
-        ('{"a": 1, "a": 2}', '/__metadata__/eqnn: key "a" stands twice in one object'),
+        ('{"a": 1, "a": 2}', '/__metadata__/eqnn: key "a" occurs twice in one object'),
         ("{}", '/: key "format_version" is missing'),
     ],
 )

@@ -121,8 +121,8 @@ def test_good_models_run(path: Path) -> None:
     library.validate(str(path))
     text = refusal(lambda: library.validate(str(path), load=True))
     assert text == (
-        f"{path}: /self_test: no structure, expected at least one: nothing would show that a build "
-        "computes what the exporter did.\n"
-        "Export the model again, or add them with eqnn.self_test.add_self_test()."
+        f"{path}: /self_test: no structure, expected at least one to compare a build with the "
+        "exporter.\n"
+        "Export the model again, or add structures with eqnn.self_test.add_self_test()."
     )
     model_file.validate(add_self_test(read_model(path)), load=True)

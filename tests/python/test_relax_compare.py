@@ -24,6 +24,7 @@ from eqnn.relaxation.compare import (
     rmsd,
 )
 from eqnn.relaxation.jobs import Job
+from eqnn.relaxation.plots import pictures
 from eqnn.relaxation.records import Record
 from eqnn.relaxation.report import page, text
 from eqnn.relaxation.result import Outcome, Result, outcomes_of
@@ -179,6 +180,31 @@ def test_an_energy_that_falls_more_than_the_references_is_a_positive_error() -> 
     assert outcome.comparison is not None
     assert outcome.comparison.energy_drop_error == 1.0  # it fell by 2, the reference by 1
     assert Result([outcome], {}).summary()["mean_energy_drop_error"] == 1.0
+
+
+def outcome_of(status: str, name: str, error: float | None) -> Outcome:
+    atoms = molecule(name)
+    reference = turned(atoms)
+    record = Record("a", "start", "run", status, "", 7, 0.01, -7.0, -5.0, atoms)
+    drops = (2.0, None if error is None else 2.0 - error)
+    return Outcome(record, compare(atoms, reference, drops, (7, 9)))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "names"),
+    [
+        (outcome_of("converged", "CH3CH2OH", 0.1), {"steps", "rmsd", "energy_drops"}),
+        (outcome_of("converged", "CH3CH2OH", None), {"steps", "rmsd"}),
+        (outcome_of("converged", "H2O", 0.1), {"steps", "energy_drops"}),
+        (outcome_of("max_steps", "CH3CH2OH", 0.1), set()),
+    ],
+    ids=["all", "no energies", "too small for a distance", "not converged"],
+)
+def test_pictures_are_of_what_there_is(outcome: Outcome, names: set[str]) -> None:
+    made = pictures(Result([outcome, outcome], {}))
+    assert set(made) == names
+    for content, caption in made.values():
+        assert content.startswith(b"\x89PNG") and caption.endswith(".")
 
 
 # ---- like atoms, against all permutations ----

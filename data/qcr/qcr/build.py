@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Merge what was computed into the set, with its statistics and README."""
+"""Merge computed runs into the set, with its statistics and README."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _key(frame: Frame) -> tuple[Value, Value]:
 
 
 def add_run(collection: Collection, file: RunFile) -> bool:
-    """Add what the set does not have of a finished run; return whether that was anything."""
+    """Add the frames of a finished run that the set lacks; return whether there were any."""
     known = {run.name: run for run in runs()}
     if file.name not in known:
         raise QcrError(
@@ -84,7 +84,7 @@ def add_run(collection: Collection, file: RunFile) -> bool:
 
 
 def sort(collection: Collection) -> None:
-    """Bring everything into the order in which it is computed, whenever it was added."""
+    """Sort everything into the order of computation, whenever it was added."""
     order = {run.name: number for number, run in enumerate(runs())}
     for name in SPLITS:
         collection.frames[name].sort(
@@ -100,7 +100,7 @@ def sort(collection: Collection) -> None:
 
 
 def manifest(collection: Collection) -> str:
-    """Text of the manifest: one line a run, so that a batch more is a short diff."""
+    """Text of the manifest: one line per run, so that another batch makes a short diff."""
     parts = []
     for key, table in (("runs", collection.runs), ("failures", collection.failures)):
         lines = [f"  {json.dumps(name)}: {json.dumps(entry)}" for name, entry in table.items()]
@@ -111,8 +111,8 @@ def manifest(collection: Collection) -> str:
 def build(data: Path, work: Path) -> int:
     """Add what is finished in ``work/runs`` to the set in ``data``; return how many runs had more.
 
-    The same runs give the same files, byte by byte, in whatever batches they came. Raises
-    QcrError, and leaves the set alone, where a file is damaged.
+    The same runs give the same files, byte by byte, in whatever batches they came. Raises QcrError,
+    and leaves the set alone, if a file is damaged.
     """
     if (data / MANIFEST).exists():
         errors = sum_errors(data)
@@ -126,7 +126,7 @@ def build(data: Path, work: Path) -> int:
     for name in SPLITS:
         write_atomically(data / f"{name}.xyz.gz", compressed(collection.frames[name]))
     write_atomically(data / MANIFEST, manifest(collection).encode())
-    collection = read_collection(data)  # what is drawn and counted is what is written
+    collection = read_collection(data)  # draw and count exactly what is written
     write_atomically(data / PLOT, plot(collection))
     write_atomically(data / "README.md", readme(collection).encode())
     names = sorted(

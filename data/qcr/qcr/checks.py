@@ -45,7 +45,7 @@ SMALLEST_GAP = 1.0
 
 
 def frame_errors(frame: Frame) -> list[str]:
-    """Say what is wrong with a frame by itself."""
+    """Report what is wrong with a single frame."""
     errors = []
     if frame.info.get("converged") is not True:
         errors.append("not converged")
@@ -74,7 +74,7 @@ def work_error(a: Frame, b: Frame) -> float:
 
 
 def relaxation_errors(frames: list[Frame]) -> list[str]:
-    """Say what is wrong with a relaxation, from its first step to its last."""
+    """Report what is wrong with a relaxation, from its first step to its last."""
     errors = []
     energies = np.array([frame.energy for frame in frames])
     if not (energies[-1] <= energies.min() + END and energies[-1] < energies[0]):
@@ -96,7 +96,7 @@ def relaxation_errors(frames: list[Frame]) -> list[str]:
 
 
 def run_errors(name: str, frames: list[Frame], entry: dict[str, object]) -> list[str]:
-    """Say what is wrong with a run: its frames, its steps, its bonds, its name."""
+    """Report what is wrong with a run: its frames, steps, bonds and name."""
     run = {run.name: run for run in runs()}[name]
     errors = []
     relaxation = [frame for frame in frames if frame.info["stage"] == "relax"]
@@ -133,7 +133,7 @@ def run_errors(name: str, frames: list[Frame], entry: dict[str, object]) -> list
 
 
 def collection_errors(collection: Collection) -> list[str]:
-    """Say what is wrong with the set as a whole and with each run."""
+    """Report what is wrong with the set as a whole and with each run."""
     errors = []
     split_of = {molecule.name: molecule.split for molecule in molecules()}
     for name in SPLITS:
@@ -158,7 +158,7 @@ def collection_errors(collection: Collection) -> list[str]:
 
 
 def check(data: Path) -> list[str]:
-    """Say all that is wrong with the set in a folder; nothing if all is well.
+    """Report all that is wrong with the set in a folder; empty if all is well.
 
     Raises QcrError where it cannot be read.
     """
@@ -174,7 +174,7 @@ def check(data: Path) -> list[str]:
 
 
 def dft_errors(data: Path, number: int, seed: int) -> list[str]:
-    """Compute some frames of small molecules again with PySCF; say which are not the same.
+    """Recompute some frames of small molecules with PySCF; report those that differ.
 
     Only frames of at most nine atoms, so that each takes seconds.
     """

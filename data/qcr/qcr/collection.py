@@ -22,7 +22,7 @@ SUMS = "SHA256SUMS"
 
 @dataclass
 class Collection:
-    """Frames by split, and what is known of each run.
+    """Frames by split, and the data of each run.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Collection:
 
 
 def read_manifest(data: Path) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Read the runs and failures of the set in a folder; none where there is no set."""
+    """Read the runs and failures of the set in a folder; empty if there is no set."""
     path = data / MANIFEST
     if not path.exists():
         return {}, {}
@@ -62,7 +62,7 @@ def read_manifest(data: Path) -> tuple[dict[str, dict[str, Any]], dict[str, str]
 
 
 def read_collection(data: Path) -> Collection:
-    """Read the set in a folder; an empty one where there is none. Raises QcrError if damaged."""
+    """Read the set in a folder; empty if there is none. Raises QcrError if damaged."""
     runs, failures = read_manifest(data)
     collection = Collection(runs=runs, failures=failures)
     if (data / MANIFEST).exists():
@@ -72,7 +72,7 @@ def read_collection(data: Path) -> Collection:
 
 
 def run_file(entry: dict[str, Any], frames: list[Frame]) -> RunFile:
-    """Bring a run of the set back into the form in which it was computed, but for its start.
+    """Convert a run of the set back to the form in which it was computed, except for its start.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Frames of the set, and extended XYZ whose bytes depend on nothing but them."""
+"""Frames of the set, and extended XYZ whose bytes depend only on them."""
 
 from __future__ import annotations
 

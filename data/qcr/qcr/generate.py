@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Compute what the set does not have yet: one process, one thread, to be stopped at any time."""
+"""Compute what the set lacks: one process, one thread, can be stopped at any time."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SAME_ENERGY = 1e-7
 
 
 class RunFailed(QcrError):
-    """A run that belongs in no set, with the reason."""
+    """A run that does not belong in the set, with the reason."""
 
 
 def _order(frame: Frame) -> tuple[bool, int]:
@@ -69,7 +69,7 @@ class _Engine(Engine):  # type: ignore[misc]
 
 
 class _Work:
-    """A run on its way: computes frames and writes its file after each."""
+    """A run in progress: computes frames and writes its file after each."""
 
     def __init__(self, file: RunFile, folder: Path):
         self.file = file
@@ -141,7 +141,7 @@ def _relax(work: _Work) -> bool:
 
 
 def _begin(run: Run) -> RunFile:
-    """Make a run's file with its start as the only thing in it."""
+    """Create a run's file with only its start."""
     file = RunFile(run.name, versions=versions())
     try:
         start = hot_start(run)

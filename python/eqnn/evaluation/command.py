@@ -115,7 +115,7 @@ def _evaluate(options: argparse.Namespace, settings: Settings, teller: Teller) -
 
 
 class Teller:
-    """Tells on stderr how far a run is, and how long it will take."""
+    """Prints progress and the remaining time to stderr."""
 
     def __init__(self) -> None:
         self._line = StatusLine()
@@ -124,12 +124,12 @@ class Teller:
         self._before = 0
 
     def __call__(self, name: str, done: int, total: int) -> None:
-        """Tell progress of a model, atoms done of all, or of reading, frames read of 0."""
+        """Report progress: atoms done of all for a model, or frames read of 0 while reading."""
         now = time.monotonic()
         if name != self._name:
             self.end()
             self._name, self._start, self._told = name, now, now
-            self._before = done  # when the first call began is not known
+            self._before = done  # the start of the first call is not known
             return
         if done != total and not self._line.is_due(now - self._told):
             return

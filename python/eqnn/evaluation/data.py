@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Takes frames out of whatever is given: files, or ASE's Atoms."""
+"""Gets frames from files or from ASE's Atoms."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Data = Given | Sequence[str | Path] | Mapping[str, Given]
 
 
 def _sources(data: Data) -> list[tuple[str, Path | Sequence[Atoms]]]:
-    """Names and where their frames come from."""
+    """Names of sets, and the sources of their frames."""
     if isinstance(data, Mapping):
         return [(n, Path(x) if isinstance(x, str | Path) else x) for n, x in data.items()]
     if isinstance(data, str | Path):
@@ -54,9 +54,9 @@ def _all_atoms(data: Sequence[object]) -> list[Atoms]:
 def read_data(
     data: Data, chosen: Settings, progress: Progress | None = None
 ) -> tuple[list[DataSet], list[Frame], list[Problem]]:
-    """Read all sets; return them, their good frames, and what is wrong with the others.
+    """Read all sets; return them, their good frames, and the problems of the others.
 
-    The sets count what is bad by itself; of the good frames more may be bad together.
+    The sets count frames that are bad by themselves. Good frames may still be bad together.
     """
     sets: list[DataSet] = []
     frames: list[Frame] = []
@@ -83,7 +83,7 @@ def read_data(
 
 
 class _Draw:
-    """Keeps some frames of a set at random, or all, in the memory of those that it keeps."""
+    """Keeps a random sample of a set, or all of it, in memory for only those frames."""
 
     def __init__(self, size: int, seed: int) -> None:
         self._size = size
@@ -101,11 +101,11 @@ class _Draw:
 
     @property
     def n_aside(self) -> int:
-        """Frames that were given and are not kept."""
+        """Number of frames that were not kept."""
         return self._n - len(self._kept)
 
     def frames(self) -> list[Frame]:
-        """Return those that are kept, in the order of the set."""
+        """Return the kept frames, in the order of the set."""
         return sorted(self._kept, key=lambda frame: frame.number)
 
 
@@ -123,15 +123,15 @@ def _sha256(path: Path) -> str:
 
 
 def without(frames: Sequence[Frame], problems: Sequence[Problem]) -> list[Frame]:
-    """Return the frames of which no problem says that they are left out."""
+    """Return the frames that no problem leaves out."""
     bad = {(p.set, p.number) for p in problems if p.is_left_out}
     return [frame for frame in frames if (frame.set, frame.number) not in bad]
 
 
 def require_some(frames: Sequence[Frame], problems: Sequence[Problem]) -> None:
-    """Raise where there are none, with the problem that says most."""
+    """Raise if there are none, with the most informative problem."""
     if not frames:
-        # Units first: they are of a whole file, and what else is bad is often bad for one model.
+        # Units first: they concern a whole file, while other problems are often those of one model.
         ordered = sorted(problems, key=lambda problem: problem.kind is not Kind.UNITS)
         first = ordered[0].text() if ordered else "there are none"
         cure = "Give frames with DFT energies, of the models' elements."

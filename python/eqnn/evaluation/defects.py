@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What makes energies wrong whatever the errors are: by the measurements of ``eqnn check``."""
+"""Finds defects that make energies wrong whatever the errors are, with ``eqnn check``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ GRADES = {
 def defects(
     judged: Judged, potential: Potential, frames: Sequence[Frame]
 ) -> tuple[str, tuple[Measurement, ...]]:
-    """Measure on the first frame that is fit for it.
+    """Measure on the first suitable frame.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def defects(
     Returns
     -------
     tuple
-        Label of the frame, empty where none is fit, and the measurements: rotation, inversion, a
+        Label of the frame, empty if none is suitable, and the measurements: rotation, inversion, a
         pair crossing the cutoff, twice the system.
     """
     document = judged.model.document

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Errors of predictions against DFT: of energies, forces and stresses, over groups of frames."""
+"""Errors of predicted energies, forces and stresses against DFT, over groups of frames."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LEAST_FORCE = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A frame and what a model says of it."""
+    """A frame, and a model's prediction for it."""
 
     frame: Frame
     found: Prediction
@@ -81,7 +81,7 @@ class EnergyErrors:
     mae_per_atom, rmse_per_atom : float
         The same over the frame's number of atoms, meV/atom.
     mean_per_atom : float
-        Predicted minus DFT, meV/atom: what is off for all.
+        Predicted minus DFT, meV/atom: the common offset.
     """
 
     n_frames: int = 0
@@ -151,7 +151,7 @@ def errors_of(pairs: Sequence[Pair], offset: Mapping[str, float]) -> Errors:
     pairs : sequence of Pair
         Of one model.
     offset : mapping of str to float
-        What to remove from the energy errors of each composition, as `offsets` gives it.
+        What to subtract from the energy errors of each composition: see `offsets`.
     """
     sizes = np.array([len(pair.frame.atoms) for pair in pairs], dtype=np.float64)
     energies = np.array([pair.energy_error for pair in pairs])
@@ -207,7 +207,7 @@ def _cosine(found: FloatArray, dft: FloatArray) -> float | None:
         return None
     f, g = found[has_direction], dft[has_direction]
     norms = np.linalg.norm(f, axis=1) * size[has_direction]
-    # A prediction of nothing has no direction: it is not along DFT's.
+    # A zero prediction has no direction, so it counts as not parallel to DFT's.
     return mean((f * g).sum(axis=1) / np.where(norms > 0.0, norms, 1.0))
 
 

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Whole files in another unit: what all models predict differs by the factor between two units.
+"""Finds whole files in other units: all predictions differ by the factor between two units.
 
-Honest errors of models, those that have not seen such molecules too, change the size of
-forces and relative energies by factors of 0.3 to 1.6 (shipped potentials on data/qcr-small). Units
-differ by 13.6 and more. What lies near a unit's factor, and goes up and down with the labels, is in
-that unit.
+Errors of models, even of those that have not seen such molecules, change the size of forces and
+relative energies by factors of 0.3 to 1.6 (shipped potentials on data/qcr-small). Units differ by
+13.6 and more. If the ratio is near a unit's factor and the labels correlate, they are in that unit.
 
-Lengths need no model: atoms are about the sum of their covalent radii away from the nearest other.
+Lengths need no model: the nearest atom is at about the sum of the covalent radii.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ _FEWEST_OF_A_MOLECULE = 3
 
 
 class Verdict:
-    """What one model says of a file's unit.
+    """One model's verdict on a file's unit.
 
     Parameters
     ----------
@@ -75,7 +74,7 @@ class Verdict:
     size : float
         Size of the predictions over that of the labels: 1 of a good model.
     least : float
-        Correlation from which it says something.
+        Least correlation for a verdict.
     """
 
     def __init__(self, agreement: float, size: float, least: float) -> None:
@@ -84,7 +83,7 @@ class Verdict:
         self.speaks = bool(abs(agreement) >= least and size > 0.0)
 
     def units(self, factors: Mapping[str, float]) -> set[str]:
-        """Return the units that the labels may be in, empty for eV and Angstrom."""
+        """Return the possible units of the labels; empty for eV and Angstrom."""
         off = {name: abs(np.log(self.size / factor)) for name, factor in factors.items()}
         best = min(off.values())
         if not best <= np.log(_REACH):
@@ -121,7 +120,7 @@ def of_energies(
     predicted : ndarray [n]
         eV.
     forces : Verdict or None
-        What forces say: where they agree, less is asked of energies.
+        The verdict on forces: if they agree, less evidence is needed for energies.
     """
     labels = np.array([frame.energy for frame in frames])
     for design in (_compositions(frames), _counts(frames)):
@@ -183,7 +182,7 @@ def _basis(design: FloatArray) -> FloatArray:
 
 
 def common_units(verdicts: Sequence[Verdict | None], factors: Mapping[str, float]) -> list[str]:
-    """Return the units that all models that say something agree on, the likeliest first."""
+    """Return the units on which all models with a verdict agree, the likeliest first."""
     speaking = [one for one in verdicts if one is not None and one.speaks]
     if not speaking:
         return []
@@ -196,7 +195,7 @@ def common_units(verdicts: Sequence[Verdict | None], factors: Mapping[str, float
 
 
 def of_lengths(frames: Sequence[Frame]) -> str:
-    """Say what the positions of a set are in; empty for Angstrom, and where none can say."""
+    """Return the unit of a set's positions; empty for Angstrom, or if unknown."""
     step = -(-len(frames) // _FRAMES_ASKED)
     asked = [bond_in_radii(frame.atoms) for frame in frames[::step]]
     bonds = np.array([bond for bond in asked if bond is not None])
@@ -215,8 +214,8 @@ def of_lengths(frames: Sequence[Frame]) -> str:
 def bond_in_radii(atoms: Atoms) -> float | None:
     """Return the median over atoms of the distance to the nearest other, in sums of covalent radii.
 
-    None for what says nothing of bonds: single atoms, also in a box, pairs, which a scan may have
-    at any distance, and noble gases.
+    None if bonds cannot be judged: single atoms, also in a box; pairs, which a scan may have at any
+    distance; and noble gases.
 
     Parameters
     ----------

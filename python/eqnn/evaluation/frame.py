@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""DFT frames, and what is wrong with those that cannot be compared."""
+"""DFT frames, and the problems of those that cannot be compared."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ class Problem:
     model : str
         The only model that it is wrong for; empty for all.
     is_left_out : bool
-        Whether the frame counts nowhere; otherwise it does, and this is a warning.
+        Whether the frame is left out everywhere; otherwise this is only a warning.
     together : str
-        What is said of several such frames at once; empty where ``what`` is the same for all.
+        Text for several such frames at once; empty if ``what`` is the same for all.
     """
 
     kind: Kind
@@ -93,7 +93,7 @@ class Keys:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A structure with what DFT says of it.
+    """A structure with its DFT results.
 
     Attributes
     ----------
@@ -147,7 +147,7 @@ class _Bad(Exception):
 
 
 def frame_of(atoms: Atoms, set_name: str, number: int, keys: Keys) -> Frame | Problem:
-    """Take structure and labels out of ASE's atoms, or say why not."""
+    """Get structure and labels from ASE's atoms, or the reason why not."""
     try:
         return _frame(atoms, set_name, number, keys)
     except _Bad as bad:
@@ -184,7 +184,7 @@ def _frame(atoms: Atoms, set_name: str, number: int, keys: Keys) -> Frame:
 
 
 def _require_own_results(atoms: Atoms) -> None:
-    """Refuse a calculator's results of where the atoms were before, as ASE does."""
+    """Refuse a calculator's results for earlier positions, as ASE does."""
     known = None if atoms.calc is None else getattr(atoms.calc, "atoms", None)
     if not isinstance(known, Atoms) or not getattr(atoms.calc, "results", None):
         return
@@ -196,7 +196,7 @@ def _require_own_results(atoms: Atoms) -> None:
 
 
 def _is_same(known: Atoms, atoms: Atoms) -> bool:
-    """Whether two structures have one energy: all atoms may be moved, and wrapped into the cell."""
+    """Whether two structures are the same up to a shift of all atoms and wrapping into the cell."""
     if not (np.array_equal(known.numbers, atoms.numbers) and (known.pbc == atoms.pbc).all()):
         return False
     moved = atoms.positions - known.positions
@@ -221,7 +221,7 @@ def key_of(atoms: Atoms) -> str:
 
 
 def _info(atoms: Atoms) -> Mapping[str, Any]:
-    """Return what a file says of a frame; rows of ASE's databases keep it one level deeper."""
+    """Return a file's information about a frame; ASE's databases keep it one level deeper."""
     return {**atoms.info, **atoms.info.get("key_value_pairs", {}), **atoms.info.get("data", {})}
 
 

@@ -63,7 +63,7 @@ def page(found: Evaluation, pictures: Mapping[str, tuple[bytes, str]]) -> Page:
     return made
 
 
-# Of more models the numbers stand in a table, or they would fill the first three screens.
+# With more models, the numbers go into a table; cards would fill the first three screens.
 _MOST_CARDS = 2
 _SHOWN = (scales.ENERGY, scales.FORCE_MAE, scales.FORCE_COSINE, scales.STRESS)
 
@@ -87,7 +87,7 @@ def _card(m: ModelResult, scale: Scale) -> tuple[str, str, str, Grade]:
 
 
 def _verdicts(found: Evaluation) -> Table:
-    """Return the judged numbers of each model, and what its forces mean."""
+    """Return the graded numbers of each model, and what its force errors mean."""
     shown = [s for s in _SHOWN if any(_value(m, s) is not None for m in found.models)]
     columns = [Column(s.name.split(",")[0], s.unit, 4 if s.rises else 3, s) for s in shown]
     table = Table("In short", [Column("model"), *columns, Column("what it means", wraps=True)])

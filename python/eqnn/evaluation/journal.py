@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a model gave for each structure, kept on disk line by line: a kill costs the last lines."""
+"""Keeps a model's predictions on disk line by line, so that a kill loses only the last lines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FORMAT = "eqnn predictions 1"
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a model says of a structure.
+    """A model's prediction for a structure.
 
     Attributes
     ----------
@@ -34,9 +34,9 @@ class Prediction:
     virial : ndarray [3, 3] or None
         eV; None for direct forces.
     seconds : float
-        Time for an atom, in the call that the structure was part of.
+        Time per atom, in the call that included the structure.
     refused : str
-        Why the engine would not evaluate it; empty where it did.
+        Why the engine refused the structure; empty if it did not.
     """
 
     key: str
@@ -117,7 +117,7 @@ class Journal:
             ) from None
 
     def close(self) -> None:
-        """Let others write the file."""
+        """Release the file for other processes."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -164,5 +164,5 @@ def _read(entry: dict[str, Any]) -> Prediction:
 
 
 def refusal(key: str, why: str) -> Prediction:
-    """Return what stands for a structure that the engine would not evaluate."""
+    """Return the entry of a structure that the engine refused."""
     return Prediction(key, np.nan, np.zeros((0, 3)), None, np.nan, why)

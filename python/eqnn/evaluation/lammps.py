@@ -26,7 +26,7 @@ from eqnn.lammps import environment, find_lammps
 from eqnn.so3 import FloatArray
 from eqnn.structures import cell_with_vacuum
 
-# Of the box around a molecule, Angstrom: wide enough that nothing leaves it.
+# Margin of the box around a molecule, Angstrom: wide enough that nothing leaves it.
 _ROOM = 10.0
 
 
@@ -55,12 +55,12 @@ class ThroughLammps:
 
     @property
     def agrees(self) -> bool:
-        """Whether the differences are those of rounding; False for NaN."""
+        """Whether the differences are within the tolerance; False for NaN."""
         return self.energy <= self.tolerance and self.force <= self.tolerance
 
 
 def choose(pairs: Sequence[Pair], n: int, seed: int) -> list[Pair]:
-    """Draw n of the pairs at random, in their order; all where there are fewer."""
+    """Choose n of the pairs at random, in their order; all if there are fewer."""
     chosen = np.random.default_rng(seed).permutation(len(pairs))[:n]
     return [pairs[k] for k in sorted(chosen.tolist())]
 
@@ -71,7 +71,7 @@ def through_lammps(judged: Judged, pairs: Sequence[Pair]) -> ThroughLammps:
     Raises
     ------
     EqnnError
-        Where LAMMPS is not found, or fails: with the line that it ended with.
+        If LAMMPS is not found, or fails: with its last line.
     """
     lmp = find_lammps()
     energies, forces = [], []
@@ -92,7 +92,7 @@ def through_lammps(judged: Judged, pairs: Sequence[Pair]) -> ThroughLammps:
             energies.append(abs(found[k] - pair.found.energy) / len(atoms))
             forces.append(_largest(turned - pair.found.forces))
     largest = np.maximum(np.array(energies), np.array(forces))
-    worst = pairs[int(np.argmax(largest))].frame.label if pairs else ""  # argmax takes a NaN
+    worst = pairs[int(np.argmax(largest))].frame.label if pairs else ""  # argmax finds a NaN
     return ThroughLammps(
         len(pairs),
         _largest(np.array(energies)),
@@ -107,11 +107,11 @@ def _largest(values: FloatArray) -> float:
 
 
 def _write_frame(folder: Path, k: int, atoms: Atoms, cutoff: float) -> Prism:
-    """Write a data file; return what turns LAMMPS's axes back into the frame's."""
+    """Write a data file; return the rotation from LAMMPS's axes back to the frame's."""
     boxed: Atoms = atoms.copy()
     cell = cell_with_vacuum(atoms, cutoff)
     if cell is not None:
-        # LAMMPS's boxes may be skewed along periodic axes only: vacuum does for the others.
+        # LAMMPS allows skewed boxes only along periodic axes; the others get vacuum.
         boxed.set_cell(cell)
         boxed.pbc = True
     else:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The folder of an evaluation: predictions as they come, then page, tables and pictures."""
+"""The folder of an evaluation: predictions as they arrive, then page, tables and pictures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from eqnn.evaluation.text import text
 from eqnn.report import drawing
 
 PREDICTIONS = "predictions"
-# Tables and pictures that some runs have and others have not. Other files are not ours to remove.
+# Tables and pictures that only some runs have. Other files must not be removed.
 _OURS = re.compile(
     r"(parity_(energies|forces)_.*|force_errors|errors_by_set|errors_by_element|speed_and_error)\.png"
     r"|(sets|stages|elements|worst|defects|lammps|problems)\.csv"
@@ -25,7 +25,7 @@ _OURS = re.compile(
 
 
 class Output:
-    """A folder that a run fills, and that the next one goes on from.
+    """A folder that a run fills, and from which the next one continues.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Output:
             ) from None
 
     def predictions(self, judged: Judged) -> Path | None:
-        """Return the file of a model's predictions: another model has another one."""
+        """Return the file of a model's predictions; each model has its own."""
         if self.folder is None:
             return None
         name = re.sub(r"[^\w.-]", "_", judged.path.stem)
@@ -66,14 +66,14 @@ class Output:
         return self.folder / PREDICTIONS / file
 
     def write(self, found: Evaluation) -> None:
-        """Write all that people and programs read; each file is whole or the one before."""
+        """Write all results. Each file is replaced atomically."""
         if self.folder is None:
             return
         drawn = pictures(found) if self.with_plots else {}
         made = {f"{name}.png": content for name, (content, _) in drawn.items()}
         made |= {f"{name}.csv": table.csv().encode() for name, table in everything(found).items()}
         made["frames.csv"] = frames(found).csv().encode()
-        # What an earlier run had and this one has not would be taken for its own.
+        # Remove results of an earlier run that this one lacks, or they would look like its own.
         for path in self.folder.iterdir():
             if _OURS.fullmatch(path.name) and path.name not in made:
                 path.unlink()

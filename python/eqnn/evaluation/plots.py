@@ -14,7 +14,7 @@ from eqnn.evaluation.result import Evaluation, ModelResult
 from eqnn.report import PALETTE, drawing, number, png
 from eqnn.so3 import FloatArray
 
-# More points than these are not told apart.
+# More points than these cannot be distinguished.
 MOST_POINTS = 20000
 
 
@@ -95,7 +95,7 @@ def _set_errors(m: ModelResult) -> dict[str, float | None]:
 
 
 def _thinned(values: FloatArray) -> FloatArray:
-    """Points [n, 2], at most as many as are told apart, drawn at random but always the same."""
+    """Points [n, 2], thinned to MOST_POINTS at random, but always the same ones."""
     if len(values) <= MOST_POINTS:
         return values
     return values[np.random.default_rng(0).choice(len(values), MOST_POINTS, replace=False)]
@@ -134,7 +134,7 @@ def _parity(
         axis = figure.add_subplot()
         axis.axline((limits[0],) * 2, slope=1, color="0.6", lw=1, zorder=0)
         points = np.concatenate(list(sets.values()))
-        # More sets than colors are not told apart.
+        # More sets than colors cannot be distinguished.
         told = len(sets) if len(sets) <= len(PALETTE) else 1
         colors = np.repeat(
             [_color(k % told) for k in range(len(sets))], list(map(len, sets.values()))
@@ -156,7 +156,7 @@ def _parity(
 def _limits(points: FloatArray) -> tuple[float, float]:
     """Return common limits of both axes around all of DFT's values.
 
-    A prediction that is far off may lie outside: the table has it.
+    A prediction that is far off may lie outside; the tables include it.
     """
     low, high = float(points[:, 0].min()), float(points[:, 0].max())
     room = 0.1 * (high - low) or 1.0

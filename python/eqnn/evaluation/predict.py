@@ -17,8 +17,8 @@ from eqnn.library import Potential, Properties
 from eqnn.model_file import Model
 from eqnn.structures import cell_with_vacuum, elements_in
 
-# Of one call of the engine: what a kill loses, and how often progress is told. A call has as many
-# atoms as take this long, and so many at least that all threads are busy.
+# Duration of one call of the engine: what a kill loses, and how often progress is reported. A call
+# has as many atoms as take this long, but at least enough to keep all threads busy.
 CALL_SECONDS = 0.5
 CALL_ATOMS = 1000
 
@@ -29,12 +29,12 @@ the frames read and 0, since nobody knows of how many."""
 
 @dataclass(frozen=True)
 class Judged:
-    """A model that is evaluated.
+    """A model under evaluation.
 
     Attributes
     ----------
     name : str
-        What tables call it.
+        Its name in tables.
     path : Path
     model : Model
     precision : str
@@ -56,7 +56,7 @@ class Judged:
         return set(frame.atoms.numbers.tolist()) <= set(self.model.document["species"])
 
     def open(self, frames: Sequence[Frame]) -> Potential:
-        """Open it in its precision, with the elements of the frames that it knows."""
+        """Open it in its precision, with those elements of the frames that it has."""
         known = [frame.atoms for frame in frames if self.knows(frame)]
         elements = elements_in(known, self.model.document["species"])
         return Potential(self.path, self.precision, self.has_virial, elements=elements)
@@ -70,7 +70,7 @@ def predict(
     cutoff: float,
     progress: Progress | None = None,
 ) -> None:
-    """Evaluate the frames that the journal lacks, each structure once, and add them to it.
+    """Evaluate the frames that are missing in the journal, each structure once, and add them.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def predict(
     cutoff : float
         The model's, Angstrom.
     progress : callable, optional
-        Told after each call of the engine.
+        Called after each call of the engine.
     """
     missing = {frame.key: frame for frame in frames if frame.key not in journal.known}
     n_atoms = sum(len(frame.atoms) for frame in missing.values())
@@ -108,7 +108,7 @@ def predict(
 def evaluate_many(
     potential: Potential, frames: Sequence[Frame], cutoff: float
 ) -> list[Properties | str]:
-    """Evaluate frames in one call; of one that the engine refuses, its reason comes instead."""
+    """Evaluate frames in one call; for a refused one, return the reason instead."""
     found = potential.evaluate_many(
         [
             (atoms.numbers, atoms.positions, cell_with_vacuum(atoms, cutoff))

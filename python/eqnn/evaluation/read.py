@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Reads frames: whatever ASE reads, packed or not, and PubChemQCR's LMDB."""
+"""Reads frames: any format of ASE, gzipped or not, and PubChemQCR's LMDB."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from eqnn.built import ROOT
 from eqnn.errors import EqnnError, one_line
 from eqnn.evaluation.frame import Frame, Keys, Kind, Problem, frame_of
 
-# Of PubChemQCR: the others are other levels of theory.
+# Stages of PubChemQCR: the others are other levels of theory.
 DFT_STAGES = ("DFT_1st", "DFT_2nd")
 
 
 def set_names(paths: Sequence[Path]) -> list[str]:
-    """Return a name for each file: its own, without suffixes, and folders where two are alike."""
+    """Return a name for each file: without suffixes, and with folders if two are the same."""
     stems = [path.name.removesuffix(".gz").rsplit(".", 1)[0] or path.name for path in paths]
     deepest = max((len(path.parts) for path in paths), default=1)
     by_depth = [
@@ -39,7 +39,7 @@ def set_names(paths: Sequence[Path]) -> list[str]:
         next((names[k] for names in by_depth if names.count(names[k]) == 1), str(path))
         for k, path in enumerate(paths)
     ]
-    # Frames are told apart by their set's name and their number.
+    # A frame is identified by its set's name and its number.
     return found if len(set(found)) == len(found) else [str(path) for path in paths]
 
 
@@ -59,7 +59,7 @@ def read_frames(path: Path, set_name: str, keys: Keys) -> Iterator[Frame | Probl
     Raises
     ------
     EqnnError
-        Where there is no such file.
+        If there is no such file.
     """
     if not path.exists():
         raise EqnnError(f"{path}: no such file. Give the path of a file with DFT frames.")
@@ -76,9 +76,9 @@ def is_lmdb(path: Path) -> bool:
 
 
 def read_atoms(path: Path) -> Iterator[tuple[int, Atoms | str]]:
-    """Read whatever ASE reads, gzipped or not: numbers and frames, or why one cannot be read.
+    """Read any format of ASE, gzipped or not: numbers and frames, or why one cannot be read.
 
-    So is PubChemQCR's LMDB. What cannot be read has a number of its own, as a frame has.
+    PubChemQCR's LMDB is read too. An unreadable frame also has a number.
     """
     if is_lmdb(path):
         yield from _read_lmdb(path)
@@ -89,7 +89,7 @@ def read_atoms(path: Path) -> Iterator[tuple[int, Atoms | str]]:
 
 @contextmanager
 def _unpacked(path: Path) -> Iterator[Path]:
-    """Give the file itself, or a temporary copy of a packed one: ASE is slow with those."""
+    """Yield the file itself, or a temporary unpacked copy: ASE is slow with packed files."""
     if path.suffix != ".gz":
         yield path
         return
@@ -106,7 +106,7 @@ def _unpacked(path: Path) -> Iterator[Path]:
 
 
 def _read_ase(path: Path) -> Iterator[tuple[int, Atoms | str]]:
-    """Numbers and frames; where one cannot be read, what ASE says of it."""
+    """Numbers and frames; for an unreadable one, ASE's message."""
     start = 0
     while True:
         try:
@@ -116,7 +116,7 @@ def _read_ase(path: Path) -> Iterator[tuple[int, Atoms | str]]:
             return
         except Exception as error:  # ASE's readers raise whatever they meet
             said = one_line(error)
-        # ASE may have looked ahead: all frames before the broken one are still to be had.
+        # ASE may have read ahead: all frames before the broken one are still readable.
         broken = _first_broken(path, start)
         for atoms in ase.io.iread(path, index=slice(start, broken)) if broken > start else ():
             yield start, atoms
@@ -150,7 +150,7 @@ def _can_read(path: Path, start: int, stop: int) -> bool:
 
 
 def _first_broken(path: Path, start: int) -> int:
-    """Return the number of the first frame that cannot be read, in a logarithm of tries."""
+    """Return the number of the first unreadable frame, by bisection."""
     good, step, grows = start, 1, True
     while step:
         if _can_read(path, good, good + step):
@@ -182,7 +182,7 @@ def _read_lmdb(path: Path) -> Iterator[tuple[int, Atoms | str]]:
 
 
 def _steps(published: Any, key: bytes, value: bytes) -> Iterator[Atoms | str]:
-    """Give a record's steps in its order: each as a frame, or what is damaged."""
+    """Yield a record's steps in order: each as a frame, or what is damaged."""
     report = published.Report()
     said = 0
     for one in published.frames_of(key, value, DFT_STAGES, False, report):
@@ -193,7 +193,7 @@ def _steps(published: Any, key: bytes, value: bytes) -> Iterator[Atoms | str]:
 
 
 def _lmdb_reader(path: Path) -> tuple[Any, Any]:
-    """Load the reader of the data set's tools, which are no part of this package."""
+    """Load the reader of the data set's tools, which are not part of this package."""
     tools = ROOT / "data" / "qcr"
     if (tools / "qcr").is_dir() and str(tools) not in sys.path:
         sys.path.append(str(tools))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What an evaluation found, and the same as JSON (docs/evaluate.md has its schema)."""
+"""The results of an evaluation, also as JSON (schema: docs/evaluate.md)."""
 
 from __future__ import annotations
 
@@ -82,13 +82,13 @@ class Worst:
 
 @dataclass(frozen=True)
 class ModelResult:
-    """What was found of one model.
+    """Results of one model.
 
     Attributes
     ----------
     judged : Judged
     engine : str
-        What the engine says of itself.
+        The engine's description of itself.
     overall : Errors
     sets, stages : dict of str to Errors
         By set, and by stage where frames name one.
@@ -142,12 +142,12 @@ class Evaluation:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every frame was compared by every model, and LAMMPS agrees where asked."""
+        """Whether every model was compared on every frame, and LAMMPS agrees if it was run."""
         nothing_left_out = not any(problem.is_left_out for problem in self.problems)
         return nothing_left_out and all(m.lammps is None or m.lammps.agrees for m in self.models)
 
     def document(self) -> dict[str, Any]:
-        """Return what result.json holds."""
+        """Return the content of result.json."""
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -169,7 +169,7 @@ class Evaluation:
         }
 
     def json(self) -> str:
-        """Return `document` as JSON; there is no NaN in it, what there is not is null."""
+        """Return `document` as JSON, with null for NaN and for missing values."""
         return json.dumps(self.document(), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
@@ -209,12 +209,12 @@ def _defect(measured: Measurement) -> dict[str, Any]:
 
 
 def grade_of(measured: Measurement) -> Grade:
-    """How a measurement of ``eqnn check`` is to be taken here."""
+    """Grade of a measurement of ``eqnn check``."""
     return GRADES[measured.status]
 
 
 def grouped(problems: Sequence[Problem]) -> list[tuple[Problem, str]]:
-    """Join problems that say the same of a file's frames.
+    """Join problems with the same text about frames of a file.
 
     Returns
     -------

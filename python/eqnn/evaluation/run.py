@@ -49,13 +49,13 @@ def evaluate(
 
     Parameters
     ----------
-    models : path, or sequence of paths
+    models : str or Path, or sequence of these
         Model files (``.eqnn``).
-    data : path, sequence of paths, sequence of Atoms, or mapping of names to paths or such
+    data : str or Path, sequence of these, sequence of Atoms, or mapping of names to any of these
         Frames with DFT energies (eV) and, if known, forces (eV/Angstrom) and stresses
         (eV/Angstrom^3): files in any format that ASE reads, gzipped or not, LMDB of PubChemQCR, or
         Atoms whose calculator has the labels.
-    output : path, optional
+    output : str or Path, optional
         Folder for the web page, ``result.json``, tables and pictures. It also keeps predictions,
         so that an interrupted run continues where it stopped.
     settings : Settings, optional
@@ -80,7 +80,7 @@ def evaluate(
         find_built("eqnnplugin.so", "EQNN_PLUGIN")
     folder = Output(output, with_plots=chosen.with_plots)
     sets, frames, problems = read_data(data, chosen, progress)
-    # First whole sets, so that none of them is the rule for the others.
+    # Whole sets first, so that a wrong one is not the standard for the others.
     problems += length_units(frames)
     frames = without(frames, problems)
     problems += mixed_units(frames)
@@ -131,7 +131,7 @@ def _predict(
     folder: Output,
     progress: Progress | None,
 ) -> tuple[dict[str, list[Pair]], list[Problem]]:
-    """Return pairs of each model, and frames that it cannot take."""
+    """Return the pairs of each model, and the frames that it cannot evaluate."""
     pairs: dict[str, list[Pair]] = {}
     problems: list[Problem] = []
     for one, potential in opened:
@@ -168,7 +168,7 @@ def _good(pairs: Sequence[Pair], problems: Sequence[Problem]) -> list[Pair]:
 def _counted(
     sets: Sequence[DataSet], good: Mapping[str, Sequence[Pair]], problems: Sequence[Problem]
 ) -> tuple[DataSet, ...]:
-    """Count what is bad by the problems and what is good by the pairs: no frame may be in neither.
+    """Count bad frames by the problems and good ones by the pairs: every frame is in one of them.
 
     Parameters
     ----------

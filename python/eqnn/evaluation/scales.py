@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""From which error on a potential is good, fair or poor, and what each means for MD."""
+"""Thresholds of errors for a good, fair or poor potential, and what each means for MD."""
 
 from __future__ import annotations
 

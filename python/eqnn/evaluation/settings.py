@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What may be chosen of an evaluation."""
+"""Settings of an evaluation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PRECISIONS = ("double", "mixed", "single")
 
 @dataclass(frozen=True)
 class Settings:
-    """What may be chosen; the defaults are those of the command.
+    """Settings of an evaluation; the defaults are those of the command.
 
     Attributes
     ----------
@@ -21,7 +21,7 @@ class Settings:
     keys : Keys
         Where frames have their labels.
     worst : int
-        How many of the worst frames are named for each model, by forces and by energy.
+        How many of the worst frames to list for each model, by forces and by energy.
     through_lammps : int
         How many frames of each model LAMMPS evaluates too.
     sample : int

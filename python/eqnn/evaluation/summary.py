@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is made of a model's predictions: errors by group, worst frames, provenance."""
+"""Summarizes a model's predictions: errors by group, worst frames, provenance."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from eqnn.library import Potential
 def summary(
     judged: Judged, potential: Potential, pairs: Sequence[Pair], chosen: Settings
 ) -> ModelResult:
-    """Return all that is found of one model, which is open.
+    """Return all results of one model, which is open.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Frames that look sound one by one and do not belong together: copies, and other units."""
+"""Finds frames that look sound by themselves but not together: copies, and other units."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from eqnn.evaluation.frame import Frame, Kind, Problem
 from eqnn.so3 import FloatArray
 from eqnn.structures import neighbors
 
-# Frames that agree to this are one: trajectories are written with as many digits. Angstrom.
+# Frames that agree within this are copies: trajectories have as many digits. Angstrom.
 SAME = 1e-3
 # How near a ratio must be to a factor between units: total energies of one composition differ by
 # less than a hundredth, forces by the model's own error.
 _ENERGY_TOLERANCE = 0.02
 _LENGTH_TOLERANCE = 0.05
 _FORCE_TOLERANCE = 0.1
-# Below this, forces and their prediction say little of each other's size.
+# Below this, the ratio of forces to their prediction says little.
 _FORCE_COSINE = 0.95
 _TELLING_ATOMS = 6
 _TELLING_FORCE = 0.3
-# Of fewer frames none is the rule, and none the exception.
+# With fewer frames, there is no majority to compare with.
 _FEWEST = 3
 
 _ENERGY_UNITS = {"eV": 1.0, **ENERGY_UNITS}
@@ -42,7 +42,7 @@ _LENGTH_UNITS = {1.0 / Bohr: "Bohr", Bohr: "Angstrom among Bohr", 0.1: "nm"}
 
 
 def duplicates(frames: Iterable[Frame]) -> list[Problem]:
-    """Frames that an earlier set has too: a test set with training frames flatters."""
+    """Find frames that an earlier set has too: training frames in a test set flatter the errors."""
     alike: dict[bytes, list[Frame]] = defaultdict(list)
     for frame in frames:
         alike[frame.atoms.numbers.tobytes()].append(frame)
@@ -65,7 +65,7 @@ def duplicates(frames: Iterable[Frame]) -> list[Problem]:
 def _first_copies(group: Sequence[Frame]) -> dict[int, Frame]:
     """For frames (by `id`) that an earlier set has, its first one. All have the same atoms.
 
-    Copies are near each other along any direction of all coordinates: only those are compared.
+    Copies are close along any direction in coordinate space, so only close ones are compared.
     """
     places = np.stack([_place(frame) for frame in group])
     direction = np.random.default_rng(0).normal(size=places.shape[1])
@@ -84,14 +84,14 @@ def _first_copies(group: Sequence[Frame]) -> dict[int, Frame]:
 
 
 def _place(frame: Frame) -> FloatArray:
-    """Coordinates from the middle, and the lattice: equal for a copy that was moved."""
+    """Coordinates relative to the center, and the lattice: equal for a shifted copy."""
     positions = frame.atoms.positions - frame.atoms.positions.mean(axis=0)
     lattice = frame.atoms.cell.array * frame.atoms.pbc[:, None]
     return np.concatenate([positions.ravel(), lattice.ravel()])
 
 
 def length_units(frames: Sequence[Frame]) -> list[Problem]:
-    """Name sets whose atoms are as far from each other as another unit makes them."""
+    """Find sets whose interatomic distances look like another unit."""
     found = []
     for members in _by_set(frames).values():
         if said := of_lengths(members):
@@ -107,7 +107,7 @@ def _by_set(frames: Iterable[Frame]) -> dict[str, list[Frame]]:
 
 
 def mixed_units(frames: Sequence[Frame]) -> list[Problem]:
-    """Frames whose energies or lengths are others' times the factor between two units."""
+    """Find frames whose energies or lengths differ from others by the factor between two units."""
     groups: dict[str, list[Frame]] = defaultdict(list)
     for frame in frames:
         groups[frame.formula].append(frame)
@@ -121,7 +121,7 @@ def mixed_units(frames: Sequence[Frame]) -> list[Problem]:
 
 
 def _median(values: FloatArray) -> float:
-    """One of the values, also of an even number: no mean of two units."""
+    """Return one of the values, even for an even number of them: never a mean of two units."""
     return float(np.sort(values)[(len(values) - 1) // 2])
 
 
@@ -196,7 +196,7 @@ def _units(frame: Frame, what: str, together: str = "") -> Problem:
 def force_units(
     frames: Sequence[Frame], predicted: Mapping[str, Mapping[str, FloatArray]]
 ) -> list[Problem]:
-    """Frames whose forces all models meet but for a factor between units, or for the sign.
+    """Find frames whose forces all models reproduce except for a unit factor or the sign.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def force_units(
 
 
 def _of_all(members: Sequence[Frame], predicted: Mapping[str, Mapping[str, FloatArray]]) -> str:
-    """Say what all forces of a set are in; empty for eV/Angstrom, and where no model says."""
+    """Return the unit of all forces of a set; empty for eV/Angstrom, or if no model can tell."""
     verdicts = [one for forces in predicted.values() if (one := _verdict(members, forces))]
     speaking = [one for one in verdicts if one.speaks]
     is_turned = bool(speaking) and all(one.agreement < 0.0 for one in speaking)
@@ -249,10 +249,10 @@ def energy_units(
     energies: Mapping[str, Mapping[str, float]],
     forces: Mapping[str, Mapping[str, FloatArray]],
 ) -> list[Problem]:
-    """Name sets whose energies all models meet but for the factor between two units.
+    """Find sets whose energies all models reproduce except for a factor between two units.
 
-    Absolute energies say nothing of it: zeros differ between methods. Those within a composition
-    do, or, where each has few frames, what is left of all after a sum over elements.
+    Absolute energies cannot tell, since zeros differ between methods. Differences within a
+    composition can or, if each has few frames, the residuals after a fit of energies per element.
 
     Parameters
     ----------
@@ -277,7 +277,7 @@ def energy_units(
 
 
 def _force_units(members: Sequence[Frame], predicted: Mapping[str, FloatArray]) -> list[str | None]:
-    """Say of each frame of a set what one model finds: a unit, nothing (empty), or not asked."""
+    """Return one model's verdict on each frame of a set: a unit, none (empty), or not asked."""
     pairs = {f.key: (predicted[f.key], _labels(f)) for f in members if f.key in predicted}
     if not pairs:
         return [None] * len(members)
@@ -305,7 +305,7 @@ def _rms(values: FloatArray) -> float:
 
 
 def _force_unit(predicted: FloatArray, labels: FloatArray) -> str:
-    """Say what unit a frame's labels seem to be in; empty for eV/Angstrom and no agreement."""
+    """Return the unit that a frame's labels seem to have; empty for eV/Angstrom, or if unclear."""
     square = float((labels**2).sum())
     both = float((labels * predicted).sum())
     size = np.sqrt(square * float((predicted**2).sum()))
@@ -314,6 +314,6 @@ def _force_unit(predicted: FloatArray, labels: FloatArray) -> str:
     slope = both / square
     unit = min(FORCE_UNITS, key=lambda name: abs(slope / FORCE_UNITS[name] - 1))
     if abs(slope / FORCE_UNITS[unit] - 1) < _FORCE_TOLERANCE:
-        # Without the ratio, which differs a little from model to model.
+        # Without the ratio, which differs slightly between models.
         return f"against the models' the forces are in {unit}, it seems, not in eV/Angstrom"
     return ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Tables of an evaluation, for terminal, CSV and page alike."""
+"""Tables of an evaluation, for the terminal, CSV and the page."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _NOTE = (
 
 
 def overall(found: Evaluation) -> Table:
-    """All errors of each model, a row each, with its time for an atom."""
+    """All errors of each model, one row each, with its time per atom."""
     has_stress = any(m.overall.stress.n_frames for m in found.models)
     columns = [Column("model"), Column("frames"), *_columns(has_stress)]
     table = Table("Errors over all frames", [*columns, Column("time", "us/atom")], note=_NOTE)
@@ -51,7 +51,7 @@ def by_set(found: Evaluation) -> Table:
 
 
 def by_stage(found: Evaluation) -> Table:
-    """Return errors by stage; no rows where no frame names one."""
+    """Return errors by stage; no rows if no frame names one."""
     return _by("stage", "Errors by stage", found, lambda m: m.stages)
 
 
@@ -130,7 +130,7 @@ def defects(found: Evaluation) -> Table:
 
 
 def lammps(found: Evaluation) -> Table:
-    """Differences between LAMMPS and the engine; no rows where it was not asked for."""
+    """Differences between LAMMPS and the engine; no rows if they were not requested."""
     columns = [Column("model"), Column("frames"), Column("energy", "eV/atom")]
     columns += [Column("force", "eV/A"), Column("expected", "at most"), Column("")]
     table = Table("Through LAMMPS: largest differences", [*columns, Column("largest at")])
@@ -144,7 +144,7 @@ def lammps(found: Evaluation) -> Table:
 
 
 def problems(found: Evaluation) -> Table:
-    """Bad and suspicious frames by file and number; such that say the same in one row."""
+    """Bad and suspicious frames by file and number; those with the same text in one row."""
     columns = [Column("set"), Column("frames"), Column("what"), Column("model"), Column("left out")]
     note = "Frames count from 0, as in ASE." if found.problems else ""
     table = Table("Bad frames", [*columns, Column("found", wraps=True)], note=note)
@@ -210,7 +210,7 @@ def _frame(pair: Pair, offsets: Mapping[str, float]) -> list[Cell]:
 
 
 def everything(found: Evaluation) -> dict[str, Table]:
-    """Return all tables that have rows, by the name of the CSV file, in the order of the page."""
+    """Return all tables with rows, by the name of the CSV file, in the order of the page."""
     made = {
         "overall": overall(found),
         "sets": by_set(found),
@@ -224,5 +224,5 @@ def everything(found: Evaluation) -> dict[str, Table]:
         "data": data(found),
     }
     if all(list(m.stages.values()) == list(m.sets.values()) for m in found.models):
-        made["stages"].rows.clear()  # every stage is a set: the table would come twice
+        made["stages"].rows.clear()  # every stage is a set, so the table would appear twice
     return {name: table for name, table in made.items() if table.rows}

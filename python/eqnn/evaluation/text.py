@@ -8,7 +8,7 @@ from eqnn.evaluation.tables import everything
 
 
 def text(found: Evaluation) -> str:
-    """Return all tables, and what marks mean."""
+    """Return all tables, and the meaning of the marks."""
     parts = []
     for name, table in everything(found).items():
         if name == "sets" and len(found.sets) == 1:

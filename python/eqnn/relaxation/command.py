@@ -127,7 +127,7 @@ def _relax(options: argparse.Namespace, settings: Settings, teller: Teller) -> N
 
 
 class Teller:
-    """Tells on stderr how far a run is, and how long it will take."""
+    """Prints progress and the remaining time to stderr."""
 
     def __init__(self) -> None:
         self._line = StatusLine()
@@ -144,7 +144,7 @@ class Teller:
         if done < total and not self._line.is_due(now - self._told):
             return
         self._told = now
-        # Until the first are done nobody knows how many steps the others take.
+        # Until the first are done, the number of steps of the others is unknown.
         left = f"{duration((total - done) * (now - self._start) / done)} left" if done else ""
         self._line.show(
             f"{done} of {total} structures, {n_evaluations} evaluations{left and ', '}{left}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A relaxed molecule against the minimum of another method."""
+"""Compares a relaxed structure with the minimum of another method."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ase.neighborlist import neighbor_list
 from eqnn.so3 import FloatArray
 from eqnn.structures import periodic_axes
 
-# Of the sum of covalent radii: up to here a pair is bonded.
+# Fraction of the sum of covalent radii up to which a pair is bonded.
 BOND = 1.25
 # Ways to exchange like atoms that are tried; molecules of more have many equal parts.
 MOST_WAYS = 5000
@@ -74,7 +74,7 @@ def changed_bonds(atoms: Atoms, reference: Atoms) -> tuple[tuple[str, ...], tupl
 
 
 def _measured(reference: Atoms) -> Any:
-    """Return the atoms that the distance is taken over."""
+    """Return the atoms that the distance covers."""
     heavy = np.flatnonzero(reference.numbers > 1)
     is_all = reference.pbc.any() or heavy.size == 0
     return np.arange(len(reference)) if is_all else heavy
@@ -109,7 +109,7 @@ def _aligned(x: FloatArray, y: FloatArray) -> float:
 
 
 def _symmetries(atoms: Atoms, chosen: Sequence[int]) -> Iterator[tuple[int, ...]]:
-    """Yield the ways to exchange like atoms that keep all bonds, the identity among the first.
+    """Yield the permutations of like atoms that keep all bonds, the identity among the first.
 
     Like atoms have one element, as many hydrogens, and like neighbors.
     """
@@ -147,7 +147,7 @@ def _along_bonds(near: Sequence[set[int]]) -> list[tuple[int, int | None]]:
 
 
 def _ways(kinds: Sequence[object], near: Sequence[set[int]]) -> Iterator[tuple[int, ...]]:
-    """Place atom after atom along bonds, so that a dead end shows where it begins."""
+    """Place atoms one by one along bonds, so that a dead end is found early."""
     order = _along_bonds(near)
     place = {atom: k for k, (atom, _) in enumerate(order)}
     # Bonds to atoms that were placed before; by their number, none is made or lost.
@@ -194,7 +194,7 @@ def compare(
     drops: tuple[float | None, float | None],
     steps: tuple[int, int | None],
 ) -> Comparison:
-    """Hold a relaxed structure against the reference.
+    """Compare a relaxed structure with the reference.
 
     Parameters
     ----------

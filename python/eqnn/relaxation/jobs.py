@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is to be relaxed: structures with an id each, and the minima that they are held against."""
+"""The structures to relax, each with an id, and the minima to compare them with."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class Job:
     Attributes
     ----------
     id : str
-        Names it in the output; no two have one.
+        Its name in the output; unique.
     atoms : Atoms or None
-        Where it begins; None where it could not be read.
+        The start; None if it could not be read.
     problem : str
         Why it could not be read; else empty.
     reference : Atoms or None
         The minimum of another method, with its energy where that is known.
     reference_steps : int or None
-        That it took there.
+        Number of steps that the other method took.
     """
 
     id: str
@@ -47,7 +47,7 @@ class Job:
 
     @property
     def start(self) -> str:
-        """A hash of where it begins, which tells another structure with the same id."""
+        """A hash of the start, which reveals another structure with the same id."""
         if self.atoms is None:
             return hashlib.sha256(self.problem.encode()).hexdigest()[:12]
         parts = (self.atoms.numbers, self.atoms.positions, self.atoms.cell.array, self.atoms.pbc)
@@ -59,7 +59,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Input:
-    """All that is to be done.
+    """All jobs.
 
     Attributes
     ----------
@@ -149,7 +149,7 @@ def _id_of(atoms: Atoms, name: str, id_key: str | None) -> str:
 
 
 def _require_ids(jobs: Sequence[Job]) -> None:
-    """Refuse two structures with one id: which of them a record is of, no later run could tell."""
+    """Refuse two structures with one id: a later run could not tell whose record it is."""
     repeated = [name for name, n in Counter(job.id for job in jobs).items() if n > 1]
     if repeated:
         more = f", and {len(repeated) - 1} more ids come twice" if len(repeated) > 1 else ""
@@ -244,7 +244,7 @@ def _with_reference(jobs: Sequence[Job], path: Path, id_key: str | None) -> Inpu
 def _require_same_order(
     jobs: Sequence[Job], minima: Sequence[tuple[int, Atoms]], path: Path
 ) -> None:
-    """Refuse minima without ids of which one is another molecule: all may be at wrong places."""
+    """Refuse minima without ids if one is another molecule: all may be misplaced."""
     for job, (_, minimum) in zip(jobs, minima, strict=True):
         if job.atoms is not None and not np.array_equal(minimum.numbers, job.atoms.numbers):
             raise EqnnError(

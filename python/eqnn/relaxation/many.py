@@ -24,11 +24,11 @@ from eqnn.model_file import read_model
 from eqnn.packed import Arrays, IntArray, arrays_of, interrupts
 from eqnn.structures import cell_with_vacuum, elements_in, is_partly_periodic
 
-# Told how many are done, how many there are, and how many evaluations of one structure that took;
-# False ends it there.
+# Called with how many are done, how many there are, and the number of evaluations so far; returning
+# False stops.
 Progress = Callable[[int, int, int], bool | None]
 
-# What the library counts to.
+# The largest count of the library.
 _MOST = 2**31 - 1
 
 
@@ -82,7 +82,7 @@ class Settings:
                 )
 
     def for_c(self) -> c_relax.RelaxOptions:
-        """Return these settings as the library takes them."""
+        """Return these settings in the form that the library takes."""
         self.require_valid()
         options = relax_defaults()
         options.optimizer = c_relax.OPTIMIZERS.index(self.optimizer)
@@ -96,7 +96,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Relaxed:
-    """What became of a structure.
+    """The result of a structure.
 
     Attributes
     ----------
@@ -199,13 +199,13 @@ def relax(
 
 
 def open_for(structures: Sequence[Atoms], model: str | Path, precision: str) -> Potential:
-    """Open a model file with the elements of the structures that it will relax."""
+    """Open a model file with the elements of the structures to relax."""
     elements = elements_in(structures, read_model(Path(model)).document["species"])
     return Potential(model, precision, has_virial=False, elements=elements)
 
 
 class _Run:
-    """One call: the arrays that go to C, and the callbacks that come back."""
+    """One call: the arrays for C, and its callbacks."""
 
     def __init__(
         self,
@@ -237,7 +237,7 @@ class _Run:
         )
 
     def _add(self, k: int, atoms: Atoms) -> None:
-        """Keep a structure for C, or its refusal as its result."""
+        """Store a structure for C, or its refusal as its result."""
         try:
             arrays = arrays_of(
                 atoms.numbers, atoms.positions, _cell_of(atoms, self._settings, self._cutoff)
@@ -255,7 +255,7 @@ class _Run:
         self._where.append(k)
 
     def _guarded(self, call: Callable[..., bool | None]) -> Callable[..., int]:
-        """C knows no exceptions: the call ends, and then the exception goes on."""
+        """C has no exceptions: the call ends first, then the exception is raised."""
 
         def guarded(_context: int | None, *arguments: Any) -> int:
             try:
@@ -296,7 +296,7 @@ class _Run:
         return self._progress(done + refused, len(self.structures), n_evaluations)
 
     def _atoms(self, k: int, frame: Any) -> Atoms:
-        """Return a copy of the structure, where it is in this frame."""
+        """Return a copy of the structure with the positions of this frame."""
         atoms: Atoms = self.structures[k].copy()
         n = frame.n_atoms
         constraints, atoms.constraints = atoms.constraints, []
@@ -318,7 +318,7 @@ def _copied(pointer: Any, n: int) -> Any:
 
 
 def _cell_of(atoms: Atoms, settings: Settings, cutoff: Callable[[], float]) -> Any:
-    """Return the cell for C, which refuses a bad one of three vectors itself, in better words."""
+    """Return the cell for C, which refuses bad vectors itself, with a better message."""
     if not is_partly_periodic(atoms):
         return atoms.cell.array if atoms.pbc.all() else None
     if settings.relax_cell:

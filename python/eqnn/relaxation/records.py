@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The output: an extended XYZ file that only grows, and that the next run goes on from."""
+"""The output: an extended XYZ file that only grows, and from which the next run continues."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _NUMBERS = ("fmax", "energy", "first_energy")
 
 @dataclass(frozen=True)
 class Record:
-    """What the output says of a structure.
+    """The output's entry for a structure.
 
     Attributes
     ----------
     id : str
     start : str
-        Hash of where it began.
+        Hash of its start.
     run : str
         Model and options that it was relaxed with.
     status, reason : str
@@ -53,7 +53,7 @@ class Record:
 
 
 def record_of(id_: str, start: str, run: str, relaxed: Relaxed) -> Record:
-    """Return the record of what became of a structure."""
+    """Return the record of a structure's result."""
     reason = " ".join(relaxed.reason.split())  # a line of the file has one
     return Record(
         *(id_, start, run, relaxed.status, reason, relaxed.steps),
@@ -97,7 +97,7 @@ class Output:
     Parameters
     ----------
     path : Path
-        Made if it is not there. A record that a kill cut short is taken away.
+        Created if missing. A record that a kill truncated is removed.
 
     Attributes
     ----------
@@ -118,7 +118,7 @@ class Output:
                 f"--output {path}: cannot be written ({error.strerror}). Name another path."
             ) from None
         try:
-            # Held until the file is closed: two runs would both do what is left.
+            # Locked until the file is closed: otherwise two runs would do the same work.
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self._file.close()
@@ -133,7 +133,7 @@ class Output:
             raise
 
     def add(self, record: Record) -> None:
-        """Write a record behind the others, in one go."""
+        """Append a record in one write."""
         self.records[record.id] = record
         self._file.write(text_of(record).encode())
         self._file.flush()
@@ -163,7 +163,7 @@ class Output:
         self._file.seek(0, os.SEEK_END)
 
     def _require_torn(self, rest: bytes) -> None:
-        """Refuse to cut away what no kill of ours can have left: the first bytes of a record."""
+        """Refuse to remove bytes that are not the beginning of a record, which no kill leaves."""
         count, _, comment = rest.partition(b"\n")
         begins = b'id="'[: len(comment)]
         if not count.strip().isdigit() or not comment.startswith(begins):
@@ -174,7 +174,7 @@ class Output:
 
 
 def _next_record(content: bytes, begin: int, path: Path) -> tuple[Record, int] | None:
-    """Return the record that begins here, and where it ends; None for one that is cut short."""
+    """Return the record that begins here, and its end; None if it is truncated."""
     lines: list[str] = []
     end = begin
     n_lines = 2

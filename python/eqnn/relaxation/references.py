@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Minima of another method: which structure each belongs to, and which cannot be compared."""
+"""Minima of another method: matches them to structures, and finds those that cannot be compared."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from eqnn.structures import periodic_axes
 _LENGTHS = 1.2
 _VOLUMES = 2.0
 _ANGLES = 15.0  # degrees
-# So many are named in a line; the report's JSON has all.
+# Number of names in a line; the report's JSON has all.
 NAMED = 5
 
 
@@ -29,7 +29,7 @@ class BadReference:
     Attributes
     ----------
     id : str
-        What it is called; empty where that cannot be read.
+        Its id; empty if that cannot be read.
     number : int
         Of the frame in its file, from 0.
     what : str
@@ -43,7 +43,7 @@ class BadReference:
 
 @dataclass(frozen=True)
 class References:
-    """What became of the minima.
+    """The result of matching the minima.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class References:
     unused: Sequence[str] = field(default_factory=tuple)
 
     def lines(self) -> list[str]:
-        """Say in a line each what is not compared, with up to five names."""
+        """Return a line for each reason why minima are not compared, with up to five names."""
         said = []
         if self.bad:
             names = _few([one.id or f"frame {one.number}" for one in self.bad])
@@ -77,7 +77,7 @@ def _few(names: Sequence[str]) -> str:
 
 
 def fault_of(minimum: Atoms) -> str:
-    """Say why any comparison with a minimum would come out wrong; empty where it would not."""
+    """Return why a comparison with a minimum would be wrong; empty if it would not."""
     energy = None if minimum.calc is None else minimum.calc.results.get("energy")
     if not np.isfinite([*minimum.positions.ravel(), *minimum.cell.array.ravel()]).all():
         return "a coordinate is not finite"
@@ -91,7 +91,7 @@ def fault_of(minimum: Atoms) -> str:
 
 
 def mismatch(structure: Atoms, minimum: Atoms) -> str:
-    """Say why a minimum is not one of a structure; empty where it is."""
+    """Return why a minimum does not belong to a structure; empty if it does."""
     if not np.array_equal(minimum.numbers, structure.numbers):
         return (
             f"{minimum.get_chemical_formula()} in another order or another molecule than "
@@ -133,7 +133,7 @@ def _other_cell(structure: Atoms, minimum: Atoms) -> str:
 
 
 def twice(minima: Sequence[tuple[int, str, Atoms]]) -> list[BadReference]:
-    """Name minima of which another one has the id: which of them is meant nobody knows."""
+    """Find minima with the same id: it is unclear which of them is meant."""
     counts = Counter(name for _, name, _ in minima)
     return [
         BadReference(name, number, f"{counts[name]} minima have this id")

@@ -50,7 +50,7 @@ def write(result: Result, folder: Path, *, with_plots: bool = True) -> None:
             "structures.csv": structures(result).csv().encode(),
             **{f"{name}.png": content for name, (content, _) in drawn.items()},
         }
-        # What an earlier run had and this one has not would be taken for its own.
+        # Remove results of an earlier run that this one lacks, or they would look like its own.
         for name in PICTURES - set(drawn):
             (folder / f"{name}.png").unlink(missing_ok=True)
         for name, content in files.items():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What became of a set of structures: counts, distances from references, and the same as JSON."""
+"""The results of many structures: counts, distances from references, and the same as JSON."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Result:
     references: References = field(default_factory=References)
 
     def counts(self) -> dict[str, int]:
-        """Return how many ended in each status."""
+        """Return the number of structures in each status."""
         found = Counter(outcome.record.status for outcome in self.outcomes)
         return {status: found[status] for status in STATUSES}
 
@@ -60,7 +60,7 @@ class Result:
         ]
 
     def summary(self) -> dict[str, float | int | None]:
-        """Return the few numbers that matter most; None where there is nothing to take them of."""
+        """Return the few most important numbers; None if there is no data for them."""
         records = [outcome.record for outcome in self.outcomes]
         steps = [record.steps for record in records if record.status == "converged"]
         pairs = [comparison for _, comparison in self.compared()]
@@ -86,7 +86,7 @@ class Result:
         }
 
     def document(self) -> dict[str, Any]:
-        """Return everything as JSON has it; docs/relax.md says what each key is."""
+        """Return everything for JSON; docs/relax.md describes the keys."""
         return {
             "schema": SCHEMA,
             "provenance": dict(self.provenance),
@@ -116,7 +116,7 @@ def _entry(outcome: Outcome) -> dict[str, Any]:
 
 
 def outcomes_of(jobs: Sequence[Job], records: Mapping[str, Record]) -> list[Outcome]:
-    """Hold what is done against the references, in the order of the jobs."""
+    """Compare finished structures with the references, in the order of the jobs."""
     return [_outcome(job, records[job.id]) for job in jobs if job.id in records]
 
 
@@ -133,7 +133,7 @@ def _outcome(job: Job, record: Record) -> Outcome:
 
 
 def _drop(first: Atoms | None, last: Atoms) -> float | None:
-    """Return by how much the reference's energy falls, eV, where both ends have one."""
+    """Return the decrease of the reference's energy, eV, if both ends have one."""
     ends = [_energy(first), _energy(last)]
     return None if ends[0] is None or ends[1] is None else ends[0] - ends[1]
 

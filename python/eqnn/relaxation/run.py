@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A run of ``eqnn relax``: what is left to do, records as they come, and what became of all."""
+"""A run of ``eqnn relax``: finds what is left to do, writes records, and returns all results."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LONGEST_NAME = 200
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done with the structures.
+    """What to do with the structures.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Plan:
     trajectories: Path | None = None
 
     def name(self) -> str:
-        """Say model and options in a word of the records: all that a result depends on."""
+        """Return a word that identifies model and options: all that a result depends on."""
         s = self.settings
         options = f"{s.optimizer} fmax {float(s.fmax)!r} max_steps {s.max_steps}"
         cell = " cell" if s.relax_cell else ""
@@ -66,7 +66,7 @@ def relax_all(
     said: Callable[[str], None] = lambda line: None,
     progress: Progress | None = None,
 ) -> Result:
-    """Relax what the output lacks, and return what became of all.
+    """Relax the structures that are missing in the output, and return all results.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def relax_all(
 
 
 def _require_same(output: Output, jobs: Sequence[Job], name: str) -> None:
-    """Refuse an output of another run: its records would pass for this one's."""
+    """Refuse the output of another run: its records would look like this one's."""
     starts = {job.id: job.start for job in jobs}
     for record in output.records.values():
         if record.run != name:
@@ -117,7 +117,7 @@ def _require_same(output: Output, jobs: Sequence[Job], name: str) -> None:
 
 @dataclass
 class _Writer:
-    """Writes what is done, and keeps what is on its way."""
+    """Writes finished structures, and stores trajectories of unfinished ones."""
 
     plan: Plan
     name: str
@@ -151,7 +151,7 @@ class _Writer:
     def _finished(self, structure: int, job: Job, relaxed: Relaxed) -> None:
         steps = self._steps.pop(structure, [])
         if self.plan.trajectories is not None and steps:
-            # First the trajectory: what has a record is done.
+            # The trajectory first: a structure with a record counts as done.
             path = self.plan.trajectories / f"{file_name(job.id)}.xyz"
             partial = path.with_name(path.name + ".partial")
             ase.io.write(partial, steps, format="extxyz")
@@ -160,7 +160,7 @@ class _Writer:
 
 
 def file_name(id_: str) -> str:
-    """Return an id as the name of a file: other characters by their numbers, so no two are one.
+    """Return an id as a file name, with special characters encoded so that names stay unique.
 
     What is too long for a name ends in its hash.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Tables of relaxations, and from which number on each is good, fair or poor."""
+"""Tables of relaxations, and the thresholds for good, fair and poor."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def percent(fraction: float | int | None) -> float | None:
 
 
 def overview(result: Result) -> Table:
-    """Return how many ended how, and how far from the references."""
+    """Return counts by status, and distances from the references."""
     summary, counts = result.summary(), result.counts()
     table = Table(
         "Relaxations",
@@ -95,7 +95,7 @@ def overview(result: Result) -> Table:
 
 
 def not_compared(result: Result) -> Table:
-    """Return the minima that are not compared, and why; of those of no structure the first few."""
+    """Return the minima that are not compared, and why; of unmatched ones only the first few."""
     note = "Frames count from 0, as in ASE. Minima of no structure: result.json has all."
     columns = [Column("id"), Column("frame"), Column("found", wraps=True)]
     table = Table("References that are not compared", columns, note=note)
@@ -139,7 +139,7 @@ def _row(outcome: Outcome) -> tuple[str | int | float | None, ...]:
 
 
 def failures(result: Result) -> Table:
-    """Return what did not converge, by name, with the reason."""
+    """Return the structures that did not converge, with the reasons."""
     table = Table("Not converged", [Column("id"), Column("status"), Column("reason", wraps=True)])
     for outcome in result.outcomes:
         if outcome.record.status != "converged":

@@ -69,12 +69,12 @@ class Section:
         return self
 
     def cards(self, cards: Sequence[tuple[str, str, str, Grade]]) -> Section:
-        """Add the few numbers that matter most.
+        """Add the few most important numbers.
 
         Parameters
         ----------
         cards : sequence of (str, str, str, Grade)
-            What it is, the number with its unit, what it means, and how it is to be taken.
+            Name, number with unit, meaning, and grade.
         """
         inside = []
         for name, value, meaning, grade in cards:
@@ -89,7 +89,7 @@ class Section:
         return self
 
     def scales(self, scales: Sequence[Scale]) -> Section:
-        """Add the thresholds, and what is meant by good, fair and poor of each."""
+        """Add the thresholds, and the meaning of good, fair and poor for each."""
         inside = []
         for scale in scales:
             grades = (Grade.GOOD, Grade.FAIR, Grade.POOR)
@@ -151,7 +151,7 @@ class Page:
         )
 
     def write(self, path: Path) -> None:
-        """Write the page in the place of an older one, which stays whole if this is cut short."""
+        """Write the page atomically: if interrupted, an older one remains."""
         partial = path.with_name(path.name + ".partial")
         partial.write_text(self.html(), encoding="utf-8")
         os.replace(partial, path)

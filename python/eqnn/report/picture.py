@@ -10,7 +10,7 @@ from typing import Any
 
 from eqnn.errors import EqnnError
 
-# Okabe and Ito's: told apart by color-blind people, and in gray.
+# Okabe and Ito's colors, which color-blind people can distinguish, also in gray.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
 _STYLE: Any = {  # matplotlib types the keys by their names
     "font.size": 11,
@@ -28,7 +28,7 @@ _DPI = 144
 
 @contextmanager
 def drawing(width: float = 6.4, height: float = 4.8) -> Iterator[Any]:
-    """Give a matplotlib figure in the reports' style; draw on it inside the ``with``.
+    """Yield a matplotlib figure in the reports' style, to draw on inside the ``with``.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def drawing(width: float = 6.4, height: float = 4.8) -> Iterator[Any]:
     Raises
     ------
     EqnnError
-        Where matplotlib is not installed.
+        If matplotlib is not installed.
     """
     try:
         import matplotlib as mpl
@@ -53,7 +53,7 @@ def drawing(width: float = 6.4, height: float = 4.8) -> Iterator[Any]:
 
 
 def png(figure: Any) -> bytes:
-    """Return a figure as the bytes of a PNG, which hold no date: equal figures, equal bytes."""
+    """Return a figure as PNG bytes without a date, so that equal figures have equal bytes."""
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=_DPI, metadata={"Software": None})
     return out.getvalue()

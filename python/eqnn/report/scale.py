@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Scales: from which number on a result is good, fair or poor, and what that means."""
+"""Scales: thresholds for good, fair and poor results, and what they mean."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 class Grade(enum.Enum):
-    """How a number is to be taken."""
+    """The grade of a number."""
 
     GOOD = "good"
     FAIR = "fair"

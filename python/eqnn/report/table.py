@@ -15,7 +15,7 @@ from eqnn.report.scale import Grade, Scale
 Cell = str | int | float | Grade | None
 """What a table holds; a grade is shown as its word, in its color."""
 
-# Read without colors too: in print, and by those who do not tell red from green.
+# Readable without colors: in print, and for people with red-green color blindness.
 MARKS = {Grade.GOOD: "✓", Grade.FAIR: "~", Grade.POOR: "✗", Grade.NONE: ""}
 _TEXT_MARKS = {Grade.GOOD: " ", Grade.FAIR: "~", Grade.POOR: "!", Grade.NONE: " "}
 # Characters of a head that stands in one line, whatever the page's width.
@@ -101,7 +101,7 @@ class Table:
         What the table is of.
     columns : sequence of Column
     rows : list of sequence of Cell
-        Texts, numbers, or None for what there is not.
+        Texts, numbers, or None for missing values.
     note : str
         A sentence below the table; empty for none.
     """

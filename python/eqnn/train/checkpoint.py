@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Checkpoints of a training: one safetensors file, whole or the one before."""
+"""Checkpoints of a training: one safetensors file, replaced atomically."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FORMAT = "eqnn training 1"
 
 @dataclass
 class Progress:
-    """How far a training is.
+    """The progress of a training.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Progress:
 
 
 def write_checkpoint(path: Path, key: str, progress: Progress, state: Any) -> None:
-    """Write all that a training goes on from; a kill at any time leaves a whole file.
+    """Write the state from which a training continues. A kill at any time leaves a complete file.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def read_checkpoint(path: Path, key: str, like: Any) -> tuple[Progress, Any]:
                 raise ValueError("other tensors than this version of eqnn has")
             found = [file.get_tensor(name) for name in names]
             for name, tensor, (_, leaf) in zip(names, found, leaves, strict=True):
-                # Of another shape it would be broadcast, and round otherwise.
+                # A different shape would be broadcast, and change rounding.
                 if tensor.shape != leaf.shape or tensor.dtype != leaf.dtype:
                     raise ValueError(f"{name} is {tensor.dtype}{list(tensor.shape)}")
             progress = Progress(**json.loads(said["progress"]))
@@ -110,7 +110,7 @@ def read_checkpoint(path: Path, key: str, like: Any) -> tuple[Progress, Any]:
 
 
 def put_whole(path: Path, content: bytes) -> None:
-    """Write a file beside its place, onto the disk, and move it there."""
+    """Write a temporary file to disk, then move it into place."""
     partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("wb") as file:

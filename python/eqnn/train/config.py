@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The configuration of `eqnn train`: what may stand in it, and what is wrong with one. No JAX."""
+"""The configuration of `eqnn train`: its keys, and checks. Needs no JAX."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _of(
 
 @dataclass(frozen=True)
 class Data:
-    """Where frames are, and what their labels are called there."""
+    """Files with frames, and the names of their labels."""
 
     train: tuple[str, ...] = _of((), "files of training frames")
     validation: tuple[str, ...] = _of((), "files of validation frames")
@@ -50,7 +50,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Energies:
-    """What stands beside the network in an energy."""
+    """The parts of an energy besides the network."""
 
     reference: str | dict[str, float] = _of(  # noqa: RUF009 - a field, as all are
         KEEP, "energies of free atoms: keep, fit or refit (least squares), or eV for each element"
@@ -63,7 +63,7 @@ class Energies:
 
 @dataclass(frozen=True)
 class Loss:
-    """What is made small."""
+    """The loss to minimize."""
 
     kind: str = _of("huber", "loss of each deviation", *LOSSES)
     delta: float = _of(0.01, "deviation above which huber is linear", low=1e-12)
@@ -103,7 +103,7 @@ class Optimizer:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What the result says of itself."""
+    """What the resulting file records about itself."""
 
     data: str = _of("not stated", "what the model was trained on")
     level_of_theory: str = _of("not stated", "functional and basis set of the data")
@@ -134,9 +134,9 @@ class Config:
     checkpoint_seconds: float = _of(120.0, "seconds between checkpoints within an epoch", low=0)
 
     def key(self) -> str:
-        """Return a hash of all that decides what comes out."""
+        """Return a hash of all that determines the result."""
         said = dataclasses.asdict(self)
-        # Files count by what they hold, which who has them knows.
+        # Files enter by their content, which only the caller knows.
         for name in ("output", "checkpoint_seconds", "model"):
             del said[name]
         del said["data"]["train"], said["data"]["validation"]
@@ -144,7 +144,7 @@ class Config:
 
 
 def read_config(path: Path) -> Config:
-    """Read a configuration, or say what is wrong with it; paths in it are those of its folder."""
+    """Read a configuration, or report what is wrong; its paths are relative to its folder."""
     try:
         import yaml
     except ImportError:
@@ -180,7 +180,7 @@ def read_config(path: Path) -> Config:
 
 
 def config_of(said: Any, name: str) -> Config:
-    """Take a configuration out of what YAML says.
+    """Convert parsed YAML to a configuration.
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ def _said(kind: Any, key: str) -> str:
 
 
 def _section(kind: Any, said: Any, name: str, place: str) -> Any:
-    """Make a section of a mapping."""
+    """Convert a mapping to a section."""
     where = place.rstrip("/") or "the configuration"
     if said is None and place:
         said = {}
@@ -250,7 +250,7 @@ def _section(kind: Any, said: Any, name: str, place: str) -> Any:
 
 
 def _value(hint: Any, value: Any, meta: Any, where: str) -> Any:
-    """Take a value of a type, within its bounds."""
+    """Check a value's type and bounds."""
     fits, found = _fitted(hint, value)
     bounds = ""
     if isinstance(found, float | int) and not isinstance(found, bool):
@@ -275,7 +275,7 @@ def _value(hint: Any, value: Any, meta: Any, where: str) -> Any:
 
 
 def _fitted(hint: Any, value: Any) -> tuple[bool, Any]:
-    """Say whether a value is of a type, and return it as that."""
+    """Return whether a value fits a type, and the value converted to it."""
     if isinstance(hint, types.UnionType):
         for one in typing.get_args(hint):
             fits, found = _fitted(one, value)
@@ -289,7 +289,7 @@ def _fitted(hint: Any, value: Any) -> tuple[bool, Any]:
     if isinstance(value, bool):
         return False, value
     if hint is float:
-        # YAML 1.1 takes 1e-3 for text.
+        # YAML 1.1 reads 1e-3 as text.
         if isinstance(value, str):
             try:
                 return True, float(value)
@@ -336,7 +336,7 @@ def _shown(value: Any) -> str:
 
 
 def schema() -> list[tuple[str, str, str]]:
-    """Return a line for each key: its place, its default, what it means."""
+    """Return a line for each key: its path, default and meaning."""
     rows: list[tuple[str, str, str]] = []
 
     def add(kind: Any, place: str) -> None:

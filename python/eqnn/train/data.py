@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Frames of a training: read, checked, with their neighbors, in batches. Needs no JAX."""
+"""Reads and checks the frames of a training, finds neighbors and makes batches. Needs no JAX."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from eqnn.structures import cell_with_vacuum, elements_in
 from eqnn.train.config import FIT, REFIT, Config
 from eqnn.train.packing import Arrays, Example, Shape, example_of, pack
 
-# Batches that are packed before they are asked for.
+# Number of batches that are packed ahead.
 PREFETCHED = 2
 # Standard deviation of the logarithm of sizes by which examples are dealt to batches. Of 3550 small
 # and 38 663 larger molecules in batches of 8, it leaves 2 and 4 % of padding; 0.3 leaves 6 and 10.
@@ -36,7 +36,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """Frames that are fitted, and frames that only watch."""
+    """Training frames and validation frames."""
 
     train: list[Frame]
     validation: list[Frame]
@@ -44,7 +44,7 @@ class Frames:
 
 
 def read_sets(config: Config, species: Sequence[int], say: Say) -> Frames:
-    """Read all frames; bad ones end it, with file and number, unless they are to be left out."""
+    """Read all frames. Bad ones raise, with file and number, unless they are to be left out."""
     train, hashes = _read(config, config.data.train, species, say)
     validation: list[Frame] = []
     if config.data.validation:
@@ -73,7 +73,7 @@ def read_sets(config: Config, species: Sequence[int], say: Say) -> Frames:
 
 
 def _said(problem: Problem) -> str:
-    """Say what is wrong with a frame, with this command's cure."""
+    """Describe what is wrong with a frame, with this command's cure."""
     return problem.text().removesuffix(" (left out)").replace("by --energy-key", "as energy_key")
 
 
@@ -107,7 +107,7 @@ def _read(
 def examples_of(
     frames: Sequence[Frame], model: Model, cache: Path | None, say: Say
 ) -> list[Example]:
-    """Frames with their edges, from a file of an earlier run where it is of the same frames.
+    """Return frames with their edges, from an earlier run's file if it has the same frames.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def examples_of(
 
 
 def _cached(path: Path, key: str) -> dict[str, Any] | None:
-    """Return what a cache holds of these frames; None where it is of others, or broken."""
+    """Return the cached edges of these frames; None if the cache is of others, or broken."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             return dict(stored) if str(stored["key"]) == key else None
@@ -177,7 +177,7 @@ def _cached(path: Path, key: str) -> dict[str, Any] | None:
 
 
 def with_energies(model: Model, config: Config, frames: Sequence[Frame]) -> Model:
-    """Return the model with reference energies, scale and shift as the configuration says."""
+    """Return the model with reference energies, scale and shift from the configuration."""
     said = dict(model.document["energy"])
     numbers: list[int] = model.document["species"]
     counts = np.array([[int((f.atoms.numbers == z).sum()) for z in numbers] for f in frames])
@@ -220,7 +220,7 @@ def with_energies(model: Model, config: Config, frames: Sequence[Frame]) -> Mode
 
 
 def _unscaled(model: Model, scale: Any) -> list[dict[str, Any]]:
-    """Return the graph, in which nuclei repel each other as before whatever the new scale."""
+    """Return the graph with the same nuclear repulsion under the new scale."""
     graph: list[dict[str, Any]] = model.document["graph"]
     before = model.document["energy"]["scale"]
     if scale == before or not any(stage["op"] == "zbl" for stage in graph):
@@ -256,7 +256,7 @@ def _network_energies(model: Model, frames: Sequence[Frame]) -> FloatArray:
 
 
 def fitted_reference(counts: Any, energies: FloatArray) -> list[float]:
-    """Energies of free atoms by least squares, the smallest where several fit as well.
+    """Energies of free atoms by least squares; the smallest solution if several fit equally well.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The training loop: losses, optimizer, moving average, epochs that can be gone on from."""
+"""The training loop: losses, optimizer, moving average, and epochs that can be resumed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CHECKPOINT, METRICS, CURVE, RESULT = (
     "curve.png",
     "model.eqnn",
 )
-# Energies and forces of the result in the engine and here, relative to the largest.
+# Tolerance between the engine and JAX for energies and forces, relative to the largest.
 AGREEMENT = 1e-10
 Say = Callable[[str], None]
 
@@ -54,7 +54,7 @@ class State(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Sums over structures, of which means are made; what is not there counts 0."""
+    """Sums over structures, from which means are computed; missing labels count 0."""
 
     energies: Any
     energy_abs: Any
@@ -71,7 +71,7 @@ class Sums(NamedTuple):
 
 
 class Deviations(NamedTuple):
-    """Sums of a batch: against its labels, and against itself turned where that is asked for."""
+    """Sums of a batch: deviations from its labels and, if requested, from its rotated copy."""
 
     labels: Sums
     turned: Sums | None
@@ -82,7 +82,7 @@ def deviations(
 ) -> Deviations:
     """Add up deviations of a batch: eV an atom, eV/Angstrom, eV/Angstrom^3.
 
-    `key` is that of the random rotations, where there is a penalty on what they change.
+    `key` is for the random rotations, if their effect is penalized.
     """
     structures = Batch(*batch[: len(Batch._fields)])
     found = network.evaluate(weights, structures)
@@ -225,7 +225,7 @@ class Trainer:
         return [self.config.seed, 1 + epoch]
 
     def describe(self) -> str:
-        """Say what is trained, on what."""
+        """Describe the model and the data."""
         n = sum(w.size for w in self.network.weights.values())
         said = self.model.document["energy"]
         scale = said["scale"] if isinstance(said["scale"], list) else [said["scale"]]
@@ -247,7 +247,7 @@ class Trainer:
         return "\n".join(lines)
 
     def run(self) -> Path:
-        """Train, from where an earlier run stopped, and return the path of the result."""
+        """Train, continuing an earlier run, and return the path of the result."""
         with drawing(1.0, 1.0):  # refused now, not when the curve is drawn
             pass
         try:
@@ -263,7 +263,7 @@ class Trainer:
             return self._epochs(progress, state)
 
     def _alone(self) -> IO[bytes]:
-        """Keep other processes out of the folder while the file that this returns is open."""
+        """Lock the folder against other processes while the returned file is open."""
         file = (self.folder / ".lock").open("wb")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -292,7 +292,7 @@ class Trainer:
         return int(epoch >= self.config.second_stage.start * self.config.epochs)
 
     def _factors(self, stage: int, rows: Sequence[dict[str, Any]] = ()) -> Any:
-        """Weights of energies, forces and stresses, and of what changes when a structure is turned.
+        """Weights of energies, forces and stresses, and of the change under rotation.
 
         The last is tuned by the defect: it is multiplied by the ratio of this change of forces to
         their error, if that is below 1, so that it fades with what it is made for.
@@ -369,7 +369,7 @@ class Trainer:
         return self._finish(progress, state)
 
     def _own(self, state: State) -> State:
-        """Return a state no two arrays of which are the same: a step may overwrite each."""
+        """Return a state without shared arrays, since a step may overwrite each."""
         seen: set[int] = set()
 
         def own(x: Any) -> Any:
@@ -402,7 +402,7 @@ class Trainer:
         return {**out, **_means(turned, "turned")}
 
     def _end_of_epoch(self, progress: Progress, state: State, judge: Any) -> State:
-        """Judge the averaged weights, and keep them if none were better in this stage."""
+        """Evaluate the averaged weights, and keep them if they are the best of this stage."""
         stage = self._stage(progress.epoch)
         row: dict[str, Any] = {
             "epoch": progress.epoch + 1,
@@ -431,7 +431,7 @@ class Trainer:
         put_whole(self.folder / METRICS, ("\n".join(lines) + "\n").encode())
 
     def _finish(self, progress: Progress, state: State) -> Path:
-        """Write the best weights as a model file, and hold the engine against them."""
+        """Write the best weights as a model file, and compare the engine with JAX on it."""
         self._write_metrics(progress)
         put_whole(self.folder / CURVE, curve(progress.rows))
         document = dict(self.model.document)
@@ -464,7 +464,7 @@ class Trainer:
 
 
 def require_agreement(model: Model) -> float:
-    """Hold the engine's numbers for a model's self-tests against those in JAX, in double.
+    """Compare the engine's results for a model's self-tests with JAX, in double precision.
 
     Returns
     -------
@@ -504,7 +504,7 @@ def _added(sums: Sums, more: Sums) -> Sums:
 
 
 def _means(sums: Sums, name: str) -> dict[str, float]:
-    """Mean absolute deviations and roots of mean squares, of what there is."""
+    """Mean absolute and root mean square deviations, for the labels that exist."""
     out = {}
     for kind, n, absolute, square in (
         ("energy", sums.energies, sums.energy_abs, sums.energy_square),
@@ -528,7 +528,7 @@ def _portable(config: Config) -> dict[str, Any]:
 
 
 def _shown(row: dict[str, Any]) -> str:
-    """Say validation errors, or the training's loss where nothing watches."""
+    """Format validation errors, or the training loss without validation frames."""
     if "validation_energy_mae" not in row:
         return f"train loss {row['train_loss']:.4g}"
     parts = [f"energy MAE {row['validation_energy_mae']:.3g} meV/atom"]
@@ -547,7 +547,7 @@ def train(config: Config, say: Say = print) -> Path:
 
 
 def planned(config: Config) -> str:
-    """Return what would be trained: everything is read and checked, nothing is written."""
+    """Describe what would be trained: reads and checks everything, writes nothing."""
     lines: list[str] = []
     trainer = Trainer(config, lines.append)
     trainer.prepare(with_files=False)

@@ -16,7 +16,7 @@ from eqnn.train.stages import OP_OF
 
 
 class Batch(NamedTuple):
-    """Structures packed one after another, padded to a shape that others have too.
+    """Structures packed one after another, padded to a shape that batches share.
 
     Edges are those of `eqnn.stage_parts.Edges`, sorted by center. Padding comes last: its edges go
     from the last atom to itself, which is padding too, and so is the last structure.
@@ -63,7 +63,7 @@ class Found(NamedTuple):
 
 
 def trained_names(document: dict[str, Any]) -> list[str]:
-    """Names of the tensors that are trained, sorted: the stages say which."""
+    """Sorted names of the tensors to train, as declared by the stages."""
     names = set()
     for stage in document["graph"]:
         if stage["op"] not in OP_OF:
@@ -117,7 +117,7 @@ class Network:
         vector : array [edge, 3]
             In the place of the batch's.
         """
-        # Where an edge has no length it has no direction: it counts as padding.
+        # An edge of zero length has no direction, so it counts as padding.
         r2 = (vector * vector).sum(1)
         mask = batch.edge_mask & (r2 > 0)
         anywhere = jnp.array([self.document["cutoff"], 0, 0], dtype=self.dtype)

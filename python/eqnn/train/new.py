@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""`eqnn new`: networks that are still to be trained, as model files. Needs no JAX.
+"""`eqnn new`: writes untrained networks as model files. Needs no JAX.
 
-Weights are random so that each stage keeps the size of what it gets, about 1: maps over the root of
-their inputs, sums over neighbors over the root of their number, paths and harmonics over theirs.
+Random weights keep values at about 1 through each stage. Maps are divided by the root of the number
+of inputs, sums over neighbors by the root of the number of neighbors, and so are sums over paths
+and harmonics.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ _ZBL: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Shape:
-    """What may be chosen of a new network.
+    """Options of a new network.
 
     Attributes
     ----------
@@ -94,7 +95,7 @@ class Shape:
 
 
 class _Network:
-    """What all kinds share: harmonics, radial networks, maps with random weights."""
+    """Parts that all kinds share: harmonics, radial networks, maps with random weights."""
 
     def __init__(self, family: str, shape: Shape) -> None:
         self.shape = shape
@@ -163,14 +164,14 @@ class _Network:
     def norm(self, name: str, x: str) -> str:
         """Divide uniform features by the root mean square of each degree, if that is not small.
 
-        Where vectors vanish by symmetry, a small `eps` would make forces of any size.
+        If vectors vanish by symmetry, a small `eps` would allow forces of any size.
         """
         c = self.shape.channels
         weights = {"scale": np.ones((self.shape.l_max + 1, c)), "shift": np.zeros(c)}
         return self.build.stage("equivariant_norm", name, {"features": x}, weights, eps=_NORM_EPS)
 
     def density(self, k: int, x: str, blocks: Iterable[str], made: dict[str, int]) -> str:
-        """Sum messages along all paths from blocks to what is made, and mix them."""
+        """Sum messages along all paths from blocks to the output, and mix them."""
         shape, c = self.shape, self.shape.channels
         paths = [
             [block, l2, target]
@@ -203,7 +204,7 @@ class _Network:
         return self.build.stage("species_linear", name, {"features": x}, weights, irreps=n_out)
 
     def readout(self, name: str, x: str, units: int = 0) -> str:
-        """Make energies of scalars; small ones, since a new network knows nothing."""
+        """Map scalars to energies; small ones, since the network is untrained."""
         c = self.shape.channels
         layers = [layer(self.normal(1, units or c, gain=0.1))]
         if units:
@@ -484,7 +485,7 @@ def _convolutional(net: _Network, messages: Callable[[int, str, int], tuple[str,
 
 
 def _product(net: _Network, name: str, density: str) -> str:
-    """Multiply what an atom sees by itself: on the sphere, and by curls where parity is free."""
+    """Multiply an atom's features by themselves: on the sphere, and by curls without parity."""
     l_max, c = net.shape.l_max, net.shape.channels
     scales = {
         "scale_a": np.ones((l_max + 1, c)),

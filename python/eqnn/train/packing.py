@@ -18,7 +18,7 @@ from eqnn.structures import refuse_foreign
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A structure, its edges, and what is known of it.
+    """A structure, its edges, and its labels.
 
     Attributes
     ----------
@@ -107,14 +107,14 @@ def example_of(
 
 
 class Shape(NamedTuple):
-    """Room in a batch, of which the last atom and the last structure are padding."""
+    """Capacity of a batch; its last atom and last structure are padding."""
 
     atoms: int
     edges: int
     structures: int
 
     def holds(self, atoms: int, edges: int, structures: int) -> bool:
-        """Whether so much fits beside the padding."""
+        """Whether these sizes fit beside the padding."""
         return atoms < self.atoms and edges <= self.edges and structures < self.structures
 
 
@@ -125,7 +125,7 @@ def shape_for(examples: Sequence[Example]) -> Shape:
 
 
 class Arrays(NamedTuple):
-    """A batch as arrays: the fields of `eqnn.train.network.Batch`, then what is known.
+    """A batch as arrays: the fields of `eqnn.train.network.Batch`, then the labels.
 
     Attributes
     ----------

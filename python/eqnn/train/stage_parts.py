@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What stages in JAX share: what they see, layouts of features, functions.
+"""Shared parts of the stages in JAX: their context, layouts of features, functions.
 
 As in `eqnn.stage_parts`, a stage's function is called ``forward(context, stage, weights,
-**inputs)``. What differs: everything is differentiable twice, at every edge that there can be;
-edges and atoms may be padding, which adds exact zeros; and a stage says which of its tensors are
-trained.
+**inputs)``. The differences: everything is twice differentiable at every possible edge; edges and
+atoms may be padding, which adds exact zeros; and a stage declares which of its tensors are trained.
 """
 
 from __future__ import annotations
@@ -74,7 +73,7 @@ def of_layers(stage: Stage) -> list[str]:
 
 @dataclass(frozen=True)
 class Context:
-    """What a stage sees besides its inputs and weights.
+    """The context of a stage, besides its inputs and weights.
 
     Attributes
     ----------
@@ -150,7 +149,7 @@ def dense(features: Features) -> Tensor:
 
 
 def on_arrays(function: Callable[..., Tensor]) -> Callable[..., Features]:
-    """Make a stage of a function that takes and makes uniform features as arrays [node, d, C]."""
+    """Make a stage from a function of uniform features, as arrays [node, d, C]."""
 
     def run(context: Context, stage: Stage, weights: Weights, **inputs: Any) -> Features:
         arrays = {role: dense(x) if isinstance(x, dict) else x for role, x in inputs.items()}

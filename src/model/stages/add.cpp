@@ -14,7 +14,7 @@ void read(const JsonReader& entry, GraphReader& graph, AddStage& op) {
   for (const IrrepsBlock& block : graph.stage_at(op.b).irreps) {
     if (std::count(a.begin(), a.end(), block) == 0) {
       inputs.at("b").error(irreps_text({block}),
-                           " is no block of ",
+                           " is not a block of ",
                            irreps_text(a),
                            ", to which it is added. Re-export the model.");
     }

@@ -11,11 +11,11 @@ namespace {
 /// More than any exact decomposition up to degree 6 needs.
 constexpr std::int64_t kMaxRank = 4096;
 
-/// Of what couples an odd sum of degrees, relative to the largest entry: what rounding of factors in
-/// single precision leaves.
+/// Largest allowed coupling of degrees with an odd sum, relative to the largest entry: what
+/// rounding the factors to single precision leaves.
 constexpr double kMostOfOtherParity = 1e-5;
 
-/// The largest entry of the coupling of degrees whose sum is odd, and of all.
+/// The largest entry that couples degrees with an odd sum, and the largest of all.
 std::pair<double, double> largest_entries(const CpConvolutionStage& op) {
   const auto rank = static_cast<std::size_t>(op.source_factor.shape[1]);
   const auto entry = [&](const Tensor& factor, std::size_t component, std::size_t r) {
@@ -78,7 +78,7 @@ void read(const JsonReader& entry, GraphReader& graph, CpConvolutionStage& op) {
   if (graph.is_o3()) {
     const auto [odd, all] = largest_entries(op);
     if (!(odd <= kMostOfOtherParity * all)) {
-      weights.error("factors couple degrees of odd sum by ",
+      weights.error("factors couple degrees with an odd sum by ",
                     odd / all,
                     " of the largest entry, expected none: the parity is \"o3\". Declare it as "
                     "\"so3\", or use "

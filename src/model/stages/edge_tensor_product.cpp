@@ -12,13 +12,14 @@ void check_triangle(const JsonReader& where,
                     bool odd,
                     const IrrepsBlock& out) {
   if (out.l < std::abs(a.l - l) || out.l > a.l + l || out.odd != (a.odd != odd)) {
-    where.error(kind_name(a),
-                " x ",
-                kind_name({l, odd, 0}),
-                " -> ",
-                kind_name(out),
-                " is no path: degrees violate the triangle rule or parities do not multiply. "
-                "Re-export the model.");
+    where.error(
+        kind_name(a),
+        " x ",
+        kind_name({l, odd, 0}),
+        " -> ",
+        kind_name(out),
+        " is not a path: the degrees violate the triangle rule, or the parities do not multiply. "
+        "Re-export the model.");
   }
 }
 
@@ -55,7 +56,7 @@ void read(const JsonReader& entry, GraphReader& graph, EdgeTensorProductStage& o
     if (!target) {
       parts[2].error("found \"",
                      JsonReader::printable(parts[2].string()),
-                     "\", expected a block as \"1o\". Re-export the model.");
+                     "\", expected a block such as \"1o\". Re-export the model.");
     }
     graph.check_block(parts[2], *target);
     check_triangle(path, block, p.l, graph.is_o3() && p.l % 2 == 1, *target);
@@ -63,7 +64,7 @@ void read(const JsonReader& entry, GraphReader& graph, EdgeTensorProductStage& o
     p.radial = static_cast<std::int32_t>(n_radial);
     n_radial += block.channels;
     if (n_radial > kMaxPathChannels) {
-      path.error("more than ", kMaxPathChannels, " channels of paths. Re-export the model.");
+      path.error("the paths have more than ", kMaxPathChannels, " channels. Re-export the model.");
     }
     out_of_path.push_back(*target);
     op.paths.push_back(p);

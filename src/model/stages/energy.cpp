@@ -11,7 +11,7 @@ void read(const JsonReader& entry, GraphReader& graph, EnergyStage& op) {
   for (const auto& term : GraphReader::inputs_of(entry, {"terms"}).at("terms").elements()) {
     op.terms.push_back(graph.input(term, ValueKind::Scalar, "a scalar per node"));
     if (std::count(op.terms.begin(), op.terms.end(), op.terms.back()) > 1) {
-      term.error("this term stands twice, expected once. Re-export the model.");
+      term.error("this term occurs twice, expected once. Re-export the model.");
     }
   }
   if (op.terms.empty()) {

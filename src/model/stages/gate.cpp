@@ -91,7 +91,7 @@ private:
     }
   }
 
-  /// A function of odd scalars keeps a parity only if it is odd itself.
+  /// A function of odd scalars preserves parity only if the function is odd.
   static Activation read_function(const JsonReader& name, bool odd) {
     const std::set<std::string> odd_functions{"none", "tanh"};
     const std::set<std::string> functions{"none", "silu", "tanh", "sigmoid", "abs", "gelu", "mish"};

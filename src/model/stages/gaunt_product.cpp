@@ -16,11 +16,12 @@ void read(const JsonReader& entry, GraphReader& graph, GauntProductStage& op) {
   const bool odd = graph.has_parity_of_harmonics(op.a) || graph.has_parity_of_harmonics(op.b);
   for (const StageIndex factor : {op.a, op.b}) {
     if (odd && graph.stage_at(factor).l_max > 0 && !graph.has_parity_of_harmonics(factor)) {
-      entry.at("inputs").error(irreps_text(a.irreps),
-                               " times ",
-                               irreps_text(b.irreps),
-                               " has no parity, expected that of the harmonics in both. "
-                               "Re-export the model.");
+      entry.at("inputs").error(
+          irreps_text(a.irreps),
+          " times ",
+          irreps_text(b.irreps),
+          " has no parity, expected the parity of the harmonics in both factors. "
+          "Re-export the model.");
     }
   }
   const std::int32_t l_max = entry.at("l_max").integer(0, std::min(a.l_max + b.l_max, kMaxDegree));

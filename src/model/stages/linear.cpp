@@ -22,7 +22,7 @@ void read_blocks(const JsonReader& entry, GraphReader& graph, LinearStage& op) {
     weight.out = static_cast<std::int32_t>(b);
     if (weight.in < 0) {
       entry.at("irreps").error(
-          key, " is no block of the input, ", irreps_text(in), ". Re-export the model.");
+          key, " is not a block of the input, ", irreps_text(in), ". Re-export the model.");
     }
     std::vector<std::int64_t> shape{out[b].channels,
                                     in[static_cast<std::size_t>(weight.in)].channels};

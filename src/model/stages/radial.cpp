@@ -69,8 +69,9 @@ Envelope read_envelope(const JsonReader& entry, double cutoff) {
                               ". Re-export the model.");
     }
     if (parts_to(envelope.start, cutoff) == 0) {
-      entry.at("start").error(envelope.start,
-                              " of a cutoff of ",
+      entry.at("start").error("found ",
+                              envelope.start,
+                              " with a cutoff of ",
                               cutoff,
                               " Angstrom, expected a ratio of whole numbers up to ",
                               kMostParts,
@@ -97,18 +98,18 @@ PairCutoffs read_cutoffs(const JsonReader& entry, GraphReader& graph) {
     if (!(c > 0.0 && c <= largest)) {
       entry.error("a cutoff of ",
                   c,
-                  " Angstrom, expected more than 0 and at most that of the model, ",
+                  " Angstrom, expected more than 0 and at most the model's cutoff, ",
                   largest,
                   ". Re-export the model.");
     }
   }
   const std::int32_t parts = parts_to_all(cutoff.values, largest);
   if (parts == 0) {
-    entry.error("cutoffs that divide ",
-                largest,
-                " Angstrom into no equal parts up to ",
+    entry.error("no n up to ",
                 kMostParts,
-                ". Train with cutoffs rounded to 0.1 Angstrom.");
+                " makes every cutoff a multiple of ",
+                largest,
+                " Angstrom / n. Train with cutoffs rounded to 0.1 Angstrom.");
   }
   return {std::move(cutoff), parts};
 }

@@ -25,15 +25,16 @@ struct ChebyshevBasis {
 
 enum class EnvelopeKind { None, Polynomial, Xplor };
 
-/// A limit of the engine: an XPLOR envelope begins, and a pair's cutoff ends, where an interval of the
-/// radial function's table does, and so at a ratio of whole numbers up to this of the cutoff.
+/// A limit of the engine: an XPLOR envelope must start, and a pair's cutoff must end, at the border
+/// of an interval of the radial table. So each is a ratio of whole numbers up to this, times the
+/// cutoff.
 inline constexpr std::int32_t kMostParts = 1000;
 
-/// Into how few equal parts the cutoff is divided so that one begins at `start`; 0: more than
+/// The smallest number of equal parts of the cutoff with a border at `start`; 0 if it is more than
 /// kMostParts.
 std::int32_t parts_to(double start, double cutoff);
 
-/// So that one begins at each of these; 0: more than kMostParts.
+/// The same with a border at each of `starts`; 0 if it is more than kMostParts.
 std::int32_t parts_to_all(const std::vector<double>& starts, double cutoff);
 
 struct Envelope {
@@ -43,8 +44,8 @@ struct Envelope {
   bool on_basis = false; ///< multiplies the functions g_k, else the output
 };
 
-/// What the basis takes in the place of r: a function of r/r_0, with r_0 of the species of both atoms.
-/// The envelope takes r itself.
+/// What the basis uses instead of r: a function of r/r_0, where r_0 depends on both species. The
+/// envelope uses r itself.
 struct AgnesiTransform {
   Tensor radius; ///< [species] Angstrom; r_0 = (R_i + R_j) / 2
   double a = 0.0, q = 0.0, p = 0.0;
@@ -76,7 +77,7 @@ struct RadialStage {
   std::vector<MlpLayer> layers;
   std::vector<std::int32_t> powers; ///< [out] of r, which multiply the output; empty: none
 
-  /// Whether it is another function for each pair of species.
+  /// Whether each pair of species has its own function.
   bool depends_on_species() const { return transform.index() != 0 || species_terms.has_value(); }
 };
 

@@ -16,8 +16,9 @@ void read(const JsonReader& entry, GraphReader& graph, ReadoutStage& op) {
   op.layers = graph.layers(
       entry.at("layers"), irreps.front().channels, {"none", "silu", "tanh", "abs", "gelu", "mish"});
   if (op.layers.size() > kMostReadoutLayers) {
-    entry.at("layers").error(op.layers.size(),
-                             " layers of a readout, expected at most ",
+    entry.at("layers").error("the readout has ",
+                             op.layers.size(),
+                             " layers, expected at most ",
                              kMostReadoutLayers,
                              ". Train with fewer.");
   }
@@ -27,8 +28,8 @@ void read(const JsonReader& entry, GraphReader& graph, ReadoutStage& op) {
                             1);
   for (const auto& layer : op.layers) {
     if (layer.layer_norm) {
-      entry.at("layers").error("layer_norm in a readout, expected null: this version has none "
-                               "there. Re-export the model.");
+      entry.at("layers").error("found layer_norm in a readout, expected null: this version does "
+                               "not support it there. Re-export the model.");
     }
   }
   graph.made().kind = ValueKind::Scalar;

@@ -115,7 +115,7 @@ std::variant<Polynomial, SpherePower> sphere_polynomial(const SpherePolynomialSt
   SpherePower grid = sphere_power(stage, l_in, l_out, n_species, SphereMethod::Grid);
   SpherePower fourier = sphere_power(stage, l_in, l_out, n_species, SphereMethod::Fourier);
   SpherePower best = cost(fourier) < cost(grid) ? std::move(fourier) : std::move(grid);
-  // Beyond, monomials are too many to be listed for nothing: they lost long before.
+  // Beyond, there are too many monomials to list them just for comparison; they lost long before.
   constexpr std::int32_t kMostDegree = 4;
   constexpr std::size_t kMostOrders = 3;
   if (l_in <= kMostDegree && stage.orders.size() <= kMostOrders) {

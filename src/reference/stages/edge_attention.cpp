@@ -23,7 +23,7 @@ double slrelu_derivative(double a, double x) {
   return 0.5 * (1.0 + a) + 0.5 * (1.0 - a) * ((2.0 * s - 1.0) + 2.0 * x * s * (1.0 - s));
 }
 
-/// Everything that edge_attention makes on the edges of one center. Each Value has one row per
+/// All intermediate values of edge_attention on the edges of one center. Each Value has one row per
 /// edge.
 struct AttentionEdges {
   /// source + center; (M m) w; logits before slrelu; value, gate before Gate; p; M p
@@ -155,7 +155,7 @@ AttentionEdges attention_edges(const EdgeAttentionStage& stage,
       z(e) += envelope.empty() ? 0.0 : envelope[static_cast<std::size_t>(begin + e)];
       largest = std::max(largest, z(e));
     }
-    // All neighbors at the cutoff: radial functions make nothing of these weights.
+    // All neighbors are at the cutoff: radial functions multiply these weights by zero.
     const bool all_faded = std::isinf(largest);
     double sum = stage.eps;
     for (std::int64_t e = 0; e < n; ++e) {

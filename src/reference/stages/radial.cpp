@@ -60,7 +60,7 @@ double sum_of(const Tensor& radius, std::int32_t center, std::int32_t source) {
   return radius.values[at(center)] + radius.values[at(source)];
 }
 
-/// What the basis takes in the place of r; slope by r.
+/// The argument of the basis instead of r, and its slope by r.
 ValueAndSlope transformed(std::monostate /*none*/, double r, std::int32_t, std::int32_t) {
   return {r, 1.0};
 }
