@@ -86,7 +86,7 @@ def test_two_stages_of_one_name_are_refused_by_their_tensors_or_the_validator() 
 def test_finishing_an_invalid_graph_names_the_model() -> None:
     build = builder()
     text = refusal(lambda: finish(build, name="checkpoint.pt"))
-    assert text.startswith("checkpoint.pt: /graph: no stage.")
+    assert text.startswith("checkpoint.pt: /graph: no stage, expected at least one.")
 
 
 def test_later_changes_of_an_array_do_not_reach_the_model() -> None:

@@ -170,8 +170,8 @@ def flat() -> Atoms:
         (
             shifted(1e9),
             Kind.CELL,
-            "reaches 1e+09 A from the origin, expected at most 1e+08: farther away doubles are too "
-            "coarse",
+            "reaches 1e+09 A from the origin, expected at most 1e+08: farther away, "
+            "double precision is too coarse",
         ),
         (
             bad(pbc=(True, False, True), cell=np.diag([9.0, 9.0, 0.0])),
