@@ -54,7 +54,7 @@ def shortened(text: str, length: int) -> str:
 
 
 def one_line(error: BaseException, length: int = 120, *, named: bool = True) -> str:
-    """Text of another library's exception in one line, after its name; long ones end after a word."""
+    """Text of another library's exception in one line, after its name; cut after a word."""
     text = shortened(" ".join(str(error).split()), length)
     return f"{type(error).__name__}: {text}" if named else text
 
