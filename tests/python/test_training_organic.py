@@ -38,6 +38,7 @@ from organic.teacher import (
     save_atomically,
 )
 
+from eqnn.errors import EqnnError
 from eqnn.library import Potential
 from eqnn.packed import Structure
 
@@ -234,6 +235,31 @@ def test_disagreement_is_the_spread_of_forces() -> None:
     expected = [np.sqrt(((a - b) ** 2).mean()) / 2 for a, b in zip(*forces, strict=True)]
     assert dft.disagreement(models, structures) == pytest.approx(expected, rel=1e-12)
     assert dft.disagreement(models[:1] * 2, structures) == pytest.approx([0, 0], abs=1e-12)
+
+
+def test_a_structure_that_a_potential_refuses_is_not_passed_over() -> None:
+    """Leaving it out would shift the others against those of the next potential."""
+    models = [str(ROOT / "potentials" / f"organic_{name}.eqnn") for name in ("tdn", "mace")]
+    structures = [(np.array([8, z]), np.eye(3)[:2], None) for z in (1, 18)]
+    with pytest.raises(EqnnError, match=r"organic_tdn\.eqnn: structure 1: atom 1 is Ar"):
+        dft.disagreement(models, structures)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--disagree", "a.eqnn"], "expected two or more"),
+        (["--larger", "--doubtful"], "not allowed with"),
+        (["--larger", "--disagree", "a.eqnn", "b.eqnn"], "not allowed with"),
+    ],
+)
+def test_choices_that_exclude_each_other_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], expected: str
+) -> None:
+    output = tmp_path / "out.xyz"
+    with pytest.raises(SystemExit):
+        dft.main([str(tmp_path), str(output), *words])
+    assert expected in capsys.readouterr().err and not output.exists()
 
 
 def test_a_frame_that_a_kill_cut_is_computed_again() -> None:

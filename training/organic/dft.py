@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Compute frames of many made-up molecules at B3LYP/6-31G*, with density fitting.
 
-    PYTHONPATH=training:data/qcr python -m organic.dft FOLDER OUTPUT.xyz [--doubtful] [--seconds S]
-    PYTHONPATH=training:data/qcr python -m organic.dft FOLDER OTHER.xyz --larger
+    PYTHONPATH=python:training:data/qcr python -m organic.dft FOLDER OUTPUT.xyz [--doubtful]
+    PYTHONPATH=python:training:data/qcr python -m organic.dft FOLDER OTHER.xyz --larger
     PYTHONPATH=python:training:data/qcr python -m organic.dft FOLDER OTHER.xyz --disagree MODELS
 
 FOLDER is that of `organic.teacher`: one frame of its dynamics is taken of each molecule of 3 to 7
@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 from ase.data import chemical_symbols
 
+from eqnn.errors import EqnnError
 from eqnn.library import Potential
 from eqnn.packed import Structure
 from organic.structures import Floats, seed_of
@@ -137,12 +138,20 @@ def disagreement(models: Sequence[str], structures: Sequence[Structure]) -> Floa
     -------
     ndarray [structure]
         eV/Angstrom: over atoms and directions, of the differences from the potentials' mean.
+
+    Raises
+    ------
+    EqnnError
+        If a potential cannot evaluate a structure.
     """
     forces = []
     for model in models:
         with Potential(model) as potential:
-            results = [one.properties for one in potential.evaluate_many(structures)]
-            forces.append([one.forces for one in results if one is not None])
+            results = potential.evaluate_many(structures)
+        for k, one in enumerate(results):
+            if one.properties is None:
+                raise EqnnError(f"{model}: structure {k}: {one.reason}")
+        forces.append([one.properties.forces for one in results if one.properties is not None])
     return np.array(
         [np.sqrt(np.stack(one).var(axis=0).mean()) for one in zip(*forces, strict=True)]
     )
@@ -211,11 +220,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Compute frames with density-functional theory.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--doubtful", action="store_true", help="molecules the teacher doubts")
-    parser.add_argument("--larger", action="store_true", help="larger molecules, to test with")
-    parser.add_argument("--disagree", nargs="+", metavar="POTENTIAL", help="two files or more")
+    choices = parser.add_mutually_exclusive_group()
+    choices.add_argument("--doubtful", action="store_true", help="molecules the teacher doubts")
+    choices.add_argument("--larger", action="store_true", help="larger molecules, to test with")
+    choices.add_argument("--disagree", nargs="+", metavar="POTENTIAL", help="two files or more")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after these")
     options = parser.parse_args(arguments)
+    if options.disagree and len(options.disagree) < 2:
+        parser.error(
+            "--disagree: found one potential, expected two or more: one agrees with itself"
+        )
     refused = options.output.with_suffix(".refused")
     done = list(whole_frames(options.output.read_text())) if options.output.exists() else []
     known = {smiles_of(frame) for frame in done}
