@@ -85,6 +85,8 @@ def test_profiles_go_along_their_coordinates() -> None:
     energies = transfer.energies()
     assert energies == pytest.approx(energies[::-1], abs=0.5)
     assert int(energies.argmax()) == 7
+    # Relative to the hydrogen bond's structure, not to the turned one.
+    assert torsion.energies()[0] == 0.0 and torsion.energies()[-1] == pytest.approx(783.7, abs=0.1)
 
 
 def test_errors_of_a_profile_are_those_of_its_energies() -> None:
