@@ -223,6 +223,72 @@ def test_larger_molecules_are_those_that_no_training_has(
     assert [smiles for smiles, _, _ in dft.larger(tmp_path)] == [found[0][0]]
 
 
+def formic_acid() -> tuple[list[int], Floats]:
+    """C, two O that are 2.26 Angstrom apart, H of C, and H of the first O towards the second."""
+    positions = np.array(
+        [[0, 0, 0], [1.13, 1.0, 0], [-1.13, 1.1, 0], [0, -1.1, 0], [0.66, 1.85, 0]], float
+    )
+    return [6, 8, 8, 1, 1], positions
+
+
+def test_a_transferred_hydrogen_is_between_two_heavy_atoms() -> None:
+    numbers, x = formic_acid()
+    draws = [dft.transferred(numbers, x, np.random.default_rng(k)) for k in range(20)]
+    for moved in draws:
+        assert moved is not None
+        (h,) = np.flatnonzero(np.abs(moved - x).max(axis=1) > 1e-9)
+        assert h == 4 and moved[h, 2] == pytest.approx(0, abs=1e-12)
+        from_, to = np.linalg.norm(moved[[1, 2]] - moved[h], axis=1)
+        assert dft.SHARED[0] <= from_ <= dft.SHARED[1] and dft.SHARED[0] <= to <= dft.SHARED[1]
+        along = x[2] - x[1]
+        across = np.cross(along, moved[h] - x[1])[2]
+        assert across * np.cross(along, x[h] - x[1])[2] > 0, "the hydrogen changed sides"
+    assert len({moved.tobytes() for moved in draws if moved is not None}) == 20
+
+
+@pytest.mark.parametrize("case", ["carbons", "far", "bonded", "crowded", "straight", "no hydrogen"])
+def test_a_structure_without_a_place_for_a_transfer_gives_none(case: str) -> None:
+    numbers, x = formic_acid()
+    if case == "carbons":
+        numbers = [8, 6, 6, 1, 1]
+    elif case == "far":
+        x[2, 0] -= 4.0
+    elif case == "bonded":
+        x[2] = [0.4, 1.9, 0]
+        numbers, x = numbers[1:3] + numbers[4:], x[[1, 2, 4]]
+    elif case == "crowded":
+        numbers, x = [*numbers, 7], np.vstack([x, [0.0, 1.3, 0.5]])
+    elif case == "straight":
+        x[4] = x[1] + (x[1] - x[2])
+    else:
+        numbers, x = numbers[:3], x[:3]
+    assert dft.transferred(numbers, x, np.random.default_rng(0)) is None
+
+
+def test_transfers_are_of_small_molecules_that_are_fitted(tmp_path: Path) -> None:
+    names = [name for k in range(200) if not is_watched(name := f"C{'C' * k}O")][:2]
+    watched = next(name for k in range(200) if is_watched(name := f"C{'C' * k}O"))
+    numbers, x = formic_acid()
+    torn = "CO"
+    for k, name in enumerate((*names, watched, torn)):
+        lot = a_lot(4, name)
+        lot.numbers[:] = [*numbers, 1]
+        lot.positions[:] = np.vstack([x, [0.0, -8.0, 0.0]])
+        if name == torn:
+            lot.forces[:, 0, 0] = LARGEST_FORCE + 1
+        save_atomically(tmp_path / f"lot{k:04d}.npz", lot)
+    found = dft.transfers(tmp_path)
+    assert {smiles for smiles, _, _ in found} == set(names)
+    for _, lot, k in found:
+        assert np.abs(lot.positions[k, 4] - x[4]).max() > 1e-3
+        assert np.abs(lot.positions[k, :4] - x[:4]).max() == 0
+    again = dft.transfers(tmp_path)
+    assert [(s, k) for s, _, k in again] == [(s, k) for s, _, k in found]
+    assert all(
+        np.array_equal(a[1].positions, b[1].positions) for a, b in zip(again, found, strict=True)
+    )
+
+
 def test_disagreement_is_the_spread_of_forces() -> None:
     models = [str(ROOT / "potentials" / f"organic_{name}.eqnn") for name in ("tdn", "mace")]
     water = np.array([[0.0, 0, 0], [0.0, 0, 0.97], [0.94, 0, -0.24]])
@@ -251,6 +317,8 @@ def test_a_structure_that_a_potential_refuses_is_not_passed_over() -> None:
         (["--disagree", "a.eqnn"], "expected two or more"),
         (["--larger", "--doubtful"], "not allowed with"),
         (["--larger", "--disagree", "a.eqnn", "b.eqnn"], "not allowed with"),
+        (["--transfers", "--doubtful"], "not allowed with"),
+        (["--transfers", "--largest", "6"], "--largest: found it without --disagree"),
     ],
 )
 def test_choices_that_exclude_each_other_are_refused(

@@ -4,15 +4,17 @@
     PYTHONPATH=python:training:data/qcr python -m organic.dft FOLDER OUTPUT.xyz [--doubtful]
     PYTHONPATH=python:training:data/qcr python -m organic.dft FOLDER OTHER.xyz --larger
     PYTHONPATH=python:training:data/qcr python -m organic.dft FOLDER OTHER.xyz --disagree MODELS
+    PYTHONPATH=python:training:data/qcr python -m organic.dft FOLDER OTHER.xyz --transfers
 
 FOLDER is that of `organic.teacher`: one frame of its dynamics is taken of each molecule of 3 to 7
 heavy atoms, small ones more often and sooner. `--doubtful` takes molecules on which the networks of
 the teacher disagree, which pretraining leaves out. `--disagree` takes the frame of each molecule of
-3 to 5 heavy atoms on which trained potentials disagree most. `--larger` takes sixteen larger
-molecules that no training has. The level is that of qcr-small but for density fitting (0.5 meV, 2
-meV/Angstrom) and a convergence of 1e-8 Hartree, so the frames are for training and checks alone;
-each says so. A frame is added to OUTPUT.xyz when it is done, and the same command goes on after a
-kill.
+3 to 5 heavy atoms (or `--largest N`) on which trained potentials disagree most. `--transfers` moves
+a hydrogen atom of small molecules between two heavy atoms, where dynamics rarely takes one.
+`--larger` takes sixteen larger molecules that no training has. The level is that of qcr-small but
+for density fitting (0.5 meV, 2 meV/Angstrom) and a convergence of 1e-8 Hartree, so the frames are
+for training and checks alone; each says so. A frame is added to OUTPUT.xyz when it is done, and the
+same command goes on after a kill.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +47,12 @@ LARGER, N_LARGER = (7, 9), 16  # heavy atoms, molecules
 # By disagreement: heavy atoms, and eV/Angstrom, beyond which a molecule is too odd to matter.
 MOST_DISAGREED = 5
 LARGEST_DISAGREEMENT = 0.6
+# Transfers of hydrogen: heavy atoms of a molecule, between heavy atoms how far apart, how far from
+# each, and from all other atoms; Angstrom.
+MOST_TRANSFERRED = 5
+APART = (2.0, 2.9)
+SHARED = (1.05, 1.6)
+CLEAR = 1.1
 PART_DOUBTFUL = {3: 1.0, 4: 1.0, 5: 0.6, 6: 0.15}
 
 
@@ -157,16 +166,27 @@ def disagreement(models: Sequence[str], structures: Sequence[Structure]) -> Floa
     )
 
 
-def disagreed(folder: Path, models: Sequence[str]) -> list[tuple[str, Lot, int]]:
+def disagreed(
+    folder: Path, models: Sequence[str], largest: int = MOST_DISAGREED
+) -> list[tuple[str, Lot, int]]:
     """Choose the frame of each molecule on which potentials disagree most.
 
     Molecules of large disagreement and few heavy atoms come first. Otherwise as `chosen`.
+
+    Parameters
+    ----------
+    folder : Path
+        That of `organic.teacher`.
+    models : sequence of str
+        Files of two potentials or more.
+    largest : int
+        Heavy atoms of the largest molecules.
     """
     frames: list[tuple[str, Lot, int]] = []
     for path in sorted(folder.glob("lot*.npz")):
         lot = load(path)
         heavy = (lot.numbers > 1).sum(axis=1)
-        wanted = (lot.good() | lot.doubtful()) & (heavy >= 3) & (heavy <= MOST_DISAGREED)
+        wanted = (lot.good() | lot.doubtful()) & (heavy >= 3) & (heavy <= largest)
         frames += [
             (str(lot.smiles[k]), lot, int(k))
             for k in np.flatnonzero(wanted)
@@ -183,6 +203,81 @@ def disagreed(folder: Path, models: Sequence[str]) -> list[tuple[str, Lot, int]]
         if by <= LARGEST_DISAGREEMENT
     )
     return [(smiles, lot, k) for _, smiles, lot, k in ordered]
+
+
+def transferred(numbers: Sequence[int], x: Floats, draw: np.random.Generator) -> Floats | None:
+    """Move a hydrogen atom between two heavy atoms; None where a structure offers no place.
+
+    The hydrogen leaves the heavy atom that is nearest to it for one that is `APART` from that. One
+    of the two is no carbon. It stays in the plane of the three.
+
+    Parameters
+    ----------
+    numbers : sequence of int
+        Atomic numbers.
+    x : ndarray [atom, 3]
+        Positions, Angstrom.
+    draw : Generator
+
+    Returns
+    -------
+    ndarray [atom, 3] or None
+        Angstrom.
+    """
+    z = np.asarray(numbers)
+    heavy = np.flatnonzero(z > 1)
+    places = []
+    for h in np.flatnonzero(z == 1):
+        i = heavy[np.linalg.norm(x[heavy] - x[h], axis=1).argmin()]
+        for j in heavy:
+            apart = np.linalg.norm(x[j] - x[i])
+            if APART[0] <= apart <= APART[1] and (z[i] != 6 or z[j] != 6):
+                places.append((h, i, j, apart))
+    draw.shuffle(places)
+    for h, i, j, apart in places:
+        along = (x[j] - x[i]) / apart
+        across = x[h] - x[i] - (x[h] - x[i]) @ along * along
+        if np.linalg.norm(across) < 1e-3:
+            continue
+        # The two distances; together they span the gap.
+        to_i, to_j = draw.uniform(*SHARED, size=2)
+        if to_i + to_j <= apart:
+            to_i, to_j = np.array([to_i, to_j]) * (1.01 * apart / (to_i + to_j))
+        step = (to_i**2 - to_j**2 + apart**2) / (2 * apart)
+        height = np.sqrt(to_i**2 - step**2)
+        moved = x.copy()
+        moved[h] = x[i] + step * along + height * across / np.linalg.norm(across)
+        others = np.delete(moved, [h, i, j], axis=0)
+        if len(others) == 0 or np.linalg.norm(others - moved[h], axis=1).min() >= CLEAR:
+            return moved
+    return None
+
+
+def transfers(folder: Path) -> list[tuple[str, Lot, int]]:
+    """Choose a frame of each small molecule and move a hydrogen of it; see `transferred`.
+
+    Molecules of few heavy atoms come first. Otherwise as `chosen`.
+    """
+    found: list[tuple[float, str, Lot, int]] = []
+    for path in sorted(folder.glob("lot*.npz")):
+        lot = load(path)
+        heavy = (lot.numbers > 1).sum(axis=1)
+        wanted = (lot.good() | lot.doubtful()) & (heavy >= 2) & (heavy <= MOST_TRANSFERRED)
+        of: dict[str, list[int]] = {}
+        for frame in np.flatnonzero(wanted).tolist():
+            smiles = str(lot.smiles[frame])
+            if not is_watched(smiles):
+                of.setdefault(smiles, []).append(frame)
+        positions = lot.positions.copy()
+        lot = replace(lot, positions=positions)
+        for smiles, candidates in of.items():
+            draw = np.random.default_rng(seed_of(f"transfer {smiles}"))
+            k = int(draw.choice(candidates))
+            moved = transferred(lot.numbers[k].tolist(), positions[k], draw)
+            if moved is not None:
+                positions[k] = moved
+                found.append((draw.random() * int(heavy[k]) ** 2, smiles, lot, k))
+    return [(smiles, lot, k) for _, smiles, lot, k in sorted(found, key=lambda f: f[:2])]
 
 
 def whole_frames(text: str) -> Iterator[str]:
@@ -223,13 +318,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     choices = parser.add_mutually_exclusive_group()
     choices.add_argument("--doubtful", action="store_true", help="molecules the teacher doubts")
     choices.add_argument("--larger", action="store_true", help="larger molecules, to test with")
+    choices.add_argument("--transfers", action="store_true", help="a hydrogen between two atoms")
     choices.add_argument("--disagree", nargs="+", metavar="POTENTIAL", help="two files or more")
+    parser.add_argument(
+        "--largest",
+        type=int,
+        metavar="N",
+        help=f"with --disagree: heavy atoms of the largest molecules ({MOST_DISAGREED})",
+    )
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after these")
     options = parser.parse_args(arguments)
     if options.disagree and len(options.disagree) < 2:
         parser.error(
             "--disagree: found one potential, expected two or more: one agrees with itself"
         )
+    if options.largest is not None and not options.disagree:
+        parser.error("--largest: found it without --disagree, which alone chooses by size")
     refused = options.output.with_suffix(".refused")
     done = list(whole_frames(options.output.read_text())) if options.output.exists() else []
     known = {smiles_of(frame) for frame in done}
@@ -238,7 +342,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     part.write_text("".join(done))
     os.replace(part, options.output)
     if options.disagree:
-        choice = disagreed(options.folder, options.disagree)
+        choice = disagreed(options.folder, options.disagree, options.largest or MOST_DISAGREED)
+    elif options.transfers:
+        choice = transfers(options.folder)
     elif options.larger:
         choice = larger(options.folder)
     else:
