@@ -134,9 +134,10 @@ test-dataset:
 	@OMP_NUM_THREADS=1 .eqnn/venv-qcr/bin/python -m pytest $(PYTEST_ARGS) data/qcr/tests \
 		tests/python/test_training_organic.py
 
+TRAIN_TESTS ?= tests/train
 test-train: build
 	@$(SETUP) venv-train
-	@.eqnn/venv-train/bin/python -m pytest $(PYTEST_ARGS) -rs tests/train
+	@.eqnn/venv-train/bin/python -m pytest $(PYTEST_ARGS) -rs $(TRAIN_TESTS)
 
 # One thread at low priority. DATASET_ARGS="--limit 10" computes ten relaxations and builds.
 dataset:
