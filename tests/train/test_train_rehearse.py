@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 from ase import Atoms
 from eqnn_models import max_error
-from organic.rehearse import DEEPEST, HIGHEST, TURN, dimers, labeled, main, repulsion, wall_at
+from organic.rehearse import (
+    DEEPEST,
+    HIGHEST,
+    STEEPEST,
+    TURN,
+    dimers,
+    labeled,
+    main,
+    repulsion,
+    wall_at,
+)
 from train_models import jax, random_cluster, yaml
 from training_runs import labeled as labels_of
 
@@ -71,6 +81,23 @@ def test_frames_are_those_of_the_network_up_to_its_wall_and_rise_beyond(tmp_path
         assert (energies <= energies[0] + HIGHEST).all()
         # Without ZBL an untrained network has no walls: those of ZBL go on from where it is.
         assert energies[-1] > energies[0] + 0.3 * HIGHEST
+
+
+def test_what_a_network_made_too_steep_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the edge of what it has learned, a network may say hundreds of eV/Angstrom."""
+    model = new_tdn(Shape((1, 8), channels=4, l_max=1, cutoff=4.0))
+
+    def steepest(frames: list[Atoms]) -> list[float]:
+        return [float(np.abs(a.get_forces()).max()) for a in frames]
+
+    calm = labeled(model, dimers(model.document["species"]))
+    assert max(steepest(calm)) <= STEEPEST
+    limit = float(np.median(steepest(calm)))
+    monkeypatch.setattr("organic.rehearse.STEEPEST", limit)
+    fewer = labeled(model, dimers(model.document["species"]))
+    assert steepest(fewer) == [f for f in steepest(calm) if f <= limit] and 0 < len(fewer) < len(
+        calm
+    )
 
 
 def test_the_command_leaves_its_own_frames_out(tmp_path: Path) -> None:

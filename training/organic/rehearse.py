@@ -37,6 +37,7 @@ NEAREST, FARTHEST, N_DISTANCES = 0.2, 1.0, 16
 TURN = 1.0  # eV: an energy that rises and then falls by more has passed a wall
 DEEPEST = 15.0  # eV: no bond is as strong
 HIGHEST = 20.0  # eV above the farthest
+STEEPEST = 100.0  # eV/Angstrom: of ZBL up to HIGHEST only H-H is steeper; a network may be
 LEVEL = "the pretrained network"
 
 
@@ -98,7 +99,7 @@ def labeled(model: Model, pairs: Sequence[Sequence[Atoms]]) -> list[Atoms]:
                 energy[last + 1 :] = energy[last] + (zbl_energy - zbl_energy[last])[last + 1 :]
                 slope[last + 1 :] = pull[last + 1 :]
                 for k, atoms in enumerate(frames):
-                    if energy[k] <= energy[0] + HIGHEST:
+                    if energy[k] <= energy[0] + HIGHEST and abs(slope[k]) <= STEEPEST:
                         f = np.array([[0, 0, -slope[k]], [0, 0, slope[k]]])
                         atoms.calc = SinglePointCalculator(atoms, energy=energy[k], forces=f)
                         kept.append(atoms)
