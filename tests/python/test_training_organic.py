@@ -204,6 +204,18 @@ def test_potentials_choose_where_they_disagree(
     assert found == [(names[1], 3), (names[0], 1)]
 
 
+def shared_hydrogens(atoms: ase.Atoms, within: float) -> int:
+    """Count the hydrogens that are within so many Angstrom of two heavy atoms."""
+    distances = atoms.get_all_distances()[np.ix_(atoms.numbers == 1, atoms.numbers > 1)]
+    return int(((distances <= within).sum(axis=1) >= 2).sum())
+
+
+def test_stored_transfers_have_a_hydrogen_between_two_atoms() -> None:
+    frames = ase.io.read(ROOT / "training" / "organic" / "transfers.xyz.gz", ":")
+    assert isinstance(frames, list)
+    assert all(shared_hydrogens(frame, dft.SHARED[1] + 1e-4) for frame in frames)
+
+
 def test_larger_molecules_are_those_that_no_training_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -410,6 +422,8 @@ def test_held_out_structures_of_3bpa_are_not_in_its_training_set() -> None:
     [
         ("dft", 727, (3, 7)),
         ("disagreed", 1353, (3, dft.MOST_DISAGREED)),
+        ("disagreed_again", 349, (3, 6)),
+        ("transfers", 296, (3, dft.MOST_TRANSFERRED)),
         ("larger", 16, dft.LARGER),
     ],
 )
