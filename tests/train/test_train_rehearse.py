@@ -43,14 +43,7 @@ assert jax is not None  # the skip where there is none
     ],
 )
 def test_where_a_wall_ends(energies: list[float], expected: int) -> None:
-    assert wall_at(energies, [0.0] * len(energies)) == expected
-
-
-def test_a_wall_ends_where_it_is_steeper_than_any_repulsion() -> None:
-    energies = [0.0, 1.0, 5.0, 14.0]
-    for sign in (1.0, -1.0):
-        assert wall_at(energies, [0.0, 9.0, sign * 1.1 * STEEPEST, 9.0]) == 2
-        assert wall_at(energies, [0.0, 9.0, sign * 0.9 * STEEPEST, 9.0]) == 4
+    assert wall_at(energies) == expected
 
 
 def test_the_repulsion_is_ziegler_biersack_and_littmarks() -> None:
@@ -90,21 +83,21 @@ def test_frames_are_those_of_the_network_up_to_its_wall_and_rise_beyond(tmp_path
         assert energies[-1] > energies[0] + 0.3 * HIGHEST
 
 
-def test_what_a_network_made_too_steep_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_network_made_too_steep_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """At the edge of what it has learned, a network may say hundreds of eV/Angstrom."""
-    model = new_tdn(Shape((6, 8), channels=4, l_max=1, cutoff=4.0, zbl=True))
-    steepest = 40.0
+    model = new_tdn(Shape((1, 8), channels=4, l_max=1, cutoff=4.0))
+
+    def steepest(frames: list[Atoms]) -> list[float]:
+        return [float(np.abs(a.get_forces()).max()) for a in frames]
+
     calm = labeled(model, dimers(model.document["species"]))
-    forces = np.array([a.get_forces()[1, 2] for a in calm])
-    assert (forces > steepest).any()
-    monkeypatch.setattr("organic.rehearse.STEEPEST", steepest)
-    replaced = labeled(model, dimers(model.document["species"]))
-    assert len(replaced) == len(calm)
-    for a, b in zip(calm, replaced, strict=True):
-        r = a.positions[1, 2]
-        if a.get_forces()[1, 2] > steepest:
-            expected = repulsion((a.numbers[0], a.numbers[1]), np.array([r]))[1][0]
-            assert b.get_forces()[1, 2] == pytest.approx(expected, rel=1e-9)
+    assert max(steepest(calm)) <= STEEPEST
+    limit = float(np.median(steepest(calm)))
+    monkeypatch.setattr("organic.rehearse.STEEPEST", limit)
+    fewer = labeled(model, dimers(model.document["species"]))
+    assert steepest(fewer) == [f for f in steepest(calm) if f <= limit] and 0 < len(fewer) < len(
+        calm
+    )
 
 
 def test_the_command_leaves_its_own_frames_out(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ NEAREST, FARTHEST, N_DISTANCES = 0.2, 1.0, 16
 TURN = 1.0  # eV: an energy that rises and then falls by more has passed a wall
 DEEPEST = 15.0  # eV: no bond is as strong
 HIGHEST = 20.0  # eV above the farthest
-STEEPEST = 100.0  # eV/Angstrom: of ZBL up to HIGHEST only H-H is steeper; a network may be
+STEEPEST = 150.0  # eV/Angstrom: ZBL up to HIGHEST has less; what a network made may have more
 LEVEL = "the pretrained network"
 
 
@@ -65,16 +65,14 @@ def dimers(species: Sequence[int]) -> list[list[Atoms]]:
     return out
 
 
-def wall_at(energies: Sequence[float], forces: Sequence[float]) -> int:
-    """Return how far a pair can be believed on the way in from a bond: before energies fall.
+def wall_at(energies: Sequence[float]) -> int:
+    """Return how many energies of a pair there are before they fall, on the way in from a bond.
 
-    What falls without having risen is a bond that is shorter than the sum of the radii. Forces that
-    no repulsion has tell that a fall is near.
+    What falls without having risen is a bond that is shorter than the sum of the radii.
     """
     low = high = energies[0]
-    for k, (energy, force) in enumerate(zip(energies, forces, strict=True)):
-        falls = high > low + TURN and energy < high - TURN
-        if falls or energy < energies[0] - DEEPEST or (k > 0 and abs(force) > STEEPEST):
+    for k, energy in enumerate(energies):
+        if (high > low + TURN and energy < high - TURN) or energy < energies[0] - DEEPEST:
             return k
         low, high = (energy, energy) if energy < low else (low, max(high, energy))
     return len(energies)
@@ -94,14 +92,14 @@ def labeled(model: Model, pairs: Sequence[Sequence[Atoms]]) -> list[Atoms]:
                 slope = np.array([one.forces[1, 2] for one in found])
                 bond = covalent_radii[frames[0].numbers].sum()
                 first = int((r >= bond).sum())
-                good = first + wall_at(energy[first:].tolist(), slope[first:].tolist())
+                good = first + wall_at(energy[first:].tolist())
                 last = good - 1 - int(np.argmax(energy[first:good][::-1]))
                 z_i, z_j = frames[0].numbers.tolist()
                 zbl_energy, pull = repulsion((z_i, z_j), r)
                 energy[last + 1 :] = energy[last] + (zbl_energy - zbl_energy[last])[last + 1 :]
                 slope[last + 1 :] = pull[last + 1 :]
                 for k, atoms in enumerate(frames):
-                    if energy[k] <= energy[0] + HIGHEST:
+                    if energy[k] <= energy[0] + HIGHEST and abs(slope[k]) <= STEEPEST:
                         f = np.array([[0, 0, -slope[k]], [0, 0, slope[k]]])
                         atoms.calc = SinglePointCalculator(atoms, energy=energy[k], forces=f)
                         kept.append(atoms)
