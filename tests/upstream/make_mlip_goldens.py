@@ -7,9 +7,15 @@
 layers, what goes round the first of them, tanh; `mlip_mace_r_min`: with the factor of the radial
 basis that upstream computes in single precision; `mlip_nequip`: features of both parities, of
 different numbers of channels; `mlip_nequip_heads`: two heads, nothing that goes round the layers,
-another number of neighbors than the data's. Weights are random, in single precision in the
-file, evaluated in double. Without --write, results are compared with those stored. Needs mlip
-0.2.5 (JAX, e3j, e3nn_jax) and ASE; our package is not needed.
+another number of neighbors than the data's; `mlip_gaunt`: messages and contractions by Gaunt
+products, three factors, fewer degrees in features; `mlip_gaunt_wide`: the same with two factors,
+l_max 3, three layers, what goes round the first of them; `mlip_gaunt_messages`: Gaunt products in
+messages alone; `mlip_gaunt_powers`: in contractions alone, one layer, four factors;
+`mlip_gaunt_linear`: one factor, l_max 1; `mlip_mace_pseudo`: features of both parities;
+`mlip_mace_gates`: gates by element; `mlip_mace_e3nn`: couplings in e3nn's order. Weights
+are random, in single precision in the file, evaluated in double. Without --write, results are
+compared with those stored. Needs mlip 0.2.5 (JAX, e3j, e3nn_jax) and ASE; our package is not
+needed.
 """
 
 from __future__ import annotations
@@ -42,6 +48,9 @@ jax.config.update("jax_enable_x64", True)
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "exporters"
 ENERGIES = {1: -1.25, 6: -3.5, 8: -4.75, 14: -7.0}
 COMMON = {"graph_cutoff_angstrom": 4.0, "avg_num_neighbors": 7.5}
+_GAUNT = {"use_gaunt_tp_message_passing": True, "symmetric_contraction_backend": "gaunt_tp"}
+_SMALL = {"num_rbf": 4, "radial_mlp_hidden": [5], "readout_irreps": ("3x0e", "0e")}
+_PLAIN_DATA = {**COMMON, "atomic_energies_map": ENERGIES}
 # A pseudoscalar arises in the third layer and reaches the energy in the sixth.
 _BOTH_PARITIES = "4x0e + 2x0o + 2x1o + 2x1e"
 NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -93,6 +102,59 @@ NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "atomic_energies_map": [ENERGIES, {z: 2.0 * e for z, e in ENERGIES.items()}],
             "avg_r_min_angstrom": 1.1,  # which NequIP does not look at
         },
+    ),
+    "mlip_gaunt": (
+        {
+            **{"num_layers": 2, "num_channels": 4, "l_max": 2, "node_symmetry": 1},
+            **{**_SMALL, **_GAUNT, "correlation": 3},
+        },
+        {**_PLAIN_DATA, "scaling_mean": 0.3, "scaling_stdev": 1.7},
+    ),
+    "mlip_gaunt_wide": (
+        {
+            **{"num_layers": 3, "num_channels": 5, "l_max": 3, "node_symmetry": 2},
+            **{**_SMALL, **_GAUNT, "correlation": 2, "residual_connection_first_layer": True},
+        },
+        _PLAIN_DATA,
+    ),
+    "mlip_gaunt_messages": (
+        {
+            **{"num_layers": 2, "num_channels": 4, "l_max": 2, "correlation": 2, **_SMALL},
+            "use_gaunt_tp_message_passing": True,
+        },
+        _PLAIN_DATA,
+    ),
+    "mlip_gaunt_powers": (
+        {
+            **{"num_layers": 1, "num_channels": 4, "l_max": 3, "correlation": 4, **_SMALL},
+            "symmetric_contraction_backend": "gaunt_tp",
+        },
+        _PLAIN_DATA,
+    ),
+    "mlip_gaunt_linear": (
+        {"num_layers": 2, "num_channels": 4, "l_max": 1, "correlation": 1, **_SMALL, **_GAUNT},
+        _PLAIN_DATA,
+    ),
+    "mlip_mace_pseudo": (
+        {
+            **{"num_layers": 2, "num_channels": 4, "l_max": 2, "node_symmetry": 1},
+            **{**_SMALL, "correlation": 2, "include_pseudotensors": True},
+        },
+        _PLAIN_DATA,
+    ),
+    "mlip_mace_gates": (
+        {
+            **{"num_layers": 2, "num_channels": 4, "l_max": 2, "node_symmetry": 1},
+            **{**_SMALL, **_GAUNT, "correlation": 2, "gate_nodes": True},
+        },
+        _PLAIN_DATA,
+    ),
+    "mlip_mace_e3nn": (
+        {
+            **{"num_layers": 2, "num_channels": 4, "l_max": 2, "node_symmetry": 1},
+            **{**_SMALL, **_GAUNT, "correlation": 3, "symmetric_contraction_backend": "e3nn"},
+        },
+        _PLAIN_DATA,
     ),
 }
 
