@@ -132,6 +132,41 @@ def test_heads_are_chosen_by_name(tmp_path: Path) -> None:
     assert "found 1 of 2 heads, expected" in refusal(lambda: export("mlip", path, head="a"))
 
 
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("gaunt", "messages and contractions"),
+        ("gaunt_messages", "messages"),
+        ("gaunt_powers", "contractions"),
+    ],
+)
+def test_gaunt_products_are_told(name: str, where: str) -> None:
+    said: list[str] = []
+    model = export("mlip", EXPORTERS / f"mlip_{name}.zip", log=said.append)
+    assert f" layers; Gaunt products in {where}; elements H, C, O, Si." in said[0]
+    ops = [stage["op"] for stage in model.document["graph"]]
+    # A product for each factor after the first, in each layer.
+    assert ops.count("gaunt_product") == {"gaunt": 4, "gaunt_messages": 0, "gaunt_powers": 3}[name]
+    assert ("symmetric_contraction" in ops) == (name == "gaunt_messages")
+
+
+def test_paths_of_gaunt_messages_share_radial_functions() -> None:
+    """Rows of paths to one degree are multiples of each other, channel by channel."""
+    model = export("mlip", EXPORTERS / "mlip_gaunt.zip")
+    stages = {stage["output"]: stage for stage in model.document["graph"]}
+    paths = stages["layers_1.messages"]["paths"]
+    rows = model.tensors[stages["layers_1.radial"]["layers"][-1]["weight"]]
+    rows = rows.reshape(len(paths), 4, -1)
+    assert len(paths) == 7 and all((int(a[0]) + b + int(c[0])) % 2 == 0 for a, b, c in paths)
+    by_target: dict[str, list[int]] = {}
+    for k, (_, _, target) in enumerate(paths):
+        by_target.setdefault(target, []).append(k)
+    for same in by_target.values():
+        for channel in range(4):
+            assert np.linalg.matrix_rank(rows[same, channel], tol=1e-12) == 1
+    assert np.linalg.matrix_rank(rows[:, 0]) == len(by_target)
+
+
 def test_some_elements_get_the_same_energies(tmp_path: Path) -> None:
     numbers = [8, 1, 1]
     positions = [[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]]

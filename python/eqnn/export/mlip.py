@@ -587,6 +587,10 @@ class _Mace(_Exporter):
         self.backend = config.backend()
         self.is_gaunt = self.backend == "gaunt_tp"
         self.has_gaunt_messages = config.flag("use_gaunt_tp_message_passing", False)
+        kinds = {"messages": self.has_gaunt_messages, "contractions": self.is_gaunt}
+        if any(kinds.values()):
+            where = " and ".join(kind for kind, is_so in kinds.items() if is_so)
+            self.title += f"Gaunt products in {where}; "
         highest = HIGHEST_GAUNT_CORRELATION if self.is_gaunt else HIGHEST_CORRELATION
         self.correlation = config.whole("correlation", 1, highest)
         self.has_both_parities = config.flag("include_pseudotensors", False)
