@@ -31,6 +31,7 @@ from typing import Any
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ase import Atoms
 from mlip.data import ChemicalSystem
@@ -196,7 +197,7 @@ def evaluate(path: Path, head: str | None) -> dict[str, dict[str, np.ndarray]]:
         Properties(stress=True),
         inference_context=None if head is None else InferenceContext(dataset_name=head),
     )
-    params = jax.tree.map(lambda leaf: np.asarray(leaf, dtype=np.float64), force_field.params)
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype=jnp.float64), force_field.params)
     force_field = ForceField(
         force_field.predictor, params, inference_context=force_field.inference_context
     )
