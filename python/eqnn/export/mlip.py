@@ -260,25 +260,23 @@ Irrep = tuple[int, int]
 
 
 def power_couplings(
-    features: Sequence[Irrep], correlation: int, l_out: int, backend: str = "e3j"
+    features: Sequence[Irrep], correlation: int, l_out: int, *, with_root: bool = False
 ) -> list[dict[int, FloatArray]]:
     """Couplings of 1, 2, .. equal features to each degree, as upstream's powers enumerate them.
 
-    Each power is joined with the features once more by Wigner 3j; irreps of one power are sorted,
-    copies in the order of their making. On the way, e3j keeps all irreps that still lead to an
-    output of this power or a higher one; e3nn takes each power by itself, keeps those that lead to
-    an output of this power, and multiplies by sqrt(2l+1).
+    Each power is joined with the features once more by Wigner 3j, all irreps on the way kept that
+    still lead to an output; irreps of one power are sorted, copies in the order of their making.
 
     Parameters
     ----------
     features : sequence of (degree, parity)
-        Irreps of the features, in upstream's order.
+        Irreps of the features, in upstream's order; 0e is among them.
     correlation : int
         Highest power.
     l_out : int
         Highest degree of the output, which has the parities of harmonics.
-    backend : str
-        ``e3j`` or ``e3nn``.
+    with_root : bool
+        Whether each Wigner 3j is multiplied by sqrt(2l+1), as in e3nn.
 
     Returns
     -------
@@ -287,42 +285,34 @@ def power_couplings(
     """
     wanted = {(degree, (-1) ** degree) for degree in range(l_out + 1)}
     d = sum(2 * degree + 1 for degree, _ in features)
-    single: list[tuple[Irrep, FloatArray]] = []  # [copies, 2l+1, d, .., d]
+    groups: list[tuple[Irrep, FloatArray]] = []  # [copies, 2l+1, d, .., d]
     begin = 0
     for degree, parity in features:
         part = np.zeros((1, 2 * degree + 1, d))
         part[0, :, begin : begin + 2 * degree + 1] = np.eye(2 * degree + 1)
         begin += 2 * degree + 1
-        single.append(((degree, parity), part))
+        groups.append(((degree, parity), part))
     powers = []
-    groups = single
     for power in range(1, correlation + 1):
-        if backend == "e3nn":
-            groups = single
-            for step in range(2, power + 1):
-                reached = _reachable(wanted, features, power - step)[-1]
-                groups = _joined(groups, features, reached, with_root=True)
-        elif power > 1:
-            reached = set().union(*_reachable(wanted, features, correlation - power))
-            groups = _joined(groups, features, reached, with_root=False)
+        if power > 1:
+            reached = _reachable(wanted, features, correlation - power)
+            groups = _joined(groups, features, reached, with_root=with_root)
         powers.append(
             {irrep[0]: np.moveaxis(part, 0, -1) for irrep, part in groups if irrep in wanted}
         )
     return powers
 
 
-def _reachable(wanted: set[Irrep], features: Sequence[Irrep], n_products: int) -> list[set[Irrep]]:
-    """Irreps from which 0, 1, .. products with the features lead to one that is wanted."""
-    found = [wanted]
+def _reachable(wanted: set[Irrep], features: Sequence[Irrep], n_products: int) -> set[Irrep]:
+    """Irreps from which so many products with the features, or fewer, lead to one wanted."""
+    found = wanted
     for _ in range(n_products):
-        found.append(
-            {
-                (degree, parity * p2)
-                for target, parity in found[-1]
-                for l2, p2 in features
-                for degree in range(abs(target - l2), target + l2 + 1)
-            }
-        )
+        found = {
+            (degree, parity * p2)
+            for target, parity in found
+            for l2, p2 in features  # with 0e, which keeps what was found
+            for degree in range(abs(target - l2), target + l2 + 1)
+        }
     return found
 
 
@@ -839,7 +829,7 @@ class _Mace(_Exporter):
         """Couplings of powers, made once for the layers that have the same outputs."""
         if l_out not in self._couplings:
             self._couplings[l_out] = power_couplings(
-                features, self.correlation, l_out, self.backend
+                features, self.correlation, l_out, with_root=self.backend == "e3nn"
             )
         return self._couplings[l_out]
 
