@@ -40,12 +40,8 @@ EXPORTED: dict[str, tuple[str, str, dict[str, Any]]] = {
     **{
         f"mlip_{name}": ("mlip", f"mlip_{name}.zip", {})
         for name in (
-            "gaunt",
-            "gaunt_wide",
-            "gaunt_messages",
-            "gaunt_powers",
-            "mace_gates",
-            "mace_e3nn",
+            *("gaunt", "gaunt_wide", "gaunt_messages", "gaunt_powers", "gaunt_linear"),
+            *("mace_pseudo", "mace_gates", "mace_e3nn"),
         )
     },
     "mlip_nequip": ("mlip", "mlip_nequip.zip", {}),
