@@ -28,6 +28,7 @@ from eqnn.model_file import (
     Model,
     degree_of,
     format_irreps,
+    parse_irreps,
     validate,
 )
 from eqnn.so3 import FloatArray, equivariance_defect, random_rotations, wigner_d
@@ -49,7 +50,12 @@ def layer(weight: Array, bias: Array | None = None, activation: str = "none") ->
 
 
 def contraction_defect(
-    degree: int, indices: Array, values: Array, n_rotations: int = 32, seed: int = 20240229
+    degree: int,
+    indices: Array,
+    values: Array,
+    n_rotations: int = 32,
+    seed: int = 20240229,
+    features: Sequence[int] | None = None,
 ) -> float:
     """Largest relative Frobenius norm of D.T - T of one term of a symmetric contraction.
 
@@ -62,11 +68,21 @@ def contraction_defect(
     values : ndarray [n]
     n_rotations, seed : int
         Number and seed of the rotations.
+    features : sequence of int, optional
+        Degrees of the blocks of the features, in the file's order. Left out, there is one block of
+        each degree.
     """
     indices = np.asarray(indices, dtype=np.int64)
     order = indices.shape[1] - 2
-    l_in = math.isqrt(int(indices[:, 2:].max()))
-    d = (l_in + 1) ** 2
+    if features is None:
+        features = range(math.isqrt(int(indices[:, 2:].max())) + 1)
+    components = np.concatenate([np.arange(n * n, (n + 1) ** 2) for n in features])
+    d = len(components)
+    # Two blocks of the same degree do not mix.
+    block, degrees = np.repeat(
+        [np.arange(len(features)), features], [2 * n + 1 for n in features], 1
+    )
+    mixed = (block[:, None] != block) & (degrees[:, None] == degrees)
     tensor = np.zeros((int(indices[:, 1].max()) + 1, 2 * degree + 1, *[d] * order))
     # The sum over entries is symmetric in the components, whatever order is stored.
     orders = list(itertools.permutations(range(2, 2 + order)))
@@ -79,9 +95,10 @@ def contraction_defect(
     worst = 0.0
     for rotation in random_rotations(n_rotations, seed):
         turned: FloatArray = tensor
-        rotate = wigner_d(max(l_in, degree), rotation)
+        rotate = wigner_d(max(*features, degree), rotation)
         out = rotate[degree**2 : (degree + 1) ** 2, degree**2 : (degree + 1) ** 2]
-        for axis, matrix in enumerate([out, *[rotate[:d, :d]] * order], start=1):
+        one = np.where(mixed, 0.0, rotate[np.ix_(components, components)])
+        for axis, matrix in enumerate([out, *[one] * order], start=1):
             turned = np.moveaxis(np.tensordot(matrix, turned, (1, axis)), 0, axis)
         worst = max(worst, float(np.linalg.norm(turned - tensor) / norm))
     return worst
@@ -90,14 +107,29 @@ def contraction_defect(
 def graph_defect(graph: Sequence[Mapping[str, Any]], tensors: Mapping[str, Array]) -> float:
     """Equivariance defect of a graph: the largest over all of its coupling tensors."""
     defects = [0.0]
+    made = {stage["output"]: stage for stage in graph}
     for stage in graph:
         if stage["op"] == "edge_matrix":
             coupling = tensors[stage["weights"]["coupling"]]
             defects.append(equivariance_defect(coupling.astype(np.float64)))
         for term in stage["terms"] if stage["op"] == "symmetric_contraction" else ():
             indices, values = tensors[term["indices"]], tensors[term["values"]]
-            defects.append(contraction_defect(degree_of(term["irrep"]), indices, values))
+            features = _degrees(stage["inputs"]["features"], made)
+            degree = degree_of(term["irrep"])
+            defects.append(contraction_defect(degree, indices, values, features=features))
     return max(defects)
+
+
+def _degrees(name: str, made: Mapping[str, Mapping[str, Any]]) -> list[int] | None:
+    """Degrees of the blocks of a stage's output; None where there is one of each degree."""
+    stage = made[name]
+    if "irreps" in stage:
+        degrees = [degree_of(block) for block in parse_irreps(stage["irreps"])]
+        return None if degrees == list(range(len(degrees))) else degrees
+    if stage["op"] in ("add", "divide", "rms_norm"):
+        inputs = stage["inputs"]
+        return _degrees(inputs["a"] if "a" in inputs else inputs["features"], made)
+    return None
 
 
 class ModelBuilder:

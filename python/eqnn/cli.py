@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from ase.data import atomic_numbers
-
 import eqnn
 from eqnn import lammps, library
 from eqnn.built import find_built
@@ -35,6 +33,7 @@ from eqnn.export.verify import verify
 from eqnn.info import describe
 from eqnn.library import Potential
 from eqnn.model_file import in_single_precision, read_model, write_model
+from eqnn.options import Elements, told
 from eqnn.relaxation.command import add_parser as add_relax
 from eqnn.self_test import add_self_test
 from eqnn.structures import read_structure
@@ -207,7 +206,9 @@ def _add_export_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--force", action="store_true", help="overwrite an existing output")
     parser.add_argument(
-        "--species", type=_species, metavar="H,C,...", help="keep these elements of the network"
+        "--species",
+        action=Elements,
+        help="keep these elements of the network",
     )
     parser.add_argument(
         "--single",
@@ -227,10 +228,10 @@ def _add_export_options(parser: argparse.ArgumentParser) -> None:
         help="compare with the upstream package in double precision (this runs code from the "
         "checkpoint), and write nothing if the numbers differ",
     )
-    told = parser.add_argument_group("provenance, stored in the file and shown by `eqnn info`")
-    told.add_argument("--data", help="what it was trained on")
-    told.add_argument("--level-of-theory", help="functional and basis set of the data")
-    told.add_argument("--licence", "--license", help="license of the weights")
+    group = parser.add_argument_group("provenance, stored in the file and shown by `eqnn info`")
+    group.add_argument("--data", type=told, help="what it was trained on")
+    group.add_argument("--level-of-theory", type=told, help="functional and basis set of the data")
+    group.add_argument("--licence", "--license", type=told, help="license of the weights")
 
 
 def _model(text: str) -> Path:
@@ -244,16 +245,6 @@ def _checkpoint(text: str) -> Path:
     path = Path(text)
     check_checkpoint(path)
     return path
-
-
-def _species(text: str) -> list[int]:
-    symbols = [symbol.strip() for symbol in text.split(",")]
-    for symbol in symbols:
-        if not atomic_numbers.get(symbol):
-            raise argparse.ArgumentTypeError(
-                f"{symbol!r} is not a chemical symbol, expected symbols with commas: H,C,N,O"
-            )
-    return [atomic_numbers[symbol] for symbol in symbols]
 
 
 def _export(options: argparse.Namespace) -> int:

@@ -261,8 +261,8 @@ def nequix_models() -> Iterator[Made]:
 
 
 def mlip_models() -> Iterator[Made]:
-    """Yield two of the golden networks of mlip."""
-    for name in ("mlip_mace", "mlip_nequip"):
+    """Yield some of the golden networks of mlip."""
+    for name in ("mlip_mace", "mlip_gaunt", "mlip_nequip"):
         path = GOLDEN / "exporters" / f"{name}.zip"
         told = RANDOM_WEIGHTS | {"upstream": "mlip 0.2.5"} | EXPORTER
 

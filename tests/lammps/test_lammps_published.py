@@ -48,6 +48,7 @@ NETWORKS = {
     "exporters/mace_joint.q-2s3": ("molecule", "cell"),
     "exporters/sevennet_growing": ("molecule", "cell"),
     "exporters/mlip_mace": ("molecule", "cell"),
+    "exporters/mlip_gaunt": ("molecule", "cell"),
     "exporters/mlip_nequip": ("molecule", "cell"),
     "pretrained/nequip_cutoffs": ("pbc9",),
     "pretrained/mace_acac": ("md300_0", "md300_400_flipped", "isolated_h", "acac1_pbc_small"),

@@ -37,6 +37,13 @@ EXPORTED: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "mlip_mace": ("mlip", "mlip_mace.zip", {}),
     "mlip_mace_heads": ("mlip", "mlip_mace_heads.zip", {"head": "b"}),
+    **{
+        f"mlip_{name}": ("mlip", f"mlip_{name}.zip", {})
+        for name in (
+            *("gaunt", "gaunt_wide", "gaunt_messages", "gaunt_powers", "gaunt_linear"),
+            *("mace_pseudo", "mace_gates", "mace_e3nn"),
+        )
+    },
     "mlip_nequip": ("mlip", "mlip_nequip.zip", {}),
     "mlip_nequip_heads": ("mlip", "mlip_nequip_heads.zip", {"head": "b"}),
     "sevennet_omni_univ": ("sevennet", "sevennet_omni_univ.pth", {"modality": "spice"}),

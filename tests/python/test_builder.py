@@ -2,10 +2,10 @@
 from __future__ import annotations
 
 import numpy as np
-from eqnn_models import PROVENANCE, max_error, refusal, tiny_cg_model, tiny_model
+from eqnn_models import EXPORTERS, PROVENANCE, max_error, refusal, tiny_cg_model, tiny_model
 
-from eqnn.builder import ModelBuilder, contraction_defect, graph_defect
-from eqnn.model_file import validate
+from eqnn.builder import EXACT_DEFECT, ModelBuilder, contraction_defect, graph_defect
+from eqnn.model_file import read_model, validate
 from eqnn.so3 import coupling_tensor, equivariance_defect
 
 ENERGY = {
@@ -117,6 +117,23 @@ def test_the_defect_counts_contractions() -> None:
     tensors["product/terms/1/values"] = np.array([1.0, 1.0, 1.0, 1.01])  # x^2 + y^2 + 1.01 z^2
     defect = graph_defect(model.document["graph"], tensors)
     assert 1e-3 < defect < 1e-2
+
+
+def test_the_defect_knows_blocks_of_the_same_degree() -> None:
+    """Of 0e+1o+1e, the product of both vectors is a pseudoscalar; of 0e+1o+2e it is nothing."""
+    indices, values = np.array([[0, 0, 1 + m, 4 + m] for m in range(3)]), np.ones(3)
+    assert contraction_defect(0, indices, values, features=[0, 1, 1]) <= 1e-14
+    assert contraction_defect(0, indices, values, features=[0, 1, 2]) > 0.1
+    # One component of a block against the other block's: a vector of its own.
+    copy = np.array([[m, 0, 4 + m] for m in range(3)])
+    assert contraction_defect(1, copy, values) > 0.1
+    assert contraction_defect(1, copy, values, features=[0, 1, 1]) <= 1e-14
+
+
+def test_a_model_of_both_parities_is_exactly_equivariant() -> None:
+    model = read_model(EXPORTERS / "mace_pseudo.eqnn")
+    assert model.document["equivariance"]["exact"]
+    assert graph_defect(model.document["graph"], model.tensors) <= EXACT_DEFECT
 
 
 def test_the_defect_knows_that_a_contraction_is_symmetric() -> None:

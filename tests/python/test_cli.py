@@ -148,6 +148,25 @@ def test_help_is_given(capsys: pytest.CaptureFixture[str], words: list[str]) -> 
             "H,C,N,O",
         ),
         (["export", "tdn", "--species", ""], "argument --species: '' is not a chemical symbol"),
+        (["export", "tdn", "--species", "H,,C"], "argument --species: '' is not a chemical symbol"),
+        (
+            ["export", "tdn", "--species", "H", "6"],
+            "argument --species: '6' is not a chemical symbol",
+        ),
+        (
+            ["export", "tdn", "--species", "C,H,C"],
+            "argument --species: C stands twice, expected each element once, as in H,C,N,O",
+        ),
+        *(
+            (
+                ["export", upstream, option.split("/")[0], " "],
+                f"argument {option}: the text is empty. Leave the",
+            )
+            for upstream, option in (
+                *(("mace", "--head"), ("mlip", "--head"), ("sevennet", "--modality")),
+                *(("tdn", "--data"), ("tdn", "--level-of-theory"), ("tdn", "--licence/--license")),
+            )
+        ),
         (["export", "tdn", "--energy", "sum"], "argument --energy: invalid choice: 'sum'"),
     ],
 )

@@ -22,7 +22,13 @@ from safetensors.numpy import load_file
 from eqnn.builder import contraction_defect
 from eqnn.errors import ChoiceNeededError
 from eqnn.export.mace import coupling_entries
-from eqnn.export.mlip import HIGHEST_CORRELATION, head_names, head_number, power_couplings
+from eqnn.export.mlip import (
+    HIGHEST_CORRELATION,
+    HIGHEST_GAUNT_CORRELATION,
+    head_names,
+    head_number,
+    power_couplings,
+)
 from eqnn.export.recognize import describe_checkpoint, recognize
 from eqnn.library import Potential
 from eqnn.model_file import write_model
@@ -62,7 +68,7 @@ def refused(folder: Path, **config: Any) -> str:
 
 @pytest.mark.parametrize("l_out", [0, 1, 2])
 def test_couplings_are_equivariant_and_as_many_as_upstream_has(l_out: int) -> None:
-    tables = power_couplings(2, 3, l_out)
+    tables = power_couplings([(degree, (-1) ** degree) for degree in range(3)], 3, l_out)
     with zipfile.ZipFile(PLAIN) as archive, np.load(io.BytesIO(archive.read("params.npz"))) as file:
         shapes = {key: file[key].shape for key in file.files if "LinearIndexwise" in key}
     for degree in range(l_out + 1):
@@ -126,6 +132,41 @@ def test_heads_are_chosen_by_name(tmp_path: Path) -> None:
     assert "found 1 of 2 heads, expected" in refusal(lambda: export("mlip", path, head="a"))
 
 
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("gaunt", "messages and contractions"),
+        ("gaunt_messages", "messages"),
+        ("gaunt_powers", "contractions"),
+    ],
+)
+def test_gaunt_products_are_told(name: str, where: str) -> None:
+    said: list[str] = []
+    model = export("mlip", EXPORTERS / f"mlip_{name}.zip", log=said.append)
+    assert f" layers; Gaunt products in {where}; elements H, C, O, Si." in said[0]
+    ops = [stage["op"] for stage in model.document["graph"]]
+    # A product for each factor after the first, in each layer.
+    assert ops.count("gaunt_product") == {"gaunt": 4, "gaunt_messages": 0, "gaunt_powers": 3}[name]
+    assert ("symmetric_contraction" in ops) == (name == "gaunt_messages")
+
+
+def test_paths_of_gaunt_messages_share_radial_functions() -> None:
+    """Rows of paths to one degree are multiples of each other, channel by channel."""
+    model = export("mlip", EXPORTERS / "mlip_gaunt.zip")
+    stages = {stage["output"]: stage for stage in model.document["graph"]}
+    paths = stages["layers_1.messages"]["paths"]
+    rows = model.tensors[stages["layers_1.radial"]["layers"][-1]["weight"]]
+    rows = rows.reshape(len(paths), 4, -1)
+    assert len(paths) == 7 and all((int(a[0]) + b + int(c[0])) % 2 == 0 for a, b, c in paths)
+    by_target: dict[str, list[int]] = {}
+    for k, (_, _, target) in enumerate(paths):
+        by_target.setdefault(target, []).append(k)
+    for same in by_target.values():
+        for channel in range(4):
+            assert np.linalg.matrix_rank(rows[same, channel], tol=1e-12) == 1
+    assert np.linalg.matrix_rank(rows[:, 0]) == len(by_target)
+
+
 def test_some_elements_get_the_same_energies(tmp_path: Path) -> None:
     numbers = [8, 1, 1]
     positions = [[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]]
@@ -145,14 +186,10 @@ def test_energies_of_free_atoms_may_be_left_out(tmp_path: Path) -> None:
 
 
 PARTS = {
-    "gate_nodes": True,
     "soft_normalization": 2.0,
-    "include_pseudotensors": True,
     "radial_envelope": "soft_envelope",
     "predict_partial_charges": True,
     "use_total_charge_embedding": True,
-    "symmetric_contraction_backend": "e3nn",
-    "use_gaunt_tp_message_passing": True,
 }
 
 
@@ -164,14 +201,14 @@ def test_parts_without_a_stage_are_named(key: str, tmp_path: Path) -> None:
 
 def test_all_that_is_refused_is_told_at_once(tmp_path: Path) -> None:
     def change(said: dict[str, Any], arrays: dict[str, Any]) -> None:
-        said["config"] |= {"gate_nodes": True, "new_part": 1}
+        said["config"] |= {"soft_normalization": 2.0, "new_part": 1}
         said["dataset_info"]["long_range_cutoff_angstrom"] = 12.0
 
     path = changed(tmp_path, change)
     assert refusal(lambda: export("mlip", path)) == (
-        f"{path}: config/gate_nodes: True has no stage; config/new_part: unknown key; it may "
-        "change the network; dataset_info/long_range_cutoff_angstrom: a second cutoff has no stage."
-        f"\n{CURE}"
+        f"{path}: config/soft_normalization: 2.0 has no stage; config/new_part: unknown key; it "
+        "may change the network; dataset_info/long_range_cutoff_angstrom: a second cutoff has no "
+        f"stage.\n{CURE}"
     )
 
 
@@ -179,6 +216,25 @@ def test_values_that_have_no_exporter(tmp_path: Path) -> None:
     assert refused(tmp_path, correlation=4) == (
         f"/config/correlation: found 4, expected 1 to {HIGHEST_CORRELATION}. "
         "Others have no exporter."
+    )
+    assert refused(tmp_path, correlation=5, symmetric_contraction_backend="gaunt_tp") == (
+        f"/config/correlation: found 5, expected 1 to {HIGHEST_GAUNT_CORRELATION}. "
+        "Others have no exporter."
+    )
+    assert refused(tmp_path, symmetric_contraction_backend="e3nn_symmetric") == (
+        "/config/symmetric_contraction_backend: found e3nn_symmetric, expected e3j, e3nn, "
+        "gaunt_tp. Others have no exporter."
+    )
+    for part in (
+        {"use_gaunt_tp_message_passing": True},
+        {"symmetric_contraction_backend": "gaunt_tp"},
+    ):
+        assert refused(tmp_path, include_pseudotensors=True, **part) == (
+            "/config/include_pseudotensors: found true with Gaunt products, which mlip itself "
+            "cannot build.\nCorrect the configuration."
+        )
+    assert refused(tmp_path, gate_nodes="yes") == (
+        "/config/gate_nodes: found 'yes', expected true or false. Correct the configuration."
     )
     assert refused(tmp_path, activation="relu") == (
         "/config/activation: found relu, expected silu, swish, tanh, none. Others have no stage."

@@ -8,7 +8,7 @@ import itertools
 import json
 import shutil
 import zipfile
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from eqnn.export.verify import Evaluated, Verifier
 from eqnn.library import Potential
 from eqnn.model_file import Array, Model, read_model
 from eqnn.numpy_evaluator import energy
+from eqnn.options import Elements
 
 SEVENNET = PRETRAINED / "sevennet_cp0.pth"
 NEQUIX = PRETRAINED / "nequix_norm.nqx"
@@ -72,16 +73,38 @@ def test_a_device_is_no_checkpoint(capsys: pytest.CaptureFixture[str]) -> None:
     assert found == "/dev/null: is no regular file. Give the checkpoint's path with --checkpoint."
 
 
-@pytest.mark.parametrize("option", ["--charge", "--spin"])
-@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
-def test_a_charge_is_a_finite_number(
-    option: str, value: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+@pytest.mark.parametrize(
+    ("option", "values", "said"),
+    [
+        ("--charge", ("nan", "inf", "-inf", "x"), "is not a finite number, expected a charge in e"),
+        (
+            "--spin",
+            ("nan", "inf", "x", "0", "-1", "1.5"),
+            "is no spin multiplicity 2S + 1, expected 1 (no unpaired electrons) or more",
+        ),
+    ],
+)
+def test_a_charge_is_finite_and_a_spin_a_multiplicity(
+    option: str,
+    values: tuple[str, ...],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     path = EXPORTERS / "mace_joint.model"
-    words = ("--checkpoint", path, "--output", tmp_path / "x.eqnn", f"{option}={value}")
-    assert command(capsys, "export", "mace", *words, status=2) == (
-        f"argument {option}: {value!r} is not a finite number. See `eqnn export mace --help`."
-    )
+    for value in values:
+        words = ("--checkpoint", path, "--output", tmp_path / "x.eqnn", f"{option}={value}")
+        assert command(capsys, "export", "mace", *words, status=2) == (
+            f"argument {option}: {value!r} {said}. See `eqnn export mace --help`."
+        )
+
+
+@pytest.mark.parametrize("words", [["H,C"], ["H", "C"], ["C, H"], ["H,", "C"], ["C H"]])
+def test_elements_stand_with_commas_or_spaces(words: list[str]) -> None:
+    parser = ArgumentParser()
+    parser.add_argument("--species", action=Elements)
+    found = parser.parse_args(["--species", *words]).species
+    assert sorted(found) == [1, 6] and found[0] == (6 if words[0].startswith("C") else 1)
 
 
 @pytest.mark.parametrize("name", ["model.eqnn", "model.safetensors"])

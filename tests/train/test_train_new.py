@@ -129,7 +129,7 @@ def test_what_cannot_be_made_is_refused(tmp_path: Path, capsys: pytest.CaptureFi
     for more, text in (
         (["--channels", "0"], "--channels 0: expected 1 to 1024. Give one of these."),
         (["--cutoff", "nan"], "--cutoff nan: expected 0.1 to 100.0. Give one of these."),
-        (["--species", "H,H"], "'H,H', expected chemical symbols with commas, each once: H,C,N,O"),
+        (["--species", "H,H"], "H stands twice, expected each element once, as in H,C,N,O"),
         (["--output", str(tmp_path / "no" / "a.eqnn")], f"there is no folder {tmp_path / 'no'}."),
     ):
         assert main([*words, *more]) in (1, 2)

@@ -7,9 +7,15 @@
 layers, what goes round the first of them, tanh; `mlip_mace_r_min`: with the factor of the radial
 basis that upstream computes in single precision; `mlip_nequip`: features of both parities, of
 different numbers of channels; `mlip_nequip_heads`: two heads, nothing that goes round the layers,
-another number of neighbors than the data's. Weights are random, in single precision in the
-file, evaluated in double. Without --write, results are compared with those stored. Needs mlip
-0.2.5 (JAX, e3j, e3nn_jax) and ASE; our package is not needed.
+another number of neighbors than the data's; `mlip_gaunt`: messages and contractions by Gaunt
+products, three factors, fewer degrees in features; `mlip_gaunt_wide`: the same with two factors,
+l_max 3, three layers, what goes round the first of them; `mlip_gaunt_messages`: Gaunt products in
+messages alone; `mlip_gaunt_powers`: in contractions alone, one layer, four factors;
+`mlip_gaunt_linear`: one factor, l_max 1; `mlip_mace_pseudo`: features of both parities;
+`mlip_mace_gates`: gates by element; `mlip_mace_e3nn`: couplings in e3nn's order. Weights
+are random, in single precision in the file, evaluated in double. Without --write, results are
+compared with those stored. Needs mlip 0.2.5 (JAX, e3j, e3nn_jax) and ASE; our package is not
+needed.
 """
 
 from __future__ import annotations
@@ -25,6 +31,7 @@ from typing import Any
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ase import Atoms
 from mlip.data import ChemicalSystem
@@ -42,6 +49,9 @@ jax.config.update("jax_enable_x64", True)
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "exporters"
 ENERGIES = {1: -1.25, 6: -3.5, 8: -4.75, 14: -7.0}
 COMMON = {"graph_cutoff_angstrom": 4.0, "avg_num_neighbors": 7.5}
+_GAUNT = {"use_gaunt_tp_message_passing": True, "symmetric_contraction_backend": "gaunt_tp"}
+_SMALL = {"num_rbf": 4, "radial_mlp_hidden": [5], "readout_irreps": ("3x0e", "0e")}
+_PLAIN_DATA = {**COMMON, "atomic_energies_map": ENERGIES}
 # A pseudoscalar arises in the third layer and reaches the energy in the sixth.
 _BOTH_PARITIES = "4x0e + 2x0o + 2x1o + 2x1e"
 NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -94,6 +104,59 @@ NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "avg_r_min_angstrom": 1.1,  # which NequIP does not look at
         },
     ),
+    "mlip_gaunt": (
+        {
+            **{"num_layers": 2, "num_channels": 4, "l_max": 2, "node_symmetry": 1},
+            **{**_SMALL, **_GAUNT, "correlation": 3},
+        },
+        {**_PLAIN_DATA, "scaling_mean": 0.3, "scaling_stdev": 1.7},
+    ),
+    "mlip_gaunt_wide": (
+        {
+            **{"num_layers": 3, "num_channels": 5, "l_max": 3, "node_symmetry": 2},
+            **{**_SMALL, **_GAUNT, "correlation": 2, "residual_connection_first_layer": True},
+        },
+        _PLAIN_DATA,
+    ),
+    "mlip_gaunt_messages": (
+        {
+            **{"num_layers": 2, "num_channels": 4, "l_max": 2, "correlation": 2, **_SMALL},
+            "use_gaunt_tp_message_passing": True,
+        },
+        _PLAIN_DATA,
+    ),
+    "mlip_gaunt_powers": (
+        {
+            **{"num_layers": 1, "num_channels": 4, "l_max": 3, "correlation": 4, **_SMALL},
+            "symmetric_contraction_backend": "gaunt_tp",
+        },
+        _PLAIN_DATA,
+    ),
+    "mlip_gaunt_linear": (
+        {"num_layers": 2, "num_channels": 4, "l_max": 1, "correlation": 1, **_SMALL, **_GAUNT},
+        _PLAIN_DATA,
+    ),
+    "mlip_mace_pseudo": (
+        {
+            **{"num_layers": 2, "num_channels": 4, "l_max": 2, "node_symmetry": 1},
+            **{**_SMALL, "correlation": 2, "include_pseudotensors": True},
+        },
+        _PLAIN_DATA,
+    ),
+    "mlip_mace_gates": (
+        {
+            **{"num_layers": 2, "num_channels": 4, "l_max": 2, "node_symmetry": 1},
+            **{**_SMALL, **_GAUNT, "correlation": 2, "gate_nodes": True},
+        },
+        _PLAIN_DATA,
+    ),
+    "mlip_mace_e3nn": (
+        {
+            **{"num_layers": 2, "num_channels": 4, "l_max": 2, "node_symmetry": 1},
+            **{**_SMALL, **_GAUNT, "correlation": 3, "symmetric_contraction_backend": "e3nn"},
+        },
+        _PLAIN_DATA,
+    ),
 }
 
 
@@ -126,37 +189,44 @@ def network(name: str) -> ForceField:
     return ForceField(force_field.predictor, params)
 
 
-def evaluate(path: Path, atoms: Atoms, head: str | None) -> dict[str, np.ndarray]:
-    """Energy, forces and, of a cell, stress: in double."""
+def evaluate(path: Path, head: str | None) -> dict[str, dict[str, np.ndarray]]:
+    """Energy, forces and, of a cell, stress of each structure: in double."""
     force_field = load_model_from_zip(
         kind_of(path.name),
         path,
         Properties(stress=True),
         inference_context=None if head is None else InferenceContext(dataset_name=head),
     )
-    params = jax.tree.map(lambda leaf: np.asarray(leaf, dtype=np.float64), force_field.params)
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype=jnp.float64), force_field.params)
     force_field = ForceField(
         force_field.predictor, params, inference_context=force_field.inference_context
     )
-    graph = Graph.from_chemical_system(
-        ChemicalSystem.from_ase_atoms(atoms, get_property_fields=False),
-        force_field.cutoff_distance,
-    )
-    # Upstream masks nodes of a last, empty graph.
-    (padded,) = dynamically_batch(
-        [graph], n_node=len(atoms) + 1, n_edge=len(graph.senders) + 1, n_graph=2
-    )
-    found = force_field.predict(padded)
-    out = {
-        "energy": np.asarray(found.energy[:1], dtype=np.float64),
-        "forces": np.asarray(found.forces[: len(atoms)], dtype=np.float64),
-        "positions": atoms.positions,
-        "atomic_numbers": atoms.numbers,
+    graphs = {
+        kind: Graph.from_chemical_system(
+            ChemicalSystem.from_ase_atoms(atoms, get_property_fields=False),
+            force_field.cutoff_distance,
+        )
+        for kind, atoms in structures().items()
     }
-    if atoms.pbc.all():
-        out["stress"] = np.asarray(found.stress[0], dtype=np.float64)
-        out["cell"] = np.ascontiguousarray(atoms.cell.array)
-    return out
+    # Upstream masks nodes of a last, empty graph. One shape for all, since compiling takes minutes.
+    n_node = max(len(atoms) for atoms in structures().values()) + 1
+    n_edge = max(len(graph.senders) for graph in graphs.values()) + 1
+    predict = jax.jit(force_field.predict)
+    made = {}
+    for kind, atoms in structures().items():
+        (padded,) = dynamically_batch([graphs[kind]], n_node=n_node, n_edge=n_edge, n_graph=2)
+        found = predict(padded)
+        out = {
+            "energy": np.asarray(found.energy[:1], dtype=np.float64),
+            "forces": np.asarray(found.forces[: len(atoms)], dtype=np.float64),
+            "positions": atoms.positions,
+            "atomic_numbers": atoms.numbers,
+        }
+        if atoms.pbc.all():
+            out["stress"] = np.asarray(found.stress[0], dtype=np.float64)
+            out["cell"] = np.ascontiguousarray(atoms.cell.array)
+        made[kind] = out
+    return made
 
 
 def content(path: Path) -> dict[str, Any]:
@@ -187,8 +257,7 @@ def main() -> None:
             made.unlink()
             assert same, name
         head = "b" if name.endswith("heads") else None
-        for kind, atoms in structures().items():
-            values = evaluate(checkpoint, atoms, head)
+        for kind, values in evaluate(checkpoint, head).items():
             file = GOLDEN / f"{name}.{kind}.safetensors"
             if write:
                 save_file(values, file, metadata={"made_by": "make_mlip_goldens.py"})

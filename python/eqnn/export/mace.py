@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -45,6 +45,7 @@ from eqnn.export.upstream import (
     typed,
 )
 from eqnn.model_file import HEAVIEST_ELEMENT, Array, Model, block_of, block_order, degree_of
+from eqnn.options import charge, spin, told
 from eqnn.so3 import FloatArray, wigner_3j
 
 IGNORED = (
@@ -1362,13 +1363,6 @@ def _from_options(options: Namespace, log: Log) -> Model:
     )
 
 
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ArgumentTypeError(f"{text!r} is not a finite number")
-    return value
-
-
 def _add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--config",
@@ -1376,12 +1370,12 @@ def _add_options(parser: ArgumentParser) -> None:
         metavar="JSON",
         help="description of the network, if the checkpoint is a state_dict (docs/spec/mace.md)",
     )
-    parser.add_argument("--head", help="the head, if the model has several")
+    parser.add_argument("--head", type=told, help="the head, if the model has several")
     parser.add_argument(
-        "--charge", type=_finite, help="charge of the system in e, if energies depend on it"
+        "--charge", type=charge, help="charge of the system in e, if energies depend on it"
     )
     parser.add_argument(
-        "--spin", type=_finite, help="spin multiplicity of the system, if energies depend on it"
+        "--spin", type=spin, help="spin multiplicity of the system, if energies depend on it"
     )
 
 

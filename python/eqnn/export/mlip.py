@@ -25,11 +25,12 @@ from eqnn.errors import ChoiceNeededError, EqnnError, one_line, shortened
 from eqnn.export import e3nn, foreign, known, verify
 from eqnn.export.checkpoint import State
 from eqnn.export.e3nn import Segments, Weights
-from eqnn.export.mace import coupling_entries
+from eqnn.export.mace import component_places, coupling_entries
 from eqnn.export.nequix import NORMALIZED
 from eqnn.export.upstream import Log, Upstream, kept_species, provenance_of, typed
-from eqnn.model_file import Array, Model, block_of
-from eqnn.so3 import FloatArray, wigner_3j
+from eqnn.model_file import Array, Model, block_of, degree_of
+from eqnn.options import told
+from eqnn.so3 import FloatArray, clebsch_gordan, wigner_3j
 
 FILES = ("hyperparams.json", "params.npz")
 # Keys of the configuration that say what the network is, each used below.
@@ -40,7 +41,8 @@ _ALL = (
 USED = {
     "MACE": (
         *(*_ALL, "num_channels", "node_symmetry", "correlation", "readout_irreps", "activation"),
-        "residual_connection_first_layer",
+        *("residual_connection_first_layer", "include_pseudotensors", "gate_nodes"),
+        *("symmetric_contraction_backend", "use_gaunt_tp_message_passing"),
     ),
     "NequIP": (*_ALL, "target_irreps", "use_residual_connection", "gate_nonlinearities"),
 }
@@ -50,11 +52,7 @@ _PLAIN: dict[str, Any] = {
     **{"use_coulomb_term": False, "use_total_charge_embedding": False},
 }
 FIXED: dict[str, dict[str, Any]] = {
-    "MACE": {
-        **{**_PLAIN, "include_pseudotensors": False, "gate_nodes": False},
-        **{"soft_normalization": None, "symmetric_contraction_backend": "e3j"},
-        "use_gaunt_tp_message_passing": False,
-    },
+    "MACE": {**_PLAIN, "soft_normalization": None},
     "NequIP": _PLAIN,
 }
 # Keys that change no number: what upstream itself does not read, and how it computes.
@@ -65,8 +63,11 @@ INERT = (
 # Upstream's words for functions that have stages.
 ACTIVATIONS = {"silu": "silu", "swish": "silu", "tanh": "tanh", "none": "none"}
 ENVELOPE_POWER = 5.0
-# Tables of four factors have a billion entries.
+# Bases of the contraction: powers by Wigner 3j, in two orders, and products on the sphere.
+BACKENDS = ("e3j", "e3nn", "gaunt_tp")
+# Tables of four factors have a billion entries; products on the sphere have no tables.
 HIGHEST_CORRELATION = 3
+HIGHEST_GAUNT_CORRELATION = 4
 MOST_LAYERS = 50
 # Points at which upstream takes the mean square of its radial basis.
 BASIS_POINTS = 1000
@@ -125,9 +126,20 @@ class MlipConfig:
         of_config = self.config.get("avg_num_neighbors") is not None
         return self.positive("avg_num_neighbors", 1.0, of_config=of_config)
 
-    def flag(self, key: str) -> bool:
+    def flag(self, key: str, default: bool | None = None) -> bool:
         """Return a truth value of the configuration."""
-        return bool(typed(self.config, key, bool, "true or false", f"{self.name}/config"))
+        return bool(typed(self.config, key, bool, "true or false", f"{self.name}/config", default))
+
+    def backend(self) -> str:
+        """Return the basis of MACE's contractions."""
+        where = f"{self.name}/config"
+        word = str(typed(self.config, "symmetric_contraction_backend", str, "a word", where))
+        if word not in BACKENDS:
+            raise EqnnError(
+                f"{where}/symmetric_contraction_backend: found {shortened(word, 20)}, expected "
+                f"{', '.join(BACKENDS)}. Others have no exporter."
+            )
+        return word
 
     def function(self, key: str) -> str:
         """Return a stage's word for an activation."""
@@ -243,7 +255,13 @@ def refuse_others(said: Mapping[str, Any], name: str) -> None:
     known.refuse(faults, name, foreign.MLIP_CURE)
 
 
-def power_couplings(l_max: int, correlation: int, l_out: int) -> list[dict[int, FloatArray]]:
+Irrep = tuple[int, int]
+"""Degree, parity (1 or -1)."""
+
+
+def power_couplings(
+    features: Sequence[Irrep], correlation: int, l_out: int, *, with_root: bool = False
+) -> list[dict[int, FloatArray]]:
     """Couplings of 1, 2, .. equal features to each degree, as upstream's powers enumerate them.
 
     Each power is joined with the features once more by Wigner 3j, all irreps on the way kept that
@@ -251,70 +269,77 @@ def power_couplings(l_max: int, correlation: int, l_out: int) -> list[dict[int, 
 
     Parameters
     ----------
-    l_max : int
-        Features have all degrees up to it, with the parities of harmonics.
+    features : sequence of (degree, parity)
+        Irreps of the features, in upstream's order; 0e is among them.
     correlation : int
         Highest power.
     l_out : int
-        Highest degree of the output.
+        Highest degree of the output, which has the parities of harmonics.
+    with_root : bool
+        Whether each Wigner 3j is multiplied by sqrt(2l+1), as in e3nn.
 
     Returns
     -------
     list of dict
-        For each power: degree -> ndarray [2l+1, d, .., d, K].
+        For each power: degree -> ndarray [2l+1, d, .., d, K], components in the order of features.
     """
-    d = (l_max + 1) ** 2
     wanted = {(degree, (-1) ** degree) for degree in range(l_out + 1)}
-    groups: list[tuple[int, int, FloatArray]] = []  # degree, parity, [copies, 2l+1, d, .., d]
-    for degree in range(l_max + 1):
+    d = sum(2 * degree + 1 for degree, _ in features)
+    groups: list[tuple[Irrep, FloatArray]] = []  # [copies, 2l+1, d, .., d]
+    begin = 0
+    for degree, parity in features:
         part = np.zeros((1, 2 * degree + 1, d))
-        part[0, :, degree**2 : (degree + 1) ** 2] = np.eye(2 * degree + 1)
-        groups.append((degree, (-1) ** degree, part))
+        part[0, :, begin : begin + 2 * degree + 1] = np.eye(2 * degree + 1)
+        begin += 2 * degree + 1
+        groups.append(((degree, parity), part))
     powers = []
     for power in range(1, correlation + 1):
         if power > 1:
-            groups = _joined(groups, l_max, _reachable(wanted, l_max, correlation - power))
-        found = {}
-        for degree, parity, part in groups:
-            if (degree, parity) in wanted:
-                found[degree] = np.moveaxis(part, 0, -1)
-        powers.append(found)
+            reached = _reachable(wanted, features, correlation - power)
+            groups = _joined(groups, features, reached, with_root=with_root)
+        powers.append(
+            {irrep[0]: np.moveaxis(part, 0, -1) for irrep, part in groups if irrep in wanted}
+        )
     return powers
 
 
-def _reachable(wanted: set[tuple[int, int]], l_max: int, n_products: int) -> set[tuple[int, int]]:
-    """Irreps from which up to so many products with the features lead to one that is wanted."""
-    found, frontier = set(wanted), set(wanted)
+def _reachable(wanted: set[Irrep], features: Sequence[Irrep], n_products: int) -> set[Irrep]:
+    """Irreps from which so many products with the features, or fewer, lead to one wanted."""
+    found = wanted
     for _ in range(n_products):
-        frontier = {
-            (degree, parity * (-1) ** other)
-            for target, parity in frontier
-            for other in range(l_max + 1)
-            for degree in range(abs(target - other), target + other + 1)
+        found = {
+            (degree, parity * p2)
+            for target, parity in found
+            for l2, p2 in features  # with 0e, which keeps what was found
+            for degree in range(abs(target - l2), target + l2 + 1)
         }
-        found |= frontier
     return found
 
 
 def _joined(
-    groups: Sequence[tuple[int, int, FloatArray]], l_max: int, kept: set[tuple[int, int]]
-) -> list[tuple[int, int, FloatArray]]:
-    d = (l_max + 1) ** 2
-    made: dict[tuple[int, int], list[FloatArray]] = {}
-    for l1, p1, part in groups:
-        for l2 in range(l_max + 1):
+    groups: Sequence[tuple[Irrep, FloatArray]],
+    features: Sequence[Irrep],
+    kept: set[Irrep],
+    *,
+    with_root: bool,
+) -> list[tuple[Irrep, FloatArray]]:
+    d = sum(2 * degree + 1 for degree, _ in features)
+    made: dict[Irrep, list[FloatArray]] = {}
+    for (l1, p1), part in groups:
+        begin = 0
+        for l2, p2 in features:
             for l0 in range(abs(l1 - l2), l1 + l2 + 1):
-                key = l0, p1 * (-1) ** l2
+                key = l0, p1 * p2
                 if key not in kept:
                     continue
+                factor = math.sqrt(2 * l0 + 1) if with_root else 1.0
                 joined = np.zeros((part.shape[0], 2 * l0 + 1, *part.shape[2:], d))
-                joined[..., l2**2 : (l2 + 1) ** 2] = np.einsum(
-                    "mjk,cj...->cm...k", wigner_3j(l0, l1, l2), part
+                joined[..., begin : begin + 2 * l2 + 1] = np.einsum(
+                    "mjk,cj...->cm...k", factor * wigner_3j(l0, l1, l2), part
                 )
                 made.setdefault(key, []).append(joined)
-    # Parities of harmonics come first.
-    order = sorted(made, key=lambda key: (key[0], key[1] != (-1) ** key[0]))
-    return [(*key, np.concatenate(made[key])) for key in order]
+            begin += 2 * l2 + 1
+    return [(irrep, np.concatenate(made[irrep])) for irrep in sorted(made, key=upstream_order)]
 
 
 def export_mlip(
@@ -549,7 +574,22 @@ class _Mace(_Exporter):
         super().__init__(config, tensors, head, log)
         self.n_channels = config.whole("num_channels", 1, 1 << 16)
         self.l_out = config.whole("node_symmetry", 0, self.l_max)
-        self.correlation = config.whole("correlation", 1, HIGHEST_CORRELATION)
+        self.backend = config.backend()
+        self.is_gaunt = self.backend == "gaunt_tp"
+        self.has_gaunt_messages = config.flag("use_gaunt_tp_message_passing", False)
+        kinds = {"messages": self.has_gaunt_messages, "contractions": self.is_gaunt}
+        if any(kinds.values()):
+            where = " and ".join(kind for kind, is_so in kinds.items() if is_so)
+            self.title += f"Gaunt products in {where}; "
+        highest = HIGHEST_GAUNT_CORRELATION if self.is_gaunt else HIGHEST_CORRELATION
+        self.correlation = config.whole("correlation", 1, highest)
+        self.has_both_parities = config.flag("include_pseudotensors", False)
+        if self.has_both_parities and (self.is_gaunt or self.has_gaunt_messages):
+            raise EqnnError(
+                f"{self.name}/config/include_pseudotensors: found true with Gaunt products, which "
+                "mlip itself cannot build.\nCorrect the configuration."
+            )
+        self._couplings: dict[int, list[dict[int, FloatArray]]] = {}
         self.n_hidden, n_out = config.irreps()
         if n_out != 1:
             raise EqnnError(
@@ -557,16 +597,21 @@ class _Mace(_Exporter):
                 "Others have no exporter."
             )
 
-    def features(self, l_max: int) -> Segments:
-        """All channels of each degree up to l_max."""
-        return [(self.n_channels, degree, (-1) ** degree) for degree in range(l_max + 1)]
+    def features(self, l_max: int, *, both_parities: bool = False) -> Segments:
+        """All channels of each degree up to l_max, of harmonics' parity or of both."""
+        irreps = [
+            (degree, parity)
+            for degree in range(l_max + 1)
+            for parity in (1, -1)
+            if both_parities or parity == (-1) ** degree
+        ]
+        return [(self.n_channels, *irrep) for irrep in sorted(irreps, key=upstream_order)]
 
     def site_energies(self) -> list[str]:
         """Append the network's stages and return those that are added up."""
         x: str | FloatArray = self.embedding(
             "embedding_block#node_embedding_block", self.n_channels
         )
-        self.couplings = power_couplings(self.l_max, self.correlation, self.l_out)
         terms = []
         for k in range(self.n_layers):
             x = self._layer(k, x)
@@ -578,7 +623,7 @@ class _Mace(_Exporter):
         is_last = k == self.n_layers - 1
         n_elements = len(self.elements)
         inputs = self.features(self.l_out if k else 0)
-        targets = self.features(self.l_max)
+        targets = self.features(self.l_max, both_parities=self.has_both_parities)
         outputs = self.features(0 if is_last else self.l_out)
         is_residual = k > 0 or self.config.flag("residual_connection_first_layer")
         up = self.linear(f"{name}#interaction_block#linear_in", inputs, inputs)
@@ -596,12 +641,17 @@ class _Mace(_Exporter):
             source = self._table(f"{name}.linear_in", x @ up["0e"].T)
             if is_residual:
                 skipped = self._table(f"{name}.residual", np.einsum("zoi,zi->zo", around["0e"], x))
-        y = self._messages(name, source, inputs, targets)
+        y, reached = self._messages(name, source, inputs, targets)
         if not is_residual:
             own = self.linear(f"{name}#linear_by_species_block", targets, targets, n_elements)
-            own = {block: tensor[self.rows] for block, tensor in own.items()}
+            own = {block: own[block][self.rows] for block in reached}
             y = e3nn.add_species_linear(build, f"{name}.linear_by_species", y, own)
-        y = self._contraction(name, y, outputs)
+        if self.is_gaunt:
+            y = self._gaunt_contraction(name, y, outputs)
+        else:
+            y = self._contraction(name, y, targets, reached, outputs)
+        if self.config.flag("gate_nodes", False):
+            y = self._gated(name, y, outputs)
         mixed = self.linear(f"{name}#expansion_block#linear_block", outputs, outputs)
         y = e3nn.add_linear(build, f"{name}.linear_block", y, mixed)
         return build.stage("add", name, {"a": y, "b": skipped}) if skipped else y
@@ -609,11 +659,20 @@ class _Mace(_Exporter):
     def _table(self, name: str, table: FloatArray) -> str:
         return self.build.stage("species_embedding", name, weights={"table": table}, l_max=0)
 
-    def _messages(self, name: str, source: str, inputs: Segments, targets: Segments) -> str:
+    def _messages(
+        self, name: str, source: str, inputs: Segments, targets: Segments
+    ) -> tuple[str, list[str]]:
+        """Append a convolution; return its output and the blocks that it has."""
         block = f"{name}#interaction_block"
         paths, mid = e3nn.instructions(inputs, self.harmonics, targets, sorted_weights=True)
         convolved = e3nn.convolution(paths, inputs, self.harmonics, mid, negated=True)
-        layers = self.radial_layers(f"{block}#radial_mlp", convolved.factors.size, scaled=True)
+        n_scalars = convolved.factors.size
+        if self.has_gaunt_messages:
+            convolved = self._with_gaunt_factors(block, convolved)
+            n_scalars = len(targets) * self.n_channels
+        else:
+            convolved = replace(convolved, rows=_weight_rows(mid, self.n_channels))
+        layers = self.radial_layers(f"{block}#radial_mlp", n_scalars, scaled=True)
         radial = self.build.stage(
             "radial",
             f"{name}.radial",
@@ -627,36 +686,131 @@ class _Mace(_Exporter):
             {"source": source, "harmonics": "harmonics", "radial": radial},
             paths=convolved.paths,
         )
-        weights = self.linear(f"{block}#linear_out", mid, targets)
         average = self.config.positive("avg_num_neighbors", 1.0)
-        for key, weight in weights.items():
-            # Upstream's channels come path after path for each channel, the file's the other way.
-            n_paths = weight.shape[1] // self.n_channels
-            by_path = weight.reshape(-1, self.n_channels, n_paths).swapaxes(1, 2)
-            weights[key] = by_path.reshape(weight.shape) / average
-        return e3nn.add_linear(self.build, f"{name}.linear_out", y, weights)
+        sizes = e3nn.channels(mid)
+        if self.has_gaunt_messages:  # upstream has added up the paths
+            weights = self.linear(f"{block}#linear_out", targets, targets)
+            for key, weight in weights.items():
+                weights[key] = np.tile(weight, sizes[key] // self.n_channels) / average
+        else:
+            weights = self.linear(f"{block}#linear_out", mid, targets)
+            places = _places(mid, self.n_channels)
+            weights = {key: weight[:, places[key]] / average for key, weight in weights.items()}
+        return e3nn.add_linear(self.build, f"{name}.linear_out", y, weights), list(weights)
 
-    def _contraction(self, name: str, x: str, outputs: Segments) -> str:
+    def _with_gaunt_factors(self, block: str, convolved: e3nn.Convolution) -> e3nn.Convolution:
+        """Give a convolution the coefficients of the sphere, and to all its paths shared weights.
+
+        Upstream integrates products of functions whose harmonics have the norm 1, over 4 pi: paths
+        couple by |3j(l1 l2 l3; 0 0 0)| w3j. A channel's harmonics are multiplied by a weight for
+        each degree, and its messages by a radial function for each degree.
+        """
+        project = self.linear(f"{block}#linear_proj", self.harmonics, self.features(self.l_max))
+        factors, rows = [], []
+        for source, l2, target in convolved.paths:
+            l1, l3 = degree_of(source), degree_of(target)
+            zero = clebsch_gordan(l1, l2, l3)[l1, l2, l3] / math.sqrt(2 * l3 + 1)
+            by_channel = project[block_of(l2, (-1) ** l2)][:, 0]
+            factors.append((-1) ** l2 * abs(zero) * by_channel)
+            rows.append(l3 * self.n_channels + np.arange(self.n_channels))
+        return replace(convolved, factors=np.concatenate(factors), rows=np.concatenate(rows))
+
+    def _gaunt_contraction(self, name: str, x: str, outputs: Segments) -> str:
+        """Product of functions on the sphere, each a linear map of the features plus a constant."""
+        block = f"{name}#expansion_block#symmetric_contraction"
+        n, l_out = self.n_channels, outputs[-1][1]
+        # Upstream's harmonics have the norm 1, and its integrals are means over the sphere.
+        roots = np.sqrt(4.0 * np.pi / (2.0 * np.arange(self.l_max + 1) + 1.0))
+        product = ""
+        for k in range(self.correlation):
+            weights = {}
+            for degree in range(self.l_max + 1):
+                irrep = block_of(degree, (-1) ** degree)
+                key = f"linear_in_{k}#w[{degree},{degree}] {n}x{irrep},{n}x{irrep}"
+                weight = self.state.take(f"{_PREFIX}{block}#{key}", n, n).astype(np.float64)
+                weights[irrep] = weight.T * roots[degree] / math.sqrt(n)
+            bias = self.state.take(f"{_PREFIX}{block}#gaunt_symmetric_contraction_bias_{k}", n)
+            # Upstream adds none to the first.
+            constant = bias.astype(np.float64) * roots[0] if k else None
+            factor = e3nn.add_linear(self.build, f"{name}.factor_{k + 1}", x, weights, constant)
+            if not k:
+                product = factor
+                continue
+            later = self.correlation - 1 - k  # factors, which take degrees down to the output's
+            degree = min((k + 1) * self.l_max, l_out + later * self.l_max)
+            product = self.build.stage(
+                "gaunt_product",
+                f"{name}.product_{k + 1}",
+                {"a": product, "b": factor},
+                l_max=degree,
+            )
+        table = np.empty((len(self.rows), n, l_out + 1))
+        for degree in range(l_out + 1):
+            weight = self.state.take(
+                f"{_PREFIX}{block}#linear_out#weight{degree}_{degree}_{(-1) ** degree}",
+                *(len(self.elements), n, 1, 1),
+            )
+            scale = roots[degree] / (4.0 * np.pi)
+            table[:, :, degree] = weight.astype(np.float64)[self.rows, :, 0, 0] * scale
+        return self.build.stage(
+            "sphere_polynomial",
+            f"{name}.contraction",
+            {"features": product},
+            {"order_1": table},
+            l_max=l_out,
+        )
+
+    def _gated(self, name: str, x: str, outputs: Segments) -> str:
+        """Multiply features by a linear function of their scalars, with weights of the element."""
+        n, n_degrees = self.n_channels, len(outputs)
+        key = f"{_PREFIX}{name}#expansion_block#species_wise_gate"
+        shape = len(self.elements), n, n_degrees * n
+        weight = self.state.take(f"{key}_weights", *shape).astype(np.float64)[self.rows]
+        bias = self.state.take(f"{key}_bias", shape[0], shape[2]).astype(np.float64)[self.rows]
+        # A function of degree 0 is sqrt(4 pi) times its value.
+        scale = math.sqrt(4.0 * np.pi)
+        out = ""
+        for degree in range(n_degrees):
+            part, label = slice(degree * n, (degree + 1) * n), f"{name}.gate_{degree}"
+            product = {"0e": weight[:, :, part].swapaxes(1, 2) * scale}
+            gates = e3nn.add_species_linear(self.build, f"{label}.product", x, product)
+            constant = self._table(f"{label}.constant", bias[:, part] * scale)
+            gates = self.build.stage("add", label, {"a": gates, "b": constant})
+            only = np.zeros((n_degrees, n))
+            only[degree] = 1.0
+            gated = self.build.stage(
+                "gaunt_product",
+                f"{name}.gated_{degree}",
+                {"a": x, "b": gates},
+                {"scale_out": only},
+                l_max=n_degrees - 1,
+            )
+            if out:
+                gated = self.build.stage("add", f"{label}.sum", {"a": out, "b": gated})
+            out = gated
+        return out
+
+    def _contraction(
+        self, name: str, x: str, features: Segments, reached: Sequence[str], outputs: Segments
+    ) -> str:
+        """Powers of the features, of which only the blocks that were reached are not zero."""
         terms: list[dict[str, Any]] = []
         irreps = {}
-        tables = self.couplings
-        if outputs[-1][1] != self.l_out:  # fewer irreps on the way lead to scalars alone
-            tables = power_couplings(self.l_max, self.correlation, outputs[-1][1])
+        source = [segment[1:] for segment in features]
+        tables = self.couplings(source, outputs[-1][1])
+        is_reached = [block_of(*irrep) in reached for irrep in source]
+        kept = np.repeat(is_reached, [2 * degree + 1 for degree, _ in source])
+        places = component_places([s for s, here in zip(features, is_reached, strict=True) if here])
         for _, degree, parity in outputs:
             block = block_of(degree, parity)
             irreps[block] = self.n_channels
             found = [power[degree] for power in tables if degree in power]
-            weight = self.state.take(
-                f"{_PREFIX}{name}#expansion_block#symmetric_contraction#LinearIndexwise_0"
-                f"#weight{degree}_{degree}_{parity}",
-                *(len(self.elements), self.n_channels, 1, sum(t.shape[-1] for t in found)),
-            )
-            weights = weight.astype(np.float64)[self.rows, :, 0].swapaxes(1, 2)
-            first = 0
-            for table in found:
-                own = weights[:, first : first + table.shape[-1]]
-                first += table.shape[-1]
+            weights = self._power_weights(name, degree, [table.shape[-1] for table in found])
+            for table, own in zip(found, weights, strict=True):
+                for axis in range(1, table.ndim - 1):
+                    table = np.compress(kept, table, axis)
                 indices, values = coupling_entries(table, degree)
+                indices[:, 2:] = places[indices[:, 2:]]
                 if len(values):  # antisymmetric: nothing is left of equal features
                     terms.append(
                         {"irrep": block, "indices": indices, "values": values, "weights": own}
@@ -670,6 +824,30 @@ class _Mace(_Exporter):
             irreps=irreps,
             terms=terms,
         )
+
+    def couplings(self, features: Sequence[Irrep], l_out: int) -> list[dict[int, FloatArray]]:
+        """Couplings of powers, made once for the layers that have the same outputs."""
+        if l_out not in self._couplings:
+            self._couplings[l_out] = power_couplings(
+                features, self.correlation, l_out, with_root=self.backend == "e3nn"
+            )
+        return self._couplings[l_out]
+
+    def _power_weights(self, name: str, degree: int, copies: Sequence[int]) -> list[FloatArray]:
+        """Weights [species, K, C] of each power that leads to a degree."""
+        block = f"{_PREFIX}{name}#expansion_block#symmetric_contraction"
+        n, c = len(self.elements), self.n_channels
+        if self.backend == "e3nn":
+            irrep = block_of(degree, (-1) ** degree)
+            found = [
+                self.state.take(f"{block}#w{power}_{irrep}", n, k, c)
+                for power, k in enumerate(copies, start=1)
+            ]
+        else:
+            key = f"{block}#LinearIndexwise_0#weight{degree}_{degree}_{(-1) ** degree}"
+            joined = self.state.take(key, n, c, 1, sum(copies))[:, :, 0].swapaxes(1, 2)
+            found = np.split(joined, np.cumsum(copies)[:-1], axis=1)
+        return [part.astype(np.float64)[self.rows] for part in found]
 
     def _readout(self, k: int, x: str) -> str:
         is_last = k == self.n_layers - 1
@@ -777,7 +955,7 @@ class _Nequip(_Exporter):
         return out
 
 
-def upstream_order(irrep: tuple[int, int]) -> tuple[int, bool]:
+def upstream_order(irrep: Irrep) -> tuple[int, bool]:
     """Where upstream sorts an irrep (degree, parity): harmonics' parities come first."""
     degree, parity = irrep
     return degree, parity != (-1) ** degree
@@ -831,7 +1009,7 @@ def _from_options(options: Namespace, log: Log) -> Model:
 
 def _add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--head", help="which of several readout heads: a data set's name or number"
+        "--head", type=told, help="which of several readout heads: a data set's name or number"
     )
 
 

@@ -35,6 +35,7 @@ from eqnn.export.upstream import (
     typed,
 )
 from eqnn.model_file import Array, Model
+from eqnn.options import told
 from eqnn.so3 import FloatArray
 
 UNKNOWN_KEY = "unknown key; it may change the network"
@@ -607,7 +608,7 @@ def _add_options(parser: ArgumentParser) -> None:
         metavar="JSON",
         help="description of the network, if the checkpoint is a state_dict (docs/spec/nequip.md)",
     )
-    parser.add_argument("--modality", help="the fidelity, if the network has several")
+    parser.add_argument("--modality", type=told, help="the fidelity, if the network has several")
 
 
 UPSTREAM = Upstream(

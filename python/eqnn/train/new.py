@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase.data import atomic_numbers, covalent_radii
+from ase.data import covalent_radii
 
 from eqnn.builder import ModelBuilder, layer
 from eqnn.cp import even_paths, exact_factors, read_factors
 from eqnn.errors import EqnnError
 from eqnn.export.mace import coupling_entries, coupling_table
 from eqnn.model_file import Array, Model, block_of, degree_of, parity_of, write_model
+from eqnn.options import Elements
 from eqnn.self_test import add_self_test
 from eqnn.so3 import coupling_tensor, equivariance_defect
 
@@ -518,9 +519,7 @@ def add_parser(commands: Any) -> None:
         description="Makes a model file with random weights, for `eqnn train`. See docs/train.md.",
     )
     one.add_argument("kind", choices=sorted(KINDS), help="the kind of network")
-    one.add_argument(
-        "--species", type=_species, required=True, metavar="H,C,...", help="its elements"
-    )
+    one.add_argument("--species", action=Elements, required=True, help="its elements")
     one.add_argument(
         "--output", type=Path, required=True, metavar="MODEL.eqnn", help="the file to write"
     )
@@ -560,15 +559,6 @@ def add_parser(commands: Any) -> None:
     one.set_defaults(run=_run)
 
 
-def _species(text: str) -> tuple[int, ...]:
-    numbers = [atomic_numbers.get(symbol.strip(), 0) for symbol in text.split(",")]
-    if not all(numbers) or len(set(numbers)) < len(numbers):
-        raise argparse.ArgumentTypeError(
-            f"{text!r}, expected chemical symbols with commas, each once: H,C,N,O"
-        )
-    return tuple(sorted(numbers))
-
-
 def _run(options: argparse.Namespace) -> int:
     path: Path = options.output
     if not path.parent.is_dir():
@@ -599,7 +589,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.even and options.kind in ("mace", "nequip"):
         raise EqnnError(f"--even: {options.kind} always keeps parity. Leave it out.")
     keys = Shape.__dataclass_fields__
-    shape = Shape(**{key: value for key, value in vars(options).items() if key in keys})
+    given = {key: value for key, value in vars(options).items() if key in keys}
+    shape = Shape(**(given | {"species": tuple(sorted(options.species))}))
     model = KINDS[options.kind](shape)
     write_model(path, model.document, model.tensors)
     print(f"Wrote {path}: {options.kind}, {model.n_parameters} numbers, not trained.")
