@@ -331,6 +331,10 @@ def test_a_structure_that_a_potential_refuses_is_not_passed_over() -> None:
         (["--larger", "--disagree", "a.eqnn", "b.eqnn"], "not allowed with"),
         (["--transfers", "--doubtful"], "not allowed with"),
         (["--transfers", "--largest", "6"], "--largest: found it without --disagree"),
+        (
+            ["--disagree", "a.eqnn", "b.eqnn", "--largest", "0"],
+            "--largest: found 0, expected 3 heavy atoms or more",
+        ),
     ],
 )
 def test_choices_that_exclude_each_other_are_refused(
@@ -340,6 +344,24 @@ def test_choices_that_exclude_each_other_are_refused(
     with pytest.raises(SystemExit):
         dft.main([str(tmp_path), str(output), *words])
     assert expected in capsys.readouterr().err and not output.exists()
+
+
+def test_folders_that_are_not_there_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing to compute would look like work that is done."""
+    output = tmp_path / "out.xyz"
+    for folder in (tmp_path, tmp_path / "missing", output):
+        with pytest.raises(SystemExit):
+            dft.main([str(folder), str(output)])
+        said = f"{folder}: found no lot*.npz. Expected the folder that `python -m organic.teacher"
+        assert said in capsys.readouterr().err
+        assert not list(tmp_path.iterdir())
+    save_atomically(tmp_path / "lot0000.npz", a_lot(4, "CO"))
+    with pytest.raises(SystemExit):
+        dft.main([str(tmp_path), str(tmp_path / "missing" / "out.xyz")])
+    said = f"out.xyz: found no folder {tmp_path / 'missing'}. Make it first"
+    assert said in capsys.readouterr().err
 
 
 def test_a_frame_that_a_kill_cut_is_computed_again() -> None:
