@@ -166,11 +166,17 @@ def test_the_readme_says_how_organic_potentials_take_molecules_apart(organic: li
 def test_the_readme_says_what_organic_potentials_make_of_tiny_molecules(
     organic: list[EQNN],
 ) -> None:
-    lengths: dict[str, list[float]] = {"H2": [], "CO": []}
+    above: dict[str, list[float]] = {"H2": [], "CO": []}
     bound = []
     for calculator in organic:
-        for name, found in lengths.items():
-            found.append(relaxed(molecule(name), calculator).get_distance(0, 1))
+        for (name, found), measured in zip(above.items(), (0.741, 1.128), strict=True):
+            pair = molecule(name)
+            pair.calc = calculator
+            energies = []
+            for length in (measured, 2.5):
+                pair.positions = [[0, 0, 0], [0, 0, length]]
+                energies.append(pair.get_potential_energy())
+            found.append(energies[0] - energies[1])
         for name, measured in (("CH4", 1.087), ("NH3", 1.012), ("H2O", 0.958)):
             length = relaxed(molecule(name), calculator).get_distance(0, 1)
             assert length == pytest.approx(measured, abs=0.025)
@@ -180,6 +186,6 @@ def test_the_readme_says_what_organic_potentials_make_of_tiny_molecules(
         energy = relaxed(pair, calculator).get_potential_energy()
         bound.append(2 * water.get_potential_energy() - energy)
     limits = stated_limits()
-    assert f"H2 relaxes to {three(lengths['H2'], 2)} A" in limits
-    assert f"CO to {three(lengths['CO'], 2)} A" in limits
+    assert f"H2 at its measured length is {three(above['H2'], 1)} eV above its" in limits
+    assert f"CO {three(above['CO'], 1)} eV" in limits
     assert f"water bind by {three(bound, 2)} eV" in limits
