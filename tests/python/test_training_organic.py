@@ -258,6 +258,20 @@ def test_a_transferred_hydrogen_is_between_two_heavy_atoms() -> None:
     assert len({moved.tobytes() for moved in draws if moved is not None}) == 20
 
 
+def test_a_transferred_hydrogen_is_near_both_atoms_of_a_wide_gap() -> None:
+    """Distances that do not span it are stretched, which may put one beyond the limit."""
+    numbers, x = formic_acid()
+    x[1:3, 0] *= dft.APART[1] / 2.3
+    assert 2.8 <= np.linalg.norm(x[2] - x[1]) <= dft.APART[1]
+    draws = [dft.transferred(numbers, x, np.random.default_rng(k)) for k in range(200)]
+    found = [moved for moved in draws if moved is not None]
+    assert 100 <= len(found) < 200
+    for moved in found:
+        (h,) = np.flatnonzero(np.abs(moved - x).max(axis=1) > 1e-9)
+        between = np.linalg.norm(moved[[1, 2]] - moved[h], axis=1)
+        assert (between >= dft.SHARED[0]).all() and (between <= dft.SHARED[1] + 1e-9).all()
+
+
 @pytest.mark.parametrize("case", ["carbons", "far", "bonded", "crowded", "straight", "no hydrogen"])
 def test_a_structure_without_a_place_for_a_transfer_gives_none(case: str) -> None:
     numbers, x = formic_acid()

@@ -244,6 +244,8 @@ def transferred(numbers: Sequence[int], x: Floats, draw: np.random.Generator) ->
         to_i, to_j = draw.uniform(*SHARED, size=2)
         if to_i + to_j <= apart:
             to_i, to_j = np.array([to_i, to_j]) * (1.01 * apart / (to_i + to_j))
+            if max(to_i, to_j) > SHARED[1]:
+                continue
         step = (to_i**2 - to_j**2 + apart**2) / (2 * apart)
         height = np.sqrt(to_i**2 - step**2)
         moved = x.copy()
