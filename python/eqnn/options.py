@@ -27,6 +27,10 @@ class Elements(argparse.Action):
         option_string: str | None = None,
     ) -> None:
         """Store the atomic numbers, or raise ArgumentError."""
+        if getattr(namespace, self.dest, None) is not None:
+            raise argparse.ArgumentError(
+                self, "it stands twice, expected all elements after one, as in H,C,N,O"
+            )
         words = [values] if isinstance(values, str) else list(values or [])
         symbols = re.split(r"\s*,\s*|\s+", " ".join(words).strip())
         for symbol in symbols:

@@ -157,6 +157,10 @@ def test_help_is_given(capsys: pytest.CaptureFixture[str], words: list[str]) -> 
             ["export", "tdn", "--species", "C,H,C"],
             "argument --species: C stands twice, expected each element once, as in H,C,N,O",
         ),
+        (
+            ["export", "tdn", "--species", "H", "C", "--species", "O"],
+            "argument --species: it stands twice, expected all elements after one, as in H,C,N,O",
+        ),
         *(
             (
                 ["export", upstream, option.split("/")[0], " "],

@@ -286,6 +286,8 @@ def test_a_head_must_be_chosen_and_exist() -> None:
     assert text == "w.safetensors: has 2 heads: a, b. Choose one with --head."
     text = refusal(lambda: export(tensors, config, head="c"))
     assert text == "--head c: w.safetensors has a, b. Choose one of them."
+    text = refusal(lambda: export(state(), document(), head="c"))
+    assert text == "--head c: w.safetensors has one head, Default. Leave the option out."
 
 
 @pytest.mark.slow

@@ -115,6 +115,8 @@ def test_heads_are_chosen_by_name(tmp_path: Path) -> None:
     for other in ("2", "-1", "\N{SUPERSCRIPT TWO}"):
         text = refusal(lambda other=other: export("mlip", path, head=other))  # type: ignore[misc]
         assert text == f"--head {other}: {path} has 0, 1. Choose one of them."
+    text = refusal(lambda: export("mlip", PLAIN, head="a"))
+    assert text == f"--head a: {PLAIN} has one head, 0. Leave the option out."
     # A name comes first.
     assert head_number(["1", "0"], "1") == 0
     assert head_names({"dataset_name": "md17"}, 1) == ["md17"]

@@ -8,9 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.build import molecule
+from ase.optimize import BFGS
 from eqnn_models import EXPORTERS, MACE, MACE_GAUNT, PRETRAINED, ROOT, assert_as_golden
 from safetensors.numpy import load_file
 
+from eqnn import EQNN
 from eqnn.export.mace_gaunt import export_mace_gaunt, network_from_config
 from eqnn.model_file import read_model
 
@@ -114,3 +118,74 @@ def test_mace_acetylacetone_is_the_golden_model() -> None:
     assert potential.document["energy"] == golden.document["energy"]
     assert potential.tensors.keys() == golden.tensors.keys()
     assert all((potential.tensors[key] == golden.tensors[key]).all() for key in golden.tensors)
+
+
+@pytest.fixture(scope="module")
+def organic() -> list[EQNN]:
+    return [EQNN(POTENTIALS / f"organic_{name}.eqnn") for name in ("tdn", "gaunt", "mace")]
+
+
+def relaxed(atoms: Atoms, calculator: EQNN) -> Atoms:
+    atoms.calc = calculator
+    assert BFGS(atoms, logfile=None).run(fmax=0.0002, steps=1000)
+    return atoms
+
+
+def three(values: list[float], digits: int) -> str:
+    first, second, third = (f"{value:.{digits}f}" for value in values)
+    return f"{first}, {second} and {third}"
+
+
+def stated_limits() -> str:
+    readme = (POTENTIALS / "README.md").read_text()
+    return " ".join(readme.split("**Limits.**")[1].split("**Training**")[0].split())
+
+
+def test_the_readme_says_how_organic_potentials_take_molecules_apart(organic: list[EQNN]) -> None:
+    highest: dict[str, list[float]] = {"CH4": [], "H2O": []}
+    atomized = []
+    for calculator in organic:
+        for name, barriers in highest.items():
+            atoms = relaxed(molecule(name), calculator)
+            start = atoms.get_potential_energy()
+            bond = atoms.positions[1] - atoms.positions[0]
+            energies = []
+            for factor in np.arange(1.0, 4.5, 0.02):
+                atoms.positions[1] = atoms.positions[0] + factor * bond
+                energies.append(atoms.get_potential_energy())
+            barriers.append(max(energies) - start)
+            if name == "CH4":
+                free = [Atoms([z], calculator=calculator) for z in atoms.numbers]
+                atomized.append(sum(one.get_potential_energy() for one in free) - start)
+    limits = stated_limits()
+    assert f"off methane takes {three(highest['CH4'], 1)} eV" in limits
+    assert f"off water {three(highest['H2O'], 1)} eV" in limits
+    assert f"taken apart are {three(atomized, 1)} eV higher" in limits
+
+
+def test_the_readme_says_what_organic_potentials_make_of_tiny_molecules(
+    organic: list[EQNN],
+) -> None:
+    above: dict[str, list[float]] = {"H2": [], "CO": []}
+    bound = []
+    for calculator in organic:
+        for (name, found), measured in zip(above.items(), (0.741, 1.128), strict=True):
+            pair = molecule(name)
+            pair.calc = calculator
+            energies = []
+            for length in (measured, 2.5):
+                pair.positions = [[0, 0, 0], [0, 0, length]]
+                energies.append(pair.get_potential_energy())
+            found.append(energies[0] - energies[1])
+        for name, measured in (("CH4", 1.087), ("NH3", 1.012), ("H2O", 0.958)):
+            length = relaxed(molecule(name), calculator).get_distance(0, 1)
+            assert length == pytest.approx(measured, abs=0.025)
+        water = relaxed(molecule("H2O"), calculator)
+        pair = water + water
+        pair.positions[3:] += [0.0, 0.75, -2.3]
+        energy = relaxed(pair, calculator).get_potential_energy()
+        bound.append(2 * water.get_potential_energy() - energy)
+    limits = stated_limits()
+    assert f"H2 at its measured length is {three(above['H2'], 1)} eV above its" in limits
+    assert f"CO {three(above['CO'], 1)} eV" in limits
+    assert f"water bind by {three(bound, 2)} eV" in limits

@@ -258,6 +258,20 @@ def test_a_transferred_hydrogen_is_between_two_heavy_atoms() -> None:
     assert len({moved.tobytes() for moved in draws if moved is not None}) == 20
 
 
+def test_a_transferred_hydrogen_is_near_both_atoms_of_a_wide_gap() -> None:
+    """Distances that do not span it are stretched, which may put one beyond the limit."""
+    numbers, x = formic_acid()
+    x[1:3, 0] *= dft.APART[1] / 2.3
+    assert 2.8 <= np.linalg.norm(x[2] - x[1]) <= dft.APART[1]
+    draws = [dft.transferred(numbers, x, np.random.default_rng(k)) for k in range(200)]
+    found = [moved for moved in draws if moved is not None]
+    assert 100 <= len(found) < 200
+    for moved in found:
+        (h,) = np.flatnonzero(np.abs(moved - x).max(axis=1) > 1e-9)
+        between = np.linalg.norm(moved[[1, 2]] - moved[h], axis=1)
+        assert (between >= dft.SHARED[0]).all() and (between <= dft.SHARED[1] + 1e-9).all()
+
+
 @pytest.mark.parametrize("case", ["carbons", "far", "bonded", "crowded", "straight", "no hydrogen"])
 def test_a_structure_without_a_place_for_a_transfer_gives_none(case: str) -> None:
     numbers, x = formic_acid()
@@ -331,6 +345,10 @@ def test_a_structure_that_a_potential_refuses_is_not_passed_over() -> None:
         (["--larger", "--disagree", "a.eqnn", "b.eqnn"], "not allowed with"),
         (["--transfers", "--doubtful"], "not allowed with"),
         (["--transfers", "--largest", "6"], "--largest: found it without --disagree"),
+        (
+            ["--disagree", "a.eqnn", "b.eqnn", "--largest", "0"],
+            "--largest: found 0, expected 3 heavy atoms or more",
+        ),
     ],
 )
 def test_choices_that_exclude_each_other_are_refused(
@@ -340,6 +358,24 @@ def test_choices_that_exclude_each_other_are_refused(
     with pytest.raises(SystemExit):
         dft.main([str(tmp_path), str(output), *words])
     assert expected in capsys.readouterr().err and not output.exists()
+
+
+def test_folders_that_are_not_there_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing to compute would look like work that is done."""
+    output = tmp_path / "out.xyz"
+    for folder in (tmp_path, tmp_path / "missing", output):
+        with pytest.raises(SystemExit):
+            dft.main([str(folder), str(output)])
+        said = f"{folder}: found no lot*.npz. Expected the folder that `python -m organic.teacher"
+        assert said in capsys.readouterr().err
+        assert not list(tmp_path.iterdir())
+    save_atomically(tmp_path / "lot0000.npz", a_lot(4, "CO"))
+    with pytest.raises(SystemExit):
+        dft.main([str(tmp_path), str(tmp_path / "missing" / "out.xyz")])
+    said = f"out.xyz: found no folder {tmp_path / 'missing'}. Make it first"
+    assert said in capsys.readouterr().err
 
 
 def test_a_frame_that_a_kill_cut_is_computed_again() -> None:

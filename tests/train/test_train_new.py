@@ -129,11 +129,14 @@ def test_what_cannot_be_made_is_refused(tmp_path: Path, capsys: pytest.CaptureFi
     for more, text in (
         (["--channels", "0"], "--channels 0: expected 1 to 1024. Give one of these."),
         (["--cutoff", "nan"], "--cutoff nan: expected 0.1 to 100.0. Give one of these."),
-        (["--species", "H,H"], "H stands twice, expected each element once, as in H,C,N,O"),
+        (["--species", "O"], "--species: it stands twice, expected all elements after one"),
         (["--output", str(tmp_path / "no" / "a.eqnn")], f"there is no folder {tmp_path / 'no'}."),
     ):
         assert main([*words, *more]) in (1, 2)
         assert text in capsys.readouterr().err
+    assert main([*words[:3], "H,H", *words[4:]]) == 2
+    text = "H stands twice, expected each element once, as in H,C,N,O"
+    assert text in capsys.readouterr().err
     (tmp_path / "a.eqnn").touch()
     assert main(words) == 1
     assert "exists already. Give another path, or --force" in capsys.readouterr().err

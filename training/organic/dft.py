@@ -45,7 +45,7 @@ LARGEST_FORCE = 15.0  # eV/Angstrom
 PART = {3: 1.0, 4: 0.8, 5: 0.4, 6: 0.15, 7: 0.04}
 LARGER, N_LARGER = (7, 9), 16  # heavy atoms, molecules
 # By disagreement: heavy atoms, and eV/Angstrom, beyond which a molecule is too odd to matter.
-MOST_DISAGREED = 5
+SMALLEST_DISAGREED, MOST_DISAGREED = 3, 5
 LARGEST_DISAGREEMENT = 0.6
 # Transfers of hydrogen: heavy atoms of a molecule, between heavy atoms how far apart, how far from
 # each, and from all other atoms; Angstrom.
@@ -186,7 +186,8 @@ def disagreed(
     for path in sorted(folder.glob("lot*.npz")):
         lot = load(path)
         heavy = (lot.numbers > 1).sum(axis=1)
-        wanted = (lot.good() | lot.doubtful()) & (heavy >= 3) & (heavy <= largest)
+        wanted = (lot.good() | lot.doubtful()) & (heavy <= largest)
+        wanted &= heavy >= SMALLEST_DISAGREED
         frames += [
             (str(lot.smiles[k]), lot, int(k))
             for k in np.flatnonzero(wanted)
@@ -243,6 +244,8 @@ def transferred(numbers: Sequence[int], x: Floats, draw: np.random.Generator) ->
         to_i, to_j = draw.uniform(*SHARED, size=2)
         if to_i + to_j <= apart:
             to_i, to_j = np.array([to_i, to_j]) * (1.01 * apart / (to_i + to_j))
+            if max(to_i, to_j) > SHARED[1]:
+                continue
         step = (to_i**2 - to_j**2 + apart**2) / (2 * apart)
         height = np.sqrt(to_i**2 - step**2)
         moved = x.copy()
@@ -334,6 +337,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     if options.largest is not None and not options.disagree:
         parser.error("--largest: found it without --disagree, which alone chooses by size")
+    if options.largest is not None and options.largest < SMALLEST_DISAGREED:
+        parser.error(
+            f"--largest: found {options.largest}, expected {SMALLEST_DISAGREED} heavy atoms or more"
+        )
+    if not any(options.folder.glob("lot*.npz")):
+        parser.error(
+            f"{options.folder}: found no lot*.npz. Expected the folder that `python -m "
+            "organic.teacher frames` made"
+        )
+    if not options.output.parent.is_dir():
+        parser.error(f"{options.output}: found no folder {options.output.parent}. Make it first")
     refused = options.output.with_suffix(".refused")
     done = list(whole_frames(options.output.read_text())) if options.output.exists() else []
     known = {smiles_of(frame) for frame in done}

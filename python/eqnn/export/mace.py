@@ -716,7 +716,10 @@ class MaceExporter:
                 heads,
             )
         if chosen is not None and chosen not in heads:
-            raise EqnnError(f"--head {chosen}: {self.state.name} has {names}. Choose one of them.")
+            known = f"{names}. Choose one of them."
+            if len(heads) == 1:
+                known = f"one head, {names}. Leave the option out."
+            raise EqnnError(f"--head {chosen}: {self.state.name} has {known}")
         head = heads.index(chosen) if chosen is not None else 0
         if len(heads) > 1:
             self.log(f"Head {heads[head]} of {names}.")

@@ -425,7 +425,10 @@ class _Exporter:
             raise ChoiceNeededError(text, "--head", names)
         head = 0 if chosen is None else head_number(names, chosen)
         if head is None:
-            raise EqnnError(f"--head {chosen}: {self.name} has {listed}. Choose one of them.")
+            known_heads = f"{listed}. Choose one of them."
+            if n == 1:
+                known_heads = f"one head, {listed}. Leave the option out."
+            raise EqnnError(f"--head {chosen}: {self.name} has {known_heads}")
         if n > 1:
             self.title = f"head {names[head]} of {listed}; "
         if any(one.keys() != several[head].keys() for one in several):
