@@ -3,9 +3,9 @@
 
     PYTHON bench/make_mlip_networks.py FOLDER [NAME ...]
 
-PYTHON is the interpreter of an environment with mlip. FOLDER gets `mlip_mace.zip` and
-`mlip_nequip.zip`, or those that are named: Si and O, a cutoff of 5 Angstrom, upstream's own initial
-weights. JAX compiles each for a minute or more.
+PYTHON is the interpreter of an environment with mlip. FOLDER gets `mlip_mace.zip`, `mlip_gaunt.zip`
+and `mlip_nequip.zip`, or those that are named: Si and O, a cutoff of 5 Angstrom, upstream's own
+initial weights. JAX compiles each for a minute or more.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ DATA = DatasetInfo(
     avg_num_neighbors=30.0,
     atomic_energies_map={8: 0.0, 14: 0.0},
 )
+MACE = Mace.Config(num_layers=2, num_channels=64, l_max=2, node_symmetry=1, correlation=3)
+GAUNT = {"use_gaunt_tp_message_passing": True, "symmetric_contraction_backend": "gaunt_tp"}
 NETWORKS = {
-    "mlip_mace": Mace(
-        Mace.Config(num_layers=2, num_channels=64, l_max=2, node_symmetry=1, correlation=3), DATA
-    ),
+    "mlip_mace": Mace(MACE, DATA),
+    "mlip_gaunt": Mace(MACE.model_copy(update=GAUNT), DATA),
     "mlip_nequip": Nequip(
         Nequip.Config(num_layers=3, target_irreps="32x0e + 32x1o + 32x2e", l_max=2), DATA
     ),
