@@ -51,7 +51,7 @@ CASES = (
         "3bpa",
         "[data/3bpa](../data/3bpa): structures at 300, 600 and 1200 K, wB97X/6-31G(d). These are "
         "not the published test sets. All potentials were trained on the same structures at 300 K; "
-        "`tdn_3bpa_smooth` was pretrained on frames of other molecules.",
+        "the last two were pretrained on frames of other molecules.",
         ("tdn_3bpa", "tdn_3bpa_exact", "tdn_3bpa_smooth", "gaunt_3bpa"),
         tuple(f"data/3bpa/heldout_{temperature}K.xyz.gz" for temperature in (300, 600, 1200)),
         False,
