@@ -335,14 +335,8 @@ def test_the_demo_runs(tmp_path: Path) -> None:
     (drift,) = re.findall(r"drift +([-+][\d.]+) meV/ps", done.stdout)
     assert abs(float(drift)) < 2
     assert "other bonds" not in done.stdout
-    # Methyl groups turn easily: two optimizers may end in different minima of a start.
-    found = re.findall(
-        r"within ([\d.]+) meV of LAMMPS's energies(?:; (\d+) in another minimum)?$",
-        done.stdout,
-        re.MULTILINE,
-    )
-    ((other, elsewhere),) = found
-    assert float(other) < 2 and int(elsewhere or 0) <= 3
+    (other,) = re.findall(r"energies within ([\d.]+) meV of LAMMPS's", done.stdout)
+    assert float(other) < 5
 
 
 # ---- commands within sentences, and in marked blocks ----
