@@ -5,7 +5,8 @@
 
 No frame for fine-tuning has atoms that are much closer than a bond, and what pretraining taught of
 them is forgotten: walls between atoms may vanish. These frames, among those of the fine-tuning,
-keep them. Where pretraining taught no wall either, they go on as ZBL's repulsion does. Reference
+keep them. Where pretraining taught no wall either, they go on as ZBL's repulsion does. Frames with
+forces that no repulsion has are left out: the network is about to fall there. Reference
 energies are those that `energies.reference: refit` gives for the other frames of FINETUNE.yaml, so
 that the labels fit to them; OUTPUT.xyz itself is not counted. Needs what `eqnn train` needs.
 """
