@@ -14,8 +14,19 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
-from organic import dft
-from organic.dft import smiles_of, whole_frames, written
+from organic import committee, dft, hot
+from organic.dft import key, key_of, whole_frames, written
+from organic.small import (
+    CONTACTS,
+    MOLECULES,
+    STRETCHES,
+    Task,
+    alone,
+    atoms,
+    kinds_of_bonds,
+    stretched,
+    together,
+)
 from organic.structures import (
     BOLTZMANN,
     Floats,
@@ -196,10 +207,14 @@ def test_potentials_choose_where_they_disagree(
         lot.positions[:, 0, 0] = apart[name]
         save_atomically(tmp_path / f"lot{k:04d}.npz", lot)
 
-    def by_first_atom(_: Sequence[str], structures: Sequence[Structure]) -> Floats:
-        return np.array([np.asarray(x)[0, 0] for _, x, _ in structures])
+    def by_first_atom(
+        _: Sequence[str], structures: Sequence[Structure]
+    ) -> tuple[Floats, list[Floats]]:
+        """Let two potentials disagree by what the first atom says."""
+        apart = [np.reshape([1, -1], (2, 1, 1)) * np.asarray(x)[0, 0] for _, x, _ in structures]
+        return np.zeros((2, len(apart))), apart
 
-    monkeypatch.setattr(dft, "disagreement", by_first_atom)
+    monkeypatch.setattr(dft, "predictions", by_first_atom)
     found = [(smiles, k) for smiles, _, k in dft.disagreed(tmp_path, ["a", "b"])]
     assert found == [(names[1], 3), (names[0], 1)]
 
@@ -325,8 +340,10 @@ def test_disagreement_is_the_spread_of_forces() -> None:
             forces.append([potential.evaluate(z, x).forces for z, x, _ in structures])
     # Of two, each is half of the difference away from the mean.
     expected = [np.sqrt(((a - b) ** 2).mean()) / 2 for a, b in zip(*forces, strict=True)]
-    assert dft.disagreement(models, structures) == pytest.approx(expected, rel=1e-12)
-    assert dft.disagreement(models[:1] * 2, structures) == pytest.approx([0, 0], abs=1e-12)
+    found = [committee.disagreement(of) for of in committee.predictions(models, structures)[1]]
+    assert found == pytest.approx(expected, rel=1e-12)
+    same = [committee.disagreement(np.stack([f, f])) for f in forces[0]]
+    assert same == pytest.approx([0, 0], abs=1e-12)
 
 
 def test_a_structure_that_a_potential_refuses_is_not_passed_over() -> None:
@@ -334,7 +351,72 @@ def test_a_structure_that_a_potential_refuses_is_not_passed_over() -> None:
     models = [str(ROOT / "potentials" / f"organic_{name}.eqnn") for name in ("tdn", "mace")]
     structures = [(np.array([8, z]), np.eye(3)[:2], None) for z in (1, 18)]
     with pytest.raises(EqnnError, match=r"organic_tdn\.eqnn: structure 1: atom 1 is Ar"):
-        dft.disagreement(models, structures)
+        committee.predictions(models, structures)
+
+
+def test_a_committee_labels_what_it_agrees_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The labels are the means; frames of disagreement and of watched molecules are left out."""
+    name = next(n for k in range(200) if not is_watched(n := f"C{'C' * k}O"))
+    watched = next(n for k in range(200) if is_watched(n := f"C{'C' * k}O"))
+    for k, smiles in enumerate((name, watched)):
+        lot = a_lot(4, smiles)
+        lot.positions[:, 0, 0] = 0.1 * np.arange(len(lot.energies))
+        save_atomically(tmp_path / f"lot{k:04d}.npz", lot)
+    count = len(a_lot(4, name).energies)
+    odd = 0.1 * (count - 1)  # where the two potentials disagree
+
+    def made_up(
+        models: Sequence[str], structures: Sequence[Structure]
+    ) -> tuple[Floats, list[Floats]]:
+        x = [np.asarray(x)[0, 0] for _, x, _ in structures]
+        energies = np.array([np.array(x) - 1, np.array(x) + 3])
+        by = [committee.LARGEST_DISAGREEMENT * (1.01 if abs(v - odd) < 1e-9 else 0.5) for v in x]
+        shapes = [np.asarray(positions).shape for _, positions, _ in structures]
+        # Of two, each is `by` away from their mean, 2.
+        return energies, [
+            np.stack([np.full(shape, 2 - d), np.full(shape, 2 + d)])
+            for d, shape in zip(by, shapes, strict=True)
+        ]
+
+    monkeypatch.setattr(committee, "predictions", made_up)
+    output = tmp_path / "out.xyz"
+    assert committee.main([str(tmp_path), str(output), "a.eqnn", "b.eqnn"]) == 0
+    assert f"{count - 1} frames, of {count} labeled and {count} found" in capsys.readouterr().out
+    frames = ase.io.read(output, ":")
+    assert isinstance(frames, list) and len(frames) == count - 1
+    for frame in frames:
+        assert frame.info["smiles"] == name
+        assert frame.info["level"] == "mean of a, b"
+        assert frame.get_potential_energy() == pytest.approx(frame.positions[0, 0] + 1, abs=1e-6)
+        assert frame.get_forces() == pytest.approx(2.0)
+    assert committee.main([str(tmp_path), str(output), "a.eqnn", "b.eqnn", "--frames", "2"]) == 0
+    assert "of 2 labeled" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["a.eqnn"], "found one potential, expected two or more"),
+        (["a.eqnn", "b.eqnn", "--frames", "0"], "--frames: found 0, expected 1 or more"),
+        (["a.eqnn", "b.eqnn"], "found no lot*.npz. Expected the folder that"),
+    ],
+)
+def test_committees_that_cannot_label_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], expected: str
+) -> None:
+    output = tmp_path / "out.xyz"
+    with pytest.raises(SystemExit):
+        committee.main([str(tmp_path), str(output), *words])
+    assert expected in capsys.readouterr().err and not output.exists()
+    save_atomically(tmp_path / "lot0000.npz", a_lot(4, "CO"))
+    with pytest.raises(SystemExit):
+        committee.main([str(tmp_path), str(tmp_path / "no" / "out.xyz"), "a.eqnn", "b.eqnn"])
+    assert f"found no folder {tmp_path / 'no'}. Make it first" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        committee.main([str(tmp_path), str(output), "a.eqnn", "b.eqnn"])
+    assert "a.eqnn" in capsys.readouterr().err and not output.exists()
 
 
 @pytest.mark.parametrize(
@@ -378,16 +460,164 @@ def test_folders_that_are_not_there_are_refused(
     assert said in capsys.readouterr().err
 
 
+def test_hot_frames_are_hot_and_labeled_by_the_mean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Springs to where each atom was: in equilibrium, each coordinate has kT/k as its variance."""
+    rest = np.array([[0.0, 0, 0], [0.0, 0, 0.97], [0.94, 0, -0.24]])
+    stiff = 5.0  # eV/Angstrom^2
+
+    def springs(
+        models: Sequence[str], structures: Sequence[Structure]
+    ) -> tuple[Floats, list[Floats]]:
+        # The two differ by a constant force, which their mean does not have.
+        moved = [np.asarray(x) - rest for _, x, _ in structures]
+        forces = [np.stack([-stiff * d - 0.1, -stiff * d + 0.1]) for d in moved]
+        energies = [stiff * (d**2).sum() / 2 for d in moved]
+        return np.array([energies, energies]), forces
+
+    for module in (hot, committee):
+        monkeypatch.setattr(module, "predictions", springs)
+    start, output = tmp_path / "start.xyz", tmp_path / "out.xyz"
+    ase.io.write(start, [ase.Atoms("OHH", rest)] * 2)
+    words = [str(start), str(output), "a.eqnn", "b.eqnn", "--trajectories", "200"]
+    assert hot.main([*words, "--hottest", "300"]) == 0
+    assert "600 frames, of 600 labeled" in capsys.readouterr().out
+    frames = ase.io.read(output, ":")
+    assert isinstance(frames, list)
+    moved = np.stack([frame.positions - rest for frame in frames])
+    # 1800 numbers of each trajectory's three frames, which know of each other: within 10 %.
+    assert (moved**2).mean() == pytest.approx(BOLTZMANN * 300 / stiff, rel=0.1)
+    for frame, d in zip(frames[:20], moved, strict=False):
+        assert frame.get_forces() == pytest.approx(-stiff * d, abs=2e-5)
+        assert frame.info["level"] == "mean of a, b"
+    first = output.read_text()
+    assert hot.main([*words, "--hottest", "300"]) == 0 and output.read_text() == first
+    assert hot.main([*words, "--hottest", "300", "--seed", "2"]) == 0
+    assert output.read_text() != first
+
+
+def test_what_cannot_get_hot_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    start, output = tmp_path / "start.xyz", tmp_path / "out.xyz"
+    water, ammonia = ase.Atoms("OHH", np.eye(3)), ase.Atoms("NHHH", np.eye(4)[:, :3])
+    for frames, words, expected in (
+        (None, ["a", "b"], "start.xyz: found no file. Expected frames to start from"),
+        ([water], ["a"], "found one potential, expected two or more"),
+        ([water], ["a", "b", "--trajectories", "0"], "--trajectories: found 0, expected 1"),
+        ([water], ["a", "b", "--hottest", "nan"], "--hottest: found nan, expected 300 K or more"),
+        ([water, ammonia], ["a", "b"], "frame 1 is not of the molecule of frame 0"),
+        ([ase.Atoms("O", cell=[5, 5, 5], pbc=True)], ["a", "b"], "frame 0 is periodic"),
+    ):
+        if frames is not None:
+            ase.io.write(start, frames)
+        with pytest.raises(SystemExit):
+            hot.main([str(start), str(output), *words])
+        assert expected in capsys.readouterr().err and not output.exists()
+    with pytest.raises(SystemExit):
+        hot.main([str(start), str(tmp_path / "no" / "out.xyz"), "a", "b"])
+    assert f"found no folder {tmp_path / 'no'}. Make it first" in capsys.readouterr().err
+
+
 def test_a_frame_that_a_kill_cut_is_computed_again() -> None:
     draw = np.random.default_rng(2)
     frames = [
-        written(smiles, [6, 8], draw.normal(size=(2, 3)), -3000.0, draw.normal(size=(2, 3)), 5.0)
-        for smiles in ("CO", "C=O")
+        written(
+            Task(smiles, what, [6, 8], draw.normal(size=(2, 3))),
+            -3000.0,
+            draw.normal(size=(2, 3)),
+            5.0,
+        )
+        for smiles, what in (("CO", ""), ("C=O", "C-O 0.70"))
     ]
     text = "".join(frames)
-    assert [smiles_of(frame) for frame in whole_frames(text)] == ["CO", "C=O"]
+    assert [key_of(frame) for frame in whole_frames(text)] == ["CO", "C=O_C-O_0.70"]
+    assert key("C=O", "C-O 0.70") == "C=O_C-O_0.70" and key("CO", "") == "CO"
     for cut in range(1, len(frames[1])):
         assert list(whole_frames(text[:-cut])) == frames[:1]
+
+
+METHANOL = Molecule(
+    "CO",
+    (6, 8, 1, 1, 1, 1),
+    ((0, 1), (0, 2), (0, 3), (0, 4), (1, 5)),
+    ((0, 1), (0, 2), (0, 3), (0, 4), (1, 5)),
+    np.array(
+        [
+            [-0.05, 0.66, 0.0],
+            [-0.05, -0.76, 0.0],
+            [-1.09, 0.98, 0.0],
+            [0.44, 1.07, 0.89],
+            [0.44, 1.07, -0.89],
+            [0.87, -1.06, 0.0],
+        ]
+    ),
+)
+
+
+def test_two_atoms_come_close_with_spins_that_fit() -> None:
+    tasks = list(atoms())
+    assert len(tasks) == 10 * 9 and len({key(t.smiles, t.what) for t in tasks}) == len(tasks)
+    for task in tasks:
+        assert all((sum(task.numbers) - spin) % 2 == 0 for spin in task.spins), task
+        r = np.linalg.norm(task.positions[1] - task.positions[0])
+        assert 0.18 < r < 1.4
+    nearest = [t for t in tasks if t.smiles == "[H].[C]"][-1]
+    assert np.linalg.norm(nearest.positions[1]) == pytest.approx(0.3 * (0.31 + 0.76))
+
+
+def test_bonds_of_small_molecules_are_stretched_one_at_a_time() -> None:
+    bonds = kinds_of_bonds(METHANOL)
+    assert bonds == {"C-O": (0, 1), "C-H": (0, 2), "H-O": (1, 5)}
+    lengths = {
+        by: [
+            np.linalg.norm(x[i] - x[j])
+            for x in (stretched(METHANOL, (0, 1), by),)
+            for i, j in METHANOL.bonds
+        ]
+        for by in (1.0, 0.6, 1.6)
+    }
+    for by, found in lengths.items():
+        expected = np.array(lengths[1.0]) * [by, 1, 1, 1, 1]
+        assert found == pytest.approx(expected, rel=1e-12)
+    tasks = list(alone(METHANOL))
+    assert len({task.what for task in tasks}) == len(tasks) == 6 + 3 * len(STRETCHES)
+    assert all(task.spins == (0,) and task.numbers == [*METHANOL.numbers] for task in tasks)
+    (shortest,) = (task for task in tasks if task.what == "C-O 0.60")
+    r = np.linalg.norm(shortest.positions[1] - shortest.positions[0])
+    assert r == pytest.approx(0.6 * 1.42, abs=0.1)
+
+
+@pytest.mark.parametrize("contact", CONTACTS)
+def test_two_molecules_touch_as_wanted(contact: tuple[float, float]) -> None:
+    task = together(METHANOL, METHANOL, contact)
+    x, y = task.positions[:6], task.positions[6:]
+    nearest = np.linalg.norm(x[:, None] - y[None], axis=-1).min()
+    assert contact[0] - 0.01 <= nearest <= contact[1] + 0.01
+    assert task.numbers == [*METHANOL.numbers] * 2 and task.smiles == "CO.CO"
+    for part in (x, y):  # whole, but for a shake
+        r = [np.linalg.norm(part[i] - part[j]) for i, j in METHANOL.bonds]
+        whole = [
+            np.linalg.norm(METHANOL.positions[i] - METHANOL.positions[j]) for i, j in METHANOL.bonds
+        ]
+        assert r == pytest.approx(whole, abs=0.15)
+    other = together(METHANOL, METHANOL, CONTACTS[0 if contact == CONTACTS[1] else 1])
+    assert not np.allclose(task.positions, other.positions)
+
+
+def test_the_lowest_spin_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state that did not converge has no energy, and is never the lowest."""
+    energies = {0: float("nan"), 2: -5.0, 4: -6.0}
+    monkeypatch.setattr(
+        dft,
+        "energy_and_forces",
+        lambda numbers, x, spin: (energies[spin], np.full_like(x, spin), 1.0),
+    )
+    x = np.zeros((2, 3))
+    for spins, expected in (((0, 2), 2), ((2, 0), 2), ((0, 2, 4), 4), ((2, 4, 0), 4)):
+        energy, forces, _ = dft.lowest(Task("[C].[C]", "", [6, 6], x, spins))
+        assert energy == energies[expected] and (forces == expected).all()
+    energy, _, _ = dft.lowest(Task("[C].[C]", "", [6, 6], x, (0,)))
+    assert np.isnan(energy)
 
 
 def test_a_seed_depends_on_the_text_alone() -> None:
@@ -451,6 +681,30 @@ def test_held_out_structures_of_3bpa_are_not_in_its_training_set() -> None:
         seen |= places
         counts.append(len(frames))
     assert counts == [500, 136, 167, 166]
+
+
+def test_small_structures_by_density_functional_theory_are_sound() -> None:
+    frames = ase.io.read(ROOT / "training" / "organic" / "small.xyz.gz", ":")
+    assert isinstance(frames, list) and len(frames) >= 700
+    names = [key(frame.info["smiles"], frame.info["what"]) for frame in frames]
+    assert len(set(names)) == len(frames)
+    kinds = {"alone": 0, "atoms": 0, "together": 0}
+    for frame in frames:
+        assert frame.info["level"] == dft.LEVEL and frame.info["gap"] >= dft.SMALLEST_GAP
+        assert set(frame.info["smiles"].split(".")) <= {*MOLECULES, "[H]", "[C]", "[N]", "[O]"}
+        forces = frame.get_forces()
+        assert np.linalg.norm(forces, axis=1).max() <= dft.STEEPEST
+        assert np.abs(forces.sum(axis=0)).max() < 2e-2
+        whole = "." in frame.info["smiles"]
+        kind = "alone" if not whole else "atoms" if len(frame) == 2 else "together"
+        kinds[kind] += 1
+    assert kinds["alone"] > 300 and kinds["atoms"] > 40 and kinds["together"] > 150, kinds
+    # The bond of hydrogen, 0.743 Angstrom at this level, lies between a pushing and a pulling one.
+    pairs = [frame for frame in frames if frame.info["smiles"] == "[H][H]"]
+    for frame in pairs:
+        r = frame.get_distance(0, 1)
+        push = float(frame.get_forces()[1] @ (frame.positions[1] - frame.positions[0]))
+        assert abs(r - 0.743) < 0.01 or (push > 0) == (r < 0.743), (r, push)
 
 
 @pytest.mark.parametrize(

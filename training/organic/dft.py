@@ -5,13 +5,15 @@
     PYTHONPATH=python:training:data/qcr python -m organic.dft FOLDER OTHER.xyz --larger
     PYTHONPATH=python:training:data/qcr python -m organic.dft FOLDER OTHER.xyz --disagree MODELS
     PYTHONPATH=python:training:data/qcr python -m organic.dft FOLDER OTHER.xyz --transfers
+    PYTHONPATH=python:training:data/qcr python -m organic.dft FOLDER OTHER.xyz --small
 
 FOLDER is that of `organic.teacher`: one frame of its dynamics is taken of each molecule of 3 to 7
 heavy atoms, small ones more often and sooner. `--doubtful` takes molecules on which the networks of
 the teacher disagree, which pretraining leaves out. `--disagree` takes the frame of each molecule of
 3 to 5 heavy atoms (or `--largest N`) on which trained potentials disagree most. `--transfers` moves
 a hydrogen atom of small molecules between two heavy atoms, where dynamics rarely takes one.
-`--larger` takes sixteen larger molecules that no training has. The level is that of qcr-small but
+`--larger` takes sixteen larger molecules that no training has. `--small` takes what is too small
+for that dynamics, and nothing of FOLDER; see `organic.small`. The level is that of qcr-small but
 for density fitting (0.5 meV, 2 meV/Angstrom) and a convergence of 1e-8 Hartree, so the frames are
 for training and checks alone; each says so. A frame is added to OUTPUT.xyz when it is done, and the
 same command goes on after a kill.
@@ -24,16 +26,15 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from ase.data import chemical_symbols
 
-from eqnn.errors import EqnnError
-from eqnn.library import Potential
-from eqnn.packed import Structure
+from organic.committee import disagreement, predictions
+from organic.small import Task, small
 from organic.structures import Floats, seed_of
 from organic.teacher import Lot, is_watched, load
 from qcr.units import BOHR, HARTREE
@@ -41,6 +42,7 @@ from qcr.units import BOHR, HARTREE
 LEVEL = "B3LYP(VWN3)/6-31G* Cartesian, density fitting def2-universal-jkfit"
 SMALLEST_GAP = 1.0  # eV: below, a closed shell is in doubt
 LARGEST_FORCE = 15.0  # eV/Angstrom
+STEEPEST = 100.0  # eV/Angstrom, of small structures, which are pressed on purpose
 # Of how many heavy atoms, and the part of the molecules that is taken.
 PART = {3: 1.0, 4: 0.8, 5: 0.4, 6: 0.15, 7: 0.04}
 LARGER, N_LARGER = (7, 9), 16  # heavy atoms, molecules
@@ -56,7 +58,9 @@ CLEAR = 1.1
 PART_DOUBTFUL = {3: 1.0, 4: 1.0, 5: 0.6, 6: 0.15}
 
 
-def energy_and_forces(numbers: Sequence[int], positions: Floats) -> tuple[float, Floats, float]:
+def energy_and_forces(
+    numbers: Sequence[int], positions: Floats, spin: int = 0
+) -> tuple[float, Floats, float]:
     """Compute a structure: eV, eV/Angstrom, and the gap in eV; the energy is NaN if not converged.
 
     Parameters
@@ -65,12 +69,15 @@ def energy_and_forces(numbers: Sequence[int], positions: Floats) -> tuple[float,
         Atomic numbers.
     positions : ndarray [atom, 3]
         Angstrom.
+    spin : int
+        Unpaired electrons. With any, spins are unrestricted, and the gap is the smaller of the two.
     """
     from pyscf import dft, gto
 
     atoms = [(chemical_symbols[z], tuple(x)) for z, x in zip(numbers, positions, strict=True)]
-    molecule = gto.M(atom=atoms, unit="Angstrom", basis="6-31g*", cart=True, verbose=0)
-    field = dft.RKS(molecule).density_fit(auxbasis="def2-universal-jkfit")
+    molecule = gto.M(atom=atoms, unit="Angstrom", basis="6-31g*", cart=True, spin=spin, verbose=0)
+    kind = dft.UKS if spin else dft.RKS
+    field = kind(molecule).density_fit(auxbasis="def2-universal-jkfit")
     field.xc = "b3lypg"  # with VWN3
     field.grids.level = 3
     field.conv_tol = 1e-8
@@ -79,10 +86,18 @@ def energy_and_forces(numbers: Sequence[int], positions: Floats) -> tuple[float,
         return float("nan"), np.zeros_like(positions), 0.0
     gradient = field.nuc_grad_method()
     gradient.grid_response = True
-    occupied = molecule.nelectron // 2
-    gap = float(field.mo_energy[occupied] - field.mo_energy[occupied - 1])
+    levels = np.atleast_2d(field.mo_energy)
+    gap = min(
+        float(one[n] - one[n - 1]) for one, n in zip(levels, molecule.nelec, strict=False) if n
+    )
     forces = -gradient.kernel() * (HARTREE / BOHR)
     return float(field.e_tot) * HARTREE, np.asarray(forces), gap * HARTREE
+
+
+def lowest(task: Task) -> tuple[float, Floats, float]:
+    """Compute a structure with each of its spins, and return the lowest in energy."""
+    found = [energy_and_forces(task.numbers, task.positions, spin) for spin in task.spins]
+    return min(found, key=lambda one: one[0] if one[0] < 0 else np.inf)
 
 
 def chosen(folder: Path, doubtful: bool = False) -> list[tuple[str, Lot, int]]:
@@ -133,39 +148,6 @@ def larger(folder: Path) -> list[tuple[str, Lot, int]]:
     return [(s, *candidates[s][seed_of(f"f{s}") % len(candidates[s])]) for s in names]
 
 
-def disagreement(models: Sequence[str], structures: Sequence[Structure]) -> Floats:
-    """Return how far potentials disagree on each structure, as the root mean square of forces.
-
-    Parameters
-    ----------
-    models : sequence of str
-        Files of two potentials or more.
-    structures : sequence of (numbers [atom], positions [atom, 3], None)
-        In Angstrom.
-
-    Returns
-    -------
-    ndarray [structure]
-        eV/Angstrom: over atoms and directions, of the differences from the potentials' mean.
-
-    Raises
-    ------
-    EqnnError
-        If a potential cannot evaluate a structure.
-    """
-    forces = []
-    for model in models:
-        with Potential(model) as potential:
-            results = potential.evaluate_many(structures)
-        for k, one in enumerate(results):
-            if one.properties is None:
-                raise EqnnError(f"{model}: structure {k}: {one.reason}")
-        forces.append([one.properties.forces for one in results if one.properties is not None])
-    return np.array(
-        [np.sqrt(np.stack(one).var(axis=0).mean()) for one in zip(*forces, strict=True)]
-    )
-
-
 def disagreed(
     folder: Path, models: Sequence[str], largest: int = MOST_DISAGREED
 ) -> list[tuple[str, Lot, int]]:
@@ -193,9 +175,10 @@ def disagreed(
             for k in np.flatnonzero(wanted)
             if not is_watched(str(lot.smiles[k]))
         ]
-    apart = disagreement(models, [(lot.numbers[k], lot.positions[k], None) for _, lot, k in frames])
+    structures = [(lot.numbers[k], lot.positions[k], None) for _, lot, k in frames]
+    apart = [disagreement(forces) for forces in predictions(models, structures)[1]]
     most: dict[str, tuple[float, Lot, int]] = {}
-    for (smiles, lot, k), by in zip(frames, apart.tolist(), strict=True):
+    for (smiles, lot, k), by in zip(frames, apart, strict=True):
         if smiles not in most or by > most[smiles][0]:
             most[smiles] = (by, lot, k)
     ordered = sorted(
@@ -283,6 +266,13 @@ def transfers(folder: Path) -> list[tuple[str, Lot, int]]:
     return [(smiles, lot, k) for _, smiles, lot, k in sorted(found, key=lambda f: f[:2])]
 
 
+def as_tasks(choice: Iterable[tuple[str, Lot, int]]) -> list[Task]:
+    """Return the structures of a choice."""
+    return [
+        Task(smiles, "", lot.numbers[k].tolist(), lot.positions[k]) for smiles, lot, k in choice
+    ]
+
+
 def whole_frames(text: str) -> Iterator[str]:
     """Yield the frames of an extended XYZ that are whole: a kill may have cut the last."""
     lines = text.splitlines(keepends=True)
@@ -296,18 +286,25 @@ def whole_frames(text: str) -> Iterator[str]:
         at = end
 
 
-def smiles_of(frame: str) -> str:
-    """Return the SMILES that a frame states."""
-    return frame.split('smiles="', 1)[1].split('"', 1)[0]
+def key_of(frame: str) -> str:
+    """Return what tells a frame from others: its SMILES, and what was done to it."""
+    what = frame.split('what="', 1)[1].split('"', 1)[0] if 'what="' in frame else ""
+    return key(frame.split('smiles="', 1)[1].split('"', 1)[0], what)
 
 
-def written(smiles: str, numbers: Sequence[int], x: Floats, e: float, f: Floats, gap: float) -> str:
+def key(smiles: str, what: str) -> str:
+    """Return the name under which a structure is known, without blanks."""
+    return "_".join([smiles, *what.split()])
+
+
+def written(task: Task, e: float, f: Floats, gap: float) -> str:
     """Return a frame as extended XYZ."""
     rows = [
         f"{chemical_symbols[z]} " + " ".join([*(f"{v:.6f}" for v in a), *(f"{v:.5f}" for v in b)])
-        for z, a, b in zip(numbers, x, f, strict=True)
+        for z, a, b in zip(task.numbers, task.positions, f, strict=True)
     ]
-    said = f'smiles="{smiles}" level="{LEVEL}" energy={e:.6f} gap={gap:.3f} pbc="F F F"'
+    what = f' what="{task.what}"' if task.what else ""
+    said = f'smiles="{task.smiles}"{what} level="{LEVEL}" energy={e:.6f} gap={gap:.3f} pbc="F F F"'
     return f"{len(rows)}\nProperties=species:S:1:pos:R:3:forces:R:3 {said}\n" + "".join(
         f"{row}\n" for row in rows
     )
@@ -322,6 +319,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     choices.add_argument("--doubtful", action="store_true", help="molecules the teacher doubts")
     choices.add_argument("--larger", action="store_true", help="larger molecules, to test with")
     choices.add_argument("--transfers", action="store_true", help="a hydrogen between two atoms")
+    choices.add_argument("--small", action="store_true", help="atoms, small molecules, two of them")
     choices.add_argument("--disagree", nargs="+", metavar="POTENTIAL", help="two files or more")
     parser.add_argument(
         "--largest",
@@ -341,7 +339,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(
             f"--largest: found {options.largest}, expected {SMALLEST_DISAGREED} heavy atoms or more"
         )
-    if not any(options.folder.glob("lot*.npz")):
+    if not options.small and not any(options.folder.glob("lot*.npz")):
         parser.error(
             f"{options.folder}: found no lot*.npz. Expected the folder that `python -m "
             "organic.teacher frames` made"
@@ -350,36 +348,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{options.output}: found no folder {options.output.parent}. Make it first")
     refused = options.output.with_suffix(".refused")
     done = list(whole_frames(options.output.read_text())) if options.output.exists() else []
-    known = {smiles_of(frame) for frame in done}
+    known = {key_of(frame) for frame in done}
     known |= set(refused.read_text().split()) if refused.exists() else set()
     part = options.output.with_suffix(".part")
     part.write_text("".join(done))
     os.replace(part, options.output)
-    if options.disagree:
-        choice = disagreed(options.folder, options.disagree, options.largest or MOST_DISAGREED)
+    if options.small:
+        tasks = small()
+    elif options.disagree:
+        largest = options.largest or MOST_DISAGREED
+        tasks = as_tasks(disagreed(options.folder, options.disagree, largest))
     elif options.transfers:
-        choice = transfers(options.folder)
+        tasks = as_tasks(transfers(options.folder))
     elif options.larger:
-        choice = larger(options.folder)
+        tasks = as_tasks(larger(options.folder))
     else:
-        choice = chosen(options.folder, options.doubtful)
-    plan = [one for one in choice if one[0] not in known]
+        tasks = as_tasks(chosen(options.folder, options.doubtful))
+    plan = [task for task in tasks if key(task.smiles, task.what) not in known]
+    steepest = STEEPEST if options.small else LARGEST_FORCE
     began = time.monotonic()
     with options.output.open("a") as out, refused.open("a") as bad:
-        for k, (smiles, lot, frame) in enumerate(plan):
+        for k, task in enumerate(plan):
             spent = time.monotonic() - began
             if spent > options.seconds:
                 break
-            numbers, x = lot.numbers[frame].tolist(), lot.positions[frame]
-            energy, forces, gap = energy_and_forces(numbers, x)
-            largest = np.linalg.norm(forces, axis=1).max()
-            if energy < 0 and gap >= SMALLEST_GAP and largest <= LARGEST_FORCE:
-                out.write(written(smiles, numbers, x, energy, forces, gap))
+            energy, forces, gap = lowest(task)
+            largest_force = np.linalg.norm(forces, axis=1).max()
+            if energy < 0 and gap >= SMALLEST_GAP and largest_force <= steepest:
+                out.write(written(task, energy, forces, gap))
                 out.flush()
             else:
-                bad.write(f"{smiles}\n")
+                bad.write(f"{key(task.smiles, task.what)}\n")
                 bad.flush()
-            print(f"{k + 1} of {len(plan)}: {smiles}, {spent:.0f} s", flush=True)
+            print(f"{k + 1} of {len(plan)}: {task.smiles} {task.what}, {spent:.0f} s", flush=True)
     return 0
 
 

@@ -13,6 +13,7 @@ from qcr import frequencies, published
 from qcr.build import build
 from qcr.checks import check, dft_errors
 from qcr.errors import QcrError
+from qcr.molecules import SPLITS, wanted
 from qcr.published import convert
 from qcr.status import status
 
@@ -31,7 +32,8 @@ def _generate(options: argparse.Namespace) -> int:
         ) from error
     # ASE's Langevin keeps the center of mass; a start need not be exactly thermal.
     warnings.filterwarnings("ignore", message="The implementation of `fixcm=True`")
-    generate(options.data, options.work, options.limit, _say)
+    order = wanted(options.split, options.first)
+    generate(options.data, options.work, options.limit, _say, order)
     return 0  # a run that fails is a result
 
 
@@ -80,6 +82,12 @@ def _parser() -> argparse.ArgumentParser:
     generating = command("generate", "compute what the set does not have yet; stop it at any time")
     generating.add_argument("--work", type=Path, default=work, help="where runs are written")
     generating.add_argument("--limit", type=int, help="stop after so many runs")
+    generating.add_argument(
+        "--split", nargs="+", choices=SPLITS, default=SPLITS, help="only molecules of these"
+    )
+    generating.add_argument(
+        "--first", action="store_true", help="only the first relaxation of each molecule"
+    )
     generating.set_defaults(run=_generate)
     looking = command("status", "say how far the set is")
     looking.add_argument("--work", type=Path, default=work)

@@ -8,7 +8,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -205,10 +205,17 @@ def compute(run: Run, folder: Path, held: RunFile | None = None) -> RunFile:
     return file
 
 
-def generate(data: Path, work: Path, limit: int | None, say: Callable[[str], None]) -> int:
+def generate(
+    data: Path,
+    work: Path,
+    limit: int | None,
+    say: Callable[[str], None],
+    order: Sequence[Run] | None = None,
+) -> int:
     """Compute runs in order until all are there, or ``limit`` of them; return how many failed.
 
-    One process at a time: ``work/pid`` is locked and holds the number of the process.
+    One process at a time: ``work/pid`` is locked and holds the number of the process. ``order`` is
+    which runs, all of `runs` by default.
     """
     work.mkdir(parents=True, exist_ok=True)
     folder = work / "runs"
@@ -223,15 +230,21 @@ def generate(data: Path, work: Path, limit: int | None, say: Callable[[str], Non
         pid.truncate(0)
         pid.write(f"{os.getpid()}\n")
         pid.flush()
-        return _generate(data, folder, limit, say)
+        return _generate(data, folder, limit, say, runs() if order is None else order)
 
 
-def _generate(data: Path, folder: Path, limit: int | None, say: Callable[[str], None]) -> int:
+def _generate(
+    data: Path,
+    folder: Path,
+    limit: int | None,
+    say: Callable[[str], None],
+    order: Sequence[Run],
+) -> int:
     collection = read_collection(data)
     by_run = collection.by_run()
     held = {name: run_file(entry, by_run[name]) for name, entry in collection.runs.items()}
     whole = {name for name, file in held.items() if _is_whole(file)}
-    todo = [run for run in runs() if run.name not in whole | set(collection.failures)]
+    todo = [run for run in order if run.name not in whole | set(collection.failures)]
     say(f"{len(held)} of {len(runs())} runs are in {data}, {len(todo)} to go")
     done = {name: file.seconds for name, file in held.items()}
     failed = 0

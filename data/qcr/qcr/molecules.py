@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -75,4 +76,11 @@ def runs() -> tuple[Run, ...]:
     every = [Run(molecule, index) for molecule in molecules() for index in range(molecule.runs)]
     return tuple(
         sorted(every, key=lambda run: run.molecule.basis_functions * (1 + 0.35 * run.index))
+    )
+
+
+def wanted(splits: Sequence[str] = SPLITS, first: bool = False) -> tuple[Run, ...]:
+    """All relaxations of these splits in order; with ``first``, one of each molecule."""
+    return tuple(
+        run for run in runs() if run.molecule.split in splits and not (first and run.index)
     )

@@ -30,7 +30,7 @@ from qcr.__main__ import main
 from qcr.build import build
 from qcr.collection import Collection, read_collection, sum_errors
 from qcr.errors import QcrError
-from qcr.molecules import SPLITS, molecules, runs
+from qcr.molecules import SPLITS, molecules, runs, wanted
 from qcr.runs import Frame, RunFile, read_run
 from qcr.status import status
 from qcr.topology import bond_error
@@ -342,6 +342,16 @@ def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "all is well" in out
     assert main(["convert", str(tmp_path / "none.lmdb"), str(tmp_path / "out.xyz.gz")]) == 1
     assert capsys.readouterr().err.startswith("qcr: ")
+
+
+def test_splits_and_first_relaxations_are_chosen_in_order() -> None:
+    assert wanted() == runs()
+    held_out = wanted(["validation", "test"])
+    assert {run.molecule.split for run in held_out} == {"validation", "test"}
+    assert list(held_out) == [run for run in runs() if run.molecule.split != "train"]
+    first = wanted(["test"], first=True)
+    names = [m.name for m in molecules() if m.split == "test"]
+    assert sorted(run.name for run in first) == sorted(f"{name}-0" for name in names)
 
 
 # ---------------------------------------------------------------- generate

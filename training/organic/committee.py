@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Label frames of the teacher's dynamics by the mean of trained potentials.
+
+    PYTHONPATH=python:training:data/qcr python -m organic.committee FOLDER OUTPUT.xyz POTENTIAL...
+
+FOLDER is that of `organic.teacher`. The mean of several potentials is better than each of them, and
+it costs no density-functional theory: a potential that learns from it on many molecules comes close
+to it (distillation). Frames on which the potentials disagree are left out, and so are the molecules
+that only watch. Such labels are for training alone; each frame says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from ase.data import chemical_symbols
+from numpy.typing import NDArray
+
+from eqnn.errors import EqnnError
+from eqnn.library import Potential
+from eqnn.packed import Structure
+from organic.structures import Floats, seed_of
+from organic.teacher import is_watched, load
+
+LARGEST_DISAGREEMENT = 0.3  # eV/Angstrom, root mean square over atoms and directions
+N_FRAMES = 24_000
+
+
+def predictions(
+    models: Sequence[str], structures: Sequence[Structure]
+) -> tuple[Floats, list[Floats]]:
+    """Evaluate structures with several potentials.
+
+    Parameters
+    ----------
+    models : sequence of str
+        Files of potentials.
+    structures : sequence of (numbers [atom], positions [atom, 3], None)
+        In Angstrom.
+
+    Returns
+    -------
+    energies : ndarray [potential, structure]
+        eV.
+    forces : list of ndarray [potential, atom, 3], one of each structure
+        eV/Angstrom.
+
+    Raises
+    ------
+    EqnnError
+        If a potential cannot evaluate a structure.
+    """
+    energies: list[list[float]] = []
+    forces: list[list[Floats]] = []
+    for model in models:
+        with Potential(model) as potential:
+            results = potential.evaluate_many(structures)
+        for k, one in enumerate(results):
+            if one.properties is None:
+                raise EqnnError(f"{model}: structure {k}: {one.reason}")
+        found = [one.properties for one in results if one.properties is not None]
+        energies.append([one.energy for one in found])
+        forces.append([one.forces for one in found])
+    return np.array(energies), [np.stack(of) for of in zip(*forces, strict=True)]
+
+
+def disagreement(forces: Floats) -> float:
+    """Return how far potentials disagree on a structure.
+
+    Parameters
+    ----------
+    forces : ndarray [potential, atom, 3]
+        eV/Angstrom.
+
+    Returns
+    -------
+    float
+        eV/Angstrom: the root mean square over atoms and directions of the differences from the
+        potentials' mean.
+    """
+    return float(np.sqrt(forces.var(axis=0).mean()))
+
+
+def labeled(
+    folder: Path, models: Sequence[str], n: int = N_FRAMES
+) -> tuple[list[str], dict[str, int]]:
+    """Label frames, chosen at random.
+
+    Parameters
+    ----------
+    folder : Path
+        That of `organic.teacher`.
+    models : sequence of str
+        Files of two potentials or more.
+    n : int
+        How many frames are labeled. Fewer are returned.
+
+    Returns
+    -------
+    frames : list of str
+        Extended XYZ.
+    counts : dict of str to int
+        How many frames there are, were labeled, and were kept.
+
+    Raises
+    ------
+    EqnnError
+        As `predictions`.
+    """
+    found: list[tuple[int, str, NDArray[np.int64], Floats]] = []
+    for path in sorted(folder.glob("lot*.npz")):
+        lot = load(path)
+        for k in np.flatnonzero(lot.good() | lot.doubtful()).tolist():
+            smiles = str(lot.smiles[k])
+            if not is_watched(smiles):
+                draw = seed_of(f"committee {path.stem} {k}")
+                found.append((draw, smiles, lot.numbers[k], lot.positions[k]))
+    chosen = sorted(found, key=lambda frame: frame[:2])[:n]
+    frames = kept(models, [frame[1:] for frame in chosen])
+    return frames, {"found": len(found), "labeled": len(chosen), "kept": len(frames)}
+
+
+def kept(
+    models: Sequence[str], structures: Sequence[tuple[str, NDArray[np.int64], Floats]]
+) -> list[str]:
+    """Label structures, and leave out those on which potentials disagree.
+
+    Parameters
+    ----------
+    models : sequence of str
+        Files of two potentials or more.
+    structures : sequence of (name, numbers [atom], positions [atom, 3])
+        In Angstrom.
+
+    Returns
+    -------
+    list of str
+        Frames as extended XYZ.
+
+    Raises
+    ------
+    EqnnError
+        As `predictions`.
+    """
+    energies, forces = predictions(models, [(z, x, None) for _, z, x in structures])
+    names = ", ".join(Path(model).stem for model in models)
+    frames = []
+    for (name, z, x), energy, force in zip(
+        structures, energies.mean(axis=0).tolist(), forces, strict=True
+    ):
+        if disagreement(force) > LARGEST_DISAGREEMENT:
+            continue
+        said = f'smiles="{name}" level="mean of {names}" energy={energy:.6f} pbc="F F F"'
+        rows = [
+            f"{chemical_symbols[element]} "
+            + " ".join([*(f"{v:.6f}" for v in a), *(f"{v:.5f}" for v in f)])
+            for element, a, f in zip(z, x, force.mean(axis=0), strict=True)
+        ]
+        properties = "Properties=species:S:1:pos:R:3:forces:R:3"
+        frames.append("\n".join([str(len(z)), f"{properties} {said}", *rows, ""]))
+    return frames
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file, so that there is the whole of it or what was there before."""
+    part = path.with_suffix(f".part{os.getpid()}")
+    part.write_text(text)
+    os.replace(part, path)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the frames."""
+    parser = argparse.ArgumentParser(description="Label frames by the mean of trained potentials.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("potentials", nargs="+", help="two files or more")
+    parser.add_argument(
+        "--frames", type=int, default=N_FRAMES, metavar="N", help=f"label so many ({N_FRAMES})"
+    )
+    options = parser.parse_args(arguments)
+    if len(options.potentials) < 2:
+        parser.error("found one potential, expected two or more: one agrees with itself")
+    if options.frames < 1:
+        parser.error(f"--frames: found {options.frames}, expected 1 or more")
+    if not any(options.folder.glob("lot*.npz")):
+        parser.error(
+            f"{options.folder}: found no lot*.npz. Expected the folder that `python -m "
+            "organic.teacher frames` made"
+        )
+    if not options.output.parent.is_dir():
+        parser.error(f"{options.output}: found no folder {options.output.parent}. Make it first")
+    try:
+        frames, counts = labeled(options.folder, options.potentials, options.frames)
+    except EqnnError as error:
+        parser.error(str(error))
+    replace_text(options.output, "".join(frames))
+    print(
+        f"Wrote {options.output}: {counts['kept']} frames, of {counts['labeled']} labeled and "
+        f"{counts['found']} found."
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Make hot frames of one system by dynamics with trained potentials, labeled by their mean.
+
+    PYTHONPATH=python:training:data/qcr python -m organic.hot START.xyz OUTPUT.xyz POTENTIAL...
+
+Each trajectory starts from a frame of START.xyz, at a temperature drawn from a range, and its
+forces are the mean of the potentials. See `organic.committee` for the labels, and for what is left
+out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import ase.io
+import numpy as np
+
+from eqnn.errors import EqnnError
+from organic.committee import kept, predictions, replace_text
+from organic.structures import Floats, sampled
+
+TRAJECTORIES = 240
+COLDEST, HOTTEST = 300.0, 1500.0  # K
+KEEP = (100, 150, 200)  # steps
+
+
+def frames_of(
+    start: Path, models: Sequence[str], trajectories: int, hottest: float, seed: int
+) -> tuple[list[str], int]:
+    """Run dynamics and label what comes.
+
+    Parameters
+    ----------
+    start : Path
+        Frames of one system, which is not periodic.
+    models : sequence of str
+        Files of two potentials or more.
+    trajectories : int
+    hottest : float
+        K.
+    seed : int
+
+    Returns
+    -------
+    list of str
+        Extended XYZ of frames on which the potentials agree.
+    int
+        How many were labeled.
+
+    Raises
+    ------
+    EqnnError
+        If the frames are of several systems, or a potential cannot evaluate one.
+    """
+    found = ase.io.read(start, ":")
+    assert isinstance(found, list)
+    z = found[0].numbers
+    for k, atoms in enumerate(found):
+        if atoms.pbc.any():
+            raise EqnnError(f"{start}: frame {k} is periodic. Give frames of one molecule")
+        if not np.array_equal(atoms.numbers, z):
+            raise EqnnError(
+                f"{start}: frame {k} is not of the molecule of frame 0. Give frames of one molecule"
+            )
+    draw = np.random.default_rng(seed)
+    first = np.stack([found[k].positions for k in draw.integers(len(found), size=trajectories)])
+    temperatures = draw.uniform(COLDEST, hottest, size=trajectories)
+
+    def forces(x: Floats) -> Floats:
+        return np.stack([f.mean(axis=0) for f in predictions(models, [(z, r, None) for r in x])[1]])
+
+    positions = [x for batch in sampled(first, temperatures, forces, KEEP, draw) for x in batch]
+    smiles = found[0].get_chemical_formula()
+    return kept(models, [(smiles, z, x) for x in positions]), len(positions)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the frames."""
+    parser = argparse.ArgumentParser(description="Hot frames, labeled by a mean of potentials.")
+    parser.add_argument("start", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("potentials", nargs="+", help="two files or more")
+    parser.add_argument("--trajectories", type=int, default=TRAJECTORIES)
+    parser.add_argument("--hottest", type=float, default=HOTTEST, help="K")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args(arguments)
+    if len(options.potentials) < 2:
+        parser.error("found one potential, expected two or more: one agrees with itself")
+    if options.trajectories < 1:
+        parser.error(f"--trajectories: found {options.trajectories}, expected 1 or more")
+    if not options.hottest >= COLDEST:
+        parser.error(f"--hottest: found {options.hottest}, expected {COLDEST:.0f} K or more")
+    if not options.start.is_file():
+        parser.error(f"{options.start}: found no file. Expected frames to start from")
+    if not options.output.parent.is_dir():
+        parser.error(f"{options.output}: found no folder {options.output.parent}. Make it first")
+    try:
+        frames, n = frames_of(
+            options.start,
+            options.potentials,
+            options.trajectories,
+            options.hottest,
+            options.seed,
+        )
+    except EqnnError as error:
+        parser.error(str(error))
+    replace_text(options.output, "".join(frames))
+    print(f"Wrote {options.output}: {len(frames)} frames, of {n} labeled.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
