@@ -16,7 +16,7 @@ class Elements(argparse.Action):
     """Chemical symbols with commas or spaces between them, as atomic numbers in their order."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, **more: Any) -> None:
-        more |= {"nargs": "+", "metavar": ("H,C", "N")}
+        more |= {"nargs": "+", "metavar": "ELEMENT"}
         super().__init__(option_strings, dest, **more)
 
     def __call__(

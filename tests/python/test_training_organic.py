@@ -14,7 +14,7 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
-from organic import committee, dft, hot
+from organic import committee, dft, hot, nve
 from organic.dft import key, key_of, whole_frames, written
 from organic.small import (
     CONTACTS,
@@ -352,6 +352,25 @@ def test_a_structure_that_a_potential_refuses_is_not_passed_over() -> None:
     structures = [(np.array([8, z]), np.eye(3)[:2], None) for z in (1, 18)]
     with pytest.raises(EqnnError, match=r"organic_tdn\.eqnn: structure 1: atom 1 is Ar"):
         committee.predictions(models, structures)
+
+
+def test_potentials_that_are_not_there_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By what makes frames and what runs dynamics, and nothing is written."""
+    lots, output = tmp_path / "lots", tmp_path / "out.xyz"
+    lots.mkdir()
+    save_atomically(lots / "lot0000.npz", a_lot(4, "CO"))
+    missing = str(tmp_path / "missing.eqnn")
+    frames = str(ROOT / "training" / "organic" / "larger.xyz.gz")
+    for main_of, words in (
+        (dft.main, [str(lots), str(output), "--disagree", missing, missing]),
+        (nve.main, [missing, frames]),
+        (nve.main, [frames, missing]),
+    ):
+        with pytest.raises(SystemExit):
+            main_of(words)
+        assert missing in capsys.readouterr().err and not output.exists()
 
 
 def test_a_committee_labels_what_it_agrees_on(

@@ -123,3 +123,13 @@ def test_the_command_leaves_its_own_frames_out(tmp_path: Path) -> None:
     found = ase.io.read(tmp_path / "dimers.xyz", ":")
     assert isinstance(found, list) and all(isinstance(a, Atoms) and len(a) == 2 for a in found)
     assert {a.get_chemical_formula() for a in found} == {"H2", "CH", "HO", "C2", "CO", "O2"}
+
+
+def test_a_configuration_that_is_not_there_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([str(tmp_path / "none.yaml"), str(tmp_path / "out.xyz")])
+    said = capsys.readouterr().err
+    assert "none.yaml" in said and "Traceback" not in said
+    assert not (tmp_path / "out.xyz").exists()

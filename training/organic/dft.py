@@ -22,7 +22,6 @@ same command goes on after a kill.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections import Counter
@@ -33,7 +32,8 @@ from pathlib import Path
 import numpy as np
 from ase.data import chemical_symbols
 
-from organic.committee import disagreement, predictions
+from eqnn.errors import EqnnError
+from organic.committee import disagreement, predictions, replace_text
 from organic.small import Task, small
 from organic.structures import Floats, seed_of
 from organic.teacher import Lot, is_watched, load
@@ -350,20 +350,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     done = list(whole_frames(options.output.read_text())) if options.output.exists() else []
     known = {key_of(frame) for frame in done}
     known |= set(refused.read_text().split()) if refused.exists() else set()
-    part = options.output.with_suffix(".part")
-    part.write_text("".join(done))
-    os.replace(part, options.output)
     if options.small:
         tasks = small()
     elif options.disagree:
         largest = options.largest or MOST_DISAGREED
-        tasks = as_tasks(disagreed(options.folder, options.disagree, largest))
+        try:
+            tasks = as_tasks(disagreed(options.folder, options.disagree, largest))
+        except EqnnError as error:
+            parser.error(str(error))
     elif options.transfers:
         tasks = as_tasks(transfers(options.folder))
     elif options.larger:
         tasks = as_tasks(larger(options.folder))
     else:
         tasks = as_tasks(chosen(options.folder, options.doubtful))
+    replace_text(options.output, "".join(done))  # a kill may have cut the last frame
     plan = [task for task in tasks if key(task.smiles, task.what) not in known]
     steepest = STEEPEST if options.small else LARGEST_FORCE
     began = time.monotonic()

@@ -131,6 +131,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--ps", type=float, default=5.0)
     parser.add_argument("--time-step", type=float, default=TIME_STEP, help="fs")
     options = parser.parse_args(arguments)
+    for path in (options.model, *options.frames):
+        if not path.is_file():
+            parser.error(f"{path}: found no file. Expected a potential, then frames")
     seen: set[str] = set()
     print("| molecule | atoms | K | drift, meV/ps | largest deviation, meV | bonds |")
     print("|---|---|---|---|---|---|")

@@ -26,6 +26,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import chemical_symbols, covalent_radii
 
+from eqnn.errors import EqnnError
 from eqnn.library import Potential
 from eqnn.model_file import Model, read_model, write_model
 from eqnn.short_range import zbl
@@ -120,8 +121,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("config", type=Path)
     parser.add_argument("output", type=Path)
     options = parser.parse_args(arguments)
-    model = refitted(read_config(options.config), options.output)
-    frames = labeled(model, dimers(model.document["species"]))
+    try:
+        model = refitted(read_config(options.config), options.output)
+        frames = labeled(model, dimers(model.document["species"]))
+    except EqnnError as error:
+        parser.error(str(error))
     ase.io.write(options.output, frames, format="extxyz")
     print(f"Wrote {options.output}: {len(frames)} frames of two atoms.")
     return 0

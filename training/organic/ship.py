@@ -3,8 +3,8 @@
 
     PYTHONPATH=python:training python -m organic.ship FOLDER NAME
 
-FOLDER has the runs `pretrained`, `finetuned`, the result of which is taken, and `scratch` if there
-is one; NAME is that of the potential.
+FOLDER has the runs `pretrained`, `finetuned` and `distilled`, the result of which is taken, and
+`scratch` if there is one; NAME is that of the potential.
 """
 
 from __future__ import annotations
@@ -21,11 +21,14 @@ from eqnn.model_file import read_model
 from eqnn.report import PALETTE, drawing, png
 
 ROOT = Path(__file__).resolve().parents[2]
+# Which panel each run is drawn in, and what it is called there.
 RUNS = {
-    "pretrained": "pretraining, against ANI-1x",
-    "finetuned": "fine-tuning",
-    "scratch": "fine-tuning without pretraining",
+    "pretrained": (0, "pretraining, against ANI-1x"),
+    "finetuned": (1, "fine-tuning"),
+    "scratch": (1, "without pretraining"),
+    "distilled": (2, "with labels of the committee"),
 }
+TITLES = ("pretraining,\nagainst ANI-1x", "fine-tuning,\nagainst DFT", "distillation,\nagainst DFT")
 
 
 def curves(folder: Path) -> bytes:
@@ -40,18 +43,21 @@ def curves(folder: Path) -> bytes:
         ("validation_energy_mae", "energy MAE (meV/atom)"),
     )
     with drawing(8.0, 5.2) as figure:
-        grid = figure.subplots(2, 2, squeeze=False, width_ratios=[1, 2.5])
+        grid = figure.subplots(2, 3, squeeze=False, width_ratios=[1, 2, 1])
         for axes, (key, label) in zip(grid, shown, strict=True):
             for color, (run, rows) in enumerate(found.items()):
-                axis: Any = axes[int(run != "pretrained")]
+                panel, name = RUNS[run]
+                axis: Any = axes[panel]
                 x, y = ([float(row[k]) for row in rows] for k in ("epoch", key))
-                axis.plot(x, y, "o-", markersize=3, color=PALETTE[color], label=RUNS[run])
+                axis.plot(x, y, "o-", markersize=3, color=PALETTE[color], label=name)
             axes[0].set_ylabel(label)
+            # What is measured on the same frames has the same scale.
+            axes[2].sharey(axes[1])
             for axis in axes:
                 axis.set_ylim(bottom=0.0)
                 axis.xaxis.get_major_locator().set_params(integer=True)
-        grid[0][0].set_title("pretraining, against ANI-1x")
-        grid[0][1].set_title("held-out molecules, against DFT")
+        for axis, title in zip(grid[0], TITLES, strict=True):
+            axis.set_title(title)
         grid[0][1].legend()
         for axis in grid[1]:
             axis.set_xlabel("epoch")
@@ -65,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("name")
     options = parser.parse_args(arguments)
     target = ROOT / "potentials" / f"{options.name}.eqnn"
-    shutil.copyfile(options.folder / "finetuned" / "model.eqnn", target)
+    shutil.copyfile(options.folder / "distilled" / "model.eqnn", target)
     model = read_model(target)
     told = {k: v for k, v in model.document["provenance"].items() if k != "exporter"}
     text = json.dumps(told, indent=2, ensure_ascii=False)

@@ -32,7 +32,7 @@ def _generate(options: argparse.Namespace) -> int:
         ) from error
     # ASE's Langevin keeps the center of mass; a start need not be exactly thermal.
     warnings.filterwarnings("ignore", message="The implementation of `fixcm=True`")
-    order = wanted(options.split, options.first)
+    order = wanted(options.split, options.first, options.molecules)
     generate(options.data, options.work, options.limit, _say, order)
     return 0  # a run that fails is a result
 
@@ -87,6 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     generating.add_argument(
         "--first", action="store_true", help="only the first relaxation of each molecule"
+    )
+    generating.add_argument(
+        "--molecules", nargs="+", default=(), metavar="NAME", help="only these of molecules.csv"
     )
     generating.set_defaults(run=_generate)
     looking = command("status", "say how far the set is")

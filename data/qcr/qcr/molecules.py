@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
+from qcr.errors import QcrError
+
 SPLITS = ("train", "validation", "test")
 
 
@@ -79,8 +81,20 @@ def runs() -> tuple[Run, ...]:
     )
 
 
-def wanted(splits: Sequence[str] = SPLITS, first: bool = False) -> tuple[Run, ...]:
-    """All relaxations of these splits in order; with ``first``, one of each molecule."""
+def wanted(
+    splits: Sequence[str] = SPLITS, first: bool = False, names: Sequence[str] = ()
+) -> tuple[Run, ...]:
+    """All relaxations of these splits in order; with ``first``, one of each molecule.
+
+    With ``names``, only of these molecules. Raises QcrError if the list has no such molecule.
+    """
+    unknown = sorted(set(names) - {molecule.name for molecule in molecules()})
+    if unknown:
+        raise QcrError(f"{unknown[0]}: no such molecule. Expected a name of molecules.csv.")
     return tuple(
-        run for run in runs() if run.molecule.split in splits and not (first and run.index)
+        run
+        for run in runs()
+        if run.molecule.split in splits
+        and not (first and run.index)
+        and (not names or run.molecule.name in names)
     )

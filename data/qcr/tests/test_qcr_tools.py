@@ -352,6 +352,10 @@ def test_splits_and_first_relaxations_are_chosen_in_order() -> None:
     first = wanted(["test"], first=True)
     names = [m.name for m in molecules() if m.split == "test"]
     assert sorted(run.name for run in first) == sorted(f"{name}-0" for name in names)
+    two = wanted(first=True, names=["tropone", "aniline"])
+    assert [run.name for run in two] == ["aniline-0", "tropone-0"]
+    with pytest.raises(QcrError, match=r"nonsense: no such molecule\. Expected a name of"):
+        wanted(names=["aniline", "nonsense"])
 
 
 # ---------------------------------------------------------------- generate
