@@ -136,6 +136,13 @@ def test_paths_are_those_of_the_configurations_folder(tmp_path: Path) -> None:
     assert "cannot be read (No such file or directory)" in text
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "training").rglob("*.yaml")), ids=lambda p: p.stem)
+def test_the_configurations_of_shipped_potentials_are_valid(path: Path) -> None:
+    pytest.importorskip("yaml", reason="needs PyYAML, which `eqnn train` alone does")
+    config = read_config(path)
+    assert config.provenance.data != "not stated" and config.data.train
+
+
 def test_the_page_has_each_key_with_its_default() -> None:
     page = (ROOT / "docs" / "train.md").read_text()
     for place, default, said in schema():
