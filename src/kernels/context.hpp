@@ -101,7 +101,7 @@ public:
   /// [n_centers, 3] for a network that predicts forces
   std::vector<double>& direct_forces() const { return *direct_forces_; }
 
-  /// On the host, room for the rows of any value of a device, to exchange them there.
+  /// Host buffer for exchanging the rows of a device's value, large enough for any value.
   const Kokkos::View<Scalar*, typename S::HostCopy>& halo_rows() const { return halo_rows_; }
 
   // ---- adjoints along edges ----

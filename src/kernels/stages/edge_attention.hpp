@@ -44,7 +44,7 @@ void edge_attention(const typename S::Exec& space, const AttentionArrays<S>& arr
       });
 }
 
-/// The steps of the adjoint, in order. All per-edge data is recomputed.
+/// The steps of the adjoint, in order. All per-edge data but the attention is recomputed.
 template <class S> struct AttentionAdjointTile : AttentionTile<S> {
   using Scalar = typename S::Scalar;
   using Accum = typename S::Accum;
@@ -79,7 +79,7 @@ template <class S> struct AttentionAdjointTile : AttentionTile<S> {
       , to(adjoints)
       , along(Scratch<Team>(team_).template take<Accum>(std::int64_t{a.tile_edges} * a.heads)) {}
 
-  /// Recomputes the per-edge data of the forward pass.
+  /// Recomputes the per-edge data of the forward pass, except for the attention, which was kept.
   KOKKOS_FORCEINLINE_FUNCTION void make_again(const EdgeTile<S>& tile) const {
     radial_rows<true>(team, on.radial, on.edges, tile.first, tile.n, w, slope);
     this->messages(tile, d);

@@ -25,8 +25,8 @@ template <class S> struct DeviceAttention {
 };
 
 /// Logarithm of the polynomial envelope at r and its slope, for r < cutoff. With x = r/cutoff the
-/// envelope is (1 - x)^3 sum_k (k + 1)(k + 2)/2 x^k, k < p. All terms are positive, which keeps
-/// full relative accuracy near the cutoff.
+/// envelope is (1 - x)^3 sum_k (k + 1)(k + 2)/2 x^k, k < p. All terms are positive, so no
+/// digits cancel near the cutoff.
 KOKKOS_INLINE_FUNCTION void
 log_envelope(std::int32_t p, double cutoff, double r, double& value, double& slope) {
   const double x = r / cutoff;
@@ -181,7 +181,7 @@ template <class S> struct AttentionTile {
     });
   }
 
-  /// shares = exp(logit) / sum of exp(logit), for each center of a group
+  /// shares = exp(z - max z) / (eps + sum of exp(z - max z)) over the edges of each center, z: logits
   KOKKOS_FORCEINLINE_FUNCTION void softmax(std::int32_t group) const {
     const std::int32_t first = on.edges.group(group);
     for_rows(team, on.edges.group(group + 1) - first, [&](std::int64_t r) {
