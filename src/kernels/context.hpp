@@ -142,8 +142,8 @@ public:
     reserve_features();
   }
 
-  /// The same from a neighbor list that is already on the device. Returns the number of
-  /// non-finite coordinates among the centers.
+  /// The same from a neighbor list that is already on the device. Returns the number of non-finite
+  /// coordinates among the centers.
   std::int32_t bring(const NeighborsOnDevice& list) {
     const std::int32_t n_bad = built_.build(space_, list);
     edges_.n_centers = list.n_centers;

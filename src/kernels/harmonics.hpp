@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Edge geometry: distances, spherical harmonics, edge matrices, and from their adjoints back to
-// dE/d(edge vector). Formulas: docs/spec/conventions.md. The adjoint evaluates harmonics
-// again, in double, with derivatives that the forward pass did not store.
+// dE/d(edge vector). Formulas: docs/spec/conventions.md. The adjoint evaluates harmonics again,
+// in double, with derivatives that the forward pass did not store.
 #pragma once
 
 #include "base/edge_list.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Matrix products by one thread on the host: a register kernel at the machine's speed. It uses GCC's
-// vector extensions, so the compiler allocates the registers and any instruction set works.
+// Matrix products by one thread on the host: a register kernel at the machine's speed. It uses
+// GCC's vector extensions, so the compiler allocates the registers and any instruction set works.
 #pragma once
 
 #include "kernels/types.hpp"

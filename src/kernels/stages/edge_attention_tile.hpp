@@ -181,7 +181,8 @@ template <class S> struct AttentionTile {
     });
   }
 
-  /// shares = exp(z - max z) / (eps + sum of exp(z - max z)) over the edges of each center, z: logits
+  /// shares = exp(z - max z) / (eps + sum of exp(z - max z)) over the edges of each center of a
+  /// group, with logits z
   KOKKOS_FORCEINLINE_FUNCTION void softmax(std::int32_t group) const {
     const std::int32_t first = on.edges.group(group);
     for_rows(team, on.edges.group(group + 1) - first, [&](std::int64_t r) {
