@@ -46,7 +46,7 @@ Space space_on(Device device) {
 
 namespace {
 
-/// Whether kernels are those of a GPU there.
+/// Whether this space runs the kernels' device code.
 constexpr bool is_device([[maybe_unused]] Space space) {
 #ifdef EQNN_DEVICE_BRANCH
   return true;
@@ -106,7 +106,7 @@ void start_kokkos(int n_threads, [[maybe_unused]] int gpu_number) {
   auto settings =
       Kokkos::InitializationSettings().set_num_threads(n_threads).set_disable_warnings(true);
 #ifdef KOKKOS_ENABLE_CUDA
-  int n_gpus = 0; // Kokkos::num_devices() ends the process where the driver is missing
+  int n_gpus = 0; // Kokkos::num_devices() ends the process if the driver is missing
   if (cudaGetDeviceCount(&n_gpus) != cudaSuccess || n_gpus == 0) {
     fail("found no GPU, but this build of eqnn needs one.\nCheck nvidia-smi, or use a build for "
          "processors.");
@@ -117,8 +117,8 @@ void start_kokkos(int n_threads, [[maybe_unused]] int gpu_number) {
 #endif
   Kokkos::initialize(settings);
 #ifdef KOKKOS_ENABLE_CUDA
-  // A device wants its streams back, and Kokkos complains at exit where it was not stopped. Whatever was
-  // made after this line is gone by then.
+  // A device's streams must be released, and Kokkos complains at exit if it was not finalized.
+  // Everything made after this line is destroyed by then.
   std::atexit([] {
     if (!Kokkos::is_finalized()) {
       Kokkos::finalize();

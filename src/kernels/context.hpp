@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What a stage sees of an evaluation: the edges, the rows of values and of their adjoints, and what is
-// made of each edge. The arrays behind it grow and are kept.
+// A stage's view of an evaluation: the edges, the rows of values and of their adjoints, and the
+// quantities computed per edge. The arrays behind it grow and are kept.
 #pragma once
 
 #include "kernels/device_edges.hpp"
@@ -41,7 +41,7 @@ public:
 
   Rows<Scalar> adjoint(const plan::Input& in) const { return rows(in.value, true); }
 
-  /// The rows of n blocks of a value, which have the same channels.
+  /// The rows of n consecutive blocks of a value, all with the same number of channels.
   Rows<Scalar> value_blocks(plan::ValueId v, std::int32_t first, std::int32_t n = 1) const {
     return blocks(v, first, n, false);
   }
@@ -55,7 +55,7 @@ public:
         value(in), out == plan::kNoValue ? Rows<Scalar>{} : adjoint(out), adjoint(in), in.adjoint};
   }
 
-  // ---- what edges have ----
+  // ---- quantities per edge ----
 
   const DeviceRadial<S>& radial(std::int32_t k) const {
     return tables_.radials[static_cast<std::size_t>(k)];
@@ -75,38 +75,40 @@ public:
 
   const Array<S, Scalar>& adj_harmonics() const { return adj_harmonics_; }
 
-  /// On a device: dY/d(edge vector) along the tangents of the sphere, [n_edges, 2, harmonics_stride],
-  /// and dE/d(a step along them), [n_edges, 2], to be added to.
+  /// If DeviceTables::tangents is set: dY/d(edge vector) along the tangents of the sphere,
+  /// [n_edges, 2, harmonics_stride], and dE/d(a step along them), [n_edges, 2]. Stages add to the
+  /// latter.
   const Array<S, Scalar>& tangents() const { return tangents_; }
 
   const Array<S, Accum>& adj_tangents() const { return adj_tangents_; }
 
-  /// [n_edges], to be added to
+  /// [n_edges]; stages add to it.
   const Array<S, Accum>& adj_distance() const { return adj_distance_; }
 
-  /// What a stage keeps for its adjoint: [n_edges, width], see DeviceTables::keep_on_edges().
+  /// What a stage keeps for its adjoint: [n_edges, width]. See DeviceTables::keep_on_edges().
   const Array<S, Accum>& kept_on_edges(std::int32_t k) const {
     return kept_[static_cast<std::size_t>(k)];
   }
 
   // ---- energies ----
 
-  /// [n_centers], to be added to
+  /// [n_centers]; stages add to it.
   const Array<S, double>& energy() const { return energy_; }
 
   /// [n_centers] dE/d(energy of the network)
   const Array<S, double>& seed() const { return seed_; }
 
-  /// [n_centers, 3] of a network that predicts forces
+  /// [n_centers, 3] for a network that predicts forces
   std::vector<double>& direct_forces() const { return *direct_forces_; }
 
-  /// Room on the host for the rows of any value: of a device, which are exchanged there.
+  /// Host buffer for exchanging the rows of a device's value, large enough for any value.
   const Kokkos::View<Scalar*, typename S::HostCopy>& halo_rows() const { return halo_rows_; }
 
   // ---- adjoints along edges ----
 
-  /// Calls kernel(chunk, where the adjoints of messages go), and brings those of a rank's sources to their
-  /// rows. Rows of ghosts go home when the stage is done.
+  /// Calls kernel(chunk, adjoints), where `adjoints` says where adjoints of messages go, and adds
+  /// the messages to the rows of their sources on this rank. Ghost rows are sent to their owners
+  /// after the stage.
   template <class Kernel> void adjoint_along_edges(const plan::Input& source,
                                                    const Rows<Scalar>& adj_center,
                                                    const Kernel& kernel) const {
@@ -125,7 +127,7 @@ public:
 
   // ---- for the evaluator ----
 
-  /// The edges of a step on the device, and room for all that is made of them.
+  /// Brings the edges of a step to the device and makes room for everything computed from them.
   void bring(const EdgeList& edges) {
     edges_.n_centers = edges.n_centers;
     edges_.n_nodes = edges.n_nodes;
@@ -140,8 +142,8 @@ public:
     reserve_features();
   }
 
-  /// The same from a neighbor list that is there already. Returns the number of centers whose position
-  /// is not finite.
+  /// The same from a neighbor list that is already on the device. Returns the number of non-finite
+  /// coordinates among the centers.
   std::int32_t bring(const NeighborsOnDevice& list) {
     const std::int32_t n_bad = built_.build(space_, list);
     edges_.n_centers = list.n_centers;
@@ -161,8 +163,8 @@ public:
     return n_bad;
   }
 
-  /// Calls use(segments) for the edges of each chunk by their source, or once with null where one thread
-  /// works alone.
+  /// Calls use(segments) for each chunk, with its edges ordered by source. Calls it once with null
+  /// if one thread works alone.
   template <class Use> void for_source_segments(const Use& use) const {
     if (!gather_) {
       use(static_cast<const SourceSegments<S>*>(nullptr));
@@ -174,10 +176,10 @@ public:
     }
   }
 
-  /// Too short or not finite.
+  /// Computes the distances. Returns whether any edge is too short or not finite.
   bool has_bad_edges() const { return distances(space_, edges_) > 0; }
 
-  /// Everything that is made of the edges alone, and energies of 0.
+  /// Computes everything that depends on the edges alone, and sets energies to 0.
   void begin_forward(std::vector<double>& direct_forces) {
     direct_forces_ = &direct_forces;
     for (std::size_t k = 0; k < tables_.couplings.size(); ++k) {
@@ -201,7 +203,7 @@ public:
     }
   }
 
-  /// dE/d(edge vector) [n_edges, 3] of what the stages' adjoints gave.
+  /// dE/d(edge vector), [n_edges, 3], from the adjoints that the stages left.
   const Array<S, double>& end_adjoint() {
     distances_adjoint(space_, edges_, adj_distance_, gradient_);
     for (std::size_t k = 0; k < tables_.couplings.size(); ++k) {
@@ -274,7 +276,7 @@ private:
     return {degree_of(tables_.n_harmonics - 1), tables_.harmonics_stride()};
   }
 
-  /// Brings a chunk's messages to their sources.
+  /// Adds a chunk's messages to the rows of their sources.
   void gather(const EdgeSchedule::Chunk& chunk, const MessageAdjoints<S>& adjoints) const {
     if (gather_) {
       gather_messages(space_, edges_, segments_of(chunk), adjoints);
@@ -288,7 +290,7 @@ private:
     return segments;
   }
 
-  /// Groups and chunks of edges_, and room for a chunk's messages.
+  /// Builds the groups and chunks of edges_, and makes room for a chunk's messages.
   template <class Edges> void make_schedule(const Edges& edges) {
     const auto message_bytes =
         static_cast<std::int64_t>(sizeof(Scalar)) * std::max(widest_message_, 1);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Edges from a neighbor list that is on the device already: counted, scanned, filled. Each center's
-// edges are in the order of its neighbors, as a host loop over the list would make them.
+// Edges from a neighbor list that is already on the device: count, scan, fill. Each center's edges
+// are in the order of its neighbors, as a host loop over the list would make them.
 #pragma once
 
 #include "eqnn/on_device.hpp"
@@ -11,8 +11,8 @@
 
 namespace eqnn::kernels {
 
-/// Calls use(node of the neighbor, dx, dy, dz) for the neighbors of a center within the cutoff. What is
-/// not finite is not skipped: its edge is bad, and found to be.
+/// Calls use(node of the neighbor, dx, dy, dz) for the neighbors of a center within the cutoff.
+/// Non-finite positions are not skipped: they give a bad edge, which is detected later.
 template <class Use> KOKKOS_FORCEINLINE_FUNCTION void
 for_neighbors(const NeighborsOnDevice& list, std::int32_t center, const Use& use) {
   const std::int64_t i = list.atom_of_node[center];
@@ -39,11 +39,11 @@ for_neighbors(const NeighborsOnDevice& list, std::int32_t center, const Use& use
   }
 }
 
-/// The arrays of a step's edges, which grow and are kept.
+/// The edge arrays of a step, which grow and are kept.
 template <class S> class EdgesFromNeighbors {
 public:
-  /// Returns the number of centers whose position is not finite. Of all that is made here, the host
-  /// reads two numbers.
+  /// Returns the number of non-finite coordinates among the centers. The host reads only two of the
+  /// numbers computed here.
   std::int32_t build(const typename S::Exec& space, const NeighborsOnDevice& list) {
     const std::int32_t n_centers = list.n_centers;
     reserve(begin_, "eqnn::edges::begin", std::int64_t{n_centers} + 1);
@@ -122,8 +122,8 @@ private:
   Array<S, double> vector_;
 };
 
-/// What the host cuts into groups and chunks: the arrays themselves where the device is the host, else
-/// copies of them.
+/// What the host divides into groups and chunks: the arrays themselves if the device is the host,
+/// else copies.
 template <class S> class EdgesSeenByHost {
 public:
   template <class T> struct Numbers {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// From the network's energies to those of atoms, and from gradients of edges to forces and virials, where
-// they are: engine/energies.hpp and engine/fold_edges.hpp say what they mean. Without atomics, and in
-// an order that does not depend on the number of threads.
+// Turns the network's energies into energies of atoms, and edge gradients into forces and virials,
+// on the device that holds them. engine/energies.hpp and engine/fold_edges.hpp define these
+// quantities. No atomics; the order of sums does not depend on the number of threads.
 #pragma once
 
 #include "kernels/any_evaluator.hpp"
@@ -16,7 +16,7 @@ namespace eqnn::kernels {
 
 template <class S> class DeviceFold {
 public:
-  /// Memory for what is wanted of these edges: the rest of a step takes none.
+  /// Allocates everything wanted for these edges; the rest of a step allocates nothing.
   void reserve_for(const DeviceEdges<S>& edges, std::size_t n_species, Wanted wanted) {
     scale_.reserve_for(kScale, n_species);
     offset_.reserve_for(kOffset, n_species);
@@ -26,7 +26,7 @@ public:
     reserve(sums_, "eqnn::fold::sums", kSums * (n_blocks_of(edges) + 1));
   }
 
-  /// energy [n_centers] becomes that of the atoms, seed dE/de_i.
+  /// Replaces energy [n_centers] by the energies of atoms and sets seed to dE/de_i.
   void energies(const typename S::Exec& space,
                 const DeviceEdges<S>& edges,
                 const EnergyOfAtoms& meaning,
@@ -47,7 +47,7 @@ public:
         });
   }
 
-  /// Numbers that are not finite among the first n.
+  /// How many of the first n numbers are not finite.
   static std::int64_t
   count_bad(const typename S::Exec& space, const Array<S, double>& numbers, std::int64_t n) {
     std::int64_t n_bad = 0;
@@ -61,7 +61,8 @@ public:
     return n_bad;
   }
 
-  /// What centers get of their edges, and zeros for ghosts: what is wanted of forces and virials of atoms.
+  /// Forces and atom virials, as far as wanted: what centers get from their edges, and zeros for
+  /// ghosts.
   void fold_centers(const typename S::Exec& space,
                     const DeviceEdges<S>& edges,
                     const Array<S, double>& gradient,
@@ -94,7 +95,8 @@ public:
         });
   }
 
-  /// What sources get: one thread owns a source. segments: of a chunk; null: one thread takes all edges.
+  /// Adds what sources get; one thread owns a source. segments: of a chunk; null: one thread takes
+  /// all edges.
   void fold_sources(const typename S::Exec& space,
                     const DeviceEdges<S>& edges,
                     const Array<S, double>& gradient,
@@ -125,7 +127,7 @@ public:
         });
   }
 
-  /// The energy and, where wanted, the virial: sums over blocks of centers, then over blocks.
+  /// The energy and, if wanted, the virial: sums within blocks of centers, then over blocks.
   void sum(const typename S::Exec& space,
            const DeviceEdges<S>& edges,
            const Array<S, double>& energy,
@@ -188,8 +190,8 @@ public:
 private:
   static constexpr const char* kScale = "eqnn::energy_scale";
   static constexpr const char* kOffset = "eqnn::energy_offset";
-  static constexpr std::int64_t kBlock = 64; ///< centers
-  static constexpr int kSums = 10;           ///< nine of the virial, then the energy
+  static constexpr std::int64_t kBlock = 64; ///< centers per block
+  static constexpr int kSums = 10;           ///< nine for the virial, then the energy
 
   static std::int64_t n_blocks_of(const DeviceEdges<S>& edges) {
     return (std::int64_t{edges.n_centers} + kBlock - 1) / kBlock;

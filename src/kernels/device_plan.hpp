@@ -13,22 +13,22 @@
 
 namespace eqnn::kernels {
 
-/// Every alternative is made from its stage of the plan and states, by member functions without a
-/// default, what the evaluator must know of it: see kernels/stages.
+/// Every alternative is constructed from its stage of the plan. Its member functions, none with a
+/// default, state what the evaluator must know about it; see kernels/stages.
 ///   void forward(const Context<S>&) const
 ///   void adjoint(const Context<S>&) const
 ///                       adds to, or overwrites, dE/d(each input)
 ///   std::int32_t message_width(const DeviceTables<S>&) const
-///                       scalars of a message that waits for its source; 0: none does
+///                       scalars of a message that waits for its source; 0: no message waits
 #define EQNN_STAGE_TYPE(Type, name) , Type##Stage<S>
 template <class S> using DeviceStage = VariantOf<void EQNN_PLAN_STAGES(EQNN_STAGE_TYPE)>;
 #undef EQNN_STAGE_TYPE
 
 template <class S> struct DevicePlan {
-  plan::Plan plan; ///< wiring and buffers; its tables and stages are emptied
+  plan::Plan plan; ///< wiring and buffers; its tables and stages have been emptied
   DeviceTables<S> tables;
   std::vector<DeviceStage<S>> stages;
-  /// of each stage: inputs whose rows of neighbors it reads
+  /// per stage: the inputs whose rows it reads on ghosts
   std::vector<std::vector<plan::ValueId>> read_on_ghosts;
 
   explicit DevicePlan(plan::Plan host)
@@ -60,8 +60,8 @@ private:
 #undef EQNN_ADD
 };
 
-/// A network and what it works on. Kernels are compiled here once, for the evaluator and for the probe:
-/// what is called from one place is inlined there.
+/// A network and the data it works on. Its kernels are compiled here once, for the evaluator and
+/// for the probe. Whatever is called from a single place is inlined there.
 template <class S> struct DeviceNetwork {
   DevicePlan<S> plan;
   Context<S> context;
@@ -72,7 +72,7 @@ template <class S> struct DeviceNetwork {
     context.set_widest_message(plan.widest_message());
   }
 
-  /// context refers to plan.
+  /// Not copyable: context refers to plan.
   DeviceNetwork(const DeviceNetwork&) = delete;
   DeviceNetwork& operator=(const DeviceNetwork&) = delete;
 

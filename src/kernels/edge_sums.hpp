@@ -5,7 +5,7 @@
 
 namespace eqnn::kernels {
 
-/// What the adjoint of an edge gives its distance and its direction.
+/// What the adjoint of an edge adds for its distance and its direction.
 template <class Accum> struct EdgeSums {
   Accum distance = 0, first = 0, second = 0;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Stages that sum over neighbors. A team owns a group of centers and works through their edges in tiles
-// that stay in cache. What lives on edges (messages, values, their adjoints) exists for one tile only and
-// is made again in the adjoint; memory does not grow with edges x components x channels.
+// Stages that sum over neighbors. A team owns a group of centers and works through their edges in
+// tiles that stay in cache. Per-edge data (messages, values, their adjoints) exists for one tile
+// only and is recomputed in the adjoint. Memory does not grow with edges x components x channels.
 #pragma once
 
 #include "kernels/radial.hpp"
@@ -12,9 +12,9 @@
 
 namespace eqnn::kernels {
 
-/// The edges of one group, cut into tiles.
+/// One tile: consecutive edges of a group.
 template <class S> struct EdgeTile {
-  std::int64_t first; ///< edge
+  std::int64_t first; ///< first edge
   std::int64_t n;
 };
 
@@ -32,7 +32,7 @@ for_centers_of_tile(const DeviceEdges<S>& edges, const EdgeTile<S>& tile, const 
   }
 }
 
-/// Calls body(tile) for the tiles of a team's group.
+/// Calls body(tile) for each tile of a team's group.
 template <class S, class Body>
 KOKKOS_FORCEINLINE_FUNCTION void for_tiles_of_group(const typename S::Team& team,
                                                     const DeviceEdges<S>& edges,
@@ -57,7 +57,7 @@ template <class S> KOKKOS_FORCEINLINE_FUNCTION void clear_rows(const typename S:
   barrier(team);
 }
 
-/// Edges whose buffers of so many scalars each fit a tile.
+/// Number of edges per tile if each edge needs buffers of this many scalars.
 template <class Scalar> std::int32_t tile_edges(std::int64_t scalars) {
   const std::size_t bytes = sizeof(Scalar) * static_cast<std::size_t>(scalars);
   return std::clamp(
@@ -66,25 +66,25 @@ template <class Scalar> std::int32_t tile_edges(std::int64_t scalars) {
 
 /// Where the adjoints of m = source + center go.
 template <class S> struct MessageAdjoints {
-  Rows<typename S::Scalar> center; ///< adj_center, of which a team owns its group's rows
-  /// adj_source, written at once where one thread does all; else
+  Rows<typename S::Scalar> center; ///< adj_center; a team owns the rows of its group
+  /// adj_source, written directly if one thread does all the work; otherwise via `messages`
   Rows<typename S::Scalar> source;
-  /// [edges of the chunk, d, stride], to be gathered by gather_messages
+  /// [edges of the chunk, width of a source row]; gather_messages adds them to their sources
   typename S::Scalar* messages = nullptr;
-  std::int64_t first_edge = 0; ///< of the chunk
+  std::int64_t first_edge = 0; ///< first edge of the chunk
 };
 
-/// The edges of a chunk, ordered by their source: those of segment s are edge[begin[s]] ..
-/// edge[begin[s+1]-1], in increasing order.
+/// The edges of a chunk ordered by source: segment s holds edge[begin[s]] .. edge[begin[s+1]-1], in
+/// increasing order.
 template <class S> struct SourceSegments {
   std::int32_t first_segment = 0, n_segments = 0;
   Array<S, const std::int64_t> begin;
   Array<S, const std::int64_t> edge;
 };
 
-/// adj_source[j] += the messages of the chunk's edges that come from j. Without atomics: one team
-/// owns a source. Edges are added in increasing order, chunk after chunk, so the sum is the one
-/// that a single thread makes.
+/// adj_source[j] += the messages of the chunk's edges that come from j. No atomics: one team owns a
+/// source. Edges are added in increasing order, chunk after chunk, so the sum equals that of a
+/// single thread.
 template <class S> void gather_messages(const typename S::Exec& space,
                                         const DeviceEdges<S>& edges,
                                         const SourceSegments<S>& segments,
@@ -107,7 +107,7 @@ template <class S> void gather_messages(const typename S::Exec& space,
           const Scalar* const from = message(k);
           for_channels(team, width, [&](int c) { row[c] += from[c]; });
         }))
-        // all lanes of the team, each with its sums in registers
+        // all lanes of the team, each with its sum in a register
         EQNN_IF_ON_DEVICE((Kokkos::parallel_for(Kokkos::TeamVectorRange(team, width), [&](int c) {
                              Scalar sum = row[c];
                              for (std::int64_t k = segments.begin(s); k < segments.begin(s + 1);

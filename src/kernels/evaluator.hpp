@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The page to read first: all stages of a network, forward, then in reverse, and what crosses the borders
-// between ranks. What a stage computes stands in kernels/stages, with formulas in docs/spec/.
+// The page to read first: all stages of a network, forward and then in reverse, and the exchanges
+// between ranks. What each stage computes is in kernels/stages, with formulas in docs/spec/.
 #pragma once
 
 #include "base/error.hpp"
@@ -49,7 +49,7 @@ public:
   void take(const NeighborsOnDevice& neighbors, std::size_t n_species, Wanted wanted) override {
     const std::int32_t n_bad = context_.bring(neighbors);
     fold_.reserve_for(context_.edges(), n_species, wanted);
-    if (context_.has_bad_edges() || n_bad > 0) { // the first makes the distances
+    if (context_.has_bad_edges() || n_bad > 0) { // has_bad_edges() also computes the distances
       fail("two atoms coincide, or a position is not finite. Check the structure.");
     }
     plan_.tables.make_pairs(context_.space(), context_.edges());
@@ -147,7 +147,7 @@ private:
     }
   }
 
-  /// Arrays have room to spare.
+  /// The first n entries: arrays have room to spare.
   static auto first_of(const Array<S, double>& array, std::size_t n) {
     return Kokkos::subview(array, std::make_pair(std::size_t{0}, n));
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Edge geometry: distances, spherical harmonics, edge matrices, and back from their adjoints to
-// dE/d(edge vector). Formulas: docs/spec/conventions.md. Harmonics are made twice, in double,
-// rather than stored.
+// Edge geometry: distances, spherical harmonics, edge matrices, and from their adjoints back to
+// dE/d(edge vector). Formulas: docs/spec/conventions.md. The adjoint evaluates harmonics again,
+// in double, with derivatives that the forward pass did not store.
 #pragma once
 
 #include "base/edge_list.hpp"
@@ -33,7 +33,8 @@ inline HarmonicsTable harmonics_table() {
 
 /// Calls use(lm, value, d/du, d/dv, d/dw) for each component, with (u, v, w) = (z, x, y)/r in
 /// e3nn's axes. The derivatives are those of the polynomial in u, v, w; only their part along the
-/// sphere means something. Division-free: Q_l^m(w) by its recurrence, (u + iv)^m.
+/// sphere is meaningful. No division by a coordinate: Q_l^m(w) and (u + iv)^m come from
+/// recurrences.
 template <class Use> KOKKOS_INLINE_FUNCTION void visit_harmonics(
     const HarmonicsTable& table, int l_max, double u, double v, double w, const Use& use) {
   double cosine = 1.0; // Re (u + iv)^m
@@ -77,7 +78,7 @@ template <class Use> KOKKOS_INLINE_FUNCTION void visit_harmonics(
   }
 }
 
-/// Distances [n_edges]; returns the number of edges that are too short or not finite.
+/// Computes distances [n_edges]. Returns the number of edges that are too short or not finite.
 template <class S>
 std::int64_t distances(const typename S::Exec& space, const DeviceEdges<S>& edges) {
   const auto vector = edges.vector;
@@ -127,13 +128,13 @@ KOKKOS_INLINE_FUNCTION void add_harmonics_gradient(const HarmonicsTable& table,
   }
 }
 
-/// Rows of harmonics of each edge: degrees up to l_max, then zeros up to the stride.
+/// Layout of an edge's row of harmonics: degrees up to l_max, then zeros up to the stride.
 struct HarmonicsLayout {
   int l_max = 0;
   int stride = 0;
 };
 
-/// harmonics[e, lm] = Y_lm(e), [n_edges, stride], zeros behind the components.
+/// harmonics[e, lm] = Y_lm(e), [n_edges, stride], zero beyond the components.
 template <class S> void edge_harmonics(const typename S::Exec& space,
                                        const DeviceEdges<S>& edges,
                                        const HarmonicsTable& table,
@@ -185,8 +186,8 @@ template <class S> void edge_harmonics_adjoint(const typename S::Exec& space,
       });
 }
 
-/// Two unit vectors along the sphere at a direction, smooth but for a seam at z = 0 and nowhere
-/// undefined. Duff et al., Building an Orthonormal Basis, Revisited, JCGT 6 (2017) 1.
+/// Two unit vectors tangent to the sphere at a direction. Smooth except for a seam at z = 0, and
+/// defined everywhere. Duff et al., Building an Orthonormal Basis, Revisited, JCGT 6 (2017) 1.
 struct Tangents {
   double first[3], second[3];
 };
@@ -198,7 +199,7 @@ KOKKOS_INLINE_FUNCTION Tangents tangents_at(double x, double y, double z) {
   return {{1.0 + sign * x * x * p, sign * q, -sign * x}, {q, sign + y * y * p, -y}};
 }
 
-/// dY_lm/d(edge vector) along both tangents, [n_edges, 2, stride], zeros behind the components.
+/// dY_lm/d(edge vector) along both tangents, [n_edges, 2, stride], zero beyond the components.
 template <class S> void edge_tangents(const typename S::Exec& space,
                                       const DeviceEdges<S>& edges,
                                       const HarmonicsTable& table,
@@ -309,7 +310,7 @@ template <class S> void edge_matrices(const typename S::Exec& space,
       });
 }
 
-/// gradient[e] (+)= sum_j (sum_ik T[j][i][k] adj_matrix[e, i, k]) dY_j/d(edge vector)
+/// gradient[e] += sum_j (sum_ik T[j][i][k] adj_matrix[e, i, k]) dY_j/d(edge vector)
 template <class S> void edge_matrices_adjoint(const typename S::Exec& space,
                                               const DeviceEdges<S>& edges,
                                               const HarmonicsTable& table,
@@ -349,8 +350,8 @@ template <class S> void edge_matrices_adjoint(const typename S::Exec& space,
       });
 }
 
-/// gradient[e] = adj_distance[e] * (edge vector)/r, which begins the sum that edge_matrices_adjoint
-/// completes
+/// gradient[e] = adj_distance[e] * (edge vector)/r. This starts the sum; the other adjoints of this
+/// file add to it.
 template <class S> void distances_adjoint(const typename S::Exec& space,
                                           const DeviceEdges<S>& edges,
                                           const Array<S, typename S::Accum>& adj_distance,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Matrix products of one thread on the host: a register kernel at the machine's speed (GCC and Clang vector
-// types: the compiler's own register allocation, any instruction set).
+// Matrix products by one thread on the host: a register kernel at the machine's speed. It uses
+// GCC's vector extensions, so the compiler allocates the registers and any instruction set works.
 #pragma once
 
 #include "kernels/types.hpp"
@@ -22,25 +22,26 @@ template <class Scalar> struct Right {
   std::int64_t panel;
 };
 
-/// A row-major matrix as a right operand: panel after panel side by side.
+/// A row-major matrix as a right operand: its panels lie side by side.
 template <class Scalar>
 KOKKOS_INLINE_FUNCTION Right<Scalar> row_major(const Scalar* data, std::int64_t stride) {
   return {data, stride, kPanel<Scalar>};
 }
 
-/// Number of scalars of a [n_rows, n_columns] matrix packed in panels.
+/// Number of scalars of an [n_rows, n_columns] matrix packed in panels.
 template <class Scalar>
 constexpr std::int64_t packed_size(std::int64_t n_rows, std::int64_t n_columns) {
   return (n_columns + kPanel<Scalar> - 1) / kPanel<Scalar> * kPanel<Scalar> * n_rows;
 }
 
-/// A matrix packed in panels, each contiguous: the register kernel reads it front to back.
+/// A matrix packed in contiguous panels, which the register kernel reads front to back.
 template <class Scalar>
 KOKKOS_INLINE_FUNCTION Right<Scalar> packed(const Scalar* data, std::int64_t n_rows) {
   return {data, kPanel<Scalar>, kPanel<Scalar> * n_rows};
 }
 
-/// Rows and columns of a product, and how many terms each sum has. Columns are a multiple of kLanes.
+/// Rows and columns of a product, and the number of terms in each sum. Columns are a multiple of
+/// kLanes.
 struct Extents {
   int rows = 0;
   int columns = 0;
@@ -53,7 +54,7 @@ template <class Scalar> struct Target {
   std::int64_t row;
 };
 
-/// Rows x[i] and y[k] of channels, of which all pairs are multiplied.
+/// Rows x[i] and y[k] of channels; every pair of rows is multiplied.
 template <class Scalar> struct OuterFactors {
   const Scalar* x;
   std::int64_t x_row;
@@ -71,12 +72,12 @@ template <class Scalar, std::size_t Bytes = kVectorBytes> struct VectorOf {
   using Type __attribute__((vector_size(Bytes), aligned(sizeof(Scalar)), may_alias)) = Scalar;
 };
 
-/// One whose lanes are added up in the end.
+/// A register whose lanes are summed at the end.
 template <class Scalar> using FoldVector =
     typename VectorOf<Scalar, kFoldLanes<Scalar> * sizeof(Scalar)>::Type;
 
 /// c[MR, NV registers] (+)= a b. All sums run over k in order, so a row's result does not depend on
-/// the tile that it is in.
+/// its tile.
 template <int MR, int NV, bool Accumulate, class Scalar>
 inline void register_kernel(std::int64_t depth,
                             const Left<Scalar>& a,
@@ -126,7 +127,7 @@ inline void register_kernel(std::int64_t depth,
   }
 }
 
-/// One panel: full blocks of kRegisterRows rows, then what is left.
+/// One panel: full blocks of MR rows, then the remaining rows.
 template <int NV, bool Accumulate, int MR, class Scalar> inline void panel_rows(int m,
                                                                                 std::int64_t depth,
                                                                                 Left<Scalar> a,
@@ -148,7 +149,7 @@ template <int NV, bool Accumulate, int MR, class Scalar> inline void panel_rows(
 #endif
 
 #ifdef EQNN_VECTOR_TYPES
-/// Shuffle of lanes by index; indices from kFoldLanes on mean the second register.
+/// Shuffles lanes by index. Indices from kFoldLanes on refer to the second register.
 template <class Scalar, class Index> inline FoldVector<Scalar>
 shuffle(const FoldVector<Scalar>& a, const FoldVector<Scalar>& b, const Index& index) {
   using Integer = std::conditional_t<sizeof(Scalar) == 4, std::int32_t, std::int64_t>;
@@ -164,9 +165,9 @@ template <class Scalar, int N> struct Registers {
   FoldVector<Scalar> v[N];
 };
 
-/// out[k] += sum over lanes of sum[k] for k < N <= 4. Four registers are folded together: a third of
-/// the work of one at a time. By value: sums whose address is given away would live in memory, in the
-/// loop before this call too.
+/// out[k] += sum over lanes of sum[k] for k < N <= 4. Folding four registers together takes a third
+/// of the work of folding them one by one. Passed by value: sums whose address is taken would live
+/// in memory, even in the loop before this call.
 template <int N, class Scalar>
 [[gnu::always_inline]] inline void fold_lanes(const Registers<Scalar, N>& sums, Scalar* out) {
   const auto& sum = sums.v;

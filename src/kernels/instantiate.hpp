@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The evaluator for each execution space that Kokkos was built with. Included by evaluator_*.cpp
-// only.
+// The evaluator for each execution space that Kokkos was built with. Included only by
+// evaluator_*.cpp.
 #pragma once
 
 #include "base/error.hpp"
@@ -12,7 +12,7 @@
 
 namespace eqnn::kernels {
 
-/// What Made<Setting> makes of a plan, behind its interface.
+/// A Made<Setting> for the plan, behind its interface.
 template <template <class> class Made, class Interface, class Scalar, class Accum>
 std::unique_ptr<Interface> make_on(plan::Plan plan, Space space) {
   switch (space) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// One translation unit a precision, so that they compile in parallel.
+// One translation unit per precision, so that they compile in parallel.
 #pragma once
 
 #include "kernels/any_evaluator.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// exp without branches or calls, so that loops over channels vectorize, and the activations made of
-// it.
+// exp without branches or calls, so that loops over channels vectorize, and the activations built
+// on it.
 #pragma once
 
 #include "plan/tables.hpp"
@@ -15,10 +15,11 @@ namespace eqnn::kernels {
 
 namespace host {
 
-/// exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln(2)/2; exp(r) by its Taylor series to degree
+/// exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln(2)/2. exp(r) is its Taylor series to degree
 /// 13: 2 ulp. Saturates at exp(-708), exp(709). Adding 1.5 * 2^52 leaves n in the low bits of the
-/// mantissa: no conversion to integer, which AVX2 lacks for 64 bits. A loop with a call in it does not
-/// vectorize, and compilers call once a function has grown: so it is always inlined.
+/// mantissa. This avoids a conversion to integer, which AVX2 lacks for 64 bits. Always inlined: a
+/// loop with a call in it does not vectorize, and compilers stop inlining once a function has
+/// grown.
 [[gnu::always_inline]] inline double exponential(double x) {
   constexpr double kShift = 6755399441055744.0;
   x = x < -708.0 ? -708.0 : x;
@@ -85,13 +86,13 @@ template <class T> KOKKOS_FORCEINLINE_FUNCTION T sigmoid(T x) {
   return T(1) / (T(1) + exponential(-x));
 }
 
-/// Derivative of silu(x) = x s, with s = sigmoid(x) at hand.
+/// Derivative of silu(x) = x s, given s = sigmoid(x).
 template <class T> KOKKOS_FORCEINLINE_FUNCTION T silu_derivative(T x, T s) {
   return s * (T(1) + x * (T(1) - s));
 }
 
-/// Smooth leaky ReLU of negative slope a, with s = sigmoid(x) at hand: (1+a)/2 x + (1-a)/2 x (2s -
-/// 1).
+/// Smooth leaky ReLU of negative slope a, given s = sigmoid(x):
+/// (1+a)/2 x + (1-a)/2 x (2s - 1).
 template <class T> KOKKOS_FORCEINLINE_FUNCTION T smooth_leaky_relu(T a, T x, T s) {
   return T(0.5) * x * ((T(1) + a) + (T(1) - a) * (T(2) * s - T(1)));
 }
@@ -105,7 +106,7 @@ template <class T> struct Activation {
   T value, slope;
 };
 
-/// plan::kSilu, ... at x. The function is known when this is compiled: a choice within a loop over
+/// The activation plan::kSilu, ... at x. Chosen at compile time, since a choice inside a loop over
 /// channels keeps it from vectorizing.
 template <std::int32_t Function, class T>
 KOKKOS_FORCEINLINE_FUNCTION Activation<T> activation_at(T x) {
@@ -124,7 +125,7 @@ KOKKOS_FORCEINLINE_FUNCTION Activation<T> activation_at(T x) {
     const T below = T(0.5) * (T(1) + Kokkos::erf(x * T(0.70710678118654752440)));
     return {x * below, below + x * T(0.39894228040143267794) * exponential(T(-0.5) * x * x)};
   } else if constexpr (Function == plan::kMish) {
-    // tanh(log(1 + e^x)) of e^-|x|, which does not overflow.
+    // tanh(log(1 + e^x)) in terms of e^-|x|, which does not overflow.
     const T q = exponential(x < T(0) ? x : -x);
     const T n = x < T(0) ? q * (q + T(2)) : T(1) + T(2) * q;
     const T t = n / (n + (x < T(0) ? T(2) : T(2) * q * q));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A neighbor list of the host, brought to the device: what changes with the list once, positions and
-// species at each step.
+// A host neighbor list, brought to the device. The list itself is copied once each time it changes,
+// positions and species at every step.
 #pragma once
 
 #include "base/error.hpp"
@@ -14,7 +14,7 @@ namespace eqnn::kernels {
 
 template <class S> class NeighborsBrought {
 public:
-  /// Valid until the next call. Throws Error for indices that do not fit together.
+  /// Valid until the next call. Throws Error for inconsistent indices.
   NeighborsOnDevice bring(const typename S::Exec& space, const NeighborsOnHost& list) {
     if (list.is_new || !has_list_) {
       has_list_ = false;
@@ -76,7 +76,7 @@ private:
     }
   }
 
-  /// Neighbor by neighbor: what threads beside each other read lies side by side.
+  /// Stores the table neighbor by neighbor, so that adjacent threads read adjacent entries.
   void lay_out(const NeighborsOnHost& list) {
     n_rows_ = 0;
     std::int32_t most = 0;
@@ -98,7 +98,7 @@ private:
 
   NeighborsOnDevice here_;
   bool has_list_ = false;
-  std::int32_t n_rows_ = 0; ///< atoms up to the last that is a center
+  std::int32_t n_rows_ = 0; ///< index of the last atom that is a center, plus 1
   std::vector<std::int32_t> table_;
   Mirror<S, std::int32_t> species_, atom_of_node_, node_of_atom_, counts_, neighbors_;
   Mirror<S, double> positions_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// How a plan must be compiled for the kernels of a precision and a device.
+// The compile options of a plan for the kernels of a given precision and device.
 #pragma once
 
 #include "eqnn/precision.hpp"

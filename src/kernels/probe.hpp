@@ -21,7 +21,7 @@ public:
   void begin_forward(const EdgeList& edges) override {
     context_.bring(edges);
     network_.plan.tables.make_pairs(context_.space(), context_.edges());
-    (void)context_.has_bad_edges(); // makes the distances
+    (void)context_.has_bad_edges(); // computes the distances
     context_.begin_forward(direct_forces_);
   }
 
@@ -71,12 +71,12 @@ private:
                 static_cast<std::size_t>(rows.width())};
   }
 
-  /// A copy on the host: where the device is the host, too, the rows themselves.
+  /// A copy on the host, or the rows themselves if the device is the host.
   auto mirror(plan::ValueId v, bool adjoint) const {
     return Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), device_rows(v, adjoint));
   }
 
-  /// Calls use(where) for all entries that are no padding: node by node, block after block.
+  /// Calls use(offset) for all entries except padding: node by node, block by block.
   template <class Use> void for_entries(plan::ValueId v, const Use& use) const {
     const DeviceTables<S>& tables = plan_.tables;
     const auto n_blocks = static_cast<std::int32_t>(tables.value(v).blocks.size());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Radial functions from their tables (plan::RadialTable): one Horner pass gives all channels of an
+// Radial functions from their tables (plan::RadialTable). One Horner pass gives all channels of an
 // edge.
 #pragma once
 
@@ -15,8 +15,8 @@ template <class S> struct DeviceRadial {
   double intervals_per_angstrom = 0.0;
   Array<S, typename S::Scalar> coefficients; ///< [n_intervals, degree + 1, stride]
 
-  // Where the function depends on species (n_species > 0): plan::PairTable, one after another. The arrays
-  // are those of DeviceTables.
+  // If the function depends on species (n_species > 0): plan::PairTable, one after another. The
+  // arrays belong to DeviceTables.
   std::int32_t n_species = 0, n_cells = 0;
   double cells_per_angstrom = 0.0;
   const std::int32_t* table_of_pair = nullptr;    ///< [n_species, n_species] of center and source
@@ -25,15 +25,15 @@ template <class S> struct DeviceRadial {
   const double* scale = nullptr;                  ///< [n_intervals] 1/Angstrom
 };
 
-/// Where an edge of length r falls in the one table for all species: its interval, and t in [-1, 1].
+/// Locates an edge of length r in the single table for all species: its interval, and t in [-1, 1].
 template <class S> KOKKOS_FORCEINLINE_FUNCTION std::int32_t
 find_interval(const DeviceRadial<S>& radial, double r, typename S::Scalar& t) {
   const double x = r * radial.intervals_per_angstrom;
-  // Edges are shorter than the cutoff; rounding may still reach it.
+  // Edges are shorter than the cutoff, but rounding may still reach it.
   const std::int32_t interval =
       x < radial.n_intervals ? static_cast<std::int32_t>(x) : radial.n_intervals - 1;
-  // Compilers make one operation of product and difference in some places and two in others: said here, an
-  // edge has the same bits in every kernel.
+  // Compilers fuse the product and the difference in some places and not in others. An explicit fma
+  // gives an edge the same bits in every kernel.
 #ifdef FP_FAST_FMA
   const double past = Kokkos::fma(r, radial.intervals_per_angstrom, -static_cast<double>(interval));
 #else
@@ -43,7 +43,7 @@ find_interval(const DeviceRadial<S>& radial, double r, typename S::Scalar& t) {
   return interval;
 }
 
-/// The same in the table of an edge's species.
+/// The same in the table for an edge's pair of species.
 template <class S>
 KOKKOS_FORCEINLINE_FUNCTION std::int32_t find_interval_of_pair(const DeviceRadial<S>& radial,
                                                                const DeviceEdges<S>& edges,
@@ -75,7 +75,7 @@ KOKKOS_FORCEINLINE_FUNCTION double slope_of(const DeviceRadial<S>& radial, std::
   return radial.n_species > 0 ? radial.scale[interval] : 2.0 * radial.intervals_per_angstrom;
 }
 
-/// [degree + 1, stride] of an interval.
+/// The coefficients of an interval, [degree + 1, stride].
 template <class S> KOKKOS_FORCEINLINE_FUNCTION const typename S::Scalar*
 coefficients_of(const DeviceRadial<S>& radial, std::int32_t interval) {
   return radial.coefficients.data() + std::int64_t{interval} * (radial.degree + 1) * radial.stride;
@@ -92,8 +92,8 @@ template <class Scalar> struct Interval {
   Scalar dt_dr;
 };
 
-/// Horner's rule for edges that fall into one interval: coefficients are read once for all, values
-/// stay in registers.
+/// Horner's rule for edges in the same interval: coefficients are read once for all of them, and
+/// values stay in registers.
 template <int Edges, bool WithSlope, class Scalar> inline void
 horner(const Interval<Scalar>& of, const Scalar* t, Scalar* const* w, Scalar* const* slope) {
   const auto [coefficients, degree, stride, dt_dr] = of;
@@ -132,8 +132,8 @@ template <class S> struct RadialPoint {
   typename S::Scalar t;
 };
 
-/// The edges of a tile that fall into one interval together. point_of(e): where edge e of the tile does;
-/// slope_at(coefficients): dt/dr there.
+/// Evaluates the edges of a tile that share an interval together. point_of(e): coefficients and t
+/// of edge e of the tile. slope_at(coefficients): dt/dr of that interval.
 template <bool WithSlope, class S, class PointOf, class SlopeAt>
 [[gnu::always_inline]] inline void together(const DeviceRadial<S>& radial,
                                             std::int64_t n,
@@ -189,8 +189,8 @@ template <bool WithSlope, class S, class PointOf, class SlopeAt>
   }
 }
 
-/// Tables of pairs. Not inlined, as the other: kernels stay small, and an edge's bits do not depend on the
-/// kernel nor on the edges beside it.
+/// Tables of pairs. Like the next function, not inlined: kernels stay small, and the bits of an
+/// edge's result do not depend on the kernel or on neighboring edges.
 template <bool WithSlope, class S>
 [[gnu::noinline]] void radial_tile_of_pairs(const DeviceRadial<S>& radial,
                                             const DeviceEdges<S>& edges,
@@ -246,7 +246,7 @@ template <bool WithSlope, class S> inline void radial_tile(const DeviceRadial<S>
 } // namespace host
 #endif
 
-/// One edge: w[stride], and dw/dr[stride] where asked for.
+/// One edge: w[stride], and dw/dr[stride] if WithSlope.
 template <bool WithSlope, class S>
 KOKKOS_FORCEINLINE_FUNCTION void radial_edge(const typename S::Team& team,
                                              const DeviceRadial<S>& radial,
@@ -275,7 +275,7 @@ KOKKOS_FORCEINLINE_FUNCTION void radial_edge(const typename S::Team& team,
   });
 }
 
-/// The same within for_rows, as radial_rows makes it.
+/// The same inside for_rows, with the same bits as radial_rows.
 template <bool WithSlope, class S>
 KOKKOS_FORCEINLINE_FUNCTION void radial_row(const typename S::Team& team,
                                             const DeviceRadial<S>& radial,
@@ -292,8 +292,8 @@ KOKKOS_FORCEINLINE_FUNCTION void radial_row(const typename S::Team& team,
 #endif
 }
 
-/// Rows w[n, stride] of n edges from `first` on, and their slopes where asked for. n is at most
-/// kMostTileEdges. Ends with a barrier of the team.
+/// Rows w[n, stride] of n edges starting at `first`, and their slopes if WithSlope. n is at most
+/// kMostTileEdges. Ends with a team barrier.
 template <bool WithSlope, class S>
 // NOLINTNEXTLINE(readability-function-size): edges, and where their rows go
 KOKKOS_FORCEINLINE_FUNCTION void radial_rows(const typename S::Team& team,

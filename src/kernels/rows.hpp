@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Rows of nodes: teams that work on tiles of them, and what several stages do to them. Only owned atoms
-// are computed; ghosts get their rows from the HaloExchange.
+// Rows of nodes: teams that work on tiles of nodes, and operations that several stages share. Only
+// owned atoms are computed; ghosts get their rows from the HaloExchange.
 #pragma once
 
 #include "kernels/tile_multiply.hpp"
@@ -10,13 +10,14 @@
 
 namespace eqnn::kernels {
 
-/// Nodes of a team: on a device fewer where there are few, so that all multiprocessors have some.
+/// Nodes per team. A device uses smaller tiles when there are few nodes, so that all
+/// multiprocessors have work.
 template <class S> std::int64_t tile_nodes(std::int64_t n_nodes) {
   return S::kOnHost ? kTileNodes : std::clamp<std::int64_t>(n_nodes / kDeviceTeams, 1, kTileNodes);
 }
 
-/// Teams of up to kTileNodes nodes: calls body(team, first node, number of nodes, part) for each of n_parts
-/// parts of the work, the tiles of one part after another.
+/// Teams of up to kTileNodes nodes. Calls body(team, first node, number of nodes, part) for each of
+/// n_parts parts of the work, with all tiles of one part before the next part.
 template <class S, class Body> void for_node_tiles(const typename S::Exec& space,
                                                    const char* label,
                                                    std::int64_t n_nodes,
@@ -38,7 +39,7 @@ template <class S, class Body> void for_node_tiles(const typename S::Exec& space
       });
 }
 
-/// The same for work of one part: calls body(team, first node, number of nodes).
+/// The same for work in one part: calls body(team, first node, number of nodes).
 template <class S, class Body> void for_node_tiles(const typename S::Exec& space,
                                                    const char* label,
                                                    std::int64_t n_nodes,
@@ -54,7 +55,7 @@ template <class S, class Body> void for_node_tiles(const typename S::Exec& space
       });
 }
 
-/// Zeros in rows begin .. end-1.
+/// Sets rows begin .. end-1 to zero.
 template <class S> void clear(const typename S::Exec& space,
                               const Rows<typename S::Scalar>& x,
                               std::int64_t begin,
@@ -75,7 +76,7 @@ template <class Scalar> KOKKOS_INLINE_FUNCTION Rows<Scalar> block_rows(const Row
   return {value.data + first, components, channels, stride, value.pitch};
 }
 
-/// Zeros in a block.
+/// Sets the rows of a block to zero.
 template <class S> void clear_block(const typename S::Exec& space,
                                     std::int64_t n_nodes,
                                     const Rows<typename S::Scalar>& x) {
@@ -92,7 +93,7 @@ template <class S> void clear_block(const typename S::Exec& space,
       });
 }
 
-/// out = or += in: rows of a block.
+/// out = or += in, for the rows of a block.
 template <class S> void add_block(const typename S::Exec& space,
                                   std::int64_t n_nodes,
                                   const Rows<typename S::Scalar>& in,
@@ -135,7 +136,7 @@ template <class S> void add_adjoint(const typename S::Exec& space,
         for_rows(team, n, [&](std::int64_t r) {
           auto* const x = adj_in.row(first + r);
           const auto* const y = adj_out.row(first + r);
-          if (keep == 0) { // a buffer that was never written may hold NaN: 0 times it is not 0
+          if (keep == 0) { // a buffer that was never written may hold NaN, and 0 * NaN is not 0
             for_channels(team, adj_in.width(), [&](int c) { x[c] = y[c]; });
           } else {
             for_channels(team, adj_in.width(), [&](int c) { x[c] += y[c]; });
@@ -144,8 +145,8 @@ template <class S> void add_adjoint(const typename S::Exec& space,
       });
 }
 
-/// What the adjoint of a stage with one input works on: the input, dE/d(output), and dE/d(input),
-/// which it overwrites or adds to.
+/// The rows that the adjoint of a one-input stage works on: the input, dE/d(output), and
+/// dE/d(input), which it overwrites or adds to.
 template <class Scalar> struct AdjointRows {
   Rows<Scalar> in, adj_out, adj_in;
   plan::Write write = plan::Write::Add;

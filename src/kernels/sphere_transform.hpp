@@ -16,14 +16,14 @@ template <class S> struct DeviceTransform {
   Array<S, typename S::Scalar> azimuthal;
   Array<S, const std::int32_t> order;
 
-  /// Scalars per channel of scratch for the series along the rings.
+  /// Scratch scalars per channel for the series along the rings.
   KOKKOS_INLINE_FUNCTION std::int64_t series() const {
     return std::int64_t{n_rings} * (2 * l_max + 1);
   }
 };
 
-/// f[p, c] = values at the points of the function with components x[k, c], in the transform's order.
-/// series: scratch.
+/// f[p, c] = values at the points of the function with components x[k, c], in the transform's
+/// order. series: scratch.
 template <class S> KOKKOS_INLINE_FUNCTION void to_points(const typename S::Team& team,
                                                          const DeviceTransform<S>& t,
                                                          int stride,
@@ -98,7 +98,7 @@ KOKKOS_INLINE_FUNCTION void from_points(const typename S::Team& team,
   }
 }
 
-/// Components in the order of a transform, with their scales where there are any.
+/// Components in the order of a transform, with scales if there are any.
 template <class S> struct ScaledOrder {
   Array<S, const std::int32_t> order; ///< [n_components]
   Array<S, typename S::Scalar> scale; ///< [n_components, stride] or empty
@@ -106,7 +106,7 @@ template <class S> struct ScaledOrder {
   std::int32_t stride = 0;
 };
 
-/// y[k, c] = x[order[k], c] times the scales of that component.
+/// y[k, c] = x[order[k], c] times that component's scale.
 template <class S> KOKKOS_INLINE_FUNCTION void gather_scaled(const typename S::Team& team,
                                                              const ScaledOrder<S>& by,
                                                              const typename S::Scalar* x,
@@ -121,7 +121,7 @@ template <class S> KOKKOS_INLINE_FUNCTION void gather_scaled(const typename S::T
   barrier(team);
 }
 
-/// y[order[k], c] = or += x[k, c] times the scales of that component.
+/// y[order[k], c] = or += x[k, c] times that component's scale.
 template <class S> KOKKOS_INLINE_FUNCTION void scatter_scaled(const typename S::Team& team,
                                                               const ScaledOrder<S>& by,
                                                               const typename S::Scalar* x,

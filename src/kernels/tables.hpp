@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the stages of a network share on a device: where values lie in their rows, couplings, radial
-// functions. Weights go there converted to the working precision, channels padded, matrices packed for
-// tile_multiply.hpp.
+// Tables that the stages of a network share on a device: the layout of values in their rows,
+// couplings, radial functions. Uploaded weights are converted to the working precision, their
+// channels padded, their matrices packed for tile_multiply.hpp.
 #pragma once
 
 #include "base/release.hpp"
@@ -23,7 +23,7 @@ template <class Scalar> std::int32_t padded_channels(std::int32_t channels) {
   return plan::padded(channels, kLanes<Scalar>);
 }
 
-/// Copies host values to the device, converted. `counter` collects bytes.
+/// Copies host values to the device and converts them. Adds their bytes to `counter`.
 template <class S, class T, class From>
 Array<S, T> upload(const char* label, const std::vector<From>& values, std::size_t& counter) {
   const auto array = allocate<Array<S, T>>(label, values.size());
@@ -36,7 +36,7 @@ Array<S, T> upload(const char* label, const std::vector<From>& values, std::size
   return array;
 }
 
-/// [n] -> [n_padded], zeros behind.
+/// [n] -> [n_padded], filled up with zeros.
 inline std::vector<double> pad(const std::vector<double>& values, std::int32_t n_padded) {
   std::vector<double> out = values;
   out.resize(static_cast<std::size_t>(n_padded), 0.0);
@@ -63,7 +63,7 @@ template <class Scalar> std::vector<double> pack(const std::vector<double>& matr
   return out;
 }
 
-/// present[z] = 1 of the species that nodes have, else 0
+/// present[z] = 1 for each species that occurs among the nodes, else 0
 template <class S> void mark_species(const typename S::Exec& space,
                                      const DeviceEdges<S>& edges,
                                      const Array<S, std::int32_t>& present) {
@@ -84,10 +84,10 @@ template <class S> class DeviceTables {
 public:
   using Scalar = typename S::Scalar;
 
-  /// Takes the tables of a plan, which then keeps its wiring alone.
+  /// Takes the couplings and radial tables of a plan and frees them there.
   explicit DeviceTables(plan::Plan& host);
 
-  // ---- where things are in a row ----
+  // ---- layout of a row ----
 
   const plan::NodeValue& value(plan::ValueId v) const {
     return values[static_cast<std::size_t>(v)];
@@ -103,7 +103,7 @@ public:
     return padded_channels<Scalar>(block.reserved);
   }
 
-  /// Where block b begins in a row.
+  /// Offset of block b in a row.
   std::int32_t first_of(plan::ValueId v, std::int32_t b) const {
     std::int32_t first = 0;
     for (std::int32_t k = 0; k < b; ++k) {
@@ -116,7 +116,7 @@ public:
     return first_of(v, static_cast<std::int32_t>(value(v).blocks.size()));
   }
 
-  /// Where component k of a value begins in a row.
+  /// Offset of component k of a value in a row.
   std::int32_t component_of(plan::ValueId v, std::int32_t k) const {
     std::int32_t b = 0;
     while (k >= block(v, b).components) {
@@ -125,7 +125,7 @@ public:
     return first_of(v, b) + k * stride_of(block(v, b));
   }
 
-  /// Makes the tables of all pairs of species that occur among nodes for the first time.
+  /// Makes the tables for all pairs of species that occur among the nodes for the first time.
   void make_pairs(const typename S::Exec& space, const DeviceEdges<S>& edges) {
     if (pair_radials_.empty()) {
       return;
@@ -155,7 +155,7 @@ public:
 
   std::int32_t harmonics_stride() const { return padded_channels<Scalar>(n_harmonics); }
 
-  // ---- to the device; each counts its bytes ----
+  // ---- uploads; each counts its bytes ----
 
   template <class T, class From>
   Array<S, T> array(const char* label, const std::vector<From>& host) {
@@ -191,7 +191,7 @@ public:
     return array<Scalar>(label, pad(host, n));
   }
 
-  /// Room for so many sums an edge that a stage keeps for its adjoint. Returns where: see
+  /// Reserves `width` sums per edge that a stage keeps for its adjoint. Returns their index for
   /// Context::kept_on_edges().
   std::int32_t keep_on_edges(std::int32_t width) {
     kept_widths.push_back(width);
@@ -226,11 +226,11 @@ private:
     couplings.push_back(out);
   }
 
-  /// What tables of pairs are made of, and those that are there.
+  /// The source of a radial function's pair tables, and the tables made so far.
   struct PairRadial {
     std::size_t index = 0; ///< in radials
     std::shared_ptr<const plan::PairTables> source;
-    std::vector<std::int32_t> channels; ///< plan::RadialTable::channel_of_pair, padded
+    std::vector<std::int32_t> channels; ///< plan::RadialTable::channel_of_pair, padded with -1
     std::vector<std::int32_t> table_of_pair;
     std::vector<double> middle, scale;
     std::vector<std::int32_t> interval_of_cell;
@@ -277,7 +277,7 @@ private:
     out.scale = of.scale_there.data();
   }
 
-  /// Takes a pair's table, its channels where they stand here.
+  /// Appends a pair's table, with its channels in the order used here.
   void add_table(PairRadial& of, const plan::PairTable& table, std::vector<double>& coefficients) {
     const auto first = static_cast<std::int32_t>(of.middle.size());
     for (const std::int32_t interval : table.interval_of_cell) {
@@ -296,7 +296,7 @@ private:
     }
   }
 
-  /// Puts numbers behind the n that are there.
+  /// Appends numbers to the first n entries of an array.
   void append(Array<S, Scalar>& array,
               const char* label,
               const std::vector<double>& numbers,

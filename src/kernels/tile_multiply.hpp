@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Small matrix products inside a team: a tile of edges or nodes times weights. On the host the register
-// kernel of host_multiply.hpp; on a device lanes are columns.
+// Small matrix products inside a team: a tile of edges or nodes times weights. The host uses the
+// register kernel of host_multiply.hpp; on a device, lanes are columns.
 #pragma once
 
 #include "kernels/host_multiply.hpp"
@@ -9,7 +9,7 @@
 
 namespace eqnn::kernels {
 
-/// What a loop over channels works on at a time: a scalar on a device ...
+/// Unit of work in a loop over channels: a scalar on a device ...
 template <class Scalar> struct Lane {
   using Type = Scalar;
 
@@ -19,14 +19,14 @@ template <class Scalar> struct Lane {
 
   static KOKKOS_FORCEINLINE_FUNCTION void add(Scalar* p, Scalar v) { *p += v; }
 
-  /// Where value k of channel c is in scratch of values times stride scalars.
+  /// Offset of value k of channel c in scratch that holds each value as `stride` scalars.
   static KOKKOS_FORCEINLINE_FUNCTION std::int64_t slot(std::int64_t k, int c, int stride) {
     return k * stride + c;
   }
 };
 
 #ifdef EQNN_VECTOR_TYPES
-/// ... N SIMD registers on the host: what is decided for a term is decided for all of them.
+/// ... N SIMD registers on the host, so that a decision about a term is made once for all of them.
 template <class Scalar, int N> struct WideLane {
   using Vector = typename host::VectorOf<Scalar>::Type;
 
@@ -103,8 +103,8 @@ template <class Scalar, int Together, class Body> inline void for_lanes(int n, c
 } // namespace host
 #endif
 
-/// Calls body(c, lane) for channels c of n, a multiple of kLanes; on the host for Together registers at
-/// a time where there are so many.
+/// Calls body(c, lane) for channels c < n, where n is a multiple of kLanes. The host takes
+/// `Together` registers at a time while enough channels remain.
 template <class Scalar, int Together = 4, class Team, class Body>
 KOKKOS_FORCEINLINE_FUNCTION void for_lanes(const Team& team, int n, const Body& body) {
 #ifdef EQNN_VECTOR_TYPES
@@ -119,18 +119,18 @@ KOKKOS_FORCEINLINE_FUNCTION void for_lanes(const Team& team, int n, const Body& 
 
 namespace device {
 
-/// Rows of the left operand that a thread takes at a time, at most: each element of the right one that it
-/// reads serves so many products.
+/// Most rows of the left operand that a thread takes at a time. Each element that it reads of the
+/// right operand serves this many products.
 inline constexpr int kMostRows = 8;
-/// Elements of a row that are read at once, where they lie together.
+/// Elements of a row that are read at once if they are contiguous.
 inline constexpr int kTogether = 4;
 
 template <class Scalar> struct alignas(kTogether * sizeof(Scalar)) Together {
   Scalar v[kTogether];
 };
 
-/// Column j of Rows rows of a product, from row r on. Joined: rows of the left operand can be read
-/// kTogether elements at a time.
+/// Column j of `Rows` rows of a product, starting at row r. Joined: rows of the left operand can be
+/// read kTogether elements at a time.
 template <bool Accumulate, bool Joined, int Rows, class Scalar>
 KOKKOS_FORCEINLINE_FUNCTION void column(std::int64_t r,
                                         int j,
@@ -171,7 +171,7 @@ KOKKOS_FORCEINLINE_FUNCTION void column(std::int64_t r,
   }
 }
 
-/// Rows and columns of a product that one thread makes.
+/// Rows and columns of a product that one thread computes.
 struct Block {
   std::int64_t row;
   int rows;
@@ -197,8 +197,8 @@ KOKKOS_FORCEINLINE_FUNCTION void columns(const Team& team,
   });
 }
 
-/// Blocks of rows times panels of a warp's columns are shared out among threads: of as many rows as leave
-/// no thread without one.
+/// Threads share out blocks of rows times panels of one warp's columns. The blocks have as many
+/// rows as leave no thread idle.
 template <bool Accumulate, class Team, class Scalar>
 KOKKOS_FORCEINLINE_FUNCTION void multiply(const Team& team,
                                           const Extents& extents,
@@ -211,7 +211,7 @@ KOKKOS_FORCEINLINE_FUNCTION void multiply(const Team& team,
     per /= 2;
   }
   const std::int64_t full = extents.rows / per;
-  const std::int64_t row_blocks = full + extents.rows % per; // what is left goes row by row
+  const std::int64_t row_blocks = full + extents.rows % per; // remaining rows go one by one
   for_rows(team, row_blocks * panels, [&](std::int64_t k) {
     const std::int64_t of_rows = k / panels;
     const int first = static_cast<int>(k - of_rows * panels) * kWarp;
@@ -234,7 +234,7 @@ KOKKOS_FORCEINLINE_FUNCTION void multiply(const Team& team,
 
 } // namespace device
 
-/// c[m, n] = a[m, depth] b[depth, n], or += where Accumulate. Ends with a barrier of the team.
+/// c[m, n] = a[m, depth] b[depth, n], or += if Accumulate. Ends with a team barrier.
 template <bool Accumulate, class Team, class Scalar>
 KOKKOS_FORCEINLINE_FUNCTION void multiply(const Team& team,
                                           const Extents& extents,
@@ -245,14 +245,14 @@ KOKKOS_FORCEINLINE_FUNCTION void multiply(const Team& team,
   EQNN_IF_ON_DEVICE((device::multiply<Accumulate>(team, extents, a, b, to);))
 }
 
-/// Rows that an edge's matrix is applied to, [n_edges, d, stride] each.
+/// The rows that edge matrices are applied to, [n_edges, d, stride].
 template <class Scalar> struct EdgeRows {
   const Scalar* data;
-  std::int64_t pitch; ///< from edge to edge; 0: the same rows for all
+  std::int64_t pitch; ///< from edge to edge; 0: all edges share the same rows
 };
 
-/// out[e, k] = sum_i M_e[i, k] x[e, i], or of M_e[k, i] where `transposed`, for n edges and the first
-/// n_rows rows k. M: [n, d, d], out: [n, d, stride]. Ends with a barrier of the team.
+/// out[e, k] = sum_i M_e[i, k] x[e, i], or M_e[k, i] if Transposed, for n edges and the rows k <
+/// of_edge.rows. M: [n, d, d], out: [n, d, stride]. Ends with a team barrier.
 template <bool Transposed, class Team, class Scalar>
 KOKKOS_FORCEINLINE_FUNCTION void apply_matrices(const Team& team,
                                                 std::int64_t n,
@@ -289,8 +289,9 @@ KOKKOS_FORCEINLINE_FUNCTION void apply_matrices(const Team& team,
                      team.team_barrier();))
 }
 
-/// out[i * columns + k] += sum over c of x[i, c] y[k, c]: the adjoint of an edge's matrix. One row of the
-/// team (one edge) at a time. Sums of so many channels (depth) are kept in registers and folded at the end.
+/// out[i * columns + k] += sum over c of x[i, c] y[k, c]: the adjoint of an edge's matrix. Called
+/// inside for_rows, one edge per row. The host keeps partial sums over the channels (depth) in
+/// registers and folds their lanes at the end.
 template <class Team, class Scalar> KOKKOS_FORCEINLINE_FUNCTION void
 add_outer(const Team& team, const Extents& extents, const OuterFactors<Scalar>& of, Scalar* out) {
 #ifdef EQNN_VECTOR_TYPES
@@ -306,7 +307,7 @@ add_outer(const Team& team, const Extents& extents, const OuterFactors<Scalar>& 
     }
   }))
 #endif
-  // A lane has an entry: no sum over lanes.
+  // Each lane owns an entry, so there is no sum over lanes.
   EQNN_IF_ON_DEVICE((for_channels(team, extents.rows * extents.columns, [&](int entry) {
                        const int i = entry / extents.columns;
                        const Scalar* const x = of.x + i * of.x_row;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Every number that was chosen for speed, and how. None changes a result beyond rounding.
+// Every number chosen for speed, and how it was chosen. None changes a result beyond rounding.
 #pragma once
 
 #include <cstddef>
@@ -25,27 +25,27 @@ inline constexpr int kRegisterRows = 6;
 template <class Scalar> inline constexpr int kLanes =
     static_cast<int>(kVectorBytes / sizeof(Scalar));
 
-/// Lanes of a register that are added up in the end: eight at most, for the fewer there are, the less
-/// there is to add. In single precision on AVX-512 (Zen 4), an edge product's adjoint of 32 channels
-/// takes some 0.7 of the time that it takes with sixteen, that of 128 some 0.9; in double, eight are
-/// better than four.
+/// Lanes of a register whose lanes are summed at the end: eight at most, since fewer lanes leave
+/// less to add. In single precision on AVX-512 (Zen 4), the adjoint of an edge product takes some
+/// 0.7 of the time that it takes with sixteen lanes for 32 channels, and some 0.9 for 128. In
+/// double precision, eight are better than four.
 template <class Scalar> inline constexpr int kFoldLanes = kLanes<Scalar> < 8 ? kLanes<Scalar> : 8;
 
-/// Columns that the register kernel of tile_multiply.hpp makes at a time; weights are packed in
-/// panels of so many columns.
+/// Columns that the register kernel of tile_multiply.hpp computes at a time. Weights are packed in
+/// panels of this many columns.
 template <class Scalar> inline constexpr int kPanel = 2 * kLanes<Scalar>;
 
-/// The edge buffers of one tile may take so much of the L2 cache (512 KiB on Zen 3, 2 MiB on
-/// Sapphire Rapids).
+/// Share of the L2 cache for the edge buffers of one tile (L2: 512 KiB on Zen 3, 2 MiB on Sapphire
+/// Rapids).
 inline constexpr std::size_t kTileBytes = 192 * 1024;
 inline constexpr std::int32_t kFewestTileEdges = 4;
 inline constexpr std::int32_t kMostTileEdges = 64;
 
-/// Degree of the pieces of radial functions in single precision, whose number follows from the tolerance.
-/// On the host 3, 5 and 7 take the same time within some percent (docs/performance.md), and 5 has a third of
-/// the memory of 3. A GPU's kernels are bound by the numbers that they read for each channel: four of a cubic
-/// in place of six. Slopes of cubics are worse for the same error of the values, by up to a factor of two: so
-/// that is smaller.
+/// Degree of the pieces of radial functions in single precision; their number follows from the
+/// tolerance. On the host, degrees 3, 5 and 7 take the same time within some percent
+/// (docs/performance.md), and 5 needs a third of the memory of 3. A GPU's kernels are bound by the
+/// numbers that they read per channel: four for a cubic instead of six. For the same error of the
+/// values, slopes of cubics are worse by up to a factor of two, hence the smaller tolerance there.
 inline constexpr int kRadialDegree = 5;
 inline constexpr double kRadialTolerance = 6e-8;
 inline constexpr int kDeviceRadialDegree = 3;
@@ -53,11 +53,12 @@ inline constexpr double kDeviceRadialTolerance = 2e-8;
 
 /// Nodes per tile of a node-level stage.
 inline constexpr std::int32_t kTileNodes = 16;
-/// Teams of such a stage that a device should have at least: several for each of 132 multiprocessors.
+/// Fewest teams of such a stage that a device should have: several for each of 132 multiprocessors.
 inline constexpr std::int64_t kDeviceTeams = 1024;
 
-/// Adjoints of messages wait here for their sources, when several threads make them. Bytes: on the
-/// host what stays in a cache, on a device what fills all of it.
+/// Size in bytes of the buffer where adjoints of messages wait for their sources when several
+/// threads compute them. On the host it stays in a cache; on a device it is large enough to fill
+/// the machine.
 inline constexpr std::size_t kMessageBytes = std::size_t{8} << 20;
 inline constexpr std::size_t kDeviceMessageBytes = std::size_t{512} << 20;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The types that all kernels share.
+// Types shared by all kernels.
 #pragma once
 
 #include "kernels/tuning.hpp"
@@ -13,8 +13,9 @@
 #include <string>
 #include <type_traits>
 
-// A build with EQNN_DEVICE_BRANCH runs on the host what a GPU runs, so that it is tested without one:
-// teams of several threads, barriers, and device memory that the host copies from and to.
+// A build with EQNN_DEVICE_BRANCH runs the GPU code paths on the host, so that they are tested
+// without a GPU: teams of several threads, barriers, and device memory that the host copies to and
+// from.
 #ifdef EQNN_DEVICE_BRANCH
 #define EQNN_WITHOUT_PARENTHESES(...) __VA_ARGS__
 #define EQNN_IF_ON_HOST(code)
@@ -26,8 +27,8 @@
 
 namespace eqnn::kernels {
 
-/// Where and in which precision a model runs. Scalar: features, weights, edge matrices. Accum: sums
-/// over channels and neighbors that decide the accuracy of energies and forces.
+/// Where a model runs and in which precision. Scalar: features, weights, edge matrices. Accum: the
+/// sums over channels and neighbors that decide the accuracy of energies and forces.
 template <class ExecSpace, class FeatureScalar, class SumScalar> struct Setting {
   using Exec = ExecSpace;
   using Scalar = FeatureScalar;
@@ -41,7 +42,7 @@ template <class ExecSpace, class FeatureScalar, class SumScalar> struct Setting 
 #else
   static constexpr bool kOnHost = Kokkos::SpaceAccessibility<Kokkos::HostSpace, Memory>::accessible;
 #endif
-  /// Memory of the host that a device copies from and to at full speed.
+  /// Host memory that a device copies to and from at full speed.
 #ifdef KOKKOS_HAS_SHARED_HOST_PINNED_SPACE
   using HostCopy = std::conditional_t<kOnHost, Kokkos::HostSpace, Kokkos::SharedHostPinnedSpace>;
 #else
@@ -49,13 +50,13 @@ template <class ExecSpace, class FeatureScalar, class SumScalar> struct Setting 
 #endif
 };
 
-/// Threads of a team on a device, and their lanes.
+/// Threads of a team on a device, and lanes of a thread.
 inline constexpr int kTeamThreads = 8;
 inline constexpr int kWarp = 32;
 
 template <class S, class T> using Array = Kokkos::View<T*, typename S::Memory>;
 
-/// Room for n elements, not initialized. Throws std::bad_alloc; Kokkos itself throws a plain
+/// Uninitialized room for n elements. Throws std::bad_alloc; Kokkos itself throws a plain
 /// runtime_error.
 template <class View> View allocate(const char* label, std::size_t n) {
   try {
@@ -65,10 +66,10 @@ template <class View> View allocate(const char* label, std::size_t n) {
   }
 }
 
-/// Rows of nodes: `components` x `stride` scalars; row r, component k, channel c at r * pitch + k *
-/// stride + c. stride: channels padded with zeros to the SIMD width, so that loops over channels have
-/// no remainder. pitch: scalars from row to row; more than components x stride where these are the
-/// rows of one block of several.
+/// Rows of nodes: `components` x `stride` scalars each. Row r, component k, channel c is at r *
+/// pitch + k * stride + c. stride: channels, padded with zeros to the SIMD width, so that loops
+/// over channels have no remainder. pitch: scalars from one row to the next. It exceeds components
+/// x stride when these are the rows of one block among several.
 template <class Scalar> struct Rows {
   Scalar* data = nullptr;
   std::int32_t components = 0;
@@ -78,13 +79,13 @@ template <class Scalar> struct Rows {
 
   KOKKOS_INLINE_FUNCTION std::int32_t width() const { return pitch; }
 
-  /// Scalars of a row of this block alone.
+  /// Scalars in a row of this block alone.
   KOKKOS_INLINE_FUNCTION std::int32_t extent() const { return components * stride; }
 
   KOKKOS_INLINE_FUNCTION Scalar* row(std::int64_t r) const { return data + r * pitch; }
 };
 
-/// The edges of one step on the device; see EdgeList. Distances and matrices are made once and
+/// The edges of one step on the device; see EdgeList. Distances and matrices are computed once and
 /// shared by all stages.
 template <class S> struct DeviceEdges {
   std::int32_t n_centers = 0, n_nodes = 0;
@@ -97,11 +98,11 @@ template <class S> struct DeviceEdges {
   Array<S, const double> vector;        ///< [n_edges, 3] Angstrom
   Array<S, double> distance;            ///< [n_edges] Angstrom
   /// Centers of group g: group[g] .. group[g+1]-1. One team works on a group, so each sum over
-  /// neighbors has one owner.
+  /// neighbors has a single owner.
   Array<S, const std::int32_t> group;
 };
 
-// ---- loops of a team: nested loops on a device, plain ones with SIMD over channels on the host
+// ---- team loops: nested on a device; plain, with SIMD over channels, on the host
 
 template <class Team, class Body>
 KOKKOS_FORCEINLINE_FUNCTION void for_rows(const Team& team, std::int64_t n, const Body& body) {
@@ -130,7 +131,7 @@ KOKKOS_FORCEINLINE_FUNCTION T sum_channels(const Team& team, int begin, int end,
   return sum;
 }
 
-/// Inside for_rows: once, not once per vector lane.
+/// Inside for_rows: runs once, not once per vector lane.
 template <class Team, class Body>
 KOKKOS_FORCEINLINE_FUNCTION void once(const Team& team, const Body& body) {
   EQNN_IF_ON_HOST((static_cast<void>(team); body();))
@@ -142,8 +143,8 @@ template <class Team> KOKKOS_FORCEINLINE_FUNCTION void barrier(const Team& team)
   EQNN_IF_ON_DEVICE((team.team_barrier();))
 }
 
-/// Hands out the team's scratch memory piece by piece. scratch_bytes() of a kernel must cover what
-/// it takes. Level 1 is a device's main memory, of which there is much; level 0 is fast and small.
+/// Hands out the team's scratch memory piece by piece. A kernel's scratch_bytes() must cover what
+/// it takes. Level 1 is a device's main memory, which is plentiful; level 0 is fast and small.
 template <class Team, int Level = 1> class Scratch {
 public:
   KOKKOS_INLINE_FUNCTION explicit Scratch(const Team& team)
@@ -154,7 +155,7 @@ public:
                                .get_shmem_aligned(static_cast<std::size_t>(n) * sizeof(T), kAlign));
   }
 
-  /// Bytes that take<T>(n) needs at most.
+  /// Upper bound of the bytes that take<T>(n) needs.
   template <class T> static std::size_t bytes(std::int64_t n) {
     return static_cast<std::size_t>(n) * sizeof(T) + kAlign;
   }
@@ -166,8 +167,8 @@ private:
   const Team& team_;
 };
 
-/// Teams of one thread on the host (its vector units do the work inside), of 128 x 32 lanes... as
-/// the kernel allows on a device.
+/// Teams of one thread on the host, which vectorizes inside. On a device, teams of kTeamThreads
+/// threads of kWarp lanes; with EQNN_DEVICE_BRANCH, fewer threads where Kokkos allows no more.
 template <class S> typename S::Policy
 team_policy(const typename S::Exec& space, std::int64_t league, std::size_t scratch_bytes) {
   const int n_league = static_cast<int>(league);

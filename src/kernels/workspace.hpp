@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Memory that grows and is then kept: a warm step allocates nothing. And the edges of a step,
-// brought to the device.
+// Memory that grows and is then kept, so that a warm step allocates nothing. Also the edges of a
+// step, brought to the device.
 #pragma once
 
 #include "base/edge_list.hpp"
@@ -14,10 +14,10 @@
 
 namespace eqnn::kernels {
 
-/// Makes room for n elements, with a fifth to spare; keeps nothing of what was there.
+/// Makes room for n elements plus a fifth to spare. Does not keep the contents.
 template <class View> void reserve(View& view, const char* label, std::int64_t n) {
   if (static_cast<std::int64_t>(view.extent(0)) < n || !view.is_allocated()) {
-    view = View(); // give back first: the old and the new need not fit together
+    view = View(); // free first: old and new may not fit in memory together
     view = allocate<View>(label, static_cast<std::size_t>(n + n / 5 + 1));
   }
 }
@@ -26,7 +26,7 @@ template <class View> std::size_t bytes_of(const View& view) {
   return view.extent(0) * sizeof(typename View::value_type);
 }
 
-/// In builds for debugging, what is read before it is written must not pass for a plausible number.
+/// In debug builds, memory read before it is written must not pass for a plausible number.
 template <class Exec, class View>
 void poison([[maybe_unused]] const Exec& space, [[maybe_unused]] const View& view) {
 #ifdef EQNN_POISON
@@ -34,10 +34,10 @@ void poison([[maybe_unused]] const Exec& space, [[maybe_unused]] const View& vie
 #endif
 }
 
-/// A host vector on the device: the vector itself where the device is the host.
+/// A host vector on the device; the vector itself if the device is the host.
 template <class S, class T> class Mirror {
 public:
-  /// Memory for n elements, which `bring` would take otherwise.
+  /// Allocates memory for n elements ahead of `bring`.
   void reserve_for([[maybe_unused]] const char* label, [[maybe_unused]] std::size_t n) {
     if constexpr (!S::kOnHost) {
       reserve(copy_, label, static_cast<std::int64_t>(n));
@@ -69,13 +69,13 @@ private:
   Array<S, T> copy_;
 };
 
-/// Whether a center is the first of one of several structures: asked for all centers in their order.
+/// Whether a center is the first of one of several structures. Call it for all centers in order.
 class StructureStarts {
 public:
   explicit StructureStarts(const EdgeList& edges)
       : starts_(&edges.structures) {}
 
-  /// Of neighbors that are on the device there is one structure.
+  /// A neighbor list on the device holds a single structure.
   template <class Edges> explicit StructureStarts(const Edges& /*edges*/) {}
 
   bool operator()(std::int32_t center) {
@@ -93,9 +93,9 @@ private:
   std::size_t next_ = 0;
 };
 
-/// Groups of centers (one team each), chunks of groups (one round of messages each) and, where
-/// several threads work, the order in which messages are gathered. Depends on the edges only, not
-/// on the number of threads.
+/// Groups of centers (one team each), chunks of groups (one round of messages each) and, with
+/// several threads, the order in which messages are gathered. For the same arguments of build(), it
+/// depends on the edges only, not on the number of threads.
 class EdgeSchedule {
 public:
   struct Chunk {
@@ -104,9 +104,9 @@ public:
     std::int32_t first_segment = 0, n_segments = 0;
   };
 
-  /// group_edges: a group takes whole centers until it has so many edges. chunk_edges: the same for
-  /// chunks of groups.
-  /// Edges: EdgeList, or what has its n_centers, n_nodes, n_edges(), begin and source.
+  /// group_edges: a group takes whole centers up to this many edges, or one center that has more.
+  /// chunk_edges: the same for chunks of groups.
+  /// Edges: EdgeList, or a type with the same n_centers, n_nodes, n_edges(), begin and source.
   template <class Edges>
   void build(const Edges& edges, std::int64_t group_edges, std::int64_t chunk_edges, bool gather) {
     center.resize(static_cast<std::size_t>(edges.n_edges()));
@@ -115,8 +115,8 @@ public:
     segment_begin.clear();
     segment_edge.clear();
     group.push_back(0);
-    // Sums over neighbors are made tile by tile of a group: where no group has centers of two structures,
-    // none depends on what is packed beside it.
+    // Sums over neighbors run over the tiles of a group. If no group mixes centers of two
+    // structures, no sum depends on the structures packed beside its own.
     StructureStarts begins_structure(edges);
     for (std::int32_t i = 0; i < edges.n_centers; ++i) {
       const auto at = static_cast<std::size_t>(i);
@@ -162,7 +162,7 @@ public:
   }
 
   std::vector<std::int32_t> center; ///< [n_edges]
-  std::vector<std::int32_t> group;  ///< [n_groups + 1] first center
+  std::vector<std::int32_t> group;  ///< [n_groups + 1] first centers
   std::vector<Chunk> chunks;
   std::vector<std::int64_t> segment_begin, segment_edge;
 
@@ -190,11 +190,11 @@ private:
     segment_begin.push_back(static_cast<std::int64_t>(segment_edge.size()));
   }
 
-  /// Writes the edges begin .. end - 1 ordered by source, those of one source in increasing order.
+  /// Writes the edges begin .. end - 1 ordered by source, and in increasing order within a source.
   template <class Edges> void
   sort_by_source(const Edges& edges, std::int64_t begin, std::int64_t* sorted, std::int64_t end) {
     const std::int32_t* const source = edges.source.data();
-    if ((end - begin) * 16 < edges.n_nodes) { // few edges: to count all nodes would take longer
+    if ((end - begin) * 16 < edges.n_nodes) { // few edges: counting all nodes takes longer
       std::iota(sorted, sorted + (end - begin), begin);
       std::sort(sorted, sorted + (end - begin), [&](std::int64_t a, std::int64_t b) {
         return std::pair(source[a], a) < std::pair(source[b], b);

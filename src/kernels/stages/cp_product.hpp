@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// CP product: out[r, c] = sum over edges of w_e[c] b_e[r] a_j[r, c], with b_e = B^T Y(e) and a_j = A^T
-// source_j, or the source itself where nodes have mixed it. Formulas: docs/spec/stages/cp_product.md.
+// CP product: out[r, c] = sum over edges of w_e[c] b_e[r] a_j[r, c], with b_e = B^T Y(e) and a_j =
+// A^T source_j, or a_j = source_j if a node-level stage has already mixed it. Formulas:
+// docs/spec/stages/cp_product.md.
 #pragma once
 
 #include "kernels/context.hpp"
@@ -10,7 +11,7 @@
 
 namespace eqnn::kernels {
 
-/// Buffers of one tile, and the steps of the forward pass and of its adjoint.
+/// Buffers of one tile, and the steps of the forward pass and of the adjoint.
 template <class S> struct CpTile {
   using Scalar = typename S::Scalar;
   using Accum = typename S::Accum;
@@ -22,7 +23,7 @@ template <class S> struct CpTile {
   int stride, width;         ///< of rows of factors
   Scalar *w, *slope;         ///< [tile, radial.stride]
   Scalar *b, *adj_b;         ///< [tile, rank_stride]; by tangents: adj_b is [2, tile, rank_stride]
-  Scalar *adj_mixed, *mixed; ///< [slots, rank, stride]: adjoint of a, and a where it is made here
+  Scalar *adj_mixed, *mixed; ///< [slots, rank, stride]: adjoint of a, and a if it is computed here
 
   KOKKOS_INLINE_FUNCTION static std::int64_t scalars(const CpArrays<S>& on) {
     const std::int64_t n = on.product.tile_edges;
@@ -67,7 +68,7 @@ template <class S> struct CpTile {
     }
   }
 
-  /// a of n edges from `edge` on
+  /// a of n edges starting at `edge`
   KOKKOS_FORCEINLINE_FUNCTION void mix_sources(std::int64_t edge, std::int64_t n) const {
     for (std::int64_t e = 0; e < n; ++e) {
       multiply<false>(
@@ -103,7 +104,7 @@ template <class S> struct CpTile {
     });
   }
 
-  /// Adjoints of the tile's edges, some at a time.
+  /// Adjoints of the tile's edges, a few at a time.
   KOKKOS_FORCEINLINE_FUNCTION void edges_adjoint(const EdgeTile<S>& tile,
                                                  const ProductAdjoints<S>& to) const {
     const std::int64_t together = are_messages(to.messages) ? tile.n : p.slots;
@@ -121,7 +122,7 @@ template <class S> struct CpTile {
     }
   }
 
-  /// Adjoints of the tile's edges, and what their directions are given.
+  /// Adjoints of the tile's edges, including their directions.
   KOKKOS_FORCEINLINE_FUNCTION void directions_and_edges(const EdgeTile<S>& tile,
                                                         const ProductAdjoints<S>& to) const {
     if constexpr (kByTangents<S>) {
@@ -139,7 +140,7 @@ template <class S> struct CpTile {
   }
 
 private:
-  /// Whether adjoints of factors are what the sources wait for.
+  /// Whether the messages hold adjoints of factors.
   KOKKOS_FORCEINLINE_FUNCTION bool are_messages(const MessageAdjoints<S>& to) const {
     return p.is_mixed && to.messages != nullptr;
   }
@@ -153,7 +154,7 @@ private:
                     Target<Scalar>{out, p.rank_stride});
   }
 
-  /// One edge, in slot k and place e of the tile.
+  /// One edge, in slot k and at place e of the tile.
   KOKKOS_FORCEINLINE_FUNCTION void edge_adjoint(std::int64_t edge,
                                                 std::int64_t e,
                                                 std::int64_t k,
@@ -185,8 +186,8 @@ private:
 #endif
   }
 
-  /// Brings the adjoints of some edges' factors, mixed back where the source was not mixed, to messages or,
-  /// where one thread does all, to the sources' rows.
+  /// Passes on the adjoints of the factors of n edges, mixed back unless the source came mixed.
+  /// They go to messages or, if one thread does all the work, to the sources' rows.
   KOKKOS_FORCEINLINE_FUNCTION void
   give_messages(std::int64_t edge, std::int64_t n, const MessageAdjoints<S>& to) const {
     const int source_width = on.source.width();
@@ -194,7 +195,7 @@ private:
       const bool waits = to.messages != nullptr;
       Scalar* const row = waits ? to.messages + (edge + k - to.first_edge) * source_width
                                 : to.source.row(on.edges.source(edge + k));
-      // The edge's own sum first, then over edges: the same order as with several threads.
+      // Sum within the edge first, then over edges: the same order as with several threads.
       const Scalar* sum = adj_mixed + k * width;
       if (!p.is_mixed) {
         Scalar* const of_source = waits ? row : mixed + k * width;
@@ -290,7 +291,7 @@ template <class S> struct CpProductStage {
     }
     p.tile_edges =
         tile_edges<Scalar>(2 * tables.radial_stride(op.radial) + 3 * std::int64_t{p.rank_stride});
-    // Threads of a device have an edge each; one thread of the host works through them.
+    // On a device each thread has its own edge; on the host one thread works through them.
     p.slots = S::kOnHost || p.is_mixed ? 1 : p.tile_edges;
     release(op.harmonic_factor);
     release(op.source_factor);

@@ -7,8 +7,9 @@
 
 namespace eqnn::kernels {
 
-/// Whether dE/d(direction) is made along two tangents of the sphere: two sums over channels an edge, in
-/// place of one for each factor. Where registers are folded fast, those are cheaper than tangents.
+/// Whether dE/d(direction) is computed along two tangents of the sphere. This takes two sums over
+/// channels per edge instead of one per factor. Where registers are folded fast, the sums per
+/// factor are cheaper.
 template <class S> inline constexpr bool kByTangents =
 #ifdef EQNN_VECTOR_TYPES
     !S::kOnHost;
@@ -20,25 +21,25 @@ template <class S> struct DeviceCp {
   std::int32_t rank = 0, rank_stride = 0;
   std::int32_t harmonics = 0, harmonics_stride = 0;
   std::int32_t components = 0;                   ///< of the source
-  bool is_mixed = true;                          ///< the source has the factors
+  bool is_mixed = true;                          ///< the source already holds the factors
   Array<S, typename S::Scalar> harmonic;         ///< [harmonics; rank], packed
   Array<S, typename S::Scalar> harmonic_adjoint; ///< [rank; harmonics], packed
   Array<S, typename S::Scalar> mix;              ///< [rank, components]
   Array<S, typename S::Scalar> mix_adjoint;      ///< [components, rank]
   std::int32_t tile_edges = 0;
-  std::int32_t slots = 0; ///< edges whose factors exist at a time
+  std::int32_t slots = 0; ///< edges whose factors exist at the same time
 };
 
-/// What the stage works on, forward and in reverse.
+/// The arrays of the stage, forward and in reverse.
 template <class S> struct CpArrays {
   DeviceEdges<S> edges;
   DeviceCp<S> product;
   DeviceRadial<S> radial;
   Array<S, typename S::Scalar> harmonics; ///< [n_edges, harmonics_stride]
-  Rows<typename S::Scalar> source, out;   ///< out: of the adjoint, in reverse
+  Rows<typename S::Scalar> source, out;   ///< out: its adjoint, in reverse
 };
 
-/// What some edges of a center add up in.
+/// The operands of some edges of a center, and their sum.
 template <class Scalar> struct CpSums {
   int rank, stride;
   const Scalar* w; ///< [edge, stride]
@@ -59,7 +60,8 @@ template <class Scalar> struct CpEdge {
 #ifdef EQNN_VECTOR_TYPES
 namespace host {
 
-/// out[m] += sum over n edges of b[m] w a[m] for M rows from `row` on, NV registers from channel c on.
+/// out[m] += sum over n edges of b[m] w a[m], for M rows starting at `row` and NV registers of
+/// channels starting at c.
 template <int M, int NV, class Scalar, class Source> inline void
 cp_forward(const CpSums<Scalar>& at, std::int64_t n, const Source& source_of, int row, int c) {
   Vec<Scalar> sum[M][NV] = {};
@@ -86,8 +88,8 @@ cp_forward(const CpSums<Scalar>& at, std::int64_t n, const Source& source_of, in
   }
 }
 
-/// M rows of one edge: adj_a = w b adj_out, adj_b = sum over channels of w a adj_out; returns slope times
-/// b a adj_out, lane by lane.
+/// M rows of one edge: adj_a = w b adj_out, adj_b = sum over channels of w a adj_out. Returns slope
+/// times b a adj_out, lane by lane.
 template <int M, class Scalar>
 inline FoldVector<Scalar> cp_adjoint(const CpEdge<Scalar>& at, int row, Scalar* adj_b) {
   Registers<Scalar, M> sum{};
@@ -117,7 +119,8 @@ inline FoldVector<Scalar> cp_adjoint(const CpEdge<Scalar>& at, int row, Scalar* 
 
 } // namespace host
 
-/// The adjoint of one edge on the host: adj_a and adj_b are written, the adjoint of its distance returned.
+/// The adjoint of one edge on the host: writes adj_a and adj_b, returns the adjoint of the
+/// distance.
 template <class Accum, class Scalar> Accum cp_adjoint(const CpEdge<Scalar>& at, Scalar* adj_b) {
   host::FoldVector<Scalar> total{};
   host::for_chunks(at.rank, [&](auto size, int row) {
@@ -160,7 +163,7 @@ add_products(const Team& team, const CpSums<Scalar>& at, std::int64_t n, const S
   });
 }
 
-/// The adjoint of one edge by tangents: adj_a is written; sums of distance and direction are returned.
+/// The adjoint of one edge by tangents: writes adj_a, returns the sums for distance and direction.
 /// first, second: B^T dY along the tangents, [rank].
 template <class Accum, class Team, class Scalar>
 KOKKOS_FORCEINLINE_FUNCTION EdgeSums<Accum> cp_adjoint_by_tangents(const Team& team,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Rows l = 1 of a single channel are the forces (x, y, z) in e3nn's axes.
+// The l = 1 components of a single channel are the forces (x, y, z) in e3nn's axes.
 #pragma once
 
 #include "kernels/context.hpp"

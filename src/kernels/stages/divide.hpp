@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// y = x / d, with a number d of each node.
+// y = x / d, with one number d per node.
 #pragma once
 
 #include "kernels/context.hpp"
@@ -7,7 +7,7 @@
 
 namespace eqnn::kernels {
 
-/// out = in / divisor: rows of a value, laid out alike.
+/// out = in / divisor; `in` and `out` have the same layout.
 template <class S> void divide(const typename S::Exec& space,
                                std::int64_t n_nodes,
                                const Rows<typename S::Scalar>& in,
@@ -29,7 +29,7 @@ template <class S> void divide(const typename S::Exec& space,
       });
 }
 
-/// What the adjoint reads, and what it overwrites or adds to.
+/// The rows that the adjoint reads, and those that it overwrites or adds to.
 template <class Scalar> struct DivideRows {
   Rows<Scalar> in, divisor, adj_out, adj_in, adj_divisor;
   plan::Write write_in = plan::Write::Add, write_divisor = plan::Write::Add;

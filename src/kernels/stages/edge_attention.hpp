@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Edge attention. What lives on edges (messages, values, their adjoints) exists for one tile only and is
-// made again in the adjoint. Formulas: docs/spec/stages/edge_attention.md.
+// Edge attention. Per-edge data (messages, values, their adjoints) exists for one tile only and is
+// recomputed in the adjoint. Formulas: docs/spec/stages/edge_attention.md.
 #pragma once
 
 #include "kernels/stages/edge_attention_tile.hpp"
@@ -23,7 +23,7 @@ void edge_attention(const typename S::Exec& space, const AttentionArrays<S>& arr
         clear_rows<S>(team, arrays.out, edges.group(g), edges.group(g + 1));
         const std::int64_t n_edges = edges.begin(edges.group(g + 1)) - edges.begin(edges.group(g));
         const bool one_tile = n_edges <= tile_edges;
-        // Logits of all edges first: the softmax needs them all.
+        // Logits of all edges come first, since the softmax needs them all.
         for_tiles_of_group(team, edges, g, tile_edges, [&](const EdgeTile<S>& tile) {
           at.radial(tile);
           at.messages(tile, one_tile ? at.d : 1);
@@ -44,7 +44,7 @@ void edge_attention(const typename S::Exec& space, const AttentionArrays<S>& arr
       });
 }
 
-/// The steps of the adjoint, in their order. Everything on the edges is made again.
+/// The steps of the adjoint, in order. All per-edge data but the attention is recomputed.
 template <class S> struct AttentionAdjointTile : AttentionTile<S> {
   using Scalar = typename S::Scalar;
   using Accum = typename S::Accum;
@@ -79,7 +79,7 @@ template <class S> struct AttentionAdjointTile : AttentionTile<S> {
       , to(adjoints)
       , along(Scratch<Team>(team_).template take<Accum>(std::int64_t{a.tile_edges} * a.heads)) {}
 
-  /// What the forward pass made on the edges.
+  /// Recomputes the per-edge data of the forward pass, except for the attention, which was kept.
   KOKKOS_FORCEINLINE_FUNCTION void make_again(const EdgeTile<S>& tile) const {
     radial_rows<true>(team, on.radial, on.edges, tile.first, tile.n, w, slope);
     this->messages(tile, d);
@@ -87,7 +87,7 @@ template <class S> struct AttentionAdjointTile : AttentionTile<S> {
     this->values(tile);
   }
 
-  /// u becomes b = M^T adj_out, and along what the center's softmax needs.
+  /// u becomes b = M^T adj_out. `along` receives what the adjoint of the center's softmax needs.
   KOKKOS_FORCEINLINE_FUNCTION void bring_adj_out(const EdgeTile<S>& tile) const {
     for_centers_of_tile(on.edges, tile, [&](std::int32_t i, std::int64_t first, std::int64_t n) {
       const Scalar* const adjoint = to.adj_out.row(i);
@@ -119,8 +119,9 @@ template <class S> struct AttentionAdjointTile : AttentionTile<S> {
     barrier(team);
   }
 
-  /// The adjoint of the softmax for one edge: share[c] = the attention of the channel's head, adj_z[c] =
-  /// its attention (sum of b p w over the head - along). The envelope's logarithm is part of each logit.
+  /// The adjoint of the softmax for one edge. share[c] = the attention of the channel's head;
+  /// adj_z[c] = that attention times (sum of b p w over the head - along). The logarithm of the
+  /// envelope is part of each logit.
   KOKKOS_FORCEINLINE_FUNCTION void softmax_adjoint(
       std::int64_t edge, std::int64_t e, const Scalar* adj_w, Scalar* share, Scalar* adj_z) const {
     const Scalar* const of_w = w + e * stride;
@@ -148,8 +149,8 @@ template <class S> struct AttentionAdjointTile : AttentionTile<S> {
     }
   }
 
-  /// u: b -> adjoint of the values; v: values -> p w attention; scalars: q, g -> their adjoints;
-  /// adj_matrix += v (x) adj_out. The first rows of `work` hold adj_w.
+  /// u: b -> adjoint of the values. v: values -> p w attention. scalars: q, g -> their adjoints.
+  /// adj_matrix += v (x) adj_out. The first row of each edge's `work` holds adj_w.
   KOKKOS_FORCEINLINE_FUNCTION void gate_adjoint(const EdgeTile<S>& tile) const {
     for_rows(team, tile.n, [&](std::int64_t e) {
       Scalar* const b = u + e * width;
@@ -161,7 +162,7 @@ template <class S> struct AttentionAdjointTile : AttentionTile<S> {
       Scalar* const factor = adj_w + stride;
       Scalar* const share = factor + stride;
       Scalar* const adj_z = share + stride;
-      // factor: sum over l > 0 of b v; adj_w: b . p, which is what attention and w multiply
+      // factor: sum over l > 0 of b v; adj_w: b . p, the factor of attention and w
       for_channels(team, stride, [&](int c) { factor[c] = 0; });
       for (int k = 1; k < d; ++k) {
         const Scalar* const b_row = b + k * stride;
@@ -204,7 +205,7 @@ template <class S> struct AttentionAdjointTile : AttentionTile<S> {
     barrier(team);
   }
 
-  /// v = adjoint of u, through values, gates and logits; u = M^T v.
+  /// v = adjoint of u, via values, gates and logits; u = M^T v.
   KOKKOS_FORCEINLINE_FUNCTION void mixing_adjoint(const EdgeTile<S>& tile) const {
     multiply<false>(team,
                     Extents{static_cast<int>(tile.n) * d, stride, stride},
@@ -224,7 +225,7 @@ template <class S> struct AttentionAdjointTile : AttentionTile<S> {
                          u);
   }
 
-  /// u times w is the adjoint of m; m becomes m w, and adj_matrix += (m w) (x) v.
+  /// The adjoint of m is u times w. m becomes m w, and adj_matrix += (m w) (x) v.
   KOKKOS_FORCEINLINE_FUNCTION void messages_adjoint(const EdgeTile<S>& tile) const {
     for_rows(team, tile.n, [&](std::int64_t e) {
       const Scalar* const of_w = w + e * stride;
@@ -250,7 +251,7 @@ template <class S> struct AttentionAdjointTile : AttentionTile<S> {
     barrier(team);
   }
 
-  /// Adjoints of m = source + center to both.
+  /// Passes the adjoints of m = source + center to both.
   KOKKOS_FORCEINLINE_FUNCTION void give_messages(const EdgeTile<S>& tile) const {
     for_centers_of_tile(on.edges, tile, [&](std::int32_t i, std::int64_t first, std::int64_t n) {
       for_rows(team, d, [&](std::int64_t k) {
@@ -309,7 +310,7 @@ template <class S> struct EdgeAttentionStage {
 
   plan::EdgeAttention op;
   DeviceAttention<S> weights;
-  std::int32_t shares = 0; ///< where the attention is kept
+  std::int32_t shares = 0; ///< index of the kept attention
 
   EdgeAttentionStage(plan::EdgeAttention host, DeviceTables<S>& tables)
       : op(std::move(host)) {

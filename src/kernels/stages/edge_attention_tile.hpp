@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Edge attention on one tile of edges: its buffers, and the steps of the forward pass, which the adjoint makes
-// again. Used by stages/edge_attention.hpp.
+// Edge attention on one tile of edges: its buffers, and the steps of the forward pass, which the
+// adjoint repeats. Used by stages/edge_attention.hpp.
 #pragma once
 
 #include "kernels/context.hpp"
@@ -24,9 +24,9 @@ template <class S> struct DeviceAttention {
   Array<S, typename S::Scalar> logit_vector;   ///< [stride]
 };
 
-/// Logarithm of the polynomial envelope at r and its slope, for r < cutoff. With x = r/cutoff the envelope
-/// is (1 - x)^3 sum_k (k + 1)(k + 2)/2 x^k, k < p: positive terms only, so that its last digits hold where
-/// it ends.
+/// Logarithm of the polynomial envelope at r and its slope, for r < cutoff. With x = r/cutoff the
+/// envelope is (1 - x)^3 sum_k (k + 1)(k + 2)/2 x^k, k < p. All terms are positive, so no
+/// digits cancel near the cutoff.
 KOKKOS_INLINE_FUNCTION void
 log_envelope(std::int32_t p, double cutoff, double r, double& value, double& slope) {
   const double x = r / cutoff;
@@ -40,7 +40,7 @@ log_envelope(std::int32_t p, double cutoff, double r, double& value, double& slo
   slope = -0.5 * p * (p + 1.0) * (p + 2.0) * power / ((1.0 - x) * sum * cutoff);
 }
 
-/// What a stage works on, forward and in reverse.
+/// The arrays of the stage, forward and in reverse.
 template <class S> struct AttentionArrays {
   DeviceEdges<S> edges;
   DeviceAttention<S> weights;
@@ -50,7 +50,7 @@ template <class S> struct AttentionArrays {
   Array<S, typename S::Accum> shares; ///< [n_edges, heads] attention, kept for the adjoint
 };
 
-/// What the adjoint reads and writes besides.
+/// Further arrays that the adjoint reads and writes.
 template <class S> struct AttentionAdjoints {
   Rows<typename S::Scalar> adj_out;
   MessageAdjoints<S> messages; ///< adj_source and adj_center
@@ -142,7 +142,8 @@ template <class S> struct AttentionTile {
     barrier(team);
   }
 
-  /// Logarithm of the envelope of an edge, far below all logits at the cutoff, and its slope.
+  /// Logarithm of an edge's envelope and its slope. From the cutoff on, the logarithm is far below
+  /// all logits.
   KOKKOS_FORCEINLINE_FUNCTION void
   log_envelope_of(std::int64_t edge, double& log_value, double& log_slope) const {
     constexpr double kNothing = -1e30;
@@ -158,7 +159,7 @@ template <class S> struct AttentionTile {
     }
   }
 
-  /// shares = logits of each head, with the envelope's logarithm
+  /// shares = logits of each head, plus the logarithm of the envelope
   KOKKOS_FORCEINLINE_FUNCTION void keep_logits(const EdgeTile<S>& tile) const {
     for_rows(team, tile.n, [&](std::int64_t e) {
       double envelope = 0.0;
@@ -180,7 +181,8 @@ template <class S> struct AttentionTile {
     });
   }
 
-  /// shares = exp(logit) over its sum for each center of a group
+  /// shares = exp(z - max z) / (eps + sum of exp(z - max z)) over the edges of each center of a
+  /// group, with logits z
   KOKKOS_FORCEINLINE_FUNCTION void softmax(std::int32_t group) const {
     const std::int32_t first = on.edges.group(group);
     for_rows(team, on.edges.group(group + 1) - first, [&](std::int64_t r) {
@@ -220,7 +222,7 @@ template <class S> struct AttentionTile {
     barrier(team);
   }
 
-  /// v becomes p w attention, so that the sum over edges is M v alone.
+  /// v becomes p w attention, so that only M v remains to be summed over edges.
   KOKKOS_FORCEINLINE_FUNCTION void weigh_values(const EdgeTile<S>& tile) const {
     for_rows(team, tile.n, [&](std::int64_t e) {
       Scalar* const p = v + e * width;
@@ -243,8 +245,8 @@ template <class S> struct AttentionTile {
     barrier(team);
   }
 
-  /// out += M v. With matrices stored as M[e][i][k], a center's sum_e sum_i M[e][i][k] v[e][i][c] is one
-  /// matrix product: the columns (e, i) lie at a constant stride.
+  /// out += M v. With matrices stored as M[e][i][k], a center's sum_e sum_i M[e][i][k] v[e][i][c]
+  /// is a single matrix product: the columns (e, i) have a constant stride.
   KOKKOS_FORCEINLINE_FUNCTION void sum_over_edges(const EdgeTile<S>& tile) const {
     for_centers_of_tile(on.edges, tile, [&](std::int32_t i, std::int64_t first, std::int64_t n) {
       multiply<true>(team,

@@ -2,8 +2,8 @@
 // Edge product: out[b, m3, c] += sum over edges of w_e[c] sum_m1 K_e[m1, m3] source[a, m1, c], path by
 // path, and its adjoint. Formulas: docs/spec/stages/edge_product.md.
 //
-// Radial functions and the matrices K exist for one tile and are made again in the adjoint. On the host
-// the sums of a path over the edges of a center stay in registers.
+// Radial functions and the matrices K exist for one tile and are recomputed in the adjoint. On the
+// host, the sums of a path over the edges of a center stay in registers.
 #pragma once
 
 #include "kernels/context.hpp"
@@ -15,7 +15,7 @@
 
 namespace eqnn::kernels {
 
-/// Buffers of one tile, and the steps of the forward pass and of its adjoint.
+/// Buffers of one tile, and the steps of the forward pass and of the adjoint.
 template <class S> struct EdgeProductTile {
   using Scalar = typename S::Scalar;
   using Accum = typename S::Accum;
@@ -73,7 +73,8 @@ template <class S> struct EdgeProductTile {
     });
   }
 
-  /// y += the sum of one path over n edges of a center: `edge` is the first of all, `first` of the tile.
+  /// y += the sum of one path over n edges of a center. The first of them is `edge` among all edges
+  /// and `first` within the tile.
   KOKKOS_FORCEINLINE_FUNCTION void sum_path(const DevicePath& path,
                                             std::int64_t edge,
                                             std::int64_t first,
@@ -156,14 +157,14 @@ template <class S> struct EdgeProductTile {
     barrier(team);
   }
 
-  /// Adjoints of all paths, edge by edge. message: a row of scratch.
+  /// Adjoints of all paths, edge by edge. message: one row of scratch.
   KOKKOS_FORCEINLINE_FUNCTION void
   paths_adjoint(const EdgeTile<S>& tile, const ProductAdjoints<S>& to, Scalar* message) const {
     const int width = on.source.width();
     const MessageAdjoints<S>& messages = to.messages;
     for_rows(team, tile.n, [&](std::int64_t e) {
       const std::int64_t edge = tile.first + e;
-      // The sum over paths first, then over edges: the same order as with several threads.
+      // Sum over paths first, then over edges: the same order as with several threads.
       Scalar* const adj_x = messages.messages != nullptr
                                 ? messages.messages + (edge - messages.first_edge) * width
                                 : message;
@@ -319,7 +320,7 @@ template <class S> struct EdgeProductStage {
   }
 
 private:
-  /// Where a block is in a row: its first scalar, stride and rows.
+  /// The place of a block in a row: its first scalar, stride and rows.
   static LaneUnit place_of(plan::ValueId v, std::int32_t block, const DeviceTables<S>& tables) {
     const bool all = block == plan::kAllBlocks;
     LaneUnit place;

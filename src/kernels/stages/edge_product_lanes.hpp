@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// An edge product on a GPU. A thread's lanes are channels; what a lane adds up stays in its registers, the
-// matrices of a tile's edges are in shared memory, and radial functions are made where they are used.
+// The edge product on a GPU. A thread's lanes are channels. A lane keeps its sums in registers, the
+// matrices of a tile's edges are in shared memory, and radial functions are evaluated where they
+// are used.
 //
-// dE/d(direction of an edge) comes from dK along two tangents of the sphere: two sums over channels an edge,
-// in place of one for each entry of K. docs/spec/stages/edge_product.md
+// dE/d(direction of an edge) comes from dK along two tangents of the sphere. This takes two sums
+// over channels per edge instead of one per entry of K. docs/spec/stages/edge_product.md
 #pragma once
 
 #include "kernels/edge_sums.hpp"
@@ -16,15 +17,15 @@
 
 namespace eqnn::kernels {
 
-/// Channels that a lane has at a time, 32 apart.
+/// Channels that a lane handles at a time, 32 apart.
 template <class Scalar> inline constexpr int kLaneChannels = sizeof(Scalar) == 4 ? 2 : 1;
 
-/// Bytes of shared memory for the matrices of a tile: a device has 48 KiB for a team without being asked.
+/// Bytes of shared memory for the matrices of a tile. A team gets up to 48 KiB without an opt-in.
 inline constexpr std::int64_t kSharedMatrixBytes = 40 * 1024;
 
-/// Shares out a block's rows, in chunks of 7, 5, 3 and 1, and channels among threads. `paths`: those that
-/// end in the block, or begin; first_of: their first channel in the memory of `block`. Appends to units and,
-/// for each of them, the paths that reach its channels to unit_paths.
+/// Divides a block among threads: its rows in chunks of 7, 5, 3 and 1, and its channels. `paths`:
+/// those that end (or begin) in the block. first_of: their first channel in the memory of `block`.
+/// Appends to units and, for each unit, appends the paths that reach its channels to unit_paths.
 template <class Scalar, class FirstOf> void share_out(LaneUnit block,
                                                       std::int32_t n_rows,
                                                       const std::vector<DevicePath>& paths,
@@ -34,7 +35,7 @@ template <class Scalar, class FirstOf> void share_out(LaneUnit block,
   constexpr std::int32_t kWide = kLaneChannels<Scalar> * kWarp;
   const auto channel_of = [&](const DevicePath& path) { return first_of(path) - block.block; };
   for (std::int32_t c = 0; c < block.channels;) {
-    // Wide where all paths have all of these channels or none.
+    // Wide if every path covers all of these channels or none.
     const bool wide = c + kWide <= block.channels &&
                       std::all_of(paths.begin(), paths.end(), [&](const auto& path) {
                         const std::int32_t begin = channel_of(path), end = begin + path.channels;
@@ -59,34 +60,34 @@ template <class Scalar, class FirstOf> void share_out(LaneUnit block,
   }
 }
 
-/// Matrices of one edge that are kept, as scalars: K, or K and its derivatives along the tangents.
+/// Bytes of the matrices kept for one edge: K, or K and its derivatives along the tangents.
 template <class S, int NMatrices> std::int64_t lane_matrix_bytes(const DeviceEdgeProduct<S>& p) {
   return std::int64_t{NMatrices} * p.entries * std::int64_t{sizeof(typename S::Scalar)};
 }
 
-/// Whether shared memory holds an edge for each thread of a team. Where matrices are larger (all paths of
-/// degree 4 and up), tiles are in main memory, of which the last ones used stay in a cache.
+/// Whether shared memory holds one edge per thread of a team. If matrices are larger (all paths of
+/// degree 4 and up), tiles are in main memory, and a cache holds those used last.
 template <class S, int NMatrices> bool fits_shared_memory(const DeviceEdgeProduct<S>& p) {
   return lane_matrix_bytes<S, NMatrices>(p) * kTeamThreads <= kSharedMatrixBytes;
 }
 
-/// A tile of edges in memory of a level (see Scratch), and what threads do with it.
+/// A tile of edges in memory of a given level (see Scratch), and the work of threads on it.
 template <class S, int NMatrices, int Level> struct LaneTile {
   using Scalar = typename S::Scalar;
   using Accum = typename S::Accum;
   using Team = typename S::Team;
   using Memory = Scratch<Team, Level>;
-  static constexpr int kMatrices = NMatrices; ///< 1: K; 3: and dK along the tangents
+  static constexpr int kMatrices = NMatrices; ///< 1: K; 3: K, and dK along both tangents
 
   const Team& team;
   const ProductArrays<S>& on;
   const DeviceEdgeProduct<S>& p;
   std::int32_t capacity;
   Scalar* k;              ///< [kMatrices, capacity, entries]
-  Scalar* t;              ///< [capacity] where in its interval an edge is, in [-1, 1]
+  Scalar* t;              ///< [capacity] position of an edge in its interval, in [-1, 1]
   std::int32_t* interval; ///< [capacity]
 
-  /// Edges of a tile: as many for each thread.
+  /// Edges per tile: a multiple of the threads of a team.
   static std::int32_t capacity_of(const DeviceEdgeProduct<S>& p) {
     constexpr std::int64_t kMost = kMostTileEdges / 2;
     const std::int64_t n =
@@ -114,7 +115,8 @@ template <class S, int NMatrices, int Level> struct LaneTile {
     return k + (std::int64_t{which} * capacity + e) * p.entries;
   }
 
-  /// Where edges are in the radial table, and their matrices: K = Y coupling, and dK of dY.
+  /// Locates edges in the radial table, and computes their matrices: K = Y coupling, and dK from
+  /// dY.
   KOKKOS_FORCEINLINE_FUNCTION void fill(const EdgeTile<S>& tile, const Scalar* tangents) const {
     for_rows(team, kMatrices * tile.n, [&](std::int64_t row) {
       const int which = static_cast<int>(row / tile.n);
@@ -143,7 +145,7 @@ template <class S, int NMatrices, int Level> struct LaneTile {
     barrier(team);
   }
 
-  /// w of an edge's N channels from c on; slope: dw/dt.
+  /// w of an edge's N channels starting at c, kWarp apart; slope: dw/dt.
   template <int N, bool WithSlope> KOKKOS_FORCEINLINE_FUNCTION void
   radial(std::int64_t e, int c, Scalar (&w)[N], Scalar (&slope)[N]) const {
     const std::int64_t degree = on.radial.degree;
@@ -238,14 +240,14 @@ template <class S, int NMatrices, int Level> struct LaneTile {
 
   // ---- adjoint ----
 
-  /// An edge of the tile, and its rows.
+  /// An edge of the tile and its rows.
   struct EdgeAt {
     std::int64_t e;
-    const Scalar *x, *adj_y; ///< of its source, of its center
+    const Scalar *x, *adj_y; ///< of its source; of its center
     Scalar* message;
   };
 
-  /// Messages, and dE/d(distance and direction), of the tile's edges.
+  /// Messages, dE/d(distance) and dE/d(direction) of the tile's edges.
   KOKKOS_FORCEINLINE_FUNCTION void paths_adjoint(const EdgeTile<S>& tile,
                                                  const ProductAdjoints<S>& to) const {
     for_rows(team, tile.n, [&](std::int64_t e) {
@@ -297,8 +299,8 @@ template <class S, int NMatrices, int Level> struct LaneTile {
     }
   }
 
-  /// With t_i = sum_m K[i, m] adj_y[m] for D rows i and N channels: message_i = sum over paths of w t_i;
-  /// sums += dw/dt x_i t_i, and w x_i dK[i, m] adj_y[m] for both tangents.
+  /// For D rows i and N channels, with t_i = sum_m K[i, m] adj_y[m]: message_i = sum over paths of
+  /// w t_i; sums += dw/dt x_i t_i, and w x_i dK[i, m] adj_y[m] for both tangents.
   template <int D, int N> KOKKOS_FORCEINLINE_FUNCTION void
   adjoint_lane(const LaneUnit& unit, const EdgeAt& at, int c, EdgeSums<Accum>& sums) const {
     const std::int64_t first_scalar = unit.block + std::int64_t{unit.first_row} * unit.stride + c;
@@ -363,7 +365,7 @@ template <class S, int NMatrices, int Level> struct LaneTile {
   }
 };
 
-/// A team for each of n groups, with memory for its tile.
+/// One team per group, with memory for its tile.
 template <class Tile, class S> typename S::Policy
 lane_policy(const typename S::Exec& space, std::int32_t n_groups, const DeviceEdgeProduct<S>& p) {
   typename S::Policy policy = team_policy<S>(space, n_groups, 0);

@@ -8,22 +8,23 @@
 
 namespace eqnn::kernels {
 
-/// Where a path reads and writes, in scalars.
+/// Offsets of a path in the rows that it reads and writes, in scalars.
 struct DevicePath {
   std::int32_t source = 0, source_stride = 0, d1 = 0; ///< first component and channel, rows
   std::int32_t out = 0, out_stride = 0, d3 = 0;
   std::int32_t channels = 0; ///< padded
   std::int32_t radial = 0;   ///< first channel
-  std::int32_t entry = 0;    ///< of K, [d1, d3]
+  std::int32_t entry = 0;    ///< first entry in K, [d1, d3]
 };
 
-/// What one thread of a device makes: some rows and channels of a block, of the output for a center, or of
-/// the source's adjoint for an edge. All paths that end there, or begin, are its own: no other adds to it.
+/// The work of one thread on a device: some rows and channels of a block, either of the output for
+/// a center or of the source's adjoint for an edge. The unit takes all paths that end (or begin)
+/// there, so no other unit adds to it.
 struct LaneUnit {
   std::int32_t block = 0, stride = 0,
                channels = 0;            ///< first component and channel; padded channels
   std::int32_t first_row = 0, rows = 0; ///< rows: 1, 3, 5 or 7
-  std::int32_t channel = 0, wide = 0;   ///< first of 32 channels, or of 32 for each that a lane has
+  std::int32_t channel = 0, wide = 0;   ///< first channel; 1: kLaneChannels per lane, 0: one
   std::int32_t first_path = 0, n_paths = 0;
 };
 
@@ -38,32 +39,32 @@ template <class S> struct DeviceEdgeProduct {
   // On a device:
   std::int32_t n_sums = 0, n_adjoints = 0;
   Array<S, const LaneUnit> sums, adjoints;
-  Array<S, const DevicePath> by_out, by_source; ///< the paths of each unit, one after another
+  Array<S, const DevicePath> by_out, by_source; ///< the paths of each unit, unit by unit
 };
 
-/// What one edge contributes to, and takes part with, in all paths. Pointers into the tile's buffers and
-/// into rows.
+/// Operands and adjoints of one edge, for all paths. Pointers into the tile's buffers and into
+/// rows.
 template <class Scalar> struct EdgeOperands {
   const Scalar *k, *w, *slope; ///< matrices, radial function and its derivative
-  const Scalar *x, *adj_y;     ///< row of the source, of the center's adjoint
+  const Scalar *x, *adj_y;     ///< rows of the source and of the center's adjoint
   Scalar *adj_x, *adj_k;
 };
 
-/// What a stage works on, forward and in reverse.
+/// The arrays of a stage, forward and in reverse.
 template <class S> struct ProductArrays {
   DeviceEdges<S> edges;
   DeviceEdgeProduct<S> product;
   DeviceRadial<S> radial;
   Array<S, typename S::Scalar> harmonics; ///< [n_edges, harmonics_stride]
-  Rows<typename S::Scalar> source, out;   ///< out: of the adjoint, in reverse
+  Rows<typename S::Scalar> source, out;   ///< out: its adjoint, in reverse
 };
 
-/// Where the adjoint goes.
+/// Where the adjoint writes.
 template <class S> struct ProductAdjoints {
   MessageAdjoints<S> messages;                   ///< of the sources
   Array<S, typename S::Scalar> adj_harmonics;    ///< [n_edges, harmonics_stride], added to
   Array<S, typename S::Accum> adj_distance;      ///< [n_edges], added to
-  Array<S, typename S::Scalar> tangents = {};    ///< Context::tangents(): edge products on a device
+  Array<S, typename S::Scalar> tangents = {};    ///< Context::tangents(), for stages that use them
   Array<S, typename S::Accum> adj_tangents = {}; ///< [n_edges, 2], added to
 };
 
@@ -81,8 +82,8 @@ template <class Scalar> inline FoldVector<Scalar> load_fold(const Scalar* p) {
   return *reinterpret_cast<const FoldVector<Scalar>*>(p);
 }
 
-/// Calls body(std::integral_constant<int, N>, first) for chunks of at most 9 of n: exact sizes of
-/// degrees up to 4.
+/// Calls body(std::integral_constant<int, N>, first) for chunks of n, at most 9 each. The sizes of
+/// degrees up to 4 are exact.
 template <class Body> inline void for_chunks(int n, const Body& body) {
   int first = 0;
   while (n - first > 9) {
@@ -111,7 +112,7 @@ template <class Body> inline void for_chunks(int n, const Body& body) {
   }
 }
 
-/// Some columns of a path: n edges, where their matrices and weights lie, and where the sum goes.
+/// Some columns of a path: n edges, their matrices and weights, and the target of the sum.
 template <class Scalar> struct PathColumns {
   int n;
   const Scalar* k;
@@ -121,7 +122,7 @@ template <class Scalar> struct PathColumns {
   Scalar* out;
 };
 
-/// out[k, v] += sum over n edges of w x[i, v] K[i, k], NV registers of channels from v on.
+/// out[k, v] += sum over n edges of w x[i, v] K[i, k], for NV registers of channels starting at v.
 template <int D3, int NV, class Scalar, class SourceOf>
 inline void path_forward(const DevicePath& path,
                          const PathColumns<Scalar>& columns,
@@ -154,12 +155,12 @@ inline void path_forward(const DevicePath& path,
   }
 }
 
-/// Rows of one edge that path_adjoint takes at a time: as many sums as there are registers.
+/// Rows of one edge that path_adjoint takes at a time: as many as their sums fit in registers.
 template <int D3> inline constexpr int kEntryRows =
     D3 * 4 <= (kVectorBytes == 64 ? 28 : 12) ? 3
                                              : (D3 * 3 <= (kVectorBytes == 64 ? 28 : 12) ? 2 : 1);
 
-/// out[m] += sum over lanes of row[m], four from First on together.
+/// out[m] += sum over lanes of row[m], four at a time starting at First.
 template <int D3, int First, class Scalar>
 [[gnu::always_inline]] inline void fold_row(const Registers<Scalar, D3>& row, Scalar* out) {
   constexpr int kTogether = D3 - First < 4 ? D3 - First : 4;
@@ -174,8 +175,8 @@ template <int D3, int First, class Scalar>
   }
 }
 
-/// MI rows i of one edge, with t_i = sum_m K[i, m] adj_out[m]: adj_x_i += w t_i, adj_entry[i, m] +=
-/// sum over channels of w x_i adj_out[m], and slope times x_i t_i is returned, lane by lane.
+/// MI rows i of one edge, with t_i = sum_m K[i, m] adj_out[m]: adj_x_i += w t_i, and adj_entry[i,
+/// m] += sum over channels of w x_i adj_out[m]. Returns slope times x_i t_i, lane by lane.
 template <int D3, int MI, class Scalar>
 inline FoldVector<Scalar> path_adjoint(const DevicePath& path, const EdgeOperands<Scalar>& at) {
   const auto [entry, w, slope, x, adj_out, adj_x, adj_entry] = at;

@@ -6,7 +6,7 @@
 
 namespace eqnn::kernels {
 
-/// Per l, y = f scale_l / sqrt(mean f^2 + eps); for l = 0, f = x - mean, and a shift.
+/// Per l, y = f scale_l / sqrt(mean f^2 + eps). For l = 0, f = x - mean, and a shift is added.
 template <class S> struct DeviceEquivariantNorm {
   Array<S, typename S::Scalar> scale; ///< [l_max + 1, stride]
   Array<S, typename S::Scalar> shift; ///< [stride]
@@ -61,7 +61,7 @@ template <class S> void equivariant_norm(const typename S::Exec& space,
       });
 }
 
-/// Sums of one node and degree for the adjoint, with f = x - mean and q = adj_out scale.
+/// Sums that the adjoint needs for one node and degree, with f = x - mean and q = adj_out scale.
 template <class Accum> struct NormSums {
   Accum mean = 0, inverse = 0, along = 0, shift = 0;
 };
@@ -93,7 +93,7 @@ norm_sums(const typename S::Team& team,
              (static_cast<Accum>(x[m * in.stride + c]) - mean);
     });
   }
-  if (l == 0) { // f sums to 0, so the mean of adj_f is that of n q
+  if (l == 0) { // f sums to 0, so the mean of adj_f equals that of n q
     total = sum_channels<Accum>(
         team, 0, in.channels, [&](int c) { return static_cast<Accum>(adj_y[c] * scale[c]); });
   }
@@ -104,8 +104,8 @@ norm_sums(const typename S::Team& team,
   return sums;
 }
 
-/// With q = adj_out scale and n = 1/sqrt(mean f^2 + eps): adj_f = n (q - f n^2 mean(q f)); for l =
-/// 0 less its mean.
+/// With q = adj_out scale and n = 1/sqrt(mean f^2 + eps): adj_f = n (q - f n^2 mean(q f)). For l =
+/// 0, its mean is subtracted.
 template <class S> void equivariant_norm_adjoint(const typename S::Exec& space,
                                                  std::int64_t n_nodes,
                                                  const DeviceEquivariantNorm<S>& weights,

@@ -8,7 +8,7 @@
 
 namespace eqnn::kernels {
 
-/// What one call gates: rows of blocks, and the channels that gate them (none: scalars).
+/// Operands of one call: rows of blocks, and the channels that gate them (none for scalars).
 template <class Scalar> struct GateRows {
   Rows<Scalar> in, out;
   Rows<Scalar> gate; ///< data at the first channel; null: none
@@ -30,7 +30,7 @@ template <class S> void gate(const typename S::Exec& space,
         for_rows(team, n, [&](std::int64_t r) {
           const Scalar* const x = rows.in.row(first + r);
           Scalar* const y = rows.out.row(first + r);
-          // The last row holds the gate until its own turn.
+          // The last row holds the gate until it is computed itself.
           const int last = rows.out.components - 1;
           Scalar* const opening = y + last * rows.out.stride;
           const Scalar* const g = is_scalar ? x : rows.gate.row(first + r);
@@ -56,7 +56,7 @@ template <class S> void gate(const typename S::Exec& space,
       });
 }
 
-/// adj_in and adj_gate are added to.
+/// Adds to adj_in and adj_gate.
 template <class S> void gate_adjoint(const typename S::Exec& space,
                                      std::int64_t n_nodes,
                                      const GateRows<typename S::Scalar>& rows,
@@ -133,7 +133,7 @@ template <class S> struct GateStage {
   }
 
 private:
-  /// The gates of a row, of the value or of its adjoint.
+  /// The gates of a row, from the value or from its adjoint.
   Rows<Scalar> gates_of(const plan::GateRow& row, const Context<S>& at, bool of_adjoint) const {
     if (row.gate < 0) {
       return {};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The product of two functions on the sphere, node by node: by table, by values on a grid, or in a Fourier
-// basis. docs/spec/gaunt.md
+// The product of two functions on the sphere, node by node: by tables, by values on a grid, or in a
+// Fourier basis. docs/spec/gaunt.md
 #pragma once
 
 #include "kernels/context.hpp"
@@ -11,7 +11,7 @@
 
 namespace eqnn::kernels {
 
-/// value[k] += coefficient a[i] b[j]
+/// out[k] += value a[i] b[j]
 template <class Scalar> struct DeviceTriple {
   std::int32_t i = 0, j = 0, k = 0;
   Scalar value = 0;
@@ -21,17 +21,17 @@ template <class S> struct DeviceGauntProduct {
   std::int32_t stride = 0;
   std::int32_t d_a = 0, d_b = 0, d_out = 0;
   bool is_sparse = true;
-  /// [components, stride] each, one row a component; empty: ones. curl: no curl.
+  /// [components, stride] each, one row per component. Empty: all ones, or no curl for scale_curl.
   Array<S, typename S::Scalar> scale_a, scale_b, scale_out, scale_curl;
   std::int32_t n_gaunt = 0, n_curl = 0;
   Array<S, const DeviceTriple<typename S::Scalar>> gaunt, curl;
-  /// of_*.order is there in any case
+  /// The `order` of of_* is always set.
   DeviceTransform<S> of_a, of_b, of_out, gradient_a[2], gradient_b[2];
 
   KOKKOS_INLINE_FUNCTION bool has_curl() const { return scale_curl.extent(0) > 0; }
 };
 
-/// A table of triples, and what it multiplies: rows [d, stride].
+/// A table of triples and its two factors, rows [d, stride].
 template <class S> struct TripleSum {
   Array<S, const DeviceTriple<typename S::Scalar>> triples;
   std::int32_t n = 0;
@@ -82,7 +82,7 @@ template <class S> struct ProductNode {
   const Team& team;
   const DeviceGauntProduct<S>& p;
   int s;                 ///< stride
-  std::int64_t points;   ///< scalars of a function at the points
+  std::int64_t points;   ///< scalars of a function given at the points
   Scalar *a, *b;         ///< scaled inputs [d, stride]
   Scalar *even, *odd;    ///< product and curl, or their adjoints [d_out, stride]
   Scalar *adj_a, *adj_b; ///< [d, stride]

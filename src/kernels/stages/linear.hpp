@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// out = term + a linear map of each block, of all nodes or of each species, with a bias on the first
-// component.
+// out = term + a linear map of each block, with one matrix for all nodes or one per species, and a
+// bias on the first component.
 #pragma once
 
 #include "kernels/context.hpp"
@@ -10,16 +10,16 @@
 
 namespace eqnn::kernels {
 
-/// A map of equal blocks, in the direction in which a kernel goes: forward, or in reverse.
+/// A map of equal blocks in the direction of a kernel: forward or reverse.
 template <class Scalar> struct DeviceMap {
   std::int32_t from = 0,
-               from_stride = 0; ///< first scalar in a row, scalars from component to component
+               from_stride = 0; ///< first scalar in a row, scalars between components
   std::int32_t to = 0, to_stride = 0;
   std::int32_t components = 0;
   const Scalar* weight = nullptr;         ///< [1 or n_species][from_stride, to_stride], packed
   std::int64_t size = 0;                  ///< scalars of one species' matrix
-  const Scalar* bias = nullptr;           ///< [to_stride] or none
-  std::int32_t term = 0, term_stride = 0; ///< where the blocks are in rows that are added
+  const Scalar* bias = nullptr;           ///< [to_stride], or null
+  std::int32_t term = 0, term_stride = 0; ///< place of the blocks in the rows of the term
 };
 
 /// All maps of a stage.
@@ -29,15 +29,15 @@ template <class S> struct DeviceMaps {
   bool per_species = false, bias_per_neighbor = false;
 };
 
-/// Rows whose channels are mixed: of a tile of nodes, or of some of them.
+/// Rows whose channels are mixed, of all nodes of a tile or of some.
 template <class Scalar> struct ChannelRows {
   Scalar* data = nullptr;
-  int width = 0;  ///< scalars from node to node
-  int stride = 0; ///< from component to component
+  int width = 0;  ///< scalars between nodes
+  int stride = 0; ///< scalars between components
 };
 
-/// out = or += W in, for so many nodes and components. One product where the components match; else one
-/// per component.
+/// out = or += W in, for n_nodes nodes and n_components components. A single product if the rows
+/// hold nothing else; otherwise one per component.
 template <bool Accumulate, class S>
 KOKKOS_INLINE_FUNCTION void mix_channels(const typename S::Team& team,
                                          int n_nodes,
@@ -63,7 +63,7 @@ KOKKOS_INLINE_FUNCTION void mix_channels(const typename S::Team& team,
   }
 }
 
-/// A stage's maps and the rows between which they go. term: what is added to `to`, or none.
+/// A stage's maps and the rows that they connect. term: rows added to `to`, or none.
 template <class S> struct LinearArrays {
   using Scalar = typename S::Scalar;
   using Team = typename S::Team;
@@ -73,7 +73,7 @@ template <class S> struct LinearArrays {
   Rows<Scalar> from, term, to;
   plan::Write write = plan::Write::Overwrite;
 
-  /// One map for n nodes, all by the same matrix.
+  /// One map for n nodes that share a matrix.
   KOKKOS_INLINE_FUNCTION void mix(const Team& team,
                                   const DeviceMap<Scalar>& map,
                                   std::int64_t first,
@@ -88,8 +88,7 @@ template <class S> struct LinearArrays {
     }
   }
 
-  /// One map for n nodes. Of a stage with a matrix for each species, neighbors in memory of one species
-  /// go together.
+  /// One map for n nodes. With a matrix per species, consecutive nodes of one species go together.
   KOKKOS_INLINE_FUNCTION void
   mix(const Team& team, const DeviceMap<Scalar>& map, std::int64_t first, int n) const {
     if (!maps.per_species) {
@@ -106,7 +105,7 @@ template <class S> struct LinearArrays {
     }
   }
 
-  /// The bias on the first component, and the term.
+  /// Adds the bias on the first component, and the term.
   KOKKOS_INLINE_FUNCTION void
   add_rest(const Team& team, const DeviceMap<Scalar>& map, std::int64_t first, int n) const {
     for_rows(team, n, [&](std::int64_t r) {
@@ -130,8 +129,8 @@ template <class S> struct LinearArrays {
   }
 };
 
-/// to = term + W from, bias on the first component, or to += W from: all maps of a stage in one launch, a
-/// team for each map of each tile of nodes.
+/// to = term + W from, with the bias on the first component, or to += W from. All maps of a stage
+/// run in one launch, with one team per map and tile of nodes.
 template <class S>
 void linear(const typename S::Exec& space, const char* label, const LinearArrays<S>& on) {
   for_node_tiles<S>(
@@ -186,7 +185,7 @@ template <class S> struct LinearStage {
   }
 
 private:
-  std::vector<Array<S, Scalar>> weights_; ///< what the maps point to
+  std::vector<Array<S, Scalar>> weights_; ///< the matrices and biases that the maps point to
 
   DeviceMaps<S> on_device(const std::vector<DeviceMap<Scalar>>& maps,
                           DeviceTables<S>& tables) const {

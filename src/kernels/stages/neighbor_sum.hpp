@@ -39,8 +39,8 @@ template <class S> void neighbor_sum(const typename S::Exec& space,
       });
 }
 
-/// sum row w and sum row slope. One function for all execution spaces, and not inlined: the order of a sum,
-/// and so its last bits, must not depend on where it stands.
+/// sum row w and sum row slope. One function for all execution spaces, and not inlined: the order
+/// of a sum, and so its last bits, must not depend on the calling code.
 template <class Scalar, class Accum> [[gnu::noinline]] void host_row_sums(const Scalar* row,
                                                                           const Scalar* w,
                                                                           const Scalar* slope,
@@ -58,7 +58,7 @@ template <class Scalar, class Accum> [[gnu::noinline]] void host_row_sums(const 
   with_slope = derivative;
 }
 
-/// Matrices of the edges, and what the adjoint adds to.
+/// Matrices of the edges, and the arrays that the adjoint adds to.
 template <class S> struct NeighborSumEdges {
   Array<S, typename S::Scalar> matrix, adj_matrix; ///< [n_edges, d, d]
   Array<S, typename S::Accum> adj_distance;        ///< [n_edges]

@@ -7,10 +7,10 @@
 
 namespace eqnn::kernels {
 
-/// Monomials of the tree with indices of scratch: of products that children use.
+/// A monomial of the tree, with scratch slots for products that children use.
 struct DeviceMonomial {
   std::int32_t parent = -1; ///< slot of the parent's product; -1: none
-  std::int32_t own = -1;    ///< slot of its own product, where it has children
+  std::int32_t own = -1;    ///< slot of its own product if it has children, else -1
   std::int32_t component = 0;
   std::int32_t first_term = 0, n_terms = 0;
 };
@@ -63,7 +63,7 @@ template <class S> void polynomial(const typename S::Exec& space,
       });
 }
 
-/// Products that children use, made again, and zeros for their sums.
+/// Recomputes the products that children use, and clears their sums.
 template <class L, class S>
 KOKKOS_FORCEINLINE_FUNCTION void products_again(const DevicePolynomial<S>& p,
                                                 int c,

@@ -28,8 +28,8 @@ template <class S> std::size_t readout_scratch(const DeviceReadout<S>& readout) 
                                                                       2 * readout.widest);
 }
 
-/// Values before activation of all layers, one after another, in `pre`; `x` holds the input and
-/// then each layer's output.
+/// Writes the values before activation to `pre`, layer after layer. x holds the input; then y and x
+/// take turns holding the output of a layer.
 template <class S> KOKKOS_INLINE_FUNCTION void run_layers(const typename S::Team& team,
                                                           const DeviceReadout<S>& readout,
                                                           typename S::Accum* x,

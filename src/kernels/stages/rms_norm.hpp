@@ -7,10 +7,10 @@
 
 namespace eqnn::kernels {
 
-/// A block within a row, and one over what its squares are divided by.
+/// A block within a row. share: the weight of each of its squares in the mean.
 struct NormBlock {
   std::int32_t first = 0, components = 0, channels = 0, stride = 0;
-  std::int32_t scale = 0; ///< where its scales begin
+  std::int32_t scale = 0; ///< first of its scales
   double share = 0.0;
 };
 
@@ -21,7 +21,7 @@ template <class S> struct DeviceRmsNorm {
   Array<S, typename S::Scalar> scale;
 };
 
-/// One over the root mean square of a row.
+/// 1 / (root mean square of a row, with eps).
 template <class S>
 KOKKOS_INLINE_FUNCTION typename S::Accum inverse_rms(const typename S::Team& team,
                                                      const DeviceRmsNorm<S>& norm,
@@ -70,7 +70,7 @@ template <class S> void rms_norm(const typename S::Exec& space,
       });
 }
 
-/// adj_x = or += n (q - n^2 share x sum q x), with q = adj_y W and n one over the root mean square.
+/// adj_x = or += n (q - n^2 share x sum q x), with q = adj_y W and n from inverse_rms.
 template <class S> void rms_norm_adjoint(const typename S::Exec& space,
                                          std::int64_t n_nodes,
                                          const DeviceRmsNorm<S>& norm,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Row l = 0 is the species' row, the others 0. No gradient.
+// The l = 0 row is that of the node's species, all others are 0. No gradient.
 #pragma once
 
 #include "kernels/context.hpp"

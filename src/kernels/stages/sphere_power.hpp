@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Powers of a function on the sphere by its values at points. docs/spec/gaunt.md
+// Powers of a function on the sphere, computed from its values at points. docs/spec/gaunt.md
 #pragma once
 
 #include "kernels/context.hpp"
@@ -13,10 +13,10 @@ namespace eqnn::kernels {
 template <class S> struct DeviceSpherePower {
   std::int32_t stride = 0, d_in = 0, d_out = 0, n_orders = 0;
   DeviceTransform<S> of_in, of_out;
-  /// [n_species, n_orders, d_out, stride], a row a component in the order of of_out
+  /// [n_species, n_orders, d_out, stride], one row per component in the order of of_out
   Array<S, typename S::Scalar> weights;
 
-  /// Scalars of scratch: components in and out, three functions, series.
+  /// Scalars of scratch: input and output components, three functions, series.
   std::int64_t scratch() const {
     return stride * (std::int64_t{d_in} + d_out + 3 * std::int64_t{of_out.n_points} +
                      std::max(of_in.series(), of_out.series()));
@@ -70,7 +70,8 @@ template <class S> void sphere_power(const typename S::Exec& space,
       });
 }
 
-/// adj_f = sum over nu of nu f^(nu-1) h_nu, h_nu the values of the function weight_nu adj_out.
+/// adj_f = sum over nu of nu f^(nu-1) h_nu, where h_nu are the values of the function weight_nu
+/// adj_out.
 template <class S> void sphere_power_adjoint(const typename S::Exec& space,
                                              const DeviceEdges<S>& edges,
                                              const DeviceSpherePower<S>& p,
@@ -140,7 +141,7 @@ template <class S> struct SpherePowerStage {
     p.n_orders = op.n_orders;
     p.of_in = transform<S>(op.of_in, tables);
     p.of_out = transform<S>(op.of_out, tables);
-    // a row for each component, in the transform's order
+    // one row per component, in the transform's order
     std::vector<double> weights;
     const std::int32_t n_degrees = degree_of(p.d_out - 1) + 1;
     const std::size_t block =

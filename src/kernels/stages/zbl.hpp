@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Screened repulsion of the nuclei.
+// Screened nuclear repulsion (ZBL).
 #pragma once
 
 #include "kernels/context.hpp"
@@ -13,7 +13,7 @@ template <class S> struct DeviceZbl {
   Array<S, double> prefactor, range, exponents, coefficients;
 };
 
-/// Energy of one directed edge and its slope.
+/// Energy of one directed edge, and its slope.
 template <class S> KOKKOS_INLINE_FUNCTION void
 pair_energy(const DeviceZbl<S>& q, std::int32_t pair, double r, double& value, double& slope) {
   value = 0.0;
@@ -41,7 +41,7 @@ pair_energy(const DeviceZbl<S>& q, std::int32_t pair, double r, double& value, d
   slope = scale * ((screening_slope - screening / r) * envelope + screening * envelope_slope);
 }
 
-/// energy [n_centers] is added to.
+/// Adds to energy [n_centers].
 template <class S> void zbl(const typename S::Exec& space,
                             const DeviceEdges<S>& edges,
                             const DeviceZbl<S>& q,
@@ -61,7 +61,7 @@ template <class S> void zbl(const typename S::Exec& space,
       });
 }
 
-/// adj_distance [n_edges] is added to.
+/// Adds to adj_distance [n_edges].
 template <class S> void zbl_adjoint(const typename S::Exec& space,
                                     const DeviceEdges<S>& edges,
                                     const DeviceZbl<S>& q,

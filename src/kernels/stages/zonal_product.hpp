@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Gaunt convolution in the frame of each edge: out[., c] += sum over edges of R^T A_e[c] R source[., c].
-// R turns the edge to the polar axis; there the filter is zonal, so that A couples components of the
-// same order m only, cosines and sines alike. docs/spec/gaunt.md
+// Gaunt convolution in the frame of each edge: out[., c] += sum over edges of R^T A_e[c] R
+// source[., c]. R rotates the edge onto the polar axis. There the filter is zonal, so A couples
+// only components of the same order m, with the same entries for cosines and sines.
+// docs/spec/gaunt.md
 //
-// A team owns a group of centers and works through their edges in tiles. R is a
-// turn about the pole (two components at a time) and then a turn in the plane of pole and edge, which
-// mixes neither cosines with sines nor degrees: one matrix [l + 1, l + 1] and one [l, l] a degree.
-// A's entries exist for one (l1, l3, m) at a time.
+// A team owns a group of centers and works through their edges in tiles. R is a rotation about the
+// pole (two components at a time) followed by a rotation in the plane of pole and edge. The latter
+// mixes neither cosines with sines nor different degrees: one matrix [l + 1, l + 1] and one [l, l]
+// per degree. A's entries exist for one (l1, l3, m) at a time.
 #pragma once
 
 #include "kernels/context.hpp"
@@ -16,15 +17,15 @@
 
 namespace eqnn::kernels {
 
-/// What a stage works on, forward and in reverse.
+/// The arrays of a stage, forward and in reverse.
 template <class S> struct ZonalArrays {
   DeviceEdges<S> edges;
   DeviceZonalProduct<S> product;
   DeviceRadial<S> radial;
-  Rows<typename S::Scalar> source, out; ///< out: of the adjoint, in reverse
+  Rows<typename S::Scalar> source, out; ///< out: its adjoint, in reverse
 };
 
-/// out += R^T A R source, for the channels of a lane. All pointers at its first channel.
+/// out += R^T A R source, for the channels of a lane. All pointers are at its first channel.
 template <class L, class S>
 KOKKOS_FORCEINLINE_FUNCTION void zonal_edge(const ZonalArrays<S>& on,
                                             const EdgeFrame<typename S::Scalar>& frame,
@@ -88,7 +89,7 @@ template <class S> void zonal_product(const typename S::Exec& space, const Zonal
       });
 }
 
-/// In the frame: x, y = A x, g = dE/dy, and A^T g.
+/// In the frame: x, g = dE/dy, y = A x, and A^T g.
 template <class V> struct FrameVectors {
   V x[kMostZonal];
   V g[kMostZonal];
@@ -97,7 +98,7 @@ template <class V> struct FrameVectors {
   int n_source, n_out; ///< components
 };
 
-/// y . (G g) + adj_x . (G x), with G the generator of a turn: antisymmetric.
+/// y . (G g) + adj_x . (G x), with the antisymmetric generator G of a rotation.
 template <class S, class V> KOKKOS_FORCEINLINE_FUNCTION V torque(const DeviceZonalProduct<S>& p,
                                                                  int axis,
                                                                  const FrameVectors<V>& at) {
@@ -119,8 +120,8 @@ template <class S, class V> KOKKOS_FORCEINLINE_FUNCTION V torque(const DeviceZon
   return sum;
 }
 
-/// y = A x, adj_x = A^T g; returns dE/d(distance) of the entries' radial functions, for w and their slopes
-/// at the lane's first channel.
+/// y = A x, adj_x = A^T g. Returns dE/d(distance) through the radial functions of the entries. w
+/// and slope are at the lane's first channel.
 template <class L, class S> KOKKOS_FORCEINLINE_FUNCTION typename L::Type
 zonal_entries_adjoint(const DeviceZonalProduct<S>& p,
                       const typename S::Scalar* w,
@@ -150,8 +151,9 @@ zonal_entries_adjoint(const DeviceZonalProduct<S>& p,
   return stretch;
 }
 
-/// The steps of the adjoint on one edge. With x, g, y = A x and A^T g in the frame: dE/dA = g x^T, and the
-/// energy's change with the direction of the edge is that of a turned frame, since A does not depend on it.
+/// The steps of the adjoint on one edge, with x, g, y = A x and A^T g in the frame. dE/dA = g x^T.
+/// The energy changes with the direction of the edge only through the rotation of the frame, since
+/// A does not depend on the direction.
 template <class S> struct ZonalAdjointEdge {
   using Scalar = typename S::Scalar;
   using Accum = typename S::Accum;
@@ -159,8 +161,8 @@ template <class S> struct ZonalAdjointEdge {
   const ZonalTile<S>& tile;
   const ZonalArrays<S>& on;
   const ProductAdjoints<S>& to;
-  std::int64_t edge, e; ///< of all, and of the tile
-  // Sums of each channel take the place of radial functions that are no longer needed.
+  std::int64_t edge, e; ///< index among all edges, and within the tile
+  // Sums per channel overwrite radial functions that are no longer needed.
   Scalar *of_distance, *of_turn[2];
 
   KOKKOS_INLINE_FUNCTION ZonalAdjointEdge(const ZonalTile<S>& tile_,
@@ -180,7 +182,7 @@ template <class S> struct ZonalAdjointEdge {
 
   KOKKOS_FORCEINLINE_FUNCTION Scalar* slope() const { return tile.slope + e * on.radial.stride; }
 
-  /// Adjoint of the source, and the sums of each channel.
+  /// Adjoint of the source, and the sums per channel.
   KOKKOS_FORCEINLINE_FUNCTION void channels() const {
     const DeviceZonalProduct<S>& p = on.product;
     const MessageAdjoints<S>& messages = to.messages;
@@ -212,8 +214,8 @@ template <class S> struct ZonalAdjointEdge {
         tile.team, 0, on.product.channels, [&](int c) { return static_cast<Accum>(row[c]); });
   }
 
-  /// adj_distance, and adj_harmonics of Y_1 = sqrt(3) direction: the pole's way in the frame is along two
-  /// tangents.
+  /// adj_distance, and adj_harmonics of Y_1 = sqrt(3) direction. Rotations of the frame move the
+  /// pole along two tangents.
   KOKKOS_FORCEINLINE_FUNCTION void geometry() const {
     const DeviceZonalProduct<S>& p = on.product;
     const Accum along = sum_of(of_distance);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The frame of an edge, for stages/zonal_product.hpp: turning functions on the sphere there and back, and the
-// entries of what is diagonal there.
+// The frame of an edge, for stages/zonal_product.hpp: rotating functions on the sphere into it and
+// back, and the entries of the zonal filter A there.
 #pragma once
 
 #include "kernels/context.hpp"
@@ -13,7 +13,7 @@ inline constexpr int kMostZonalDegree = plan::kMostZonalDegree;
 inline constexpr int kMostZonal = (kMostZonalDegree + 1) * (kMostZonalDegree + 1);
 
 template <class Scalar> struct DeviceZonalTerm {
-  std::int32_t weight = 0; ///< channel of the radial function where those of the degree begin
+  std::int32_t weight = 0; ///< first channel of the degree in the radial function
   Scalar value = 0;
 };
 
@@ -36,19 +36,19 @@ template <class S> struct DeviceZonalProduct {
   Array<S, const DeviceZonalTerm<Scalar>> terms;
   Array<S, const DeviceTurn<Scalar>> turns[2];
 
-  /// An edge's angles: 1, cos(k beta), sin(k beta), then cos(m alpha), sin(m alpha) in turn.
+  /// Numbers per edge: 1, cos(k beta), sin(k beta), then cos(m alpha), sin(m alpha) in turn.
   KOKKOS_INLINE_FUNCTION std::int32_t angles() const { return 4 * l_turned + 1; }
 };
 
-/// Of loops whose bounds are constants. nvcc unrolls them unasked, and its host compiler would not
-/// know its word.
+/// Unrolls loops with constant bounds. nvcc does so unasked, and its host compiler would not know
+/// nvcc's pragma.
 #ifdef __CUDACC__
 #define EQNN_UNROLL
 #else
 #define EQNN_UNROLL _Pragma("GCC unroll 9")
 #endif
 
-/// out[k] = sum_j d[j, k] in[j], or of the transposed d.
+/// out[k] = sum_j d[j, k] in[j], or with d transposed.
 template <bool Transposed, class Scalar, class V>
 KOKKOS_FORCEINLINE_FUNCTION void turn_block(int n, const Scalar* d, const V* in, V* out) {
   const int along_j = Transposed ? 1 : n;
@@ -75,13 +75,14 @@ KOKKOS_FORCEINLINE_FUNCTION void turn_block(int n, const Scalar* d, const V* in,
 #endif
 }
 
-/// The turn of an edge: about the polar axis, and in the plane of the axis and the edge.
+/// The rotation of an edge: about the polar axis, and in the plane of the axis and the edge.
 template <class Scalar> struct EdgeFrame {
   const Scalar* polar;   ///< matrices [l + 1, l + 1] and [l, l] of each degree
   const Scalar* azimuth; ///< cos(m alpha), sin(m alpha) in turn
 };
 
-/// Components in the frame of the edge, degree by degree: cosines of m = 0 .. l, sines of m = 1 .. l.
+/// Components in the frame of the edge, degree by degree: cosines of m = 0 .. l, then sines of m =
+/// 1 .. l.
 template <class L, class Scalar> KOKKOS_FORCEINLINE_FUNCTION void to_frame(
     int l_max, const EdgeFrame<Scalar>& frame, const Scalar* x, int stride, typename L::Type* out) {
   const Scalar* polar = frame.polar;
@@ -108,7 +109,7 @@ template <class L, class Scalar> KOKKOS_FORCEINLINE_FUNCTION void to_frame(
   }
 }
 
-/// The way back, transposed: x += what is given, or = where not Keep.
+/// The transposed rotation, back from the frame: x += the result if keep, else x = the result.
 template <class L, class Scalar>
 KOKKOS_FORCEINLINE_FUNCTION void from_frame(int l_max,
                                             const EdgeFrame<Scalar>& frame,
@@ -141,7 +142,7 @@ KOKKOS_FORCEINLINE_FUNCTION void from_frame(int l_max,
   }
 }
 
-/// A's entry of a pair of degrees and an order.
+/// A's entry for a pair of degrees and an order.
 template <class L, class S>
 KOKKOS_FORCEINLINE_FUNCTION typename L::Type zonal_entry(const DeviceZonalProduct<S>& p,
                                                          const plan::ZonalPair& pair,
@@ -187,8 +188,8 @@ template <class S> struct ZonalTile {
     angles = polar + n * p.entries_stride;
   }
 
-  /// The angles of each edge, and from them its matrices. At the pole any azimuth will do: A is
-  /// the same whatever the turn about the edge.
+  /// The angles of each edge, and its matrices from them. At the pole any azimuth will do, since A
+  /// does not change under rotations about the edge.
   KOKKOS_FORCEINLINE_FUNCTION void frames(const EdgeTile<S>& tile) const {
     for_rows(team, tile.n, [&](std::int64_t e) {
       once(team, [&]() {
