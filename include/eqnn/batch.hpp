@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Many structures in one call: packed one after another, evaluated on all threads.
+// Evaluates many structures in one call. They are packed one after another and share all threads.
 #pragma once
 
 #include "eqnn/export.h"
@@ -28,42 +28,42 @@ struct Structure {
 /// Why a structure has no result.
 enum class Failure {
   None,
-  UnknownElement, ///< the model does not have it
-  NotFinite,      ///< an input coordinate or a result
-  Invalid         ///< no atoms, atoms in the same place, a cell without volume, ...
+  UnknownElement, ///< the model does not know an element
+  NotFinite,      ///< an input coordinate or a result is not finite
+  Invalid         ///< no atoms, coinciding atoms, a cell without volume, ...
 };
 
 /// "ok", "unknown_element", "nan", "invalid"
 EQNN_API std::string_view name_of(Failure failure);
 
-/// The result for one structure. If it did not fail, the numbers are those that it would get alone,
-/// bit by bit.
+/// The result for one structure. If it did not fail, the numbers are bit for bit the same as for
+/// the structure alone.
 struct StructureResult {
   Failure failure = Failure::None; ///< why there is no result
-  std::string reason;              ///< what was found, what was expected, the cure; empty for None
+  std::string reason;              ///< what was found, what was expected, the fix; empty for None
   double energy = 0.0;             ///< eV; NaN after a failure
-  std::vector<double> atom_energy; ///< [n] eV; empty after a failure, like forces
-  std::vector<double> forces;      ///< [n, 3] eV/Angstrom
+  std::vector<double> atom_energy; ///< [n] eV; empty after a failure
+  std::vector<double> forces;      ///< [n, 3] eV/Angstrom; empty after a failure
   /// [3, 3] eV, as in Observables. NaN for direct forces and after a failure.
   std::array<double, 9> virial{};
 };
 
-/// Called after each pass with how many structures are done. Return false to stop.
+/// Called after each pass with the number of finished structures. Return false to stop.
 using Progress = std::function<bool(std::size_t done, std::size_t all)>;
 
 /// Options of evaluate_structures().
 struct BatchOptions {
-  Wanted wanted; ///< virials of atoms are not computed
-  /// The most atoms of one pass, unless a single structure is larger. 0: enough to keep all threads
-  /// busy. It changes time and memory, but no result.
+  Wanted wanted; ///< atom_virial is ignored
+  /// Largest number of atoms in one pass, unless a single structure is larger. 0: enough to keep
+  /// all threads busy. It affects time and memory, but not the results.
   std::int32_t atoms_at_once = 0;
   Progress progress; ///< may be empty
 };
 
-/// Returns one result for each structure, in the same order. If a structure fails, its result has
-/// the reason, and the others are not affected. If `progress` returned false, returns the results
-/// so far. @pre the potential is that of the model. Throws std::bad_alloc if there is no memory for
-/// the results themselves.
+/// Returns one result for each structure, in the same order. If a structure fails, its result holds
+/// the reason, and the others are not affected. If `progress` returns false, returns the results so
+/// far. @pre the potential was made from this model. Throws std::bad_alloc if there is no memory
+/// for the results themselves.
 EQNN_API std::vector<StructureResult> evaluate_structures(const Model& model,
                                                           Potential& potential,
                                                           const std::vector<Structure>& structures,

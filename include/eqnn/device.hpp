@@ -9,12 +9,12 @@ namespace eqnn {
 
 /// Where a model runs.
 enum class Device {
-  Auto, ///< a GPU where this build has kernels for one, else the processor
+  Auto, ///< a GPU if this build has kernels for one, otherwise the CPU
   Cpu,
   Gpu
 };
 
-/// "auto", "cpu", "gpu"; throws Error for anything else.
+/// Accepts "auto", "cpu" and "gpu". Throws Error for anything else.
 EQNN_API Device device_from_name(std::string_view name);
 
 } // namespace eqnn

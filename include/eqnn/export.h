@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause
- * What libeqnn.so shows: all else in it is hidden. */
+ * Marks the symbols that libeqnn.so exports. All others are hidden. */
 #ifndef EQNN_EXPORT_H
 #define EQNN_EXPORT_H
 

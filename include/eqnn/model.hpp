@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A model file that was read and validated, and what it describes.
+// A validated model file and its properties.
 #pragma once
 
 #include "eqnn/export.h"
@@ -15,21 +15,21 @@ namespace eqnn {
 
 struct ModelSpec;
 
-/// What a model's energies mean.
+/// The meaning of a model's energies.
 enum class EnergySemantics {
-  Extensive,  ///< a sum over atoms, of any number of them
-  MeanPerAtom ///< meaningless for other numbers of atoms than the model was trained on
+  Extensive,  ///< a sum over any number of atoms
+  MeanPerAtom ///< only meaningful for the numbers of atoms that the model was trained on
 };
 
 /// Where a model's forces come from.
 enum class ForceKind {
   Gradient, ///< minus the derivative of the energy
-  Direct    ///< not the derivative of the energy: it is not conserved, and there is no virial
+  Direct    ///< not a derivative of the energy: energy is not conserved, and there is no virial
 };
 
-/// A structure that is stored in a model file, with the results that the exporter computed for it.
+/// A structure stored in a model file, with the results that the exporter computed for it.
 struct SelfTest {
-  std::string name;                             ///< as in "molecule, rotated"
+  std::string name;                             ///< for example "molecule, rotated"
   std::vector<std::int32_t> numbers;            ///< [n] atomic numbers
   std::vector<std::array<double, 3>> positions; ///< [n] Angstrom
   std::optional<std::array<double, 9>> cell;    ///< rows are lattice vectors, Angstrom
@@ -38,50 +38,50 @@ struct SelfTest {
   std::optional<std::array<double, 9>> virial;  ///< eV, as in Observables
 };
 
-/// Copies share one specification.
+/// A model. Copies share the same data.
 class EQNN_API Model {
 public:
-  /// Reads and validates a file. Throws Error if anything is wrong, with the name of the file, the
-  /// place in it, and how to fix it. Throws std::bad_alloc if memory does not suffice.
+  /// Reads and validates a file. Throws Error if anything is wrong. The message names the file, the
+  /// place in it, and the fix. Throws std::bad_alloc if memory does not suffice.
   static Model open(const std::string& path);
 
-  /// The same from memory. Messages call the model `name`.
+  /// The same for the bytes of a file in memory. Error messages call the model `name`.
   static Model parse(const std::string& bytes, const std::string& name);
 
-  /// For the library's own use: from a specification that was made in memory.
+  /// For use inside the library: makes a model from a specification in memory.
   explicit Model(ModelSpec spec);
 
   /// Returns the same network with only these elements (atomic numbers, in any order). It has no
-  /// weights and tables for other elements. Every result is the same, bit by bit. species() and
-  /// EdgeList::species refer to the returned model. It keeps those self_tests() that contain no
+  /// weights or tables for other elements. All results are bit for bit the same. EdgeList::species
+  /// must use the rows of the returned model's species(). It keeps the self_tests() that contain no
   /// other element. Throws Error for an element that the model does not have, and if no element is
   /// given.
   Model with_species(const std::vector<std::int32_t>& atomic_numbers) const;
 
-  /// The path that it was read from.
+  /// The path of the file, or the name given to parse().
   const std::string& file() const;
   /// The verified SHA-256 of the file: 64 hexadecimal digits.
   const std::string& sha256() const;
-  /// The name of the network's family, for people.
+  /// The name of the network's family, for display.
   const std::string& family() const;
-  /// [n_species] atomic numbers, increasing; EdgeList::species are rows of this table
+  /// [n_species] atomic numbers, in increasing order. EdgeList::species holds rows of this table.
   const std::vector<std::int32_t>& species() const;
-  /// Angstrom
+  /// The cutoff, Angstrom.
   double cutoff() const;
   /// Whether energies are sums over atoms.
   EnergySemantics energy_semantics() const;
-  /// Whether forces are minus the gradient of the energy. Otherwise there is no virial.
+  /// Whether forces are minus the gradient of the energy. If not, there is no virial.
   ForceKind forces() const;
-  /// Whether rotations change results only by rounding, according to the file.
+  /// Whether results change only by rounding under rotations, according to the file.
   bool exactly_equivariant() const;
-  /// The largest relative change of a coupling tensor under rotations: docs/spec/model_file.md
+  /// The largest relative change of a coupling tensor under rotations. See docs/spec/model_file.md.
   double equivariance_defect() const;
-  /// How many numbers the tensors of the file have, without indices. with_species() does not change
-  /// it.
+  /// The total size of the tensors in the file, not counting index tensors. with_species() does not
+  /// change it.
   std::int64_t n_parameters() const;
-  /// The structures that are stored in the file; empty if there are none.
+  /// The structures stored in the file for self-tests; may be empty.
   const std::vector<SelfTest>& self_tests() const;
-  /// JSON text, for people: data, level of theory, license, ...
+  /// JSON text for display: data, level of theory, license, ...
   const std::string& provenance() const;
 
   /// The graph and its weights. Opaque outside the library.

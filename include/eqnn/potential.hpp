@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A model at one precision, ready to be evaluated: edges in, observables out.
+// A model at one precision, ready for evaluation: edges in, observables out.
 #pragma once
 
 #include "eqnn/device.hpp"
@@ -20,58 +20,61 @@
 
 namespace eqnn {
 
-/// What energies are relative to.
+/// The zero of energies.
 enum class EnergyZero {
-  Model,    ///< that of the data that the model was trained on
-  FreeAtoms ///< atoms without neighbors
+  Model,    ///< the zero of the training data
+  FreeAtoms ///< single atoms without neighbors
 };
 
-/// Radial tables, shared by potentials of one file, or of models made from it by with_species().
+/// A cache of radial tables. Potentials of the same file can share it, also with models made by
+/// with_species().
 struct TableCache;
 
-/// Returns an empty cache, to put into the options of several potentials.
+/// Returns an empty cache for the options of several potentials.
 EQNN_API std::shared_ptr<TableCache> make_table_cache();
 
 /// How a model is computed.
 struct PotentialOptions {
   Precision precision = Precision::Double; ///< of features and weights
-  Device device = Device::Auto;            ///< the processor or a GPU
-  /// Which GPU, modulo the number of GPUs. -1: Kokkos chooses by the rank on the node, which MPI's
-  /// launcher gives. The first Potential in a process decides, as for n_threads.
+  Device device = Device::Auto;            ///< the CPU or a GPU
+  /// Index of the GPU, modulo the number of GPUs. -1: Kokkos chooses by the rank on the node, which
+  /// it learns from the MPI launcher. The first Potential in a process decides, as for n_threads.
   int gpu_number = -1;
-  /// 0: as many as OMP_NUM_THREADS, or one. The first Potential in a process decides, and later
-  /// ones have the same number, which Potential::n_threads() returns.
+  /// Number of threads. 0: OMP_NUM_THREADS, or one if that is not set. The first Potential in a
+  /// process decides, and later ones use the same number. Potential::n_threads() returns it.
   int n_threads = 0;
-  EnergyZero energy_zero = EnergyZero::Model; ///< what Observables::atom_energy counts from
+  EnergyZero energy_zero = EnergyZero::Model; ///< zero of Observables::atom_energy
   /// How products of functions on the sphere are computed: "sparse", "grid" or "fourier". Empty:
-  /// the method that was the fastest in our measurements.
+  /// the fastest method according to our measurements.
   std::string products;
-  /// How convolutions of such functions along edges are computed: "sparse", "aligned" or empty.
+  /// How convolutions of such functions along edges are computed: "sparse", "aligned" or, for the
+  /// default, empty.
   std::string convolutions;
-  /// How factorized couplings are computed: "matrix", "cp", "node" or empty.
+  /// How factorized couplings are computed: "matrix", "cp", "node" or, for the default, empty.
   std::string couplings;
-  /// A cache of radial tables, or null. Making these takes most of the time. The potential takes
-  /// tables from it and adds new ones, but does not keep it.
+  /// A cache of radial tables, or null. Computing the tables takes most of the construction time.
+  /// The constructor takes tables from the cache and adds new ones. The potential does not keep the
+  /// cache.
   std::shared_ptr<TableCache> table_cache;
 };
 
-/// Throws Error for a name that PotentialOptions::products does not know.
+/// Returns the name. Throws Error if it is not a value of PotentialOptions::products.
 EQNN_API std::string products_from_name(std::string_view name);
 
-/// Throws Error for a name that PotentialOptions::convolutions does not know.
+/// Returns the name. Throws Error if it is not a value of PotentialOptions::convolutions.
 EQNN_API std::string convolutions_from_name(std::string_view name);
 
-/// Throws Error for a name that PotentialOptions::couplings does not know.
+/// Returns the name. Throws Error if it is not a value of PotentialOptions::couplings.
 EQNN_API std::string couplings_from_name(std::string_view name);
 
-/// A compiled model. Its construction takes time, because it makes tables. After the first call,
-/// evaluate() allocates nothing. Do not use it from several threads at once: an evaluation uses all
-/// threads itself.
+/// A compiled model. Construction takes time, because it computes tables. After the first call,
+/// evaluate() allocates memory only for steps that are larger than all before. Do not use it from
+/// several threads at once: an evaluation uses all threads itself.
 class EQNN_API Potential {
 public:
   /// Throws Error for an unknown name of products, convolutions or couplings, for
-  /// EnergyZero::FreeAtoms with a model whose energy is a mean per atom, and for a radial function
-  /// that varies too fast for a table. Throws std::bad_alloc if memory does not suffice.
+  /// EnergyZero::FreeAtoms if the model's energy is a mean per atom, and for a radial function that
+  /// varies too fast for a table. Throws std::bad_alloc if memory does not suffice.
   explicit Potential(const Model& model, const PotentialOptions& options = {});
   ~Potential();
   Potential(Potential&&) noexcept;
@@ -79,58 +82,59 @@ public:
   Potential(const Potential&) = delete;
   Potential& operator=(const Potential&) = delete;
 
-  /// All ranks must call it together, including ranks without atoms: each uses halo the same number
-  /// of times. Throws Error on all ranks if the edges of one are inconsistent
-  /// (require_sound_edges()), do not fit the model or belong to several structures, if a result is
-  /// not finite, or if memory does not suffice. The potential can still be used after that. The
-  /// result is valid until the next call.
+  /// All ranks must call it together, including ranks without atoms, because each uses halo the
+  /// same number of times. If the call fails on one rank, throws Error on all. It fails if the
+  /// edges are inconsistent (require_sound_edges()), do not fit the model or belong to several
+  /// structures, if a result is not finite, or if memory does not suffice. The potential can still
+  /// be used afterwards. The result is valid until the next call.
   const Observables& evaluate(const EdgeList& edges, HaloExchange& halo, Wanted wanted = {});
 
-  /// The same for edges without ghosts, such as those of edges_of(). Throws Error if there are
+  /// The same for edges without ghosts, such as those from edges_of(). Throws Error if there are
   /// ghosts.
   const Observables& evaluate(const EdgeList& edges, Wanted wanted = {});
 
   /// Evaluates structures that are packed one after another (EdgeList::structures) in one pass on
-  /// all threads. Each structure gets the same result as alone, bit by bit, whatever is packed with
-  /// it and however many threads there are. If a result is not finite, the failure of that
+  /// all threads. The result of each structure is bit for bit the same as for the structure alone,
+  /// with any number of threads. If a result is not finite, PackedObservables::failure of that
   /// structure says so, and the others are not affected. Throws Error if the edges are inconsistent
   /// or do not fit the model, or if memory does not suffice. The result is valid until the next
   /// call.
   const PackedObservables& evaluate_each(const EdgeList& edges, Wanted wanted = {});
 
-  /// As evaluate(), for a neighbor list in the memory that the model runs in. Forces and virials
-  /// stay there. Throws Error for models with direct forces. If a position or an edge is bad, the
-  /// Error does not name the atoms.
+  /// Like evaluate(), for a neighbor list in the memory of the device that runs the model. Forces
+  /// and per-atom virials stay there. Throws Error for models with direct forces. If a position or
+  /// an edge is bad, the Error does not name the atoms.
   const ResultsOnDevice&
   evaluate(const NeighborsOnDevice& neighbors, HaloExchange& halo, Wanted wanted);
 
-  /// The same for lists on the host. Results are copied back. At most steps, only positions and
-  /// forces are copied between host and device. Throws Error for indices out of range.
+  /// The same for lists on the host. Results are copied back. In most steps, only positions,
+  /// species and results are copied between host and device. Throws Error for indices out of range.
   const Observables& evaluate(const NeighborsOnHost& neighbors, HaloExchange& halo, Wanted wanted);
 
   /// [n_species] eV: the energy of a single atom of each species without neighbors. It includes the
-  /// reference energies, whatever the energy zero is. Invalidates earlier results of evaluate().
+  /// reference energies, for any EnergyZero. Invalidates earlier results of evaluate().
   std::vector<double> free_atom_energies();
 
-  /// The one in its options.
+  /// The energy zero given in the options.
   EnergyZero energy_zero() const;
-  /// Whether it runs on a GPU, whose memory is not that of the host.
+  /// Whether the model runs on a GPU, with memory separate from the host's.
   bool is_on_gpu() const;
-  /// The largest number of scalars in a row that is passed to halo.
+  /// The largest number of scalars in a row that is passed to a HaloExchange.
   std::int32_t max_row_width() const;
-  /// Whether PotentialOptions::products makes a difference for this model.
+  /// Whether PotentialOptions::products matters for this model.
   bool has_products() const;
-  /// Whether PotentialOptions::convolutions does.
+  /// Whether PotentialOptions::convolutions matters for this model.
   bool has_convolutions() const;
-  /// Whether PotentialOptions::couplings does.
+  /// Whether PotentialOptions::couplings matters for this model.
   bool has_factored_couplings() const;
-  /// The number of threads of an evaluation.
+  /// The number of threads that an evaluation uses.
   int n_threads() const;
-  /// The current memory of buffers, tables and results.
+  /// The memory that buffers, tables and results use now, bytes.
   std::size_t bytes_used() const;
-  /// One paragraph for a log: execution space, threads, precision, tables and their error.
+  /// A short text for a log: execution space, threads, precision, tables and their error.
   std::string description() const;
-  /// What is executed: a line for each table and each stage. For people; the form may change.
+  /// The execution plan, with a line for each table and each stage. For display only: the format
+  /// may change.
   const std::string& plan() const;
 
 private:

@@ -7,17 +7,18 @@
 
 namespace eqnn {
 
-/// Geometry, energies and virials are double at every precision.
+/// The precision of a model's arithmetic. Geometry, energies and virials are always in double.
 enum class Precision {
   Double, ///< everything in double
-  /// features and weights in float; norms, softmax, readout and edge gradients accumulate in double
+  /// features and weights in float; norms, softmax, readout and edge gradients accumulated in
+  /// double
   Mixed,
   Single ///< features, weights and accumulators in float
 };
 
-/// "double", "mixed", "single"; throws Error for anything else.
+/// Accepts "double", "mixed" and "single". Throws Error for anything else.
 EQNN_API Precision precision_from_name(std::string_view name);
-/// "double", "mixed", "single"
+/// Returns "double", "mixed" or "single".
 EQNN_API std::string_view name_of(Precision precision);
 
 } // namespace eqnn

@@ -5,10 +5,10 @@
 
 namespace eqnn {
 
-/// As in "0.1.0".
+/// The version, for example "0.1.0".
 EQNN_API const char* version();
 
-/// The commit that the library was built from, as Git abbreviates it; "unknown" outside a clone.
+/// The abbreviated Git commit that the library was built from; "unknown" if not built in a clone.
 EQNN_API const char* commit();
 
 } // namespace eqnn

@@ -27,7 +27,7 @@ void require_size(
   }
 }
 
-/// Refuses the first index that is not in 0 .. n-1.
+/// Throws Error for the first index that is not in 0 .. n-1.
 void require_indices(const char* name,
                      const std::vector<std::int32_t>& indices,
                      std::size_t n,
@@ -105,7 +105,7 @@ void require_begin(const EdgeList& edges) {
   }
 }
 
-/// The structures cover all centers, one after another, and there are no ghosts.
+/// Requires that structures cover all centers, one after another, and that there are no ghosts.
 void require_structures(const EdgeList& edges) {
   const std::vector<std::int32_t>& starts = edges.structures;
   if (starts.empty()) {
@@ -135,7 +135,8 @@ void require_structures(const EdgeList& edges) {
   }
 }
 
-/// No edge leads from one structure to another. @pre require_structures() and require_begin()
+/// Requires that no edge connects two structures. @pre require_structures() and require_begin()
+/// passed
 void require_separate(const EdgeList& edges) {
   for (std::size_t s = 1; s < edges.structures.size(); ++s) {
     const std::int32_t first = edges.structures[s - 1];
@@ -176,7 +177,7 @@ void require_consistent(const EdgeList& edges) {
   require_separate(edges);
 }
 
-/// Center of edge e.
+/// The center of edge e.
 std::size_t center_of(const EdgeList& edges, std::size_t e) {
   std::size_t i = 0;
   while (edges.begin[i + 1] <= static_cast<std::int64_t>(e)) {

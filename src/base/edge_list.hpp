@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The edges of a step, and what evaluators make of them.
+// The results of evaluators, and checks of the edges of a step.
 #pragma once
 
 #include "eqnn/edges.hpp"
@@ -20,9 +20,9 @@ struct Outputs {
   std::vector<double> direct_forces; ///< [n_centers, 3] eV/Angstrom; empty for gradient forces
 };
 
-/// Throws Error if sizes or indices are inconsistent, which would let a loop over edges leave its
-/// arrays; if a species row is not below n_species; and if an edge is longer than the cutoff
-/// (Angstrom), which the model would treat as a neighbor. Reads each number once.
+/// Throws Error if sizes or indices are inconsistent, because a loop over edges would then read out
+/// of bounds. Throws Error if a species row is not below n_species, and if an edge is longer than
+/// the cutoff (Angstrom), because the model would treat it as a neighbor. Reads each number once.
 void require_fitting(const EdgeList& edges, std::size_t n_species, double cutoff);
 
 } // namespace eqnn

@@ -19,8 +19,8 @@ constexpr std::array<std::string_view, kHeaviestElement> kSymbols{
     "Pa", "U",  "Np", "Pu", "Am", "Cm", "Bk", "Cf", "Es", "Fm", "Md", "No", "Lr", "Rf", "Db",
     "Sg", "Bh", "Hs", "Mt", "Ds", "Rg", "Cn", "Nh", "Fl", "Mc", "Lv", "Ts", "Og"};
 
-// Standard atomic weights (IUPAC 2016, as ASE has them); of elements without a stable isotope, the
-// mass number of the one that lives longest.
+// Standard atomic weights (IUPAC 2016, as in ASE). For elements without a stable isotope, the mass
+// number of the longest-lived one.
 constexpr std::array<double, kHeaviestElement> kMasses{
     1.008,   4.003,   6.940,   9.012,   10.810,  12.011,  14.007,  15.999,  18.998,  20.180,
     22.990,  24.305,  26.982,  28.085,  30.974,  32.060,  35.450,  39.948,  39.098,  40.078,

@@ -12,10 +12,10 @@ inline constexpr int kHeaviestElement = 118;
 /// "H" for 1; throws Error outside 1..118.
 std::string element_symbol(int atomic_number);
 
-/// Mass of the natural element in unified atomic mass units; throws Error outside 1..118.
+/// Standard atomic weight in unified atomic mass units; throws Error outside 1..118.
 double atomic_mass(int atomic_number);
 
-/// 1 for "H"; 0 for anything that is not an element symbol.
+/// 1 for "H"; 0 if the text is not an element symbol.
 int atomic_number(std::string_view symbol);
 
 } // namespace eqnn

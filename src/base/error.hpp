@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// How the library throws its Error. A message says what was found, what was expected, where, and
-// what to do, in at most two lines.
+// Functions that throw the library's Error. A message says what was found, what was expected,
+// where, and how to fix it, in at most two lines.
 #pragma once
 
 #include "eqnn/error.hpp"
@@ -35,8 +35,8 @@ template <class... Parts> [[noreturn]] void fail(const Parts&... parts) {
   throw Error(message.str());
 }
 
-/// Runs body. Returns the message of what it threw, or an empty string. no_memory() gives the
-/// message if memory runs out.
+/// Runs body. If it throws, returns the message of the exception; otherwise an empty string.
+/// no_memory() returns the message for std::bad_alloc.
 template <class NoMemory, class Body>
 std::string failure_of(const NoMemory& no_memory, const Body& body) {
   try {

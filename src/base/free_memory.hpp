@@ -3,8 +3,9 @@
 
 namespace eqnn {
 
-/// Returns freed pages to the system, after work that allocates and frees much memory. glibc keeps
-/// them otherwise: after a model of 89 elements was cut to two, ten times as much as the two need.
+/// Returns freed pages to the system. Call it after work that allocates and frees much memory,
+/// because glibc otherwise keeps it. After cutting a model of 89 elements to two, it kept ten times
+/// as much as the two need.
 void return_free_memory();
 
 } // namespace eqnn

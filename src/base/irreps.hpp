@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The irreducible representations of O(3) in node features.
+// Irreducible representations of O(3) in node features.
 #pragma once
 
 #include <cstdint>
@@ -9,11 +9,11 @@
 
 namespace eqnn {
 
-/// Highest degree of harmonics and features, in a file and in the kernels' tables.
+/// Highest degree of harmonics and features, in files and in the tables of kernels.
 inline constexpr std::int32_t kMaxDegree = 10;
 
-/// `channels` copies of degree l: 2l+1 components, m = -l..l. odd: changes sign under inversion
-/// where the spherical harmonics of even degree do not.
+/// `channels` copies of degree l, with 2l+1 components, m = -l..l. odd: odd parity, as of spherical
+/// harmonics of odd degree (changes sign under inversion).
 struct IrrepsBlock {
   std::int32_t l = 0;
   bool odd = false;
@@ -28,10 +28,10 @@ struct IrrepsBlock {
   }
 };
 
-/// By increasing l, even before odd; each (l, parity) at most once.
+/// Sorted by degree, even before odd. Each (l, parity) occurs at most once.
 using Irreps = std::vector<IrrepsBlock>;
 
-/// By degree, even before odd.
+/// Sorts blocks by degree, even before odd.
 void sort_blocks(Irreps& irreps);
 
 /// "1o"
@@ -40,22 +40,22 @@ std::string kind_name(const IrrepsBlock& block);
 /// "64x0e+32x1o"
 std::string irreps_text(const Irreps& irreps);
 
-/// Parses "1o" as a block with 0 channels. Empty if the text is not one.
+/// Parses text such as "1o" as a block with 0 channels. Empty if the text has another form.
 std::optional<IrrepsBlock> parse_kind(const std::string& text);
 
-/// Parses "64x0e+32x1o", in the order of Irreps. Empty if the text is not of this form.
+/// Parses text such as "64x0e+32x1o", in the order of Irreps. Empty if the text has another form.
 std::optional<Irreps> parse_irreps(const std::string& text);
 
-/// Position of the block of this degree and parity, or -1.
+/// Position of the block with this degree and parity, or -1.
 std::int32_t find_block(const Irreps& irreps, const IrrepsBlock& kind);
 
 /// Sum over blocks of 2l+1.
 std::int32_t component_count(const Irreps& irreps);
 
-/// Number of components of functions on the sphere of degrees 0..l_max.
+/// Number of components of a function on the sphere with degrees 0..l_max.
 constexpr std::int32_t sphere_components(std::int32_t l_max) { return (l_max + 1) * (l_max + 1); }
 
-/// Component at which block b begins.
+/// The first component of block b.
 std::int32_t first_component(const Irreps& irreps, std::int32_t b);
 
 /// Degree of component l^2 + l + m of functions on the sphere.
@@ -67,11 +67,12 @@ constexpr std::int32_t degree_of(std::int32_t component) {
   return l;
 }
 
-/// `channels` of each degree 0..l_max; parity of the harmonics where o3, else all even.
+/// `channels` channels for each degree 0..l_max. Parity is that of the harmonics if o3, otherwise
+/// even.
 Irreps uniform_irreps(std::int32_t l_max, std::int32_t channels, bool o3);
 
-/// One block of the same number of channels for each degree 0..l_max, all even or with the parities
-/// of the harmonics.
+/// Whether there is one block for each degree 0..l_max, all with the same number of channels, and
+/// all even or all with the parity of the harmonics.
 bool is_uniform(const Irreps& irreps);
 
 } // namespace eqnn

@@ -5,7 +5,7 @@
 
 namespace eqnn {
 
-/// Frees a vector's memory, which clear() and `= {}` keep.
+/// Frees the memory of a vector. clear() and `= {}` would keep it.
 template <class T> void release(std::vector<T>& vector) { std::vector<T>().swap(vector); }
 
 } // namespace eqnn

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The only list of stages. The variants of model, plan and device, their includes, and the list of
-// sources to compile are derived from it (cmake/EqnnStages.cmake reads it too).
+// sources to compile are derived from it. cmake/EqnnStages.cmake reads it, too.
 //
-// A stage has one name, and a file of that name in each of its folders:
+// A stage has one name, and a file of that name in each of these folders:
 //   FILE   a model file holds it, and it is executed: model, plan, reference, kernels
 //   GRAPH  a model file holds it, and it becomes other stages of the plan: model, plan, reference
 //   KERNEL only executed, other stages become it: plan, kernels
@@ -46,5 +46,5 @@
 #define EQNN_NO_STAGE(Type, name)
 /// X(Type, name) for each stage of a model file.
 #define EQNN_MODEL_STAGES(X) EQNN_STAGES(X, X, EQNN_NO_STAGE)
-/// X(Type, name) for each stage of a plan, which is one of the device too.
+/// X(Type, name) for each stage of a plan. Each is also a stage on the device.
 #define EQNN_PLAN_STAGES(X) EQNN_STAGES(X, EQNN_NO_STAGE, X)

@@ -109,7 +109,7 @@ eqnn_model* eqnn_open_elements(const char* path,
                                const int* atomic_numbers) {
   std::unique_ptr<eqnn_model> model;
   guarded([&] {
-    // Must come before any code that was compiled for that processor.
+    // This check must come before any code that was compiled for a specific processor.
     if (const std::string missing = eqnn::missing_cpu_features(); !missing.empty()) {
       eqnn::fail("libeqnn.so was compiled for a processor with ",
                  missing,

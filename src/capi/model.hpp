@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What a handle of the C interface points to, and how its functions report failures.
+// The object behind a handle of the C interface, and how its functions report failures.
 #pragma once
 
 #include "base/error.hpp"
@@ -13,24 +13,25 @@
 
 struct eqnn_model {
   eqnn::Model model;
-  std::unique_ptr<eqnn::Potential> potential; ///< none: the reference evaluator
+  std::unique_ptr<eqnn::Potential> potential; ///< null for the reference evaluator
   std::string description;
   eqnn::Observables of_reference;
-  std::vector<std::string> reasons; ///< of the last call for many structures
+  std::vector<std::string> reasons; ///< of the last eqnn_evaluate_many()
 };
 
 namespace eqnn::capi {
 
-/// What eqnn_last_error() returns.
+/// The text that eqnn_last_error() returns; one for each thread.
 std::string& last_error();
 
-/// Runs body. Returns 0, or 1 after storing the error message.
+/// Runs body. Returns 0 on success. Otherwise stores the error message and returns 1.
 template <class Body> int guarded(const Body& body) {
   last_error() = failure_of([] { return "not enough memory."; }, body);
   return last_error().empty() ? 0 : 1;
 }
 
-/// The reference evaluator would compute many structures one by one, which takes minutes.
+/// Throws Error for the reference evaluator. It would compute many structures one by one, which
+/// takes minutes.
 inline Potential& compiled(eqnn_model& model) {
   if (!model.potential) {
     fail(model.model.file(),

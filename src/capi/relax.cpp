@@ -38,7 +38,7 @@ eqnn::RelaxOptions options_of(const eqnn_relax_options& c) {
   return out;
 }
 
-/// Keeps the positions of a frame contiguous: an array of arrays of three is contiguous.
+/// The result points into `frame`. A vector of arrays of three doubles is contiguous in memory.
 eqnn_frame frame_of(const eqnn::RelaxFrame& frame) {
   const eqnn::Structure& structure = frame.structure;
   return {frame.step,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Converts arrays of C to structures of C++.
+// Converts C arrays to C++ structures.
 #pragma once
 
 #include "base/error.hpp"
@@ -12,7 +12,7 @@
 
 namespace eqnn::capi {
 
-/// Many structures, in the form of eqnn_evaluate_many()'s arguments.
+/// Many structures, in the form of the arguments of eqnn_evaluate_many().
 struct StructureArrays {
   std::size_t n_structures;
   const int* n_atoms;
@@ -46,7 +46,8 @@ inline std::vector<Structure> structures_of(const StructureArrays& arrays) {
   return out;
 }
 
-/// Copies n numbers, or NaN if a failure left none, and advances `to` past them. Null: not wanted.
+/// Copies n numbers and advances `to` past them. Writes NaN if a failure left no numbers. Does
+/// nothing if `to` is null: the result is not wanted.
 inline void put(const std::vector<double>& from, std::size_t n, double*& to) {
   if (to == nullptr) {
     return;

@@ -47,7 +47,7 @@ std::vector<double> Coordinates::pull(const std::vector<double>& forces,
     const std::array<double, 3> f = times(transpose, &out[3 * i]);
     std::copy(f.begin(), f.end(), out.begin() + static_cast<std::ptrdiff_t>(3 * i));
   }
-  // dE/dF is minus this; stress is symmetric, the virial up to rounding.
+  // The force on F is -dE/dF = symmetric F^-T. The virial is symmetric only up to rounding.
   Matrix3 symmetric = virial;
   for (std::size_t a = 0; a < 3; ++a) {
     for (std::size_t b = 0; b < 3; ++b) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What an optimizer moves: positions and, with a cell, its deformation, as in ASE's
-// FrechetCellFilter.
+// The coordinates that an optimizer moves: positions and, with a cell, its deformation. Follows
+// ASE's FrechetCellFilter.
 #pragma once
 
 #include "engine/matrix3.hpp"
@@ -10,29 +10,29 @@
 
 namespace eqnn::engine {
 
-/// With the cell: atoms mapped back to the initial cell, followed by three rows n log(F), for n
-/// atoms and the deformation gradient F. Atoms and lattice vectors are x = F x0.
+/// With a cell, x holds the positions mapped back to the initial cell, followed by the three rows
+/// of n log(F), for n atoms and the deformation gradient F. Atoms and lattice vectors are x = F x0.
 class Coordinates {
 public:
   Coordinates(const RelaxInput& input, bool with_cell);
 
   const Structure& structure() const { return structure_; }
 
-  /// [3 rows]
+  /// Flattened rows of three numbers.
   const std::vector<double>& x() const { return x_; }
 
-  /// The generalized force on x: from the forces [n, 3] on atoms, except fixed ones, and from the
-  /// virial (Observables) on the cell.
+  /// The generalized force on x. Atoms contribute forces [n, 3], zero for fixed atoms. The virial
+  /// (Observables) gives the force on the cell.
   std::vector<double> pull(const std::vector<double>& forces,
                            const std::array<double, 9>& virial) const;
 
   void move(const std::vector<double>& by);
 
-  /// Largest displacement of an atom from its initial position, Angstrom, without the motion of the
-  /// cell.
+  /// Largest displacement of an atom from its initial position, Angstrom. Excludes the motion of
+  /// the cell.
   double farthest() const;
 
-  /// Volume of the cell over that of the initial cell; 1 without a cell.
+  /// Current volume divided by the initial volume; 1 if the cell is not relaxed.
   double volume_ratio() const { return determinant(deformation_); }
 
 private:

@@ -45,7 +45,7 @@ void Energies::apply(const EdgeList& edges,
 void Energies::apply_each(const EdgeList& edges,
                           Outputs& outputs,
                           std::vector<double>& seed) const {
-  std::size_t next = 0; // structure, behind that of the center
+  std::size_t next = 0; // the structure after that of the center
   apply_with(
       edges,
       [&](std::size_t i) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// How a network's outputs per atom become energies. Only this file and the reference evaluator,
-// which does it again in plain loops, know this.
+// Converts a network's per-atom outputs to energies. Only this file and the reference evaluator,
+// which repeats it in plain loops, know how.
 #pragma once
 
 #include "base/edge_list.hpp"
@@ -14,24 +14,24 @@
 namespace eqnn::engine {
 
 /// E = f sum_i s e_i + sum_i (b + E0_i): scale s and reference energy E0 of atom i's species, shift
-/// b; f is the number of atoms on all ranks if the energy is a mean per atom, else 1. e_i is zero
-/// for an atom without neighbors if the model says so.
+/// b; f is the number of atoms on all ranks if the energy is a mean per atom, else 1. If the model
+/// says so, e_i is zero for an atom without neighbors.
 class Energies {
 public:
   explicit Energies(const EnergyScale& scale);
 
-  /// Whether f is the number of atoms.
+  /// Whether the energy is a mean per atom, so that f is the number of atoms.
   bool are_means() const { return are_means_; }
 
-  /// Converts the network's energies in `outputs` to those of the atoms, and sets direct forces to
-  /// zero where e_i is zero. factor: f. seed: [n_centers] becomes dE/de_i.
+  /// Replaces the network's e_i in `outputs` by the energies of the atoms. Where e_i is set to
+  /// zero, so are the direct forces on atom i. factor: f. Fills seed [n_centers] with dE/de_i.
   void
   apply(const EdgeList& edges, double factor, Outputs& outputs, std::vector<double>& seed) const;
 
-  /// The same for packed structures: f is the number of atoms of each.
+  /// The same for packed structures. For mean energies, f is the number of atoms in each structure.
   void apply_each(const EdgeList& edges, Outputs& outputs, std::vector<double>& seed) const;
 
-  /// The same for energies that are on a device. Valid until the next call.
+  /// The same for energies on a device. The result is valid until the next call.
   const kernels::EnergyOfAtoms& on_device(double factor);
 
   /// Makes later energies relative to these: [n_species] eV, or empty.

@@ -12,7 +12,7 @@
 namespace eqnn::engine {
 namespace {
 
-/// For isolated atoms: each is a system of its own.
+/// For isolated atoms: each atom is a system of its own, so the number of atoms is 1.
 class EachAlone final : public NoHalo {
 public:
   double sum(double /*term*/) override { return 1.0; }
@@ -23,7 +23,7 @@ std::string no_memory_for(std::int32_t n_nodes, const std::string& edges) {
          " on this rank: use more ranks on more machines, or single precision";
 }
 
-/// A mean energy per atom over several structures would not be that of any of them.
+/// A mean energy per atom over several structures would not be the mean of any one of them.
 void require_one_structure(const EdgeList& edges) {
   if (!edges.structures.empty()) {
     fail("the edges belong to ",
@@ -60,7 +60,7 @@ const Outputs& Engine::outputs_of(const EdgeList& edges, HaloExchange& halo, Wan
         [&] { return no_memory_for(edges.n_nodes, std::to_string(edges.n_edges()) + " edges"); },
         body));
   };
-  // A rank reports a failure before the others wait for it. All memory is allocated here.
+  // All memory is allocated here. A rank that fails reports it before the others wait for it.
   agree([&] {
     require_one_structure(edges);
     take(edges, wanted);
@@ -73,7 +73,7 @@ const Outputs& Engine::outputs_of(const EdgeList& edges, HaloExchange& halo, Wan
   if (with_gradient(wanted)) {
     evaluator_->reverse(halo, seed_, outputs_);
   }
-  // Only now: until here the others wait for this rank's exchanges, even if it failed.
+  // Check only now: until here, the other ranks wait for this rank's exchanges, even if it failed.
   agree([&] { require_finite(edges, outputs_, halo); });
   return outputs_;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// One evaluation from edges to observables: the network forward, energies, the network in reverse,
-// forces and virials.
+// One evaluation, from edges to observables: forward pass, energies, reverse pass, forces and
+// virials.
 #pragma once
 
 #include "base/edge_list.hpp"
@@ -20,27 +20,27 @@ namespace eqnn::engine {
 
 class Engine {
 public:
-  /// evaluator: of the model's network
+  /// evaluator: evaluates the model's network
   Engine(const ModelSpec& model, std::unique_ptr<kernels::AnyEvaluator> evaluator);
 
-  /// As Potential::evaluate.
+  /// See Potential::evaluate().
   const Observables& evaluate(const EdgeList& edges, HaloExchange& halo, Wanted wanted);
 
-  /// As Potential::evaluate_each.
+  /// See Potential::evaluate_each().
   const PackedObservables& evaluate_each(const EdgeList& edges, Wanted wanted);
 
-  /// The first half of evaluate(): the model's energies and gradients, from which observables are
-  /// computed.
+  /// The first half of evaluate(): computes the energies and gradients that observables are made
+  /// from.
   const Outputs& outputs_of(const EdgeList& edges, HaloExchange& halo, Wanted wanted);
 
-  /// As Potential::evaluate of neighbors on the device.
+  /// See Potential::evaluate() for neighbors on the device.
   const ResultsOnDevice&
   evaluate(const NeighborsOnDevice& neighbors, HaloExchange& halo, Wanted wanted);
 
-  /// As Potential::evaluate of neighbors on the host.
+  /// See Potential::evaluate() for neighbors on the host.
   const Observables& evaluate(const NeighborsOnHost& neighbors, HaloExchange& halo, Wanted wanted);
 
-  /// [n_species] eV, as Potential::free_atom_energies.
+  /// [n_species] eV, see Potential::free_atom_energies().
   std::vector<double> free_atom_energies();
 
   /// Makes later energies relative to free atoms.
@@ -48,7 +48,7 @@ public:
 
   int concurrency() const { return evaluator_->concurrency(); }
 
-  /// Of the evaluator, and of the results here.
+  /// Memory of the evaluator and of the results stored here.
   std::size_t bytes_used() const;
 
 private:
@@ -56,7 +56,7 @@ private:
     return forces_ == ForceKind::Gradient && (wanted.forces || wanted.virial || wanted.atom_virial);
   }
 
-  /// The step of neighbors that take() brings; of this rank's atoms.
+  /// Numbers of this rank's owned atoms and nodes in the current step.
   struct Counts {
     std::int32_t n_centers, n_nodes;
   };
@@ -64,7 +64,7 @@ private:
   template <class Take> const ResultsOnDevice&
   evaluate_taken(Counts counts, const Take& take, HaloExchange& halo, Wanted wanted);
 
-  /// Checks the edges against the model and allocates all memory of a step except for observables.
+  /// Checks the edges against the model and allocates all memory of a step except observables.
   void take(const EdgeList& edges, Wanted wanted);
 
   ForceKind forces_;
@@ -73,7 +73,7 @@ private:
   Energies energies_;
   std::unique_ptr<kernels::AnyEvaluator> evaluator_;
   Outputs outputs_;
-  std::vector<double> seed_; ///< [n_centers] dE/d(network's energy of an atom)
+  std::vector<double> seed_; ///< [n_centers] dE/de_i, see Energies
   Observables observables_;
   PackedObservables packed_;
 };

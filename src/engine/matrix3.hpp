@@ -55,7 +55,7 @@ inline Matrix3 inverse(const Matrix3& a) {
           (a[0] * a[4] - a[1] * a[3]) / d};
 }
 
-/// exp(a): Taylor's series of a / 2^k, which is below 1/4, squared k times. NaN gives NaN.
+/// exp(a): the Taylor series of a / 2^k, which is below 1/4, squared k times. NaN gives NaN.
 template <std::size_t N> Square<N> exponential(const Square<N>& a) {
   double norm = 0.0;
   for (const double x : a) {
@@ -70,7 +70,7 @@ template <std::size_t N> Square<N> exponential(const Square<N>& a) {
     x = std::ldexp(x, -k);
   }
   Square<N> sum = identity<N>();
-  for (int n = 14; n > 0; --n) { // by Horner; 0.25^15 / 15! is 1e-21
+  for (int n = 14; n > 0; --n) { // Horner's scheme; 0.25^15 / 15! is 1e-21
     sum = product<N>(scaled, sum);
     for (double& x : sum) {
       x /= n;
@@ -85,7 +85,7 @@ template <std::size_t N> Square<N> exponential(const Square<N>& a) {
   return sum;
 }
 
-/// d exp(a + t direction) / dt at t = 0: the corner of the exponential of a matrix of blocks.
+/// d exp(a + t direction) / dt at t = 0: the upper right block of exp([[a, direction], [0, a]]).
 inline Matrix3 exponential_derivative(const Matrix3& a, const Matrix3& direction) {
   Square<6> blocks{};
   for (std::size_t i = 0; i < 3; ++i) {

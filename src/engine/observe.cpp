@@ -15,12 +15,13 @@ namespace {
 
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
 
-/// Results of some structures or atoms; null if not wanted.
+/// Pointer to the results from `first` on; null if they are not wanted.
 double* at(std::vector<double>& numbers, std::size_t first) {
   return numbers.empty() ? nullptr : numbers.data() + first;
 }
 
-/// Direct forces have no virial, so it is NaN, which cannot be mistaken for a result.
+/// Resizes and clears all results except atom_energy. Direct forces have no virial. It is NaN,
+/// which cannot be mistaken for a result.
 void clear(std::size_t n_structures,
            std::size_t n_atoms,
            bool is_direct,
@@ -74,8 +75,7 @@ void observe(const EdgeList& edges,
   observables.atom_energy = outputs.energy;
   observables.energy = std::accumulate(outputs.energy.begin(), outputs.energy.end(), 0.0);
   observables.forces.assign(wanted.forces ? 3 * n_nodes : 0, 0.0);
-  // Direct forces have no virial; results derived from it are NaN, which cannot be mistaken for
-  // one.
+  // Direct forces have no virial. It is NaN, which cannot be mistaken for a result.
   const double none = is_direct ? kNone : 0.0;
   observables.virial.fill(wanted.virial ? none : 0.0);
   observables.atom_virial.assign(wanted.atom_virial ? 9 * n_nodes : 0, none);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Computes the wanted observables from energies of atoms and gradients of edges.
+// Computes the wanted observables from atomic energies and edge gradients.
 #pragma once
 
 #include "base/edge_list.hpp"
@@ -10,18 +10,17 @@
 
 namespace eqnn::engine {
 
-/// Allocates memory for the wanted results of so many atoms, so that observe() allocates none.
+/// Allocates memory for the wanted results, so that observe() does not allocate.
 void reserve(std::int32_t n_centers, std::int32_t n_nodes, Wanted wanted, Observables& observables);
 
-/// Writes all of `observables`. outputs: the model's, not the network's raw ones.
+/// Writes all of `observables`. outputs: after Energies::apply(), not the network's raw outputs.
 void observe(const EdgeList& edges,
              const Outputs& outputs,
              ForceKind forces,
              Wanted wanted,
              Observables& observables);
 
-/// The same for packed structures. A result that is not finite becomes the failure of its
-/// structure.
+/// The same for packed structures. If a result is not finite, only its structure fails.
 void observe_each(const EdgeList& edges,
                   const Outputs& outputs,
                   ForceKind forces,

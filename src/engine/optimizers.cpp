@@ -38,7 +38,7 @@ double longest_row(const std::vector<double>& x) {
   double longest = 0.0;
   for (std::size_t k = 0; k + 2 < x.size(); k += 3) {
     const double row = std::sqrt(x[k] * x[k] + x[k + 1] * x[k + 1] + x[k + 2] * x[k + 2]);
-    if (!std::isnan(longest) && !(row <= longest)) { // NaN stays
+    if (!std::isnan(longest) && !(row <= longest)) { // keeps NaN
       longest = row;
     }
   }
@@ -49,7 +49,7 @@ void Lbfgs::learn(const std::vector<double>& x, const std::vector<double>& force
   Pair pair{difference(x, last_x_), difference(last_forces_, forces), 0.0};
   pair.rho = 1.0 / dot(pair.y, pair.s);
   if (!std::isfinite(pair.rho)) {
-    // The step was lost in rounding, so it teaches nothing. ASE would continue with NaN.
+    // The step was lost in rounding and carries no information. ASE would continue with NaN.
     pairs_.clear();
     return;
   }
@@ -65,7 +65,7 @@ void Lbfgs::step(const std::vector<double>& x,
   if (!last_x_.empty()) {
     learn(x, forces);
   }
-  // The two-loop recursion for minus the gradient.
+  // Two-loop recursion, applied to minus the gradient.
   alpha_.resize(pairs_.size());
   move = forces;
   for (std::size_t k = pairs_.size(); k-- > 0;) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// ASE's L-BFGS and FIRE, for one structure each: they compute the next step from positions and
-// forces.
+// ASE's L-BFGS and FIRE. Each optimizer serves one structure: it computes the next step from
+// positions and forces.
 #pragma once
 
 #include "eqnn/relax.hpp"
@@ -12,21 +12,21 @@
 
 namespace eqnn::engine {
 
-/// The largest norm of a row of three: what ASE compares with fmax.
+/// The largest norm of a row of three. ASE compares it with fmax.
 double longest_row(const std::vector<double>& x);
 
 class Optimizer {
 public:
   virtual ~Optimizer() = default;
 
-  /// x, forces: [3 rows]. Writes the step from x.
+  /// x, forces: flattened rows of three. Writes the step from x to `move`, in the same form.
   virtual void step(const std::vector<double>& x,
                     const std::vector<double>& forces,
                     std::vector<double>& move) = 0;
 };
 
-/// J. Nocedal, Math. Comp. 35 (1980) 773, as in ase.optimize.LBFGS: a fixed initial inverse
-/// Hessian, and the whole step scaled down if an atom would move too far.
+/// J. Nocedal, Math. Comp. 35 (1980) 773, as in ase.optimize.LBFGS. The initial inverse Hessian is
+/// fixed. If an atom would move too far, the whole step is scaled down.
 class Lbfgs final : public Optimizer {
 public:
   explicit Lbfgs(const LbfgsOptions& options)
@@ -37,16 +37,16 @@ public:
             std::vector<double>& move) override;
 
 private:
-  /// The pair of differences that one step adds.
+  /// The differences that one step adds.
   struct Pair {
-    std::vector<double> s, y; ///< of positions, of gradients
+    std::vector<double> s, y; ///< of positions; of gradients
     double rho;
   };
 
   void learn(const std::vector<double>& x, const std::vector<double>& forces);
 
   LbfgsOptions options_;
-  std::deque<Pair> pairs_; ///< the oldest first
+  std::deque<Pair> pairs_; ///< oldest first
   std::vector<double> last_x_, last_forces_, alpha_;
 };
 
@@ -63,7 +63,7 @@ public:
             std::vector<double>& move) override;
 
 private:
-  /// Turns the velocity towards the force, or stops.
+  /// Turns the velocity toward the force, or sets it to zero if it points uphill.
   void steer(const std::vector<double>& forces);
 
   FireOptions options_;

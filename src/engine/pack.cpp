@@ -12,9 +12,9 @@
 namespace eqnn::engine {
 namespace {
 
-/// Number of atoms that keeps a thread busy while their features stay in its caches.
+/// Number of atoms that keeps a thread busy while their features still fit into its caches.
 constexpr std::int32_t kAtomsOfThread = 256;
-/// A device reports very many threads.
+/// Upper limit, because a GPU reports very many threads.
 constexpr std::int32_t kMostAtomsAtOnce = 16384;
 
 Failure kind_of(const Structure& structure, const Model& model) {
@@ -34,7 +34,7 @@ Failure kind_of(const Structure& structure, const Model& model) {
              : Failure::UnknownElement;
 }
 
-/// The edges of one of the structures that are packed.
+/// The edges of structure k of `packed`.
 EdgeList structure_of(const EdgeList& packed, std::size_t k) {
   const std::int32_t first = packed.structures[k];
   const std::int32_t end = packed.structures[k + 1];
@@ -113,7 +113,8 @@ void Pass::run() {
   tags_.clear();
 }
 
-/// If a pass fails as a whole, for example out of memory, its structures may still work one by one.
+/// If a pass fails as a whole, for example because memory runs out, its structures may still work
+/// one by one.
 void Pass::run_one_by_one(const std::string& failure) {
   if (tags_.size() == 1) {
     take_(tags_.front(), failed(Failure::Invalid, failure));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Edges of user-supplied structures, or the reason why they have none.
+// Builds the edges of user-supplied structures, and evaluates many structures in one pass.
 #pragma once
 
 #include "eqnn/batch.hpp"
@@ -20,16 +20,17 @@ struct EdgesOrFailure {
   std::string reason;
 };
 
-/// An error in a structure becomes its failure, and does not affect the rest of its pass.
+/// An error in a structure becomes its Failure. It does not affect the other structures of the
+/// pass.
 EdgesOrFailure edges_or_failure(const Structure& structure, const Model& model);
 
 /// The result of a structure without edges.
 StructureResult failed(Failure failure, std::string reason);
 
-/// Structures that wait to be evaluated together in one pass.
+/// Structures waiting to be evaluated together in one pass.
 class Pass {
 public:
-  /// Receives the result of each structure; `tag` is add()'s argument.
+  /// Receives the result of each structure; `tag` is the argument of add().
   using Take = std::function<void(std::size_t tag, StructureResult result)>;
 
   Pass(Potential& potential, Wanted wanted, Take take);
@@ -38,7 +39,7 @@ public:
 
   void add(std::size_t tag, const EdgeList& edges);
 
-  /// Evaluates the waiting structures, in their order.
+  /// Evaluates the waiting structures and hands out the results in the order of add().
   void run();
 
 private:
@@ -52,7 +53,7 @@ private:
   std::vector<std::size_t> tags_;
 };
 
-/// The value that options.atoms_at_once of 0 stands for.
+/// The number of atoms in a pass if options.atoms_at_once is 0.
 std::int32_t default_atoms_at_once(const Potential& potential);
 
 } // namespace eqnn::engine

@@ -43,7 +43,7 @@ Device device_from_name(std::string_view name) {
 }
 
 struct Potential::Impl {
-  plan::Plan plan; ///< values, and how it computes: without_tables()
+  plan::Plan plan; ///< reduced by without_tables()
   std::string described_plan;
   Precision precision = Precision::Double;
   EnergyZero energy_zero = EnergyZero::Model;
@@ -53,7 +53,7 @@ struct Potential::Impl {
 
 namespace {
 
-/// What is still needed from a plan after its weights were moved to where the model runs.
+/// The part of a plan that is still needed after its weights were moved to where the model runs.
 plan::Plan without_tables(const plan::Plan& plan) {
   plan::Plan out;
   out.values = plan.values;
@@ -117,7 +117,7 @@ Potential::evaluate(const NeighborsOnDevice& neighbors, HaloExchange& halo, Want
 }
 
 const Observables& Potential::evaluate(const EdgeList& edges, Wanted wanted) {
-  // Invalid sizes are refused later, with the other errors.
+  // Invalid sizes are rejected later, with the other errors.
   if (edges.n_centers >= 0 && edges.n_nodes > edges.n_centers) {
     fail(
         "the edges have ",

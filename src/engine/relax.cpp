@@ -54,7 +54,8 @@ public:
 
   const Relaxed& relaxed() const { return relaxed_; }
 
-  /// If a structure fails at its first step, the input is wrong; later, the relaxation led there.
+  /// If a structure fails before its first step, the input is wrong. After that, the relaxation is
+  /// the cause.
   void fail(Failure failure, const std::string& reason) {
     if (n_steps_ > 0 && failure != Failure::NotFinite) {
       end(RelaxStatus::Exploded, text("after ", n_steps_, " steps: ", reason));
@@ -65,8 +66,8 @@ public:
     }
   }
 
-  /// Uses the result of an evaluation to make the next step, if there is one. Returns false if the
-  /// caller wants to stop.
+  /// Takes the result of an evaluation and makes the next step, unless the relaxation has ended.
+  /// Returns false if the caller wants to stop.
   bool take(StructureResult result, const RelaxEvents& events) {
     pull_ = coordinates_.pull(result.forces, result.virial);
     RelaxFrame& last = relaxed_.last;
@@ -178,7 +179,7 @@ void require_sensible(const Model& model, const RelaxOptions& options) {
   }
 }
 
-/// The structures that are relaxed together now, and those that wait.
+/// The structures that are being relaxed together, and those still waiting.
 class Company {
 public:
   Company(const Model& model,
@@ -211,7 +212,7 @@ public:
   }
 
 private:
-  /// Finished structures have made room.
+  /// Starts waiting structures as far as the limit on atoms allows.
   void fill() {
     std::int32_t n_atoms = 0;
     for (const Relaxing& one : underway_) {

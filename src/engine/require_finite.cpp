@@ -11,7 +11,8 @@
 namespace eqnn::engine {
 namespace {
 
-/// Checks first .. end-1. A name is made only for a failure, so that a step allocates nothing.
+/// Checks first .. end-1. Builds a name only after a failure, so that a normal step does not
+/// allocate.
 template <class NameOf> void require(const std::vector<double>& numbers,
                                      std::size_t first,
                                      std::size_t end,
@@ -34,7 +35,7 @@ struct Part {
   std::size_t first_center, end_center, first_edge, end_edge;
 };
 
-/// name_of(node)
+/// name_of(node): the name of a node's atom
 template <class NameOf> void
 require(const EdgeList& edges, const Outputs& outputs, const Part& part, const NameOf& name_of) {
   const auto [first, end, first_edge, end_edge] = part;
@@ -57,7 +58,7 @@ require(const EdgeList& edges, const Outputs& outputs, const Part& part, const N
 } // namespace
 
 void require_finite(const EdgeList& edges, const Outputs& outputs, const HaloExchange& halo) {
-  // For edges made on a device, the host knows only the sources.
+  // If the edges were made on a device, the host has only their sources.
   require(edges,
           outputs,
           {0, outputs.energy.size(), 0, outputs.edge_gradient.size() / 3},

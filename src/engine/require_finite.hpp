@@ -10,11 +10,11 @@
 
 namespace eqnn::engine {
 
-/// Throws Error for the first result that is not finite; halo has the atoms' names.
+/// Throws Error for the first result that is not finite. halo provides the names of the atoms.
 void require_finite(const EdgeList& edges, const Outputs& outputs, const HaloExchange& halo);
 
-/// Describes the first result of these centers that is not finite, with atoms counted from the
-/// first of them. Empty if there is none.
+/// Describes the first result of these centers that is not finite. Atoms are counted from the first
+/// of these centers. Returns an empty string if all results are finite.
 std::string not_finite_in(const EdgeList& edges, const Outputs& outputs, Centers centers);
 
 } // namespace eqnn::engine

@@ -14,7 +14,7 @@ bool is_among(const std::vector<std::int32_t>& sorted, std::int32_t number) {
   return std::binary_search(sorted.begin(), sorted.end(), number);
 }
 
-/// Rows of the elements in the model's tables, increasing.
+/// Rows of the elements in the model's tables, in increasing order without duplicates.
 std::vector<std::size_t> rows_of(const ModelSpec& model,
                                  const std::vector<std::int32_t>& atomic_numbers) {
   std::string known;
@@ -53,9 +53,9 @@ std::vector<Item> kept(const std::vector<Item>& all, const std::vector<std::size
   return some;
 }
 
-/// Keeps these indices along an axis.
+/// Keeps only these rows along an axis.
 void cut_axis(Tensor& tensor, std::size_t axis, const std::vector<std::size_t>& rows) {
-  std::size_t before = 1; // of the axes before and behind
+  std::size_t before = 1; // sizes of the axes before and after
   std::size_t behind = 1;
   for (std::size_t k = 0; k < tensor.shape.size(); ++k) {
     (k < axis ? before : behind) *= k == axis ? 1 : static_cast<std::size_t>(tensor.shape[k]);

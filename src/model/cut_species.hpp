@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Cuts a model of many elements down to those in use: it keeps no weights or tables of others.
+// Cuts a model of many elements down to those in use. Weights and tables of other elements are
+// dropped.
 #pragma once
 
 #include "model/model_spec.hpp"
@@ -9,10 +10,10 @@
 
 namespace eqnn {
 
-/// Returns the same network with only these elements, in the model's order. Elements may be named
-/// in any order and more than once. All results are bit by bit those of the model. Only self-tests
-/// without other elements are kept. Path, hash and number of parameters stay those of the file.
-/// Throws Error for an element that the model does not know, and if no element is named.
+/// Returns the same network with only these elements, in the model's order. Elements may be given
+/// in any order and more than once. All results are bit for bit the same. Self-tests with other
+/// elements are dropped. Path, hash and number of parameters remain those of the file. Throws Error
+/// for an element that the model does not know, and if no element is given.
 ModelSpec cut_species(ModelSpec model, const std::vector<std::int32_t>& atomic_numbers);
 
 } // namespace eqnn

@@ -31,7 +31,7 @@ template <class Op> void add_reader(std::map<std::string, StageReader>& readers,
   }
 }
 
-/// By the name in the file.
+/// Readers of stages, by the name in the file.
 const std::map<std::string, StageReader>& stage_readers() {
   static const std::map<std::string, StageReader> kReaders = [] {
     std::map<std::string, StageReader> readers;
@@ -295,7 +295,7 @@ GraphReader::layers(const JsonReader& list, std::int64_t n_in, const std::set<st
 }
 
 double GraphReader::norm_eps(const JsonReader& entry) {
-  // In single precision the cube of 1/sqrt(eps), which the adjoint has, is then finite.
+  // Then the cube of 1/sqrt(eps), which occurs in the adjoint, is finite in single precision.
   constexpr double kSmallest = 1e-24;
   const double eps = entry.positive();
   if (!(eps >= kSmallest)) {

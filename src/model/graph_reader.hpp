@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Reads the graph of a model file. Each stage's reader gets its inputs and weights from here, and
-// declares its output. Private to src/model.
+// Reads the graph of a model file. The reader of each stage gets its inputs and weights from here,
+// and declares its output here. Private to src/model.
 #pragma once
 
 #include "model/json_reader.hpp"
@@ -16,13 +16,14 @@ namespace eqnn {
 
 inline constexpr std::int32_t kMaxChannels = 1 << 16;
 
-/// Fills spec.graph and spec.n_parameters; the rest of spec must be filled already. Throws Error
+/// Fills spec.graph and spec.n_parameters. The rest of spec must already be filled. Throws Error
 /// for anything invalid, and for tensors that no stage uses.
 void read_graph(const JsonReader& graph,
                 const std::map<std::string, StoredTensor>& tensors,
                 ModelSpec& spec);
 
-/// Reads the graph stage by stage; knows the values made so far. Every check throws Error.
+/// Reads the graph stage by stage, and keeps track of the values made so far. Every failed check
+/// throws Error.
 class GraphReader {
 public:
   GraphReader(ModelSpec& spec, StoredWeights& weights)
@@ -44,7 +45,7 @@ public:
     return spec_.graph[static_cast<std::size_t>(index)];
   }
 
-  // ---- the entry's parts ----
+  // ---- parts of an entry ----
 
   static void allow_attributes(const JsonReader& entry, std::set<std::string> attributes);
   static JsonReader inputs_of(const JsonReader& entry, const std::set<std::string>& keys);
@@ -56,16 +57,17 @@ public:
   StageIndex features(const JsonReader& inputs, const char* key);
   /// Features with the same number of channels for each degree 0..l_max.
   StageIndex uniform(const JsonReader& inputs, const char* key);
-  /// Features of any blocks, each with the same number of channels.
+  /// Features with any blocks that all have the same number of channels.
   StageIndex equal_channels(const JsonReader& inputs, const char* key);
   StageIndex harmonics_input(const JsonReader& inputs);
   StageIndex radial_input(const JsonReader& inputs);
   StageIndex edge_matrix_input(const JsonReader& inputs);
 
-  /// Of degree and parity of the harmonics, or all even: how its components behave under inversion.
+  /// Whether the parity of each block is that of the harmonics of its degree; otherwise, all are
+  /// even.
   bool has_parity_of_harmonics(StageIndex index) const;
 
-  // ---- what the stage makes ----
+  // ---- output of the stage ----
 
   Stage& made() { return *made_; }
 
@@ -73,7 +75,7 @@ public:
   void make_features(std::int32_t l_max, std::int64_t channels);
   void make_irreps(Irreps irreps);
 
-  // ---- checks and parts that several stages have ----
+  // ---- checks and parts shared by several stages ----
 
   static void expect_equal(const JsonReader& where,
                            const char* what,
@@ -83,9 +85,9 @@ public:
   checked_channels(const JsonReader& where, const Tensor& weight, std::size_t axis);
   void check_block(const JsonReader& where, const IrrepsBlock& block) const;
 
-  /// The attribute `irreps`: what the output is made of.
+  /// The attribute `irreps`: the blocks of the output.
   Irreps irreps_attribute(const JsonReader& entry) const;
-  /// "1o" -> position in irreps
+  /// The position in irreps of a block named like "1o".
   static std::int32_t block_of(const JsonReader& name, const Irreps& irreps);
 
   static Activation activation(const JsonReader& entry, const std::set<std::string>& allowed);
@@ -120,13 +122,13 @@ EQNN_MODEL_STAGES(EQNN_READ)
 /// A weight that has a row for each species.
 struct SpeciesTable {
   Tensor* tensor = nullptr;
-  std::int32_t axes = 1; ///< so many of its leading axes count species
+  std::int32_t axes = 1; ///< number of leading axes that count species
 };
 
 using SpeciesTables = std::vector<SpeciesTable>;
 
-/// Lists all of a stage, so that a model can be cut to some of its species (model/cut_species.hpp).
-/// Each overload is defined in model/stages/NAME.cpp.
+/// Lists all such tables of a stage, so that a model can be cut to some of its species
+/// (model/cut_species.hpp). Each overload is defined in model/stages/NAME.cpp.
 #define EQNN_SPECIES_TABLES(Type, name) SpeciesTables species_tables(Type##Stage& op);
 EQNN_MODEL_STAGES(EQNN_SPECIES_TABLES)
 #undef EQNN_SPECIES_TABLES

@@ -149,7 +149,7 @@ std::string JsonReader::word(const std::set<std::string>& words) const {
 }
 
 bool JsonReader::has_control(const std::string& text) {
-  // Unsigned: where char is signed, bytes of UTF-8 are below zero.
+  // Unsigned, because bytes of UTF-8 are negative if char is signed.
   return std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 127; });
 }
 

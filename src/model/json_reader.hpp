@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A JSON value with its path in the document, so that every error message can name both. Private to
-// src/model.
+// A JSON value with its file and its path in the document, so that every error message can name
+// both. Private to src/model.
 #pragma once
 
 #include "base/error.hpp"
@@ -15,7 +15,8 @@
 
 namespace eqnn {
 
-/// Parses text; duplicate keys are errors, since JSON libraries silently keep only one of them.
+/// Parses text. Throws Error for invalid JSON and for duplicate keys, because JSON libraries
+/// silently keep only one of them.
 nlohmann::json parse_json(const std::string& text, const std::string& where);
 
 class JsonReader {
@@ -38,29 +39,29 @@ public:
   /// The value as JSON text.
   std::string text() const;
 
-  /// Member of an object that must be there.
+  /// A required member of an object.
   JsonReader at(const std::string& key) const;
   bool has(const std::string& key) const;
-  /// Number of members.
+  /// Number of members or elements.
   std::size_t size() const;
-  /// Refuses members that the format does not know.
+  /// Throws Error for members that are not among `keys`.
   void allow_only(const std::set<std::string>& keys) const;
 
   std::vector<JsonReader> elements() const;
   std::string string() const;
-  /// A string without control characters, so that text from a file stays on one line in messages
-  /// and tables.
+  /// A string. Throws Error if it has control characters, so that text from a file stays on one
+  /// line in messages and tables.
   std::string name() const;
   bool boolean() const;
   double number() const;
   double positive() const;
   std::int32_t integer(std::int64_t low, std::int64_t high) const;
-  /// One of a few words.
+  /// A string. Throws Error if it is not one of `words`.
   std::string word(const std::set<std::string>& words) const;
 
-  /// Whether a text has control characters, such as the end of a line.
+  /// Whether a text has control characters, such as a newline.
   static bool has_control(const std::string& text);
-  /// The beginning of a text from a file, long enough for a whole hash.
+  /// The beginning of a text from a file, for messages. Long enough for a whole hash.
   static std::string printable(const std::string& text);
 
 private:

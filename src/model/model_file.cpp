@@ -176,7 +176,7 @@ std::vector<std::array<double, 3>> vectors(const JsonReader& list, std::size_t n
   return values;
 }
 
-/// Refuses a structure for which edges_of() would fail.
+/// Throws Error for a structure that edges_of() would reject.
 void check_structure(const JsonReader& entry, const SelfTest& test, double cutoff) {
   const std::string refusal =
       failure_of([] { return "not enough memory."; },

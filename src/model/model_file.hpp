@@ -9,19 +9,19 @@
 
 namespace eqnn {
 
-/// Reads and validates a file. Throws Error with the file's name, the JSON path and the cure if
-/// anything is invalid.
+/// Reads and validates a file. Throws Error if anything is invalid. The message names the file, the
+/// JSON path and the fix.
 ModelSpec read_model(const std::string& path);
 
-/// The same from memory; messages call it `name`.
+/// The same for bytes in memory. Error messages call them `name`.
 ModelSpec parse_model(const std::string& bytes, const std::string& name);
 
-/// SHA-256 of everything that a file says, as docs/spec/model_file.md defines it. @pre metadata has
+/// SHA-256 of the whole content of a file, as defined in docs/spec/model_file.md. @pre metadata has
 /// the key "eqnn"
 std::string model_hash(const Safetensors& content);
 
-/// Everything of parse_model but the hash: for tools that make or fuzz files. @pre metadata has the
-/// key "eqnn"
+/// Like parse_model(), but does not check the hash. For tools that make or fuzz files. @pre
+/// metadata has the key "eqnn"
 ModelSpec interpret_model(const Safetensors& content, const std::string& name);
 
 } // namespace eqnn

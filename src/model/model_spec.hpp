@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What a model file says, as plain structs. Names and formulas: docs/spec/stages. No
-// behavior here. A stage's fields stand in model/stages/NAME.hpp.
+// The content of a model file as plain structs, without behavior. Names and formulas are in
+// docs/spec/stages. The fields of a stage are in model/stages/NAME.hpp.
 #pragma once
 
 #include "base/stages.hpp"
@@ -17,7 +17,7 @@ using StageOp = VariantOf<void EQNN_MODEL_STAGES(EQNN_STAGE_TYPE)>;
 #undef EQNN_STAGE_TYPE
 
 struct Stage {
-  std::string output; ///< the value's name in the file
+  std::string output; ///< name of the value in the file
   ValueKind kind = ValueKind::Features;
   std::int32_t l_max = 0;    ///< of harmonics, matrix and uniform features
   std::int32_t channels = 0; ///< of radial and uniform features
@@ -36,8 +36,8 @@ struct EnergyScale {
 };
 
 struct ModelSpec {
-  std::string file;   ///< where it was read
-  std::string sha256; ///< as verified
+  std::string file;   ///< path, or the name given to parse_model()
+  std::string sha256; ///< verified
   std::string family;
   std::vector<std::int32_t> species; ///< atomic numbers, increasing
   double cutoff = 0.0;               ///< Angstrom
@@ -47,9 +47,9 @@ struct ModelSpec {
   double equivariance_defect = 0.0;
   EnergyScale energy;
   ForceKind forces = ForceKind::Gradient;
-  std::vector<Stage> graph; ///< each stage uses outputs of earlier ones only
+  std::vector<Stage> graph; ///< each stage uses only outputs of earlier stages
   std::vector<SelfTest> self_tests;
-  std::string provenance; ///< JSON text, for people
+  std::string provenance; ///< JSON text, for display
   std::int64_t n_parameters = 0;
 };
 

@@ -43,10 +43,10 @@ constexpr std::array<DtypeTraits, 5> kDtypes{{{"F64", 8, widen<double>},
                                               {"I32", 4, widen<std::int32_t>},
                                               {"BOOL", 1, widen<std::uint8_t>}}};
 
-/// Of the data, in bytes.
+/// A range of bytes in the data: first, end.
 using ByteRange = std::array<std::uint64_t, 2>;
 
-/// Every byte of the data must belong to exactly one tensor, since the hash and other readers see
+/// Every byte of the data must belong to exactly one tensor, because the hash and other readers see
 /// only tensors.
 void require_no_gaps(std::vector<ByteRange> ranges, std::uint64_t n_data, const std::string& name) {
   ranges.push_back({n_data, n_data});
@@ -130,7 +130,7 @@ StoredTensor read_tensor(const JsonReader& entry,
   return stored;
 }
 
-/// Refuses files that start with text: a Git LFS pointer, an input script, a web page.
+/// Rejects files that start with text: a Git LFS pointer, an input script, a web page.
 void refuse_text(const std::string& bytes, const std::string& name) {
   constexpr std::string_view kPointer = "version https://git-lfs";
   if (std::string_view(bytes).substr(0, kPointer.size()) == kPointer) {
@@ -146,8 +146,7 @@ void refuse_text(const std::string& bytes, const std::string& name) {
   }
 }
 
-/// Refuses a checkpoint of a training code, given instead of the model that `eqnn export` makes
-/// from it.
+/// Rejects checkpoints of training codes. `eqnn export` makes models from them.
 void refuse_checkpoint(const std::string& bytes, const std::string& name) {
   using namespace std::string_view_literals;
   constexpr std::array<std::pair<std::string_view, std::string_view>, 6> kMagic{

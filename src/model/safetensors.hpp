@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The safetensors container: 8 bytes of length, a JSON header, the tensors' bytes.
-// https://github.com/huggingface/safetensors
+// The safetensors container: the length of the header (8 bytes), a JSON header, the bytes of the
+// tensors. https://github.com/huggingface/safetensors
 #pragma once
 
 #include "model/model_spec.hpp"
@@ -10,11 +10,11 @@
 
 namespace eqnn {
 
-/// One tensor as stored. Floating-point and integer types are turned into double.
+/// A stored tensor. Floating-point and integer types are converted to double.
 struct StoredTensor {
   std::string dtype; ///< "F64", "F32", "I64", "BOOL", ...
   Tensor tensor;
-  std::string bytes; ///< as in the file
+  std::string bytes; ///< raw bytes in the file
 };
 
 struct Safetensors {
@@ -22,10 +22,11 @@ struct Safetensors {
   std::map<std::string, StoredTensor> tensors;
 };
 
-/// Throws Error, with `name` in front, for anything that is not a well-formed safetensors file.
+/// Parses the bytes of a file. Throws Error, with a message that starts with `name`, unless they
+/// are a well-formed safetensors file.
 Safetensors parse_safetensors(const std::string& bytes, const std::string& name);
 
-/// Whole content of a file; throws Error.
+/// Returns the whole content of a file. Throws Error if it cannot be read.
 std::string read_file(const std::string& path);
 
 } // namespace eqnn

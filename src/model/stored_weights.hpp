@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The tensors of a model file, handed out by name. Private to src/model.
+// Access to the tensors of a model file by name. Private to src/model.
 #pragma once
 
 #include "model/json_reader.hpp"
@@ -13,14 +13,16 @@
 
 namespace eqnn {
 
-/// Returns the file's tensors by name and checks them. Knows at the end which were never requested.
+/// Returns the tensors of the file by name and checks them. Keeps track of the tensors that were
+/// requested.
 class StoredWeights {
 public:
   StoredWeights(const std::map<std::string, StoredTensor>& tensors, std::string file)
       : tensors_(tensors)
       , file_(std::move(file)) {}
 
-  /// Extents that are not known yet are given as -1.
+  /// Returns a tensor with the expected shape; -1 stands for any extent. Throws Error for any other
+  /// shape or type.
   Tensor take(const JsonReader& name, const std::vector<std::int64_t>& expected) {
     return take(name, expected, {"F64", "F32"});
   }
@@ -29,7 +31,7 @@ public:
     return take(name, expected, {"I32", "I32"});
   }
 
-  /// The number of parameters. Throws Error for a tensor that no stage uses.
+  /// Returns the number of parameters. Throws Error for a tensor that no stage uses.
   std::int64_t check_all_used() const;
 
 private:

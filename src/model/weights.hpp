@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The parts of stages in a model file.
+// Parts of the stages of a model file.
 #pragma once
 
 #include "base/irreps.hpp"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Finds the atoms and periodic images near an atom, in time proportional to the number of atoms.
+// Finds the atoms and periodic images near an atom. Finding all neighbors takes O(n log n) time in
+// the number of atoms and images.
 #pragma once
 
 #include "neighbors/lattice.hpp"
@@ -16,8 +17,9 @@
 
 namespace eqnn {
 
-/// Atoms and their periodic images near any atom, sorted by bins at least as wide as the cutoff: an
-/// atom's neighbors are in its own bin and the 26 around it. Empty bins take no memory and no time.
+/// The atoms, and their periodic images near any atom, sorted by bins. Bins are at least as wide as
+/// the cutoff, so the neighbors of an atom are in its own bin and the 26 around it. Empty bins take
+/// no memory and no time.
 class Images {
 public:
   struct Neighbor {
@@ -28,7 +30,7 @@ public:
 
   Images(const std::vector<Vector3>& positions, const std::vector<Vector3>& shifts, double cutoff)
       : positions_(positions)
-      , width_(cutoff + 1e-6) { // coordinates and bins are rounded
+      , width_(cutoff + 1e-6) { // margin for rounding of coordinates and bins
     low_.fill(std::numeric_limits<double>::infinity());
     Vector3 high{};
     high.fill(-std::numeric_limits<double>::infinity());
@@ -55,12 +57,12 @@ public:
     });
   }
 
-  /// The neighbors of atom i, in the order of atoms and of shifts.
+  /// The neighbors of atom i, sorted by atom, then by shift.
   void within(double cutoff, std::size_t i, std::vector<Neighbor>& found) const {
     found.clear();
     const Vector3& x = positions_[i];
     const Bin at = bin_of(x);
-    for (int row = 0; row < 9; ++row) { // of bins along the last axis, which are one after another
+    for (int row = 0; row < 9; ++row) { // three bins along the last axis, stored one after another
       const int across = row / 3 - 1;
       const int along = row % 3 - 1;
       const Bin first{at[0] + across, at[1] + along, at[2] - 1};
@@ -83,14 +85,14 @@ public:
   }
 
 private:
-  using Bin = std::array<double, 3>; ///< whole numbers, which may be beyond those of an int
+  using Bin = std::array<double, 3>; ///< whole numbers that may exceed the range of an int
 
   struct Image {
     Bin bin;
     Vector3 x;
     std::int32_t atom;
     std::size_t shift;
-    bool is_atom; ///< not an image of it
+    bool is_atom; ///< the atom itself, not an image
   };
 
   Bin bin_of(const Vector3& x) const {

@@ -18,10 +18,10 @@ double dot(const Vector3& a, const Vector3& b) { return a[0] * b[0] + a[1] * b[1
 
 /// Farther from the origin, doubles are more than 1.5e-8 Angstrom apart, which changes forces.
 constexpr double kFarthest = 1e8;
-/// A^3. An atom takes about 1 A^3 or more, so a volume far below means lattice vectors in one
+/// A^3. An atom takes up about 1 A^3 or more, so a much smaller volume means lattice vectors in one
 /// plane.
 constexpr double kSmallestVolume = 1e-6;
-/// Images of the cell within the cutoff: 24 MB of translations.
+/// Number of images of the cell within the cutoff. Their translations take 24 MB.
 constexpr double kMostImages = 1e6;
 
 } // namespace
@@ -50,7 +50,7 @@ Lattice::Lattice(const std::array<double, 9>& cell)
     : rows_{{{cell[0], cell[1], cell[2]}, {cell[3], cell[4], cell[5]}, {cell[6], cell[7], cell[8]}}}
     , volume_(dot(rows_[0], cross(rows_[1], rows_[2]))) {
   for (const double component : cell) {
-    // Negated, so that NaN is refused too.
+    // Negated, so that NaN is rejected too.
     if (!(std::abs(component) <= kFarthest)) {
       fail("a lattice vector has a component of ",
            component,
@@ -98,7 +98,7 @@ std::array<int, 3> Lattice::reach(const std::vector<Vector3>& positions, double 
     }
     const Vector3 area = opposite(a);
     const double height = std::abs(volume_) / std::sqrt(dot(area, area));
-    // The last term: fractions are rounded.
+    // The last term allows for rounding of the fractions.
     counts[a] = std::ceil(cutoff / height + (high - low) + 1e-9);
   }
   const double n_images = (2 * counts[0] + 1) * (2 * counts[1] + 1) * (2 * counts[2] + 1);

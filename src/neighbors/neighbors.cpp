@@ -14,7 +14,7 @@
 namespace eqnn {
 namespace {
 
-/// Row of the species table.
+/// Row of an element in the species table. Throws Error if the model does not have it.
 std::int32_t
 row_of(std::int32_t number, std::size_t atom, const std::vector<std::int32_t>& species) {
   const auto found = std::find(species.begin(), species.end(), number);
@@ -61,7 +61,7 @@ EdgeList edges_of(const std::vector<std::int32_t>& numbers,
   std::vector<Vector3> positions = unwrapped;
   std::vector<Vector3> shifts{{0.0, 0.0, 0.0}};
   if (cell) {
-    // Wrap into one cell first, so that atoms that travelled far do not cost more.
+    // Wrap into one cell first, so that atoms far away do not increase the cost.
     const Lattice lattice(*cell);
     positions = lattice.wrapped(std::move(positions));
     shifts = lattice.translations(lattice.reach(positions, cutoff));

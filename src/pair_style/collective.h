@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The one mechanism by which a failure on one rank ends all ranks, with its message. A rank that
-// stopped alone would leave the others waiting, and its output could be lost when MPI aborts.
+// Ends all ranks with the message of the rank that failed. All code uses this one mechanism. A rank
+// that stopped alone would leave the others waiting, and its output could be lost when MPI aborts.
 
 #ifndef LMP_EQNN_COLLECTIVE_H
 #define LMP_EQNN_COLLECTIVE_H
@@ -13,15 +13,16 @@
 
 namespace LAMMPS_NS {
 
-// Collective. Each rank passes its failure or an empty string. Returns the same on all ranks: the
-// message of the first rank that failed, with its number unless all failed; empty if none did.
+// Collective. Each rank passes its failure or an empty string. Returns the same string on all
+// ranks: the message of the first rank that failed, preceded by its number unless all ranks failed.
+// Empty if none failed.
 std::string first_failure(MPI_Comm world, const std::string &mine);
 
-// The index of this rank among those of its node. Collective.
+// Collective. The index of this rank among the ranks on its node.
 int rank_on_node(MPI_Comm world);
 
-// Collective. Runs body on each rank. If it throws on any, throws eqnn::Error on all. body must not
-// communicate.
+// Collective. Runs body on each rank. If it throws on any rank, throws eqnn::Error on all. body
+// must not communicate. no_memory: the message if memory runs out.
 template <class Body> void together(MPI_Comm world, const std::string &no_memory, const Body &body)
 {
   const std::string failure =

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Kernels that copy rows of nodes into and out of LAMMPS's buffers on the device, as LammpsHalo
-// does on the host. LammpsHalo finds which nodes cross the borders, once for each neighbor list.
+// Kernels that pack node rows into LAMMPS's buffers on the device and unpack them, as LammpsHalo
+// does on the host. LammpsHalo finds the nodes to exchange, once for each neighbor list.
 
 #ifndef LMP_EQNN_DEVICE_HALO_H
 #define LMP_EQNN_DEVICE_HALO_H
@@ -21,7 +21,7 @@ template <class DeviceType> class DeviceHalo {
  public:
   explicit DeviceHalo(const LammpsHalo &halo) : halo_(halo) {}
 
-  // after each building of the list
+  // call it after each rebuild of the neighbor list
   void forget()
   {
     sent_.clear();
@@ -45,26 +45,26 @@ template <class DeviceType> class DeviceHalo {
     else add<double>(nodes, buf);
   }
 
-  // ---- what packs and unpacks; nvcc wants functions with kernels in them public ----
+  // ---- packing and unpacking; nvcc requires functions that contain kernels to be public ----
 
   using Ints = Kokkos::View<int *, DeviceType>;
-  // a buffer of floats has more places than an int counts where LAMMPS's, of doubles, has not
+  // 64 bits: a float index into the buffer can overflow an int where LAMMPS's double index does not
   using Index = std::int64_t;
   using Range = Kokkos::RangePolicy<DeviceType, Kokkos::IndexType<Index>>;
 
-  // The places of a buffer, and by which node: an atom and its images are sent as several, and come back
-  // to one row, which one thread adds to.
+  // The node of each place in a buffer. An atom and its images are sent in several places. On the
+  // way back they are added to one row, by one thread.
   struct Nodes {
     int n = 0;
-    Ints node;    // [n] of each place
+    Ints node;    // [n] node of each place
     int n_targets = 0;
-    Ints begin, place;    // places of target t: place[begin[t]] ... place[begin[t + 1] - 1]
+    Ints begin, place;    // target t: place[begin[t]] ... place[begin[t + 1] - 1]
   };
 
-  // a row starts at a double, whatever its type is; an odd row of floats ends in half of one
+  // rows of both types start at a double; a row with an odd number of floats ends in half a double
   template <class Scalar> struct Strides {
-    Index width;     // scalars of a row
-    Index in_buf;    // scalars from place to place
+    Index width;     // scalars in a row
+    Index in_buf;    // scalars from one place to the next
   };
 
   template <class Scalar> Strides<Scalar> strides() const
@@ -83,7 +83,7 @@ template <class DeviceType> class DeviceHalo {
     Kokkos::parallel_for(
         "eqnn::halo::pack", Range(0, nodes.n * s.in_buf), KOKKOS_LAMBDA(Index k) {
           const Index place = k / s.in_buf, c = k % s.in_buf;
-          const Index row = node(place);    // none if the owner leaves the atom out
+          const Index row = node(place);    // -1 if the owner excludes the atom
           to[k] = c < s.width && row >= 0 ? rows[row * s.width + c] : 0;
         });
   }

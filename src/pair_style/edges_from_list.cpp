@@ -14,7 +14,7 @@
 using namespace LAMMPS_NS;
 
 /* ----------------------------------------------------------------------
-   by the atoms' IDs, whether LAMMPS has a map of them or not
+   finds owners by atom ID; does not need LAMMPS's atom map
 ------------------------------------------------------------------------- */
 
 void EdgesFromList::find_owners(const Atom &atom, const std::vector<char> &excluded)
@@ -66,7 +66,8 @@ void EdgesFromList::require_finite(const Atom &atom, int i) const
 {
   const double *const x = atom.x[i];
 
-  // comparisons with NaN are false: such an atom would silently lose its neighbors
+  // comparisons with NaN are false: in LAMMPS's list, such an atom would silently lose its
+  // neighbors
 
   if (!std::isfinite(x[0]) || !std::isfinite(x[1]) || !std::isfinite(x[2]))
     eqnn::fail("atom ", atom.tag[i], " is at (", x[0], ", ", x[1], ", ", x[2],
@@ -122,7 +123,7 @@ void EdgesFromList::build(const NeighborRows &list, const Atom &atom,
   const double cutsq = cutoff * cutoff;
   const double shortest_sq = eqnn::kShortestEdge * eqnn::kShortestEdge;
 
-  // a list made for pair style hybrid leaves out atoms of other styles
+  // a list for pair style hybrid leaves out atoms of other styles
 
   row_of_atom_.assign(atom.nlocal, -1);
   std::size_t n_pairs = 0;

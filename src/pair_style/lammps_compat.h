@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The only place for differences between the LAMMPS releases that the pair style compiles against:
-// 29 Aug 2024, 4 Feb 2025, 22 Jul 2025. Features are detected from the headers, since distributions
-// patch them. EQNN_LAMMPS_RELEASE (for example 20250722) decides only if the headers cannot tell.
+// All differences between the supported LAMMPS releases are handled here: 29 Aug 2024, 4 Feb 2025,
+// 22 Jul 2025. Features are detected from the headers, because distributions patch them.
+// EQNN_LAMMPS_RELEASE (for example 20250722) decides only if the headers cannot tell.
 
 #ifndef LMP_EQNN_LAMMPS_COMPAT_H
 #define LMP_EQNN_LAMMPS_COMPAT_H
@@ -15,9 +15,9 @@
 namespace LAMMPS_NS::eqnn_compat {
 
 // ---- widths of the rows that a pair style exchanges ----
-// Since 4 Feb 2025 they are an argument. Before, LAMMPS reads them from the pair style at each call
-// (comm_brick.cpp, comm_tiled.cpp), of the style that it is given, under hybrid too; its buffers
-// were made for the widest of force->pair.
+// Since 4 Feb 2025 the width is an argument. Before, LAMMPS reads it at each call from the pair
+// style that it is given, also under hybrid (comm_brick.cpp, comm_tiled.cpp). Its buffers are sized
+// for the largest width of force->pair.
 
 template <class C, class = void> struct HasWidth : std::false_type {};
 template <class C>
@@ -25,7 +25,7 @@ struct HasWidth<
     C, std::void_t<decltype(std::declval<C &>().forward_comm(static_cast<Pair *>(nullptr), 1))>> :
     std::true_type {};
 
-// Sets a member, and restores it when the scope ends.
+// Sets an int, and restores it at the end of the scope.
 class Lent {
  public:
   Lent(int &member, int value) : member_(member), before_(member) { member_ = value; }

@@ -18,7 +18,7 @@ using namespace LAMMPS_NS;
 
 namespace {
 
-// target[c] += source[c]; LAMMPS's buffers of doubles carry rows of either type as plain bytes
+// target[c] += source[c]. LAMMPS's buffers of doubles hold rows of both types as plain bytes.
 template <class Scalar>
 void add_row(unsigned char *target, const double *source, std::size_t n_bytes)
 {
@@ -59,8 +59,9 @@ unsigned char *LammpsHalo::row(int atom) const
 }
 
 /* ----------------------------------------------------------------------
-   A ghost may have come over several ranks, so the question goes home the way that adjoints go: each
-   rank on the way learns who asks it, and asks the next.
+   A ghost may have been passed on by several ranks. So requests travel to the owner by reverse
+   communication, like adjoints. Each rank on the way learns which atoms are wanted, and asks the
+   next.
 ------------------------------------------------------------------------- */
 
 const std::vector<int> &LammpsHalo::find_wanted(Comm *comm, const Atom &atom, bool is_new_list)
@@ -168,13 +169,13 @@ std::vector<int> LammpsHalo::nodes_received(int n, int first) const
 
 void LammpsHalo::pack_row(const unsigned char *row, double *buf) const
 {
-  buf[n_doubles_ - 1] = 0.0;    // an odd row of floats ends in half a double
+  buf[n_doubles_ - 1] = 0.0;    // a row with an odd number of floats ends in half a double
   if (row) std::memcpy(buf, row, n_bytes_);
   else std::memset(buf, 0, n_bytes_);
 }
 
 /* ----------------------------------------------------------------------
-   Sender and receiver leave out the same rows: the sender's marks are what the receiver asked for.
+   Sender and receiver skip the same rows, because the sender's marks are the receiver's requests.
 ------------------------------------------------------------------------- */
 
 int LammpsHalo::pack_forward(int n, const int *atoms, double *buf) const

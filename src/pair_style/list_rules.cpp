@@ -22,7 +22,7 @@ namespace {
 
 constexpr int kAll = 1;    // the bit of group all
 
-// Comm does not tell which group it sends
+// gives access to a protected member: the group whose atoms Comm sends
 struct OpenComm : public Comm {
   static int Comm::*border_group() { return &OpenComm::bordergroup; }
 };
@@ -60,8 +60,8 @@ void ListRules::require_complete_list()
                    "pair_style hybrid/overlay, or map one of the types to NULL",
                    i, j);
 
-  // special_bonds: bonds can be made at any step (fix bond/create, bond/react, deposit mol) wherever
-  // the atom style has room for them
+  // special_bonds: if the atom style has room for bonds, they can be created at any step (fix
+  // bond/create, bond/react, deposit mol)
 
   const bool can_have_bonds =
       atom->molecular != Atom::ATOMIC &&
@@ -108,7 +108,7 @@ int ListRules::groups_of_exclusion() const
 }
 
 /* ----------------------------------------------------------------------
-   of all ranks: the few classes that the mapped atoms fall into
+   the few different classes of mapped atoms, on all ranks together
 ------------------------------------------------------------------------- */
 
 std::vector<ListRules::AtomClass> ListRules::classes(int groups) const
@@ -138,7 +138,7 @@ std::vector<ListRules::AtomClass> ListRules::classes(int groups) const
 }
 
 /* ----------------------------------------------------------------------
-   as LAMMPS decides it, NPair::exclusion()
+   the same rules as in LAMMPS's NPair::exclusion()
 ------------------------------------------------------------------------- */
 
 bool ListRules::is_pair_excluded(const AtomClass &a, const AtomClass &b) const
@@ -173,10 +173,10 @@ bool ListRules::is_pair_excluded(int i, int j) const
 }
 
 /* ----------------------------------------------------------------------
-   Fixes for Monte Carlo try what the energy is without an atom: they take it out of group all and
-   into a group whose pairs with all are excluded. What a user excludes from all by neigh_modify is the
-   same. The rules decide, not what atoms there are: an atom is gone if none of the model's types,
-   present or not, could be a neighbor of it.
+   Monte Carlo fixes compute the energy without an atom: they move it from group all to a group
+   whose pairs with all are excluded. An atom that a user excludes from all by neigh_modify is
+   treated the same. Only the rules matter, not the atoms present: an atom is gone if no atom of any
+   of the model's types could be its neighbor.
 ------------------------------------------------------------------------- */
 
 bool ListRules::is_gone(const AtomClass &a) const

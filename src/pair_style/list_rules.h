@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The rule: every pair of mapped atoms within the cutoff is in the neighbor list, or the user is told.
-// LAMMPS removes pairs from it for special_bonds, neigh_modify exclude, neigh_modify include,
-// comm_modify group and pair style hybrid. A missing edge silently changes the energy. So each of
-// these is refused, causes a warning, or has the meaning of exclusion: an atom that is excluded
-// from all others contributes nothing.
+// The rule: every pair of mapped atoms within the cutoff is in the neighbor list, or the user is
+// told. LAMMPS removes pairs from the list for special_bonds, neigh_modify exclude, neigh_modify
+// include, comm_modify group and pair style hybrid. A missing edge would silently change the
+// energy. So each of these is rejected, causes a warning, or means exclusion: an atom that is
+// excluded from all others contributes nothing.
 
 #ifndef LMP_EQNN_LIST_RULES_H
 #define LMP_EQNN_LIST_RULES_H
@@ -22,32 +22,32 @@ class ListRules : protected Pointers {
  public:
   explicit ListRules(LAMMPS *lmp) : Pointers(lmp) {}
 
-  // LAMMPS initializes a run. species_of_type: [ntypes + 1], -1 for NULL
+  // Call it when LAMMPS initializes a run. species_of_type: [ntypes + 1], -1 for NULL
   void start_run(const std::vector<int> &species_of_type);
 
-  // the pairs of types i and j are this style's
+  // Records that this style computes the pairs of types i and j.
   void take_pair(int i, int j);
 
-  // Before the first step: an error on all ranks if pairs are or can be left out.
+  // Collective, before the first step. Ends all ranks with an error if pairs are or can be missing.
   void require_complete_list();
 
-  // Collective, after each building of the list: finds the atoms that are excluded from all others.
-  // Warns if pairs of other atoms are excluded.
+  // Collective, after each rebuild of the list. Finds the atoms that are excluded from all others.
+  // Warns once per run if pairs of other atoms are excluded.
   void find_excluded();
 
-  // [nlocal + nghost] 1 for atoms that count for nothing; empty if there are none
+  // [nlocal + nghost] 1 for excluded atoms; empty if there is no exclusion rule
   const std::vector<char> &excluded() const { return excluded_; }
 
-  // Checks the edges with a second neighbor search: throws eqnn::Error at the first atom whose
-  // neighbors differ. cutoff in Angstrom.
+  // Checks the edges with a second neighbor search. Throws eqnn::Error for the first atom whose
+  // number of neighbors differs. cutoff in Angstrom.
   void count_edges(const eqnn::EdgeList &edges, const std::vector<int> &atom_of_node,
                    double cutoff) const;
 
  private:
-  // what exclusion can tell apart
+  // the properties of atoms that exclusion depends on
   struct AtomClass {
     int type;
-    int groups;    // of the group mask, the bits that exclusion asks for
+    int groups;    // the bits of the group mask that exclusion uses
     bool operator<(const AtomClass &other) const
     {
       return type != other.type ? type < other.type : groups < other.groups;

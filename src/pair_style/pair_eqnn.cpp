@@ -86,7 +86,7 @@ void PairEQNN::allocate()
 }
 
 /* ----------------------------------------------------------------------
-   which pairs of types have a model: all of mapped types, or none
+   Sets the pairs of types that have a model: all pairs of mapped types, or none.
 ------------------------------------------------------------------------- */
 
 void PairEQNN::set_coeffs(const std::vector<int> &species_of_type)
@@ -98,7 +98,8 @@ void PairEQNN::set_coeffs(const std::vector<int> &species_of_type)
 }
 
 /* ----------------------------------------------------------------------
-   Given again it asks for pair_coeff again: a model that is loaded knows another precision.
+   After a second pair_style command, pair_coeff must be repeated, because the loaded model may have
+   another precision.
 ------------------------------------------------------------------------- */
 
 void PairEQNN::settings(int narg, char **arg)
@@ -111,7 +112,7 @@ void PairEQNN::settings(int narg, char **arg)
 
 /* ----------------------------------------------------------------------
    pair_coeff * * MODEL.eqnn element1 element2 ...
-   A refused one changes nothing: what was set before goes on to hold.
+   If the command is rejected, the model set before remains.
 ------------------------------------------------------------------------- */
 
 void PairEQNN::coeff(int narg, char **arg)
@@ -149,7 +150,7 @@ void PairEQNN::coeff(int narg, char **arg)
   impl->loaded = std::move(loaded);
   eqnn::return_free_memory();
   impl->memory_reported = impl->threads_checked = impl->has_nodes = false;
-  // one rank exchanges nothing: LAMMPS need not keep buffers for all of its ghosts
+  // a single rank exchanges nothing, so LAMMPS needs no buffers for its ghosts
   comm_forward = comm_reverse = comm_reverse_off =
       comm->nprocs == 1 ? 0
                         : std::max(Impl::VIRIAL_WIDTH, impl->loaded->potential->max_row_width());
@@ -160,8 +161,8 @@ void PairEQNN::coeff(int narg, char **arg)
 /* ---------------------------------------------------------------------- */
 
 /* ----------------------------------------------------------------------
-   Weights and tables of the elements of pair_coeff are kept. Self-tests may need others: what they run
-   on is gone before the rest is made.
+   Keeps weights and tables only for the elements of pair_coeff. Self-tests may need other elements.
+   Then their potential is destroyed before the one for the run is made.
 ------------------------------------------------------------------------- */
 
 PairEQNN::Impl::Loaded PairEQNN::Impl::load(eqnn::Model file,
@@ -283,7 +284,7 @@ void PairEQNN::init_style()
     error->all(FLERR, "Pair style eqnn: atoms have no IDs; remove 'atom_modify id no'");
   refuse_heat_flux(lmp);
 
-  // the neighbor list is checked at the first step, when all of LAMMPS is initialized
+  // the neighbor list is checked at the first step, after all of LAMMPS is initialized
 
   impl->list_checked = false;
   impl->rules.start_run(impl->loaded->species_of_type);
@@ -347,7 +348,7 @@ void PairEQNN::compute_on_host()
 }
 
 /* ----------------------------------------------------------------------
-   once, after the first step, when every buffer has its size
+   Once, after the first step, when all buffers have their size.
 ------------------------------------------------------------------------- */
 
 void PairEQNN::report_memory()
@@ -370,7 +371,7 @@ bool PairEQNN::look_at_list()
   if (is_first_step) impl->rules.require_complete_list();
   impl->list_checked = true;
 
-  // also where a list was built while another style computed alone: pair_modify compute no
+  // also if a list was built while only another style was computed (pair_modify compute no)
 
   const bool is_new_list = is_first_step || neighbor->ago == 0 ||
                            neighbor->lastcall != impl->list_step ||
@@ -385,7 +386,7 @@ bool PairEQNN::look_at_list()
 }
 
 /* ----------------------------------------------------------------------
-   what failed, or nothing
+   Returns the failure, or an empty string.
 ------------------------------------------------------------------------- */
 
 std::string PairEQNN::build_edges()
@@ -435,7 +436,8 @@ const eqnn::Observables &PairEQNN::evaluate()
 }
 
 /* ----------------------------------------------------------------------
-   With newton off LAMMPS leaves on ghosts what is there, so that it goes home by the way of adjoints.
+   With newton off, LAMMPS does not add the results on ghosts to their owners. So this does, by the
+   reverse halo exchange.
 ------------------------------------------------------------------------- */
 
 void PairEQNN::bring_home(const eqnn::Observables &found)
@@ -448,8 +450,8 @@ void PairEQNN::bring_home(const eqnn::Observables &found)
 }
 
 /* ----------------------------------------------------------------------
-   LAMMPS has room for the symmetric part of a virial only. That of direct forces is NaN: LAMMPS asks
-   for it in every set-up, so it is no error that it does.
+   LAMMPS stores only the symmetric part of a virial. For direct forces, the virial is NaN. It is
+   not an error to ask for it, because LAMMPS does so in every setup.
 ------------------------------------------------------------------------- */
 
 void PairEQNN::tally(const eqnn::Observables &found)

@@ -51,22 +51,27 @@ class PairEQNN : public Pair {
   double memory_usage() override;
 
  protected:
-  // where accelerated variants differ: the list that they ask for, and how its rows come to the host
+  // accelerated variants override these: the neighbor list to request, and how its rows get to the
+  // host
 
   virtual void request_list();
   virtual NeighborRows rows_of_list();
 
-  // whether edges are made from the list where the model runs, and not here
+  // whether the engine makes the edges, on the device that runs the model
 
   virtual bool makes_edges_there() const;
 
-  // energies, forces and virials of a step, into the arrays that ev_init() prepared
+  // computes energies, forces and virials of a step into the arrays that ev_init() prepared
 
   void compute_on_host();
 
-  // its parts: whether the list is a new one, for which owners and exclusions were found anew; the
-  // atoms of the model, from one building of the list to the next; the edges, and what failed; a failure
-  // with the names of atoms; what LAMMPS asks for; a remark after the first step
+  // parts of a step
+  //   look_at_list: finds owners and exclusions of a new list; returns whether it is new
+  //   make_nodes: makes the nodes, which stay the same until the list is rebuilt
+  //   build_edges: makes the edges; returns the failure, or an empty string
+  //   explain: adds the names of atoms to a failure
+  //   wanted: the results that LAMMPS asks for
+  //   report_memory: a line in the log after the first step
 
   bool look_at_list();
   void make_nodes(const std::vector<char> &marked, const int *rows, int n_rows);
@@ -75,7 +80,7 @@ class PairEQNN : public Pair {
   eqnn::Wanted wanted() const;
   void report_memory();
 
-  // the model, its evaluator and the buffers: pair_eqnn_impl.h
+  // the model, its evaluator and the buffers: see pair_eqnn_impl.h
   struct Impl;
   Impl *impl;
 

@@ -32,7 +32,7 @@ using namespace LAMMPS_NS;
 
 namespace {
 
-// what edges, exclusion and results are made from
+// the atom data that edges, exclusion and results depend on
 constexpr unsigned int KINDS = TAG_MASK | TYPE_MASK | MASK_MASK | MOLECULE_MASK;
 constexpr unsigned int READ = X_MASK | F_MASK | KINDS;
 
@@ -41,7 +41,7 @@ template <class View> auto on_host(const View &view)
   return Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), view);
 }
 
-// Zeros on which host and device agree.
+// Sets host and device copies to zero, and marks them as in sync.
 template <class DualView> void clear(DualView &both)
 {
   both.clear_sync_state();
@@ -92,14 +92,14 @@ template <class DeviceType> PairEQNNKokkos<DeviceType>::~PairEQNNKokkos()
 
 template <class DeviceType> void PairEQNNKokkos<DeviceType>::init_style()
 {
-  // masses, groups and types are looked at on the host
+  // masses, groups and types are checked on the host
 
   atomKK->sync(Host, ALL_MASK);
   PairEQNN::init_style();
 }
 
 /* ----------------------------------------------------------------------
-   full, whatever 'package kokkos neigh' says: that is for styles that can use either
+   A full list, whatever 'package kokkos neigh' says: that option is for styles that can use either.
 ------------------------------------------------------------------------- */
 
 template <class DeviceType> void PairEQNNKokkos<DeviceType>::request_list()
@@ -158,7 +158,7 @@ template <class DeviceType> void PairEQNNKokkos<DeviceType>::compute(int eflag_i
     if (vflag_atom) k_vatom.template modify<LMPHostType>();
   }
 
-  // computes read the host's, other styles and fixes the device's
+  // computes read the host's copy, other styles and fixes the device's
 
   if (eflag_atom) {
     k_eatom.template sync<LMPHostType>();
@@ -211,7 +211,7 @@ template <class DeviceType> void PairEQNNKokkos<DeviceType>::compute_on_device()
 }
 
 /* ----------------------------------------------------------------------
-   whether LAMMPS's buffers are on the device in both directions; comm_style tiled has none there
+   Whether LAMMPS's buffers are on the device in both directions. comm_style tiled has none there.
 ------------------------------------------------------------------------- */
 
 template <class DeviceType> bool PairEQNNKokkos<DeviceType>::has_device_callbacks() const
@@ -226,14 +226,15 @@ template <class DeviceType> bool PairEQNNKokkos<DeviceType>::is_host_device() co
                                     typename DeviceType::memory_space>::accessible;
 }
 
-// an exchange of rows that are on the device; else, it goes over the host
+// whether the current exchange packs and unpacks rows on the device; otherwise on the host
 template <class DeviceType> bool PairEQNNKokkos<DeviceType>::is_by_kernels() const
 {
   return impl->halo.takes_rows_on_device() && impl->halo.rows_now().data;
 }
 
 /* ----------------------------------------------------------------------
-   of this step; types change without a new list: fix atom/swap
+   The neighbors of this step. Species are updated, because types can change without a new list (fix
+   atom/swap).
 ------------------------------------------------------------------------- */
 
 template <class DeviceType> eqnn::NeighborsOnDevice PairEQNNKokkos<DeviceType>::neighbors_there()
@@ -271,7 +272,7 @@ template <class DeviceType> eqnn::NeighborsOnDevice PairEQNNKokkos<DeviceType>::
 }
 
 /* ----------------------------------------------------------------------
-   atoms became those of the model, or ceased to be, on any rank
+   Collective. Whether types of atoms changed between mapped and NULL on any rank.
 ------------------------------------------------------------------------- */
 
 template <class DeviceType> bool PairEQNNKokkos<DeviceType>::are_types_changed_there() const
@@ -292,8 +293,8 @@ template <class DeviceType> bool PairEQNNKokkos<DeviceType>::are_types_changed_t
 }
 
 /* ----------------------------------------------------------------------
-   [nlocal + nghost] 1 for the neighbors of this rank's atoms, within the skin too, so that a node
-   stays one until the next building of the list
+   [nlocal + nghost] 1 for the neighbors of this rank's atoms. The skin is included, so that nodes
+   stay the same until the list is rebuilt.
 ------------------------------------------------------------------------- */
 
 template <class DeviceType>
@@ -357,7 +358,8 @@ template <class DeviceType> void PairEQNNKokkos<DeviceType>::bring_home(double *
 }
 
 /* ----------------------------------------------------------------------
-   Nodes are different atoms, so that each is added to once. With newton off, ghosts keep nothing.
+   Nodes are different atoms, so each atom is added to only once. With newton off, ghosts get no
+   results.
 ------------------------------------------------------------------------- */
 
 template <class DeviceType>
@@ -386,7 +388,7 @@ void PairEQNNKokkos<DeviceType>::add_to_atoms(const eqnn::ResultsOnDevice &found
     k_eatom.template modify<LMPDeviceType>();
   }
 
-  // LAMMPS has room for the symmetric part: xx yy zz xy xz yz
+  // LAMMPS stores only the symmetric part: xx yy zz xy xz yz
 
   if (vflag_global) {
     const auto &v = found.virial;
@@ -412,8 +414,9 @@ void PairEQNNKokkos<DeviceType>::add_to_atoms(const eqnn::ResultsOnDevice &found
 }
 
 /* ----------------------------------------------------------------------
-   LAMMPS's buffers on the device. It fences after each of these, and has the host's copy made where MPI
-   wants that. What is packed on the host is brought to the device first.
+   Packing and unpacking with LAMMPS's buffers on the device. LAMMPS fences after each call, and
+   copies the buffer to the host if MPI needs it there. Rows packed on the host are copied to the
+   device first.
 ------------------------------------------------------------------------- */
 
 template <class DeviceType>

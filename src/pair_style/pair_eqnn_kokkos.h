@@ -34,16 +34,17 @@ namespace LAMMPS_NS {
 
 template <class DeviceType> class DeviceHalo;
 
-// The pair style in a LAMMPS with the KOKKOS package: edges are made from LAMMPS's neighbor list where
-// it is, forces, energies and virials are folded there. Its rules, words, warnings and energies are those
-// of eqnn. Models with direct forces, and steps that check their edges, take the host's way.
+// The pair style for the KOKKOS package. On the device, edges are made from LAMMPS's neighbor list,
+// and forces, energies and virials are accumulated. Rules, keywords, warnings and energies are the
+// same as for eqnn. The host does this for models with direct forces, with check_edges, and if
+// LAMMPS's positions are not doubles.
 template <class DeviceType> class PairEQNNKokkos : public PairEQNN, public KokkosBase {
  public:
   using device_type = DeviceType;
   using AT = ArrayTypes<DeviceType>;
 
-  // space: where LAMMPS looks for results. Where the host is the device, it decides by which of its
-  // callbacks features are exchanged.
+  // space: where LAMMPS expects the results. If the host is the device, LAMMPS also chooses the
+  // callbacks of the halo exchange by it.
   PairEQNNKokkos(class LAMMPS *, ExecutionSpace space);
   ~PairEQNNKokkos() override;
 
@@ -56,7 +57,7 @@ template <class DeviceType> class PairEQNNKokkos : public PairEQNN, public Kokko
   int pack_reverse_comm_kokkos(int, int, eqnn_compat::DualBuffer &) override;
   void unpack_reverse_comm_kokkos(int, DAT::tdual_int_1d, eqnn_compat::DualBuffer &) override;
 
-  // parts of a step: nvcc wants functions with kernels in them public
+  // parts of a step; nvcc requires functions that contain kernels to be public
 
   bool are_types_changed_there() const;
   eqnn::NeighborsOnDevice neighbors_there();
@@ -66,13 +67,13 @@ template <class DeviceType> class PairEQNNKokkos : public PairEQNN, public Kokko
  protected:
   void request_list() override;
   NeighborRows rows_of_list() override;
-  bool makes_edges_there() const override { return false; }    // that way is this style's own
+  bool makes_edges_there() const override { return false; }    // compute() decides
 
  private:
   eqnn_compat::DualEnergies k_eatom;
   eqnn_compat::DualVirials k_vatom;
 
-  // nodes, from one building of the list to the next
+  // nodes, valid until the list is rebuilt
 
   using Ints = Kokkos::View<int *, DeviceType>;
   Ints d_node_of_atom, d_atom_of_node, d_species, d_species_of_type, d_is_mapped;
@@ -87,7 +88,7 @@ template <class DeviceType> class PairEQNNKokkos : public PairEQNN, public Kokko
 
   std::unique_ptr<DeviceHalo<DeviceType>> device_halo;
 
-  // the list on the host: the list itself where that is the device
+  // the list on the host; if the host is the device, the list itself
 
   struct HostList;
   std::unique_ptr<HostList> host_list;

@@ -7,8 +7,8 @@
    This software is distributed under the GNU General Public License.
 ------------------------------------------------------------------------- */
 
-// The pair style when the engine makes the edges from LAMMPS's list: nodes are those of the list,
-// within its skin, and stay the same until the next building.
+// The pair style when the engine makes the edges from LAMMPS's list. Nodes come from the
+// whole list, including its skin, so they stay the same until the list is rebuilt.
 
 #include "pair_eqnn.h"
 
@@ -24,8 +24,8 @@
 using namespace LAMMPS_NS;
 
 /* ----------------------------------------------------------------------
-   What fails where the model runs, with the atoms' names: edges that are made here know them. There may
-   be no memory for that.
+   Adds the names of atoms to a failure on the device: makes the edges again on the host, where
+   names are known. Returns the failure unchanged if that finds nothing or memory runs out.
 ------------------------------------------------------------------------- */
 
 std::string PairEQNN::explain(const std::string &failure)
@@ -40,9 +40,9 @@ std::string PairEQNN::explain(const std::string &failure)
 }
 
 /* ----------------------------------------------------------------------
-   On all ranks together: which atoms are nodes, and which of them cross the borders. marked: [nlocal +
-   nghost] neighbors of this rank's atoms. What fails here ends all ranks at the first agreement of
-   the evaluation.
+   Collective. Decides which atoms are nodes, and which of them are exchanged. marked: [nlocal +
+   nghost] 1 for neighbors of this rank's atoms. A failure here ends all ranks at the first agree()
+   of the evaluation.
 ------------------------------------------------------------------------- */
 
 void PairEQNN::make_nodes(const std::vector<char> &marked, const int *rows, int n_rows)
@@ -68,7 +68,7 @@ void PairEQNN::make_nodes(const std::vector<char> &marked, const int *rows, int 
 }
 
 /* ----------------------------------------------------------------------
-   Where the model runs, from the list itself. Not where a step needs them here.
+   Whether the engine makes the edges. Not if the step needs them on the host.
 ------------------------------------------------------------------------- */
 
 bool PairEQNN::makes_edges_there() const
@@ -80,7 +80,8 @@ bool PairEQNN::makes_edges_there() const
 }
 
 /* ----------------------------------------------------------------------
-   atoms became those of the model, or ceased to be, on any rank, without a new list: fix atom/swap
+   Collective. Whether types of atoms changed between mapped and NULL on any rank. Types can change
+   without a new list (fix atom/swap).
 ------------------------------------------------------------------------- */
 
 bool PairEQNN::are_types_changed() const
@@ -94,8 +95,8 @@ bool PairEQNN::are_types_changed() const
 }
 
 /* ----------------------------------------------------------------------
-   [nlocal + nghost] 1 for the neighbors of this rank's atoms, within the skin too, so that a node
-   stays one until the next building of the list
+   [nlocal + nghost] 1 for the neighbors of this rank's atoms. The skin is included, so that nodes
+   stay the same until the list is rebuilt.
 ------------------------------------------------------------------------- */
 
 std::vector<char> PairEQNN::mark_neighbors() const

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Checks that the plugin and the LAMMPS that loads it fit together.
+// Checks that the plugin is compatible with the LAMMPS that loads it.
 
 #ifndef LMP_EQNN_PLUGIN_FIT_H
 #define LMP_EQNN_PLUGIN_FIT_H
@@ -9,18 +9,19 @@
 namespace LAMMPS_NS {
 
 struct LammpsKind {
-  int release;        // as in 20250722
+  int release;        // for example 20250722
   int tagint_size;    // bytes of an atom ID: 8 if built with -DLAMMPS_BIGBIG
-  std::string mpi;    // as eqnn_mpi_family names it, or empty where that is not known
+  std::string mpi;    // see eqnn_mpi_family(); empty if unknown
 };
 
-// The MPI family in the text of MPI_Get_library_version: a family shares one binary interface.
-// "MPICH" (Intel's, MVAPICH's and Cray's too), "Open MPI", "no MPI" of LAMMPS's src/STUBS, or "".
+// Finds the MPI family in the text of MPI_Get_library_version(). Libraries of a family share one
+// binary interface. Returns "MPICH" (also for Intel, MVAPICH and Cray), "Open MPI", "no MPI" for
+// LAMMPS's src/STUBS, or "" if unknown.
 std::string eqnn_mpi_family(const std::string &library_version);
 
-// Why the plugin cannot run here, in one sentence; empty if it can. LAMMPS itself only prints a
-// remark in the log. But its class layouts change between releases, so a wrong plugin would read
-// garbage.
+// Returns one sentence that says why the plugin cannot run here; empty if it can. LAMMPS itself
+// only writes a warning to the log. But its class layouts change between releases, so a wrong
+// plugin would read garbage.
 std::string eqnn_misfit(const LammpsKind &compiled_for, const LammpsKind &running,
                         const std::string &missing_cpu_features);
 

@@ -28,7 +28,7 @@ std::string LAMMPS_NS::read_on_one_rank(LAMMPS *lmp, const char *name)
   int is_folder = 0;
   if (lmp->comm->me == 0) {
     const std::string path = utils::get_potential_file_path(name);
-    std::error_code ignored;    // if its status cannot be read, it cannot be opened either
+    std::error_code ignored;    // if the status cannot be read, opening fails too
     is_folder = std::filesystem::is_directory(path.empty() ? name : path, ignored);
     std::ifstream file(path, std::ios::binary | std::ios::ate);
     if (!path.empty() && !is_folder && file) size = file.tellg();
@@ -46,7 +46,7 @@ std::string LAMMPS_NS::read_on_one_rank(LAMMPS *lmp, const char *name)
                "as in '{}/MODEL.eqnn'",
                name, name);
 
-  // LAMMPS removed the first byte of each, so no such file exists
+  // LAMMPS has removed the first byte of each such character, so the file is not found
 
   std::string shown = name;
   const auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 128; };

@@ -23,14 +23,14 @@ using namespace LAMMPS_NS;
 
 namespace {
 
-// Masses of types; of atoms with individual masses, the one that deviates most.
+// Masses of types. If atoms have individual masses, the one that deviates most.
 std::vector<double> masses_of_types(LAMMPS *lmp, const std::vector<double> &expected)
 {
   const Atom &atom = *lmp->atom;
   std::vector<double> found = expected;
   if (!atom.rmass_flag) {
     for (int type = 1; type <= atom.ntypes; type++)
-      if (atom.mass_setflag[type]) found[type] = atom.mass[type];    // LAMMPS refuses the others
+      if (atom.mass_setflag[type]) found[type] = atom.mass[type];    // LAMMPS rejects the others
     return found;
   }
   std::vector<double> low = expected, high = expected;
@@ -46,7 +46,8 @@ std::vector<double> masses_of_types(LAMMPS *lmp, const std::vector<double> &expe
   return found;
 }
 
-// Half a unit leaves room for rounded masses; deuterium and tritium are common, other isotopes not.
+// Half a mass unit allows for rounded masses. Deuterium and tritium are common, other isotopes are
+// not.
 bool is_mass_of(int atomic_number, double mass)
 {
   constexpr double TOLERANCE = 0.5;
@@ -91,14 +92,14 @@ void LAMMPS_NS::warn_of_threads(LAMMPS *lmp, int n_threads)
     if (lmp->comm->me == 0) lmp->error->warning(FLERR, "Pair style eqnn: {}", text);
   };
 
-  // 'package omp' is a fix of this name
+  // 'package omp' creates a fix with this ID
   if (lmp->modify->get_fix_by_id("package_omp") && lmp->comm->nthreads != n_threads)
     warn(
         fmt::format("'package omp {}' has no effect on this style, which runs {} thread(s) on each "
                     "rank: set the environment variable OMP_NUM_THREADS before LAMMPS starts",
                     lmp->comm->nthreads, n_threads));
 
-  // cores that this job may use on this node: each rank may be bound to a few of them
+  // all cores on this node that the job may use; each rank may be bound to a few of them
 
   MPI_Comm node = MPI_COMM_NULL;
   MPI_Comm_split_type(lmp->world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);

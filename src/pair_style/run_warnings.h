@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Warnings on rank 0 about likely mistakes, before the run starts: a day later they are expensive.
+// Warns on rank 0 about likely mistakes before the run starts. A day later they would be expensive.
 
 #ifndef LMP_EQNN_RUN_WARNINGS_H
 #define LMP_EQNN_RUN_WARNINGS_H
@@ -12,20 +12,22 @@ namespace LAMMPS_NS {
 
 class LAMMPS;
 
-// Masses that do not fit the elements: usually types in another order than in pair_coeff.
-// species_of_type: [ntypes + 1], -1 for NULL; species: atomic numbers. All ranks call it together.
+// Collective. Warns about masses that do not match the elements, usually because atom types and
+// pair_coeff are in different orders. species_of_type: [ntypes + 1], -1 for NULL; species: atomic
+// numbers.
 void warn_of_masses(LAMMPS *lmp, const std::vector<int> &species_of_type,
                     const std::vector<std::int32_t> &species);
 
-// More threads on a node than cores, and 'package omp', which this style does not read. All ranks
-// call it together.
+// Collective. Warns about more threads on a node than cores, and about 'package omp', which this
+// style ignores.
 void warn_of_threads(LAMMPS *lmp, int n_threads);
 
-// Fixes that compare energies of systems with different numbers of atoms. free_atoms: as in "H
-// -13.6 eV"
+// Warns about fixes that compare energies of systems with different numbers of atoms. free_atoms:
+// for example "H -13.6 eV".
 void warn_of_chemical_potentials(LAMMPS *lmp, const std::string &free_atoms);
 
-// An error where a compute would sum up a heat flux of per-atom stresses.
+// Ends all ranks with an error if a compute heat/flux is defined, which would use per-atom
+// stresses.
 void refuse_heat_flux(LAMMPS *lmp);
 
 }    // namespace LAMMPS_NS

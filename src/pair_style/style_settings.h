@@ -11,10 +11,12 @@ namespace LAMMPS_NS {
 class LAMMPS;
 
 // pair_style eqnn [precision double|mixed|single] [allow mean-per-atom|direct-forces]
-//                 [products sparse|grid|fourier] [convolutions sparse|aligned] [couplings matrix|cp|node]
-//                 [device cpu|gpu|auto] [edges host|device] [energy_zero model|free_atoms] [check_edges yes|no] [self_test yes|no]
-// Where edges are made from LAMMPS's neighbor list: by the pair style, or by the engine where the
-// model runs. The default is the engine on a GPU, and the pair style otherwise.
+//                 [products sparse|grid|fourier] [convolutions sparse|aligned]
+//                 [couplings matrix|cp|node] [device cpu|gpu|auto] [edges host|device]
+//                 [energy_zero model|free_atoms] [check_edges yes|no] [self_test yes|no]
+
+// Whether the pair style (on the host) or the engine (on the device that runs the model) makes the
+// edges from LAMMPS's neighbor list. The default is the engine on a GPU, otherwise the pair style.
 enum class EdgesWhere { Auto, Host, Device };
 
 struct StyleSettings {
@@ -28,7 +30,7 @@ struct StyleSettings {
   bool leaves_out_free_atoms() const { return options.energy_zero == eqnn::EnergyZero::FreeAtoms; }
 };
 
-// Ends all ranks with an error for an unknown word.
+// Ends all ranks with an error if a keyword or value is unknown.
 StyleSettings read_settings(LAMMPS *lmp, int narg, char **arg);
 
 }    // namespace LAMMPS_NS

@@ -9,7 +9,7 @@
 namespace eqnn::plan {
 namespace {
 
-/// In the order in which the stage's adjoint writes them.
+/// The inputs of a stage, in the order in which its adjoint writes their gradients.
 std::vector<Input*> inputs_of(Stage& stage) {
   auto inputs = std::visit([](auto& s) { return s.inputs(); }, stage);
   inputs.erase(std::remove_if(inputs.begin(),
@@ -23,7 +23,7 @@ ValueId output_of(const Stage& stage) {
   return std::visit([](const auto& s) { return s.output(); }, stage);
 }
 
-/// Where a stage can take a term to add, or null.
+/// Optional input for a term to add, or null.
 Input* residual_of(Stage& stage) {
   return std::visit([](auto& s) { return s.residual(); }, stage);
 }
@@ -32,13 +32,13 @@ void set_output(Stage& stage, ValueId out) {
   std::visit([out](auto& s) { s.make(out); }, stage);
 }
 
-/// Values that the stage's adjoint reads again.
+/// Values that the adjoint of the stage reads.
 std::vector<ValueId> needed_by_adjoint(const Stage& stage) {
   return std::visit([](const auto& s) { return s.saved_for_adjoint(); }, stage);
 }
 
-/// The time for which something must stay in memory. Stage k runs forward at time k and in reverse
-/// at 2n - 1 - k.
+/// The time during which a value or adjoint must stay in memory. Stage k runs forward at time k and
+/// in reverse at time 2n - 1 - k.
 struct Lifetime {
   std::int64_t begin = -1, end = -1;
   std::int64_t width = 0;
@@ -51,12 +51,12 @@ struct Lifetime {
   }
 };
 
-/// Greedy coloring of intervals in order of their begin.
+/// Greedy coloring of the lifetimes, in order of their beginning.
 void assign_buffers(std::vector<Lifetime> lifetimes, std::vector<Buffer>& buffers) {
   std::stable_sort(lifetimes.begin(), lifetimes.end(), [](const Lifetime& a, const Lifetime& b) {
     return a.begin < b.begin;
   });
-  std::vector<std::int64_t> free_from; // per buffer: the first time at which it is free
+  std::vector<std::int64_t> free_from; // for each buffer, the first time at which it is free
   for (const Lifetime& life : lifetimes) {
     std::size_t best = buffers.size();
     for (std::size_t b = 0; b < buffers.size(); ++b) {
@@ -102,7 +102,7 @@ void fuse_residuals(Plan& plan) {
           Stage with_residual = std::move(*producer);
           *residual_of(with_residual) = {other, Write::Add};
           set_output(with_residual, add->out);
-          // and stands where the addition stood, after everything that makes the other term
+          // move it to the place of the addition, after the stages that compute the other term
           fused.erase(producer);
           fused.emplace_back(std::move(with_residual));
           done = true;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// ModelSpec -> Plan, in passes that can be tested one by one.
+// Compiles a ModelSpec to a Plan, in passes that can be tested separately.
 #pragma once
 
 #include "model/model_spec.hpp"
@@ -10,43 +10,45 @@
 namespace eqnn::plan {
 
 struct Options {
-  /// Largest error of the radial tables, relative to the function's largest value.
+  /// Largest error of a radial table, relative to the largest value of the function.
   double radial_tolerance = 4e-15;
   std::int32_t radial_degree = 9;
   /// Channels are padded with zeros to a multiple of this (the SIMD width); buffers are sized
   /// accordingly.
   std::int32_t channel_multiple = 1;
-  /// How products of functions on the sphere are computed; nothing: what is measured to be fastest.
+  /// How products of functions on the sphere are computed; empty: the fastest method, by measured
+  /// rates.
   std::optional<SphereMethod> products;
-  /// The same for their convolutions along edges.
+  /// How convolutions of functions on the sphere along edges are computed.
   std::optional<SphereMethod> convolutions;
-  /// How couplings that are given in factors are computed.
+  /// How factorized couplings are computed.
   std::optional<CouplingMethod> couplings;
-  /// Of a feature.
+  /// Size of a feature in bytes.
   std::int32_t scalar_bytes = 8;
-  /// Fraction of the machine's peak that the table of a product of two functions is taken to reach.
+  /// Fraction of the machine's peak that a sparse product of two functions is assumed to reach.
   double table_rate = 0.20;
 };
 
 /// lower -> fuse_residuals -> schedule
 Plan compile(const ModelSpec& model, const Options& options);
 
-/// Each stage of the model as a stage of the plan; equal couplings and equal radial functions are
-/// stored once.
+/// Turns each stage of the model into stages of the plan. Equal couplings and equal radial
+/// functions are stored once.
 Plan lower(const ModelSpec& model, const Options& options);
 
-/// a + W b becomes one stage, where W b is used by nothing else.
+/// Fuses a + W b into one stage if W b has no other use.
 void fuse_residuals(Plan& plan);
 
-/// Decides what has rows on ghosts, who overwrites and who adds adjoints, and gives values and adjoints buffers so that
-/// those alive together never share one.
+/// Decides which values have rows on ghosts, and which stages overwrite adjoints or add to them.
+/// Assigns buffers, so that values and adjoints that are alive together never share one.
 void schedule(Plan& plan, std::int32_t channel_multiple);
 
-/// Scalars of a row: the blocks, each with its channels padded.
+/// Number of scalars in a row: all blocks, each with its channels padded.
 std::int64_t width_of(const NodeValue& value, std::int32_t channel_multiple);
 
-/// Throws Error where the tolerance is out of reach (a function that varies within 1/4096 of the
-/// cutoff); of a function that depends on species, when a pair's table is made.
+/// Makes a radial table. Throws Error if the tolerance cannot be reached (a function that varies
+/// within 1/4096 of the cutoff). For a function that depends on species, that happens when a pair's
+/// table is made.
 RadialTable tabulate(const RadialStage& radial, double cutoff, const Options& options);
 
 inline std::int32_t padded(std::int32_t channels, std::int32_t multiple) {

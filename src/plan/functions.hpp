@@ -6,7 +6,7 @@
 
 namespace eqnn::plan {
 
-/// kIdentity ... of an activation of nodes.
+/// The constant (kIdentity ...) of an activation function on nodes.
 inline std::int32_t function_of(Activation activation) {
   switch (activation) {
   case Activation::Silu:
@@ -21,7 +21,7 @@ inline std::int32_t function_of(Activation activation) {
     return kGelu;
   case Activation::Mish:
     return kMish;
-  case Activation::TanhSquare: // of radial functions alone
+  case Activation::TanhSquare: // only in radial functions
   case Activation::None:
     break;
   }

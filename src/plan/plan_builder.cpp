@@ -10,7 +10,7 @@
 namespace eqnn::plan {
 namespace {
 
-/// Index of `item` in `list`, appended if no equal one is there.
+/// Index of `item` in `list`. Appends it if there is no equal item.
 template <class Item, class Equal>
 std::int32_t add_once(std::vector<Item>& list, Item item, Equal equal) {
   const auto found =

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A plan while stages of the model become stages of it: where lower() of each stage finds its inputs
-// and puts what it makes.
+// A plan under construction. lower() of each model stage looks up its inputs here, and adds the
+// values, tables and stages of the plan.
 #pragma once
 
 #include "model/model_spec.hpp"
@@ -18,7 +18,7 @@ namespace eqnn::plan {
 
 class PlanBuilder {
 public:
-  /// cache: of tables that are there and that it makes; or null
+  /// cache: provides tables and receives new ones; may be null
   PlanBuilder(const ModelSpec& model, const Options& options, TableCache* cache = nullptr);
 
   /// Lowers the model's stages, one after another.
@@ -33,14 +33,15 @@ public:
   /// A stage of the model.
   const eqnn::Stage& stage(StageIndex k) const { return model_.graph[static_cast<std::size_t>(k)]; }
 
-  /// The one whose turn it is.
+  /// The stage that is being lowered.
   const eqnn::Stage& current() const { return stage(current_); }
 
   // ---- values ----
 
   ValueId new_value(const std::string& name, const std::vector<Block>& blocks);
 
-  /// The value that the current stage makes: with the blocks of its irreps, or with these.
+  /// Makes the output value of the current stage, with the blocks of its irreps or with these
+  /// blocks.
   ValueId output();
   ValueId output(const std::vector<Block>& blocks);
 
@@ -50,24 +51,26 @@ public:
 
   Input input(StageIndex k) const { return {index(k), Write::Add}; }
 
-  /// For stages that read all components of uniform features at one stride: rows as wide as their
-  /// channels need. What an edge product left wider is copied, by a map that changes nothing.
+  /// An input for stages that read all components of uniform features at one stride: rows are only
+  /// as wide as their channels need. If an edge product made wider rows, they are copied by an
+  /// identity map.
   Input compact(StageIndex k);
 
   // ---- tables ----
 
-  /// The radial function, coupling or value that a stage of the model became.
+  /// Index of the radial function, coupling or value that a model stage became.
   std::int32_t index(StageIndex k) const { return index_of_.at(k); }
 
-  /// The current stage became an equal table that is there already, or this one.
+  /// The current stage becomes this table, or an equal one that exists already.
   void current_is_coupling(Coupling coupling);
   void current_is_radial(RadialTable table);
 
-  /// tabulate() of the current stage, if its table is not there.
+  /// The table of the current stage: from the cache, or by tabulate().
   RadialTable tabulated(const RadialStage& radial);
 
-  /// The radial table with each segment's channels padded, so that a SIMD loop over one reads zeros
-  /// behind it; `offset`: of the old first channel of each segment to the new one.
+  /// The index of a radial table with the channels of each segment padded, so that a SIMD loop over
+  /// a segment reads zeros behind it. Fills `offset`: old first channel of each segment -> new
+  /// first channel.
   std::int32_t segmented(std::int32_t radial,
                          const std::map<std::int32_t, std::int32_t>& segments,
                          std::map<std::int32_t, std::int32_t>& offset);
@@ -87,7 +90,7 @@ public:
 private:
   std::int32_t add_radial(RadialTable table);
 
-  /// Those that no stage reads: a table whose channels were padded is another one.
+  /// Drops tables that no stage reads. Padding the channels of a table makes a new table.
   void drop_unused_radials();
 
   const ModelSpec& model_;
@@ -99,7 +102,7 @@ private:
   std::map<StageIndex, std::int32_t> index_of_;
 };
 
-/// Each stage of a model as stages of a plan; every one is defined in plan/stages/NAME.cpp.
+/// Turns a stage of a model into stages of a plan. Defined in plan/stages/NAME.cpp.
 #define EQNN_LOWER(Type, name) void lower(const Type##Stage& op, PlanBuilder& build);
 EQNN_MODEL_STAGES(EQNN_LOWER)
 #undef EQNN_LOWER

@@ -42,8 +42,8 @@ dense_transform(std::int32_t l_max, std::int32_t degree, bool weighted, Quantity
   return transform;
 }
 
-/// S_lm(theta, phi) = polar(theta) {cos m phi, sin |m| phi}: the polar part and its slope. Periodic in
-/// theta, with the sign (-1)^m under theta -> 2 pi - theta.
+/// The polar part of S_lm(theta, phi) = polar(theta) {cos m phi, sin |m| phi}, and its slope. It is
+/// periodic in theta, with the sign (-1)^m under theta -> 2 pi - theta.
 struct PolarPart {
   double value = 0.0, slope = 0.0;
 };
@@ -60,13 +60,13 @@ PolarPart polar_part(std::int32_t l, std::int32_t m, double theta) {
 /// Integral of cos(n theta) sin(theta) from 0 to pi.
 double cosine_moment(std::int32_t n) { return n % 2 == 0 ? 2.0 / (1.0 - 1.0 * n * n) : 0.0; }
 
-/// Integrals of the polar part of (l, m) with the harmonics u = 0 .. band of theta, which are cosines for
-/// even m and sines for odd.
+/// Integrals over the sphere of the polar part of (l, m) times the harmonics u = 0 .. band of
+/// theta: cosines for even m, sines for odd m.
 std::vector<double> polar_moments(std::int32_t l, std::int32_t m, std::int32_t band) {
   const bool is_even = m % 2 == 0;
-  std::vector<double> series(static_cast<std::size_t>(l) + 1, 0.0); // of the polar part
+  std::vector<double> series(static_cast<std::size_t>(l) + 1, 0.0); // for the polar part
   for (std::int32_t k = 0; k <= l; ++k) {
-    for (std::int32_t j = 0; j <= l; ++j) { // l + 1 rings hold degree l
+    for (std::int32_t j = 0; j <= l; ++j) { // l + 1 rings suffice for degree l
       const double angle = std::acos(-1.0) * (j + 0.5) / (l + 1);
       series[static_cast<std::size_t>(k)] += (k == 0 ? 1.0 : 2.0) / (l + 1) *
                                              polar_part(l, m, angle).value *
@@ -86,8 +86,8 @@ std::vector<double> polar_moments(std::int32_t l, std::int32_t m, std::int32_t b
   return moments;
 }
 
-/// What the values on the ring at theta contribute to a projection: the Fourier coefficients of a function
-/// by its values, times the moments.
+/// Weight of the values on the ring at theta in a projection: Fourier coefficients in terms of
+/// values, times the moments.
 double ring_weight(const std::vector<double>& moments, std::int32_t m, double theta) {
   const auto n = static_cast<std::int32_t>(moments.size());
   double weight = 0.0;
@@ -98,9 +98,9 @@ double ring_weight(const std::vector<double>& moments, std::int32_t m, double th
   return weight;
 }
 
-/// Functions of degree up to `band` in both angles on a grid of the torus, of which half the rings are
-/// needed: theta_j = pi (j + 1/2) / (band + 1). Projections are exact: the polar integral of each
-/// harmonic of theta is known in closed form.
+/// Functions of degree up to `band` in both angles, on a grid of the torus. Only half of its rings
+/// are needed: theta_j = pi (j + 1/2) / (band + 1). Projections are exact, because the polar
+/// integral of each harmonic of theta is known in closed form.
 SphereTransform torus_transform(
     std::int32_t l_max, std::int32_t band, std::int32_t l_out, bool weighted, Quantity quantity) {
   const double pi = std::acos(-1.0);
@@ -114,7 +114,7 @@ SphereTransform torus_transform(
     for (std::int32_t l = std::abs(m); l <= l_max; ++l) {
       transform.order.push_back(l * l + l + m);
     }
-    std::vector<std::vector<double>> moments; // of degrees from |m| on
+    std::vector<std::vector<double>> moments; // for degrees from |m| up
     for (std::int32_t l = std::abs(m); weighted && l <= l_max; ++l) {
       moments.push_back(polar_moments(l, m, band));
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Making radial tables takes most of the time of making a plan. Plans of one file, or of models cut
-// from it, share them.
+// Computing radial tables takes most of the time of compile(). Plans of one file, or of models cut
+// from it, can share them.
 #pragma once
 
 #include "plan/compile.hpp"
@@ -10,7 +10,8 @@
 
 namespace eqnn {
 
-/// The tables for all species; of pairs they are made when a pair first occurs.
+/// Holds tables that do not depend on species. Tables of pairs of species are not cached: they are
+/// made when a pair first occurs.
 struct TableCache {
   /// Stage of the graph, tolerance, degree.
   using Key = std::tuple<StageIndex, double, std::int32_t>;
@@ -22,7 +23,7 @@ struct TableCache {
 
 namespace eqnn::plan {
 
-/// As compile(). If there is a cache, uses its tables, and adds the ones that it makes.
+/// Like compile() without a cache. If cache is not null, uses its tables and adds new ones to it.
 Plan compile(const ModelSpec& model, const Options& options, TableCache* cache);
 
 } // namespace eqnn::plan

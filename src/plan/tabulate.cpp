@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Radial functions as piecewise Chebyshev interpolants, stored as monomials: the kernels evaluate
-// value and slope with one Horner pass, and the forces are the exact derivative of the tabulated
+// Tabulates radial functions as piecewise Chebyshev interpolants, stored as monomials. Kernels
+// evaluate value and slope in one Horner pass, so forces are the exact derivative of the tabulated
 // energy. A high degree keeps the table small enough for the L2 cache. The function is evaluated in
-// extended precision: rounding errors of nearby nodes would be magnified in the slope.
+// extended precision, because the slope would magnify rounding errors of nearby nodes.
 #include "base/error.hpp"
 #include "plan/compile.hpp"
 
@@ -35,15 +35,17 @@ template <class T> MatrixOf<T> as_matrix(const Tensor& tensor) {
       .cast<T>();
 }
 
-/// Double precision for the linear part, which does not magnify rounding errors of nearby nodes.
+/// Double precision suffices for the linear part: it does not magnify rounding errors of nearby
+/// nodes.
 using DoubleMatrix = MatrixOf<double>;
 
-/// W x [outputs, points]: the weights of a layer are doubles, whatever the precision of x.
+/// W x [outputs, points]. The weights of a layer are doubles, for any precision of x.
 MatrixOf<double> product(const DoubleMatrix& weight, const MatrixOf<double>& x) {
   return weight * x;
 }
 
-/// Eigen's product keeps more sums than the registers of extended precision hold.
+/// Written by hand, because Eigen's product keeps more sums than there are registers of extended
+/// precision.
 Matrix product(const DoubleMatrix& weight, const Matrix& x) {
   constexpr Eigen::Index kRows = 4;
   const Eigen::Index n = weight.rows();
@@ -67,8 +69,8 @@ Matrix product(const DoubleMatrix& weight, const Matrix& x) {
   return y;
 }
 
-/// A radial function at many distances at once, as W h(r): the few functions h are evaluated in the
-/// precision of T, and the many outputs of a linear last layer are sums of them.
+/// A radial function at many distances at once, as W h(r). The few functions h are evaluated in the
+/// precision of T. The many outputs of a linear last layer are sums of them.
 template <class T> class Function {
 public:
   using Matrix = MatrixOf<T>;
@@ -87,7 +89,7 @@ public:
       weights_.push_back(as_matrix<double>(radial.layers[k].weight));
     }
     if (is_linear) {
-      // One more function, the constant, for the bias.
+      // One more function, a constant, for the bias.
       output_.resize(last.weight.shape[0], last.weight.shape[1] + (last.bias ? 1 : 0));
       output_.leftCols(last.weight.shape[1]) = as_matrix<double>(last.weight);
       has_constant_ = last.bias.has_value();
@@ -133,7 +135,7 @@ public:
   }
 
 private:
-  /// Each function h once for every power of r by which outputs are multiplied.
+  /// Repeats the functions h for each power of r that multiplies outputs.
   void separate_powers() {
     const std::vector<std::int32_t>& of_output = radial_.powers;
     powers_ = of_output;
@@ -153,7 +155,7 @@ private:
     output_ = std::move(wide);
   }
 
-  /// g_k(r) = scale exp(-((r - center)/width)^2/2), or scale sin(center r)/r where there are no
+  /// g_k(r) = scale exp(-((r - center)/width)^2/2), or scale sin(center r)/r if there are no
   /// widths.
   struct Basis {
     Vector scale, center, width;
@@ -271,14 +273,14 @@ private:
 
   const RadialStage& radial_;
   double cutoff_;
-  T r_0_; ///< of the transform, Angstrom; of pairs' cutoffs, theirs over the largest
+  T r_0_; ///< length of the transform, Angstrom; for PairCutoffs, cutoff over the largest
   Basis basis_;
   bool is_chebyshev_ = false;
-  std::vector<DoubleMatrix> weights_; ///< of the hidden layers
+  std::vector<DoubleMatrix> weights_; ///< weights of the hidden layers
   std::size_t n_hidden_ = 0;
   bool has_constant_ = false;
   DoubleMatrix output_;
-  std::vector<std::int32_t> powers_; ///< of r, each once
+  std::vector<std::int32_t> powers_; ///< distinct powers of r
 };
 
 /// Values at the Chebyshev nodes -> coefficients of 1, t, t^2, ...: [degree + 1 powers, degree + 1
@@ -308,7 +310,7 @@ Matrix monomials_from_nodes(std::int32_t degree, Vector& nodes) {
   return chebyshev.transpose() * transform;
 }
 
-/// Largest |polynomial - function|, and largest |function|, on points between the nodes.
+/// Largest |polynomial - function| and largest |function| at points between the nodes.
 struct Deviation {
   double error = 0.0, largest = 0.0;
 };
@@ -360,8 +362,9 @@ private:
 };
 
 /// Finds how many equal intervals a table needs. If there are too few, usually one interval shows
-/// it: the one at the hardest distance so far. So all intervals are fitted only for the first
-/// number, to find the size of the function, and for numbers that no known distance rules out.
+/// it: the one at the most difficult distance so far. So all intervals are fitted only for the
+/// first number, to find the largest value of the function, and for numbers that no known distance
+/// rules out.
 class IntervalSearch {
 public:
   IntervalSearch(const EqualIntervals& intervals, double cutoff, double tolerance)
@@ -369,8 +372,8 @@ public:
       , cutoff_(cutoff)
       , tolerance_(tolerance) {}
 
-  /// Fits the table with this number of intervals. If the fit was given up, the error is that of
-  /// one interval.
+  /// Fits the table with its current number of intervals. If it gives up early, the error is that
+  /// of one interval.
   void fit(RadialTable& table) {
     const std::int32_t n = table.n_intervals;
     const std::size_t size =
@@ -405,8 +408,8 @@ public:
   }
 
 private:
-  /// The largest value was found at other points, so an error this close to the tolerance is
-  /// decided by all intervals.
+  /// The largest value was found at other points. So if an error is this close to the tolerance,
+  /// all intervals are fitted before deciding.
   static constexpr double kDoubtful = 2.0;
 
   bool fails(const Deviation& here, RadialTable& table) const {
@@ -422,13 +425,13 @@ private:
   const EqualIntervals& intervals_;
   double cutoff_;
   double tolerance_;
-  double largest_ = 0.0; ///< of the function, once it is known
+  double largest_ = 0.0; ///< largest |function|, once it is known
   bool is_known_ = false;
-  std::vector<double> hard_; ///< distances at which too few intervals failed, Angstrom
+  std::vector<double> hard_; ///< distances at which fits failed or were worst, Angstrom
 };
 
-/// Intervals that no feature of the basis can hide in: a Gaussian narrower than the spacing of the
-/// points, a sine with several periods.
+/// Number of intervals that resolves all features of the basis. With fewer, the points could miss a
+/// narrow Gaussian or several periods of a sine.
 double resolving_intervals(const RadialStage& radial, double cutoff) {
   if (const auto* gaussian = std::get_if<GaussianBasis>(&radial.basis)) {
     const auto& widths = gaussian->width.values;
@@ -444,8 +447,9 @@ double resolving_intervals(const RadialStage& radial, double cutoff) {
   return cutoff * fastest / std::acos(-1.0) / 2.0;
 }
 
-/// The number of intervals is a multiple of this: XPLOR's second derivative jumps where it begins,
-/// derivatives of others at a pair's cutoff, and these must be ends of intervals.
+/// The number of intervals must be a multiple of this. The second derivative of XPLOR jumps where
+/// it begins, and derivatives of other envelopes jump at a pair's cutoff. These distances must be
+/// ends of intervals.
 std::int32_t interval_multiple(const RadialStage& radial, double cutoff) {
   if (const auto* pairs = std::get_if<PairCutoffs>(&radial.transform)) {
     return pairs->parts;
@@ -455,14 +459,14 @@ std::int32_t interval_multiple(const RadialStage& radial, double cutoff) {
              : 1;
 }
 
-/// A fit on one interval.
+/// The fit of one interval.
 struct IntervalFit {
-  DoubleMatrix powers; ///< [degree + 1, functions] of h in W h(r)
-  double error = 0.0;  ///< largest, of the outputs
+  DoubleMatrix powers; ///< [degree + 1, functions] coefficients of h in W h(r)
+  double error = 0.0;  ///< largest error of the outputs
 };
 
-/// A radial function of both species: each pair's table has intervals that were halved until they
-/// are short enough. Many are tried for many pairs: so they are computed in double precision.
+/// A radial function that depends on both species. The intervals of a pair's table are halved until
+/// they are short enough. Many intervals are tried for many pairs, so this uses double precision.
 class AdaptiveTables final : public PairTables {
 public:
   AdaptiveTables(const RadialStage& radial,
@@ -519,9 +523,11 @@ private:
   static constexpr std::int32_t kFewestCells = 8;
   static constexpr std::int32_t kMostCells = 4096;
   static constexpr double kUnknown = std::numeric_limits<double>::infinity();
-  /// Error that rounding may leave in double precision, which shorter intervals cannot reduce.
+  /// Relative error that rounding may leave in double precision. Shorter intervals cannot reduce
+  /// it.
   static constexpr double kRounding = 1e-13;
-  /// The least factor by which halving an interval reduces an error that comes from its length.
+  /// If an error is due to the length of the interval, halving the interval reduces it by at least
+  /// this factor.
   static constexpr double kHalved = 16.0;
 
   RadialStage of_pair(std::int32_t center, std::int32_t source) const {
@@ -580,7 +586,8 @@ private:
     std::int32_t first, n;
   };
 
-  /// Appends the intervals that these cells need; error: that of the interval of twice the length.
+  /// Appends the intervals that these cells need. error: of the parent interval, which is twice as
+  /// long.
   void refine(const Function<double>& function,
               const Cells& cells,
               double error,

@@ -12,11 +12,12 @@ namespace eqnn::plan {
 using ValueId = std::int32_t;
 inline constexpr ValueId kNoValue = -1;
 
-/// Rows of a node that have the same channels.
+/// Rows of a node with the same number of channels.
 struct Block {
   std::int32_t components = 0;
   std::int32_t channels = 0;
-  /// Channels that a row has room for: SIMD loops that end within a vector may write zeros there.
+  /// Number of channels that a row has room for. SIMD loops that end within a vector may write
+  /// zeros to the rest.
   std::int32_t reserved = 0;
 };
 
@@ -25,13 +26,13 @@ struct Block {
 struct NodeValue {
   std::string name;
   std::vector<Block> blocks;
-  std::int32_t components = 0; ///< of all blocks
-  std::int32_t channels = 0;   ///< where all blocks have the same, else 0
-  bool on_ghosts = false;      ///< neighbors read it: ghost rows exist and are exchanged
+  std::int32_t components = 0; ///< in all blocks together
+  std::int32_t channels = 0;   ///< 0 if blocks have different numbers
+  bool on_ghosts = false;      ///< read for neighbors, so ghost rows exist and are exchanged
   std::int32_t buffer = -1, adjoint_buffer = -1;
 };
 
-/// Whether an adjoint stage is the first to write dE/d(input), or adds to what is there.
+/// Whether an adjoint stage is the first to write dE/d(input), or adds to it.
 enum class Write { Overwrite, Add };
 
 /// A value that a stage reads, and how its adjoint writes the gradient.
@@ -48,7 +49,7 @@ public:
 
   /// "x [4, 32] in 0/1 = ": a stage's output with its size and its buffers.
   std::string out(ValueId v) const;
-  /// "x (+=)": an input, and whether the adjoint adds to what is there.
+  /// "x (+=)" or "x (=)": an input, and whether the adjoint adds to its gradient or overwrites it.
   std::string in(const Input& input) const;
 
 private:

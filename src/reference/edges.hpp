@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Small things that stages share.
+// Small helpers shared by stages.
 #pragma once
 
 #include "base/edge_list.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The oracle: a model's energy and dE/d(edge vector) in plain loops and double precision, straight
-// from ModelSpec. Start reading here.
+// The oracle for tests: computes the energy of a model and dE/d(edge vector) in plain loops and
+// double precision, directly from ModelSpec. Start reading here.
 #pragma once
 
 #include "base/edge_list.hpp"
@@ -17,7 +17,7 @@ struct Result {
 };
 
 /// Throws Error for ghosts (periodic images are edges, not ghosts), and for edges that
-/// require_sound_edges() refuses.
+/// require_sound_edges() rejects.
 Result evaluate(const ModelSpec& model, const EdgeList& edges);
 
 } // namespace eqnn::reference

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Values with irreps: the components of one block after another; blocks with fewer channels than the
-// widest leave the rest at zero.
+// Values with irreps. Blocks store their components one after another. Blocks with fewer channels
+// than the widest one leave the rest at zero.
 #pragma once
 
 #include "base/irreps.hpp"

@@ -7,14 +7,14 @@
 
 namespace eqnn::reference {
 
-/// Row of an MLP: hidden values of every layer, kept for the adjoint.
+/// The output of an MLP for one row.
 std::vector<double> mlp(const std::vector<MlpLayer>& layers, const std::vector<double>& x);
 /// dE/dx for one row; recomputes the hidden values.
 std::vector<double> mlp_adjoint(const std::vector<MlpLayer>& layers,
                                 const std::vector<double>& x,
                                 const std::vector<double>& adj_y);
 
-/// y and J v, for a direction v in the input.
+/// Output y and J v, for a direction v of the input.
 struct MlpTangent {
   std::vector<double> value, tangent;
 };

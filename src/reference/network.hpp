@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A network during an evaluation: the values that forward() and adjoint() of each stage read and
-// write. An adjoint reads dE/d(output), adj_out(), and *adds* to dE/d(each input).
+// write. adjoint() reads dE/d(output) from adj_out(), and *adds* to dE/d(each input).
 #pragma once
 
 #include "base/edge_list.hpp"
@@ -19,15 +19,15 @@ public:
       : model_(model)
       , edges_(edges) {}
 
-  /// Runs all stages forward, and in reverse unless forces are direct.
+  /// Runs all stages forward and, unless forces are direct, in reverse.
   Result run();
 
-  /// Runs one stage alone, for tests, on these values of the earlier stages. Values of edges are
+  /// For tests: runs one stage alone, with these values of the earlier stages. Values on edges are
   /// always computed from the edges.
   Value forward_alone(StageIndex k, std::vector<Value> values);
 
-  /// After it: dE/d(value) of each earlier stage and, through values of edges,
-  /// outputs().edge_gradient.
+  /// Call it after forward_alone(). Returns dE/d(value) for each earlier stage and, through values
+  /// on edges, fills outputs().edge_gradient.
   const std::vector<Value>& adjoint_alone(StageIndex k, const Value& adj_out);
 
   const ModelSpec& model() const { return model_; }
@@ -39,10 +39,10 @@ public:
   /// The current stage.
   const Stage& this_stage() const { return model_.graph[current_]; }
 
-  /// Of its output.
+  /// The irreps of its output.
   const Irreps& out_irreps() const { return this_stage().irreps; }
 
-  /// dE/d(its output)
+  /// dE/d(output of the current stage)
   const Value& adj_out() const { return adjoints_[current_]; }
 
   const Irreps& irreps(StageIndex k) const {
@@ -53,20 +53,21 @@ public:
 
   Value& adjoint(StageIndex k) { return adjoints_[static_cast<std::size_t>(k)]; }
 
-  /// Atoms without neighbors, where the model gives them no energy of the network.
+  /// Whether atom i has no neighbors and the model sets the network's energy of such atoms to zero.
   bool zeroed(std::int64_t i) const {
     return model_.energy.isolated_atoms_are_zero &&
            edges_.begin[static_cast<std::size_t>(i)] ==
                edges_.begin[static_cast<std::size_t>(i) + 1];
   }
 
-  /// Factor of the network's energies: the number of atoms if they are a mean per atom.
+  /// Factor of the network's energies: the number of atoms if the energy is a mean per atom,
+  /// otherwise 1.
   double n_counted() const {
     return model_.energy.semantics == EnergySemantics::MeanPerAtom ? edges_.n_centers : 1.0;
   }
 
 private:
-  /// Makes values of edges alone: harmonics, matrices, radial functions.
+  /// Whether the stage computes values on edges: harmonics, matrices, radial functions.
   static bool is_of_edges(const Stage& stage) {
     return stage.kind == ValueKind::Harmonics || stage.kind == ValueKind::Matrix ||
            stage.kind == ValueKind::Radial;

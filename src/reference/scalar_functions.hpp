@@ -72,15 +72,15 @@ struct ValueAndSlope {
   double value = 0.0, slope = 0.0;
 };
 
-/// DimeNet's polynomial envelope (Gasteiger et al. 2020, eq. 8 without its 1/d) of x = r/cutoff: 1
-/// at x = 0; value, slope, curvature 0 at x = 1. Slope by x.
+/// DimeNet's polynomial envelope (Gasteiger et al. 2020, eq. 8 without its 1/d) as a function of x
+/// = r/cutoff. It is 1 at x = 0; value, slope and curvature are 0 at x = 1. The slope is d/dx.
 inline ValueAndSlope polynomial_envelope(double p, double x) {
   return {1.0 - 0.5 * (p + 1.0) * (p + 2.0) * std::pow(x, p) +
               p * (p + 2.0) * std::pow(x, p + 1.0) - 0.5 * p * (p + 1.0) * std::pow(x, p + 2.0),
           -0.5 * p * (p + 1.0) * (p + 2.0) * std::pow(x, p - 1.0) * (1.0 - x) * (1.0 - x)};
 }
 
-/// At distance r; slope by r.
+/// The envelope at distance r. The slope is d/dr.
 inline ValueAndSlope envelope(const Envelope& kind, double cutoff, double r) {
   if (kind.kind == EnvelopeKind::Polynomial) {
     const ValueAndSlope u = polynomial_envelope(kind.p, r / cutoff);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Functions on the sphere, f(u) = sum x_lm S_lm(u), S = Y / sqrt(4 pi), on a quadrature grid of exact
-// degree. This defines their products; it is not the fast way to compute them.
+// Functions on the sphere, f(u) = sum x_lm S_lm(u) with S = Y / sqrt(4 pi), on an exact quadrature
+// grid. This defines their products. It is not a fast way to compute them.
 #pragma once
 
 #include "reference/edges.hpp"
@@ -38,7 +38,7 @@ struct Grid {
   std::size_t size() const { return s.size(); }
 };
 
-/// f at point p, of one row and channel; scale(k): of component k.
+/// f at point p for one row and channel. scale(k): factor of component k.
 template <class Scale> double function_at(const Grid& grid,
                                           std::size_t p,
                                           const Value& x,
@@ -54,7 +54,8 @@ template <class Scale> double function_at(const Grid& grid,
 
 inline double no_scale(std::int32_t) { return 1.0; }
 
-/// For the product of functions with as many components as a and b have, projected up to l_max.
+/// A grid for the product of functions with the degrees of a and b, projected to degrees up to
+/// l_max.
 inline Grid grid_of_product(std::int32_t l_max, const Value& a, const Value& b) {
   const std::int32_t l_a = degree_of(a.components - 1);
   const std::int32_t l_b = degree_of(b.components - 1);

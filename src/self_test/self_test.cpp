@@ -12,7 +12,7 @@
 namespace eqnn {
 namespace {
 
-/// Keeps the larger deviation, and a NaN once there is one.
+/// Keeps the larger absolute deviation, and keeps NaN once there is one.
 void take_worst(double& worst, double deviation) {
   if (!(std::abs(deviation) <= worst) && !std::isnan(worst)) {
     worst = std::abs(deviation);
@@ -68,8 +68,8 @@ SelfTestResult run_self_tests(const Model& model, Potential& potential) {
 }
 
 void require_passed(const SelfTestResult& result, const Model& model, Precision precision) {
-  // Errors of rounding and radial tables are a hundred times smaller; a wrong sign, axis or unit is
-  // not.
+  // Errors from rounding and radial tables are a hundred times smaller. Errors from a wrong sign,
+  // axis or unit are not.
   const double tolerance = precision == Precision::Double ? 1e-7 : 1e-2;
   if (result.energy_error <= tolerance && result.force_error <= tolerance &&
       result.virial_error <= tolerance) {

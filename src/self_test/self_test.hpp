@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The self-tests of eqnn/self_test.hpp, for any evaluator of a model.
+// The self-tests of eqnn/self_test.hpp for any evaluator.
 #pragma once
 
 #include "eqnn/edges.hpp"
@@ -10,7 +10,7 @@
 
 namespace eqnn {
 
-/// evaluate: must return forces and virial, and energies with the model's zero
+/// evaluate: must return forces, virial, and energies with EnergyZero::Model
 SelfTestResult run_self_tests(const Model& model,
                               const std::function<Observables(const EdgeList&)>& evaluate);
 

@@ -9,8 +9,8 @@
 namespace eqnn::so3 {
 namespace {
 
-// Factorials of up to 31 and alternating sums of their ratios: in extended precision, so that what
-// cancels is below double's rounding.
+// Extended precision, for factorials up to 31! and alternating sums of their ratios. It keeps
+// errors from cancellation below the rounding of double.
 using Real = long double;
 
 Real factorial(std::int32_t n) {
@@ -77,7 +77,7 @@ std::vector<double> wigner_3j(std::int32_t l1, std::int32_t l2, std::int32_t l3)
   const std::int32_t d2 = 2 * l2 + 1;
   const std::int32_t d3 = 2 * l3 + 1;
   std::vector<double> w(static_cast<std::size_t>((2 * l1 + 1) * d2 * d3), 0.0);
-  // A real component n is made of the complex ones m = n and m = -n.
+  // A real component n combines the complex components m = n and m = -n.
   const auto parts = [](std::int32_t n) {
     return n == 0 ? std::vector<std::int32_t>{0} : std::vector<std::int32_t>{n, -n};
   };

@@ -11,7 +11,7 @@ LegendreRule gauss_legendre(std::int32_t n) {
   for (std::int32_t k = 0; k < n; ++k) {
     double x = std::cos(pi * (k + 0.75) / (n + 0.5));
     double slope = 1.0;
-    for (int iteration = 0; iteration < 50; ++iteration) { // Newton on the Legendre polynomial
+    for (int iteration = 0; iteration < 50; ++iteration) { // Newton's method for P_n
       double below = 1.0;
       double value = x;
       for (std::int32_t j = 2; j <= n; ++j) {

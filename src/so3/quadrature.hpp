@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Integration over the sphere.
+// Quadrature over the sphere.
 #pragma once
 
 #include <array>
@@ -13,9 +13,9 @@ struct SphereRule {
   std::vector<double> weight;               ///< positive; sum 4 pi
 };
 
-/// Exact for polynomials up to this degree: Gauss-Legendre in the cosine of the polar angle
-/// (ceil((degree+1)/2) nodes) times degree+1 equidistant azimuths. The polar axis is e3nn's, y;
-/// no point lies on it.
+/// A rule that is exact for polynomials up to this degree: Gauss-Legendre in the cosine of the
+/// polar angle (ceil((degree+1)/2) nodes) times degree+1 equidistant azimuths. The polar axis is y,
+/// as in e3nn. No point lies on it.
 SphereRule product_rule(std::int32_t degree);
 
 /// Nodes in (-1, 1) and weights (sum 2) of the Gauss-Legendre rule of n points.

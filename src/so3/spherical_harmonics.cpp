@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Y_lm = N_lm Q_l^m(w) (cos or sin)(m phi) sin^m(theta), where Q_l^m is the m-th derivative of the
 // Legendre polynomial P_l, w = cos(theta), and (u + iv)^m carries the azimuth without division.
-// With e3nn's axes (u, v, w) = (z, x, y). Derivatives by dual numbers, so that they share no
-// formula with the kernels' recurrences.
+// With e3nn's axes, (u, v, w) = (z, x, y). Derivatives use dual numbers, so they share no formula
+// with the recurrences of the kernels.
 #include "so3/spherical_harmonics.hpp"
 
 #include <cmath>

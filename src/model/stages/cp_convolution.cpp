@@ -8,14 +8,14 @@
 namespace eqnn {
 namespace {
 
-/// More than any exact decomposition up to degree 6 needs.
+/// Larger than any exact decomposition up to degree 6 needs.
 constexpr std::int64_t kMaxRank = 4096;
 
-/// Largest allowed coupling of degrees with an odd sum, relative to the largest entry: what
-/// rounding the factors to single precision leaves.
+/// Largest allowed coupling of degrees with an odd sum, relative to the largest entry. It allows
+/// for rounding of the factors to single precision.
 constexpr double kMostOfOtherParity = 1e-5;
 
-/// The largest entry that couples degrees with an odd sum, and the largest of all.
+/// The largest entry that couples degrees with an odd sum, and the largest of all entries.
 std::pair<double, double> largest_entries(const CpConvolutionStage& op) {
   const auto rank = static_cast<std::size_t>(op.source_factor.shape[1]);
   const auto entry = [&](const Tensor& factor, std::size_t component, std::size_t r) {

@@ -5,7 +5,7 @@
 
 namespace eqnn {
 
-/// A coupling in factors: T[k][j][i] = sum_r out[k, r] harmonic[j, r] source[i, r].
+/// A factorized coupling: T[k][j][i] = sum_r out[k, r] harmonic[j, r] source[i, r].
 struct CpConvolutionStage {
   StageIndex source = -1, harmonics = -1, radial = -1;
   Tensor source_factor, harmonic_factor, out_factor; ///< [components, rank]

@@ -7,7 +7,7 @@ namespace eqnn {
 
 struct DivideStage {
   StageIndex features = -1;
-  StageIndex divisor = -1; ///< features of one channel 0e
+  StageIndex divisor = -1; ///< features with a single channel 0e
 };
 
 } // namespace eqnn

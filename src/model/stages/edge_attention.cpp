@@ -4,7 +4,7 @@
 namespace eqnn {
 namespace {
 
-/// Order of the polynomial, 0 where the attention has no envelope.
+/// Order of the polynomial envelope; 0 if the attention has none.
 std::int32_t read_order(const JsonReader& entry) {
   if (!entry.has("envelope")) {
     return 0;
@@ -44,7 +44,8 @@ void read(const JsonReader& entry, GraphReader& graph, EdgeAttentionStage& op) {
         .error("found ", op.negative_slope, ", expected 0 to 1. Re-export the model.");
   }
   op.eps = entry.at("eps").number();
-  // The adjoint takes the softmax's largest logit for a constant, which is exact for eps = 0 only.
+  // The adjoint treats the largest logit of the softmax as a constant, which is exact only for eps
+  // = 0.
   constexpr double kLargestEps = 1e-12;
   if (!(op.eps >= 0.0 && op.eps <= kLargestEps)) {
     entry.at("eps").error(

@@ -5,7 +5,7 @@
 
 namespace eqnn {
 
-/// Source block x harmonics of degree l -> output block, with the channels of the source's block.
+/// Source block x harmonics of degree l -> output block. It has the channels of the source block.
 struct TensorProductPath {
   std::int32_t source = -1; ///< block
   std::int32_t l = 0;

@@ -5,7 +5,8 @@
 namespace eqnn {
 namespace {
 
-/// `gate`: each channel of uniform features by the same channel of others.
+/// `gate`: multiplies each channel of uniform features by a function of the same channel of the
+/// gates.
 void read_uniform(const JsonReader& entry, GraphReader& graph, GateStage& op) {
   GraphReader::allow_attributes(entry, {});
   GraphReader::weights_of(entry, {});
@@ -20,7 +21,7 @@ void read_uniform(const JsonReader& entry, GraphReader& graph, GateStage& op) {
   graph.make_features(x.l_max, x.channels);
 }
 
-/// Of an operation whose gates are the last channels of its scalars of one parity.
+/// Reads an operation whose gates are the last channels of its scalars of one parity.
 class OwnGates {
 public:
   OwnGates(const JsonReader& entry, const Irreps& in)
@@ -51,7 +52,7 @@ public:
   std::vector<GatedBlock> blocks() const { return blocks_; }
 
 private:
-  /// Of the scalar blocks that there are.
+  /// Allows only the keys of scalar blocks that are present, and "gates" for activations.
   void check_keys() const {
     std::set<std::string> keys;
     for (const IrrepsBlock& block : in_) {

@@ -5,7 +5,7 @@
 
 namespace eqnn {
 
-/// The block `in` of the input, mixed into the block `out` of the output.
+/// Maps block `in` of the input to block `out` of the output.
 struct BlockWeight {
   std::int32_t in = -1, out = -1;
   Tensor weight; ///< [C_out, C_in] or [n_species, C_out, C_in]
@@ -17,7 +17,7 @@ struct LinearStage {
   StageIndex features = -1;
   bool per_species = false;
   std::vector<BlockWeight> blocks; ///< one for each block of the output
-  std::optional<Tensor> bias;      ///< [C_out] of 0e
+  std::optional<Tensor> bias;      ///< [C_out] for block 0e
 };
 
 } // namespace eqnn

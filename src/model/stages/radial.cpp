@@ -7,7 +7,7 @@
 namespace eqnn {
 namespace {
 
-/// Number of functions.
+/// Reads the basis and returns its number of functions.
 std::int64_t read_basis(const JsonReader& basis, GraphReader& graph, RadialStage& op) {
   const std::string kind = basis.at("kind").word({"gaussian", "bessel", "chebyshev"});
   if (kind == "chebyshev") {

@@ -8,7 +8,7 @@ namespace eqnn {
 struct RmsNormStage {
   StageIndex features = -1;
   double eps = 0.0;
-  std::vector<Tensor> scale; ///< of each block, [C]
+  std::vector<Tensor> scale; ///< for each block, [C]
 };
 
 } // namespace eqnn

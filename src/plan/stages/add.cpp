@@ -13,7 +13,7 @@ void lower(const AddStage& op, PlanBuilder& build) {
   const Irreps& a = build.stage(op.a).irreps;
   const Irreps& b = build.stage(op.b).irreps;
   Add add;
-  // With room for what SIMD loops leave behind: the layout of the first term.
+  // The layout of the first term, which includes padding for SIMD loops.
   add.out = build.output(build.blocks(op.a));
   add.a = build.input(op.a);
   add.b = build.input(op.b);

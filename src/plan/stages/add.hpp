@@ -8,7 +8,7 @@ namespace eqnn::plan {
 struct Add {
   ValueId out = kNoValue;
   Input a, b;
-  /// Block of the output for each of b's, where b has not all of them; else empty.
+  /// For each block of b, the block of the output; empty if b has the layout of the output.
   std::vector<std::int32_t> blocks;
 
   ValueId output() const { return out; }

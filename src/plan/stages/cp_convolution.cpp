@@ -8,22 +8,22 @@
 namespace eqnn::plan {
 namespace {
 
-/// Neighbors of an atom that a way is chosen for: a plan knows none.
+/// Number of neighbors of an atom, assumed to choose a method: the plan does not know it.
 constexpr double kNeighbors = 20.0;
 
-/// Time of forward and adjoint for one channel of an edge, ns on one core with AVX-512 in single precision:
-/// a fit to what bench_couplings measured (docs/performance.md). Only ratios matter, and those are much the
-/// same elsewhere.
+/// Estimated time of forward and adjoint for one channel of an edge, in ns on one core with AVX-512
+/// in single precision. Fitted to measurements of bench_couplings (docs/performance.md). Only
+/// ratios matter, and they are similar on other machines.
 double cost(const CpConvolutionStage& op, const PlanBuilder& build, CouplingMethod method) {
   const double channels = build.current().channels;
   const auto d1 = static_cast<double>(op.source_factor.shape[0]);
   const auto d2 = static_cast<double>(op.harmonic_factor.shape[0]);
   const auto d3 = static_cast<double>(op.out_factor.shape[0]);
   const auto rank = static_cast<double>(op.out_factor.shape[1]);
-  // What an edge does for no channel: its matrix, its factors, sums over registers.
+  // Work per edge that does not depend on channels: its matrix, its factors, sums over registers.
   const double of_matrix = (2.2 + 0.045 * d2) / channels;
   const double of_factor = 3.8 / channels;
-  // Rows of factors leave the caches as they grow.
+  // As rows of factors grow, they no longer fit into the caches.
   const double gather = 0.39 + 4.6e-6 * rank * channels * build.options().scalar_bytes;
   const double on_node = 0.043 / kNeighbors;
   switch (method) {
@@ -46,7 +46,7 @@ CouplingMethod method_of(const CpConvolutionStage& op, const PlanBuilder& build)
   });
 }
 
-/// One path with all components, of K = Y T.
+/// A single path with all components, with K = Y T.
 void add_matrix(const CpConvolutionStage& op, PlanBuilder& build) {
   const auto d1 = op.source_factor.shape[0];
   const auto d2 = op.harmonic_factor.shape[0];
@@ -75,7 +75,8 @@ void add_matrix(const CpConvolutionStage& op, PlanBuilder& build) {
   build.add(std::move(product));
 }
 
-/// sum over edges in factors, mixed on the nodes after, and before unless on the edges.
+/// Sums over edges in factors. The output is mixed on the nodes; the source on the nodes if
+/// mixes_nodes, otherwise on the edges.
 void add_factors(const CpConvolutionStage& op, bool mixes_nodes, PlanBuilder& build) {
   const auto rank = static_cast<std::int32_t>(op.out_factor.shape[1]);
   const std::string& name = build.current().output;

@@ -5,8 +5,9 @@
 
 namespace eqnn::plan {
 
-/// out[r, c] = sum over edges of w_e[c] b_e[r] a_j[r, c], with b_e = harmonic_factor^T Y(e), and a_j =
-/// source_factor^T source_j, or the source itself where it was mixed on the nodes.
+/// out[r, c] = sum over edges of w_e[c] b_e[r] a_j[r, c], with b_e = harmonic_factor^T Y(e) and a_j
+/// = source_factor^T source_j. If the source was already mixed on the nodes, a_j is source_j
+/// itself.
 struct CpProduct {
   ValueId out = kNoValue;
   Input source;

@@ -4,7 +4,7 @@
 namespace eqnn::plan {
 
 void lower(const DegreeEmbeddingStage& op, PlanBuilder& build) {
-  // W (sum over edges): the channel mixing moves from the edges to the nodes.
+  // W (sum over edges): channels are mixed on the nodes instead of on the edges.
   const eqnn::Stage& s = build.current();
   std::vector<Block> blocks = PlanBuilder::blocks_of(s.irreps);
   for (Block& block : blocks) {

@@ -5,7 +5,7 @@
 
 namespace eqnn::plan {
 
-/// out = in / divisor, a number of each node
+/// out = in / divisor. The divisor is one number per node.
 struct Divide {
   ValueId out = kNoValue;
   Input in;
@@ -15,7 +15,7 @@ struct Divide {
 
   std::vector<Input*> inputs() { return {&in, &divisor}; }
 
-  /// The divisor's adjoint is made of the input.
+  /// The adjoint of the divisor depends on the input.
   std::vector<ValueId> saved_for_adjoint() const { return {in.value, divisor.value}; }
 
   std::vector<ValueId> read_on_ghosts() const { return {}; }

@@ -12,7 +12,7 @@ struct EdgeAttention {
   std::int32_t matrix = -1, radial = -1;
   std::int32_t heads = 0;
   double negative_slope = 0.0, eps = 0.0, cutoff = 0.0;
-  /// order of its polynomial; 0: none
+  /// order of the polynomial envelope; 0: no envelope
   std::int32_t envelope = 0;
   std::vector<double> logit_weight, value_weight, gate_weight; ///< [channels in, channels out]
   std::vector<double> logit_bias, value_bias, gate_bias;       ///< [channels]

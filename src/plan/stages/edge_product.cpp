@@ -11,7 +11,8 @@ namespace eqnn::plan {
 
 namespace {
 
-/// Room for the channels of every path: a SIMD loop over a path may end within the next one's.
+/// Reserves room for the padded channels of every path, because a SIMD loop may write beyond the
+/// end of a path.
 void reserve(std::vector<Block>& blocks, const std::vector<Path>& paths, std::int32_t multiple) {
   for (const Path& path : paths) {
     Block& block = blocks[static_cast<std::size_t>(path.out)];
@@ -19,7 +20,7 @@ void reserve(std::vector<Block>& blocks, const std::vector<Path>& paths, std::in
   }
 }
 
-/// Fraction of the machine's peak that was measured.
+/// Measured fraction of the machine's peak.
 constexpr double kPathRate = 0.45;
 
 } // namespace

@@ -3,7 +3,7 @@
 
 namespace eqnn::plan {
 
-/// Every readout adds to the atom's energy.
+/// Nothing to do: every readout adds to the energy of an atom.
 void lower(const EnergyStage&, PlanBuilder&) {}
 
 } // namespace eqnn::plan

@@ -5,7 +5,7 @@
 
 namespace eqnn::plan {
 
-/// Degree by degree; docs/spec/stages/equivariant_norm.md.
+/// Normalizes each degree separately. See docs/spec/stages/equivariant_norm.md.
 struct EquivariantNorm {
   ValueId out = kNoValue;
   Input in;

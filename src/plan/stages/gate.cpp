@@ -7,7 +7,7 @@
 namespace eqnn::plan {
 namespace {
 
-/// Whether `next` goes on where `row` ends: the same gates for blocks of the same layout.
+/// Whether `next` continues where `row` ends, with the same gates and the same layout of blocks.
 bool continues(const GateRow& row,
                const GateRow& next,
                const std::vector<Block>& in,

@@ -5,13 +5,14 @@
 
 namespace eqnn::plan {
 
-/// Blocks in .. in + n_blocks - 1 and as many of the output: leading channels that pass through a
-/// function, or are multiplied with that of the same gates.
+/// Input blocks in .. in + n_blocks - 1, and as many output blocks. Scalars: a function is applied
+/// to their leading channels. Others: leading channels are multiplied by a function of the same
+/// gates.
 struct GateRow {
   std::int32_t in = -1, out = -1; ///< first blocks
   std::int32_t n_blocks = 1;
   std::int32_t gate = -1;   ///< block of the gates, or -1: scalars
-  std::int32_t channel = 0; ///< of the gates: first
+  std::int32_t channel = 0; ///< first channel of the gates
   std::int32_t channels = 0;
   std::int32_t function = 0; ///< kIdentity ...
 };
@@ -19,7 +20,7 @@ struct GateRow {
 struct Gate {
   ValueId out = kNoValue;
   Input in;
-  Input gates; ///< a value of its own, or none: the gates are channels of the input
+  Input gates; ///< separate value with the gates; none if they are channels of the input
   std::vector<GateRow> rows;
 
   ValueId output() const { return out; }

@@ -10,8 +10,9 @@
 namespace eqnn::plan {
 namespace {
 
-/// One path for each pair of degrees and degree of the filter: those of one degree of the filter
-/// share its radial channels. Couplings are left to couple_gaunt(): to judge the paths needs none.
+/// One path for each pair of degrees and each degree of the filter. Paths with the same degree of
+/// the filter share its radial channels. couple_gaunt() adds the couplings later: cost() does not
+/// need them.
 EdgeProduct gaunt_paths(std::int32_t l_source,
                         std::int32_t l_filter,
                         std::int32_t l_out,
@@ -39,7 +40,7 @@ void couple_gaunt(EdgeProduct& product) {
   }
 }
 
-/// Adds the product in the frame of each edge.
+/// Adds the product computed in the frame of each edge.
 void add_zonal(ZonalProduct zonal,
                const GauntConvolutionStage& op,
                std::int32_t l_filter,
@@ -66,7 +67,7 @@ void lower(const GauntConvolutionStage& op, PlanBuilder& build) {
   const std::int32_t l_out = build.current().l_max;
   const std::int32_t channels = build.stage(op.source).channels;
   EdgeProduct paths = gaunt_paths(l_source, l_filter, l_out, channels);
-  // A filter of degree 0 has no direction to turn to.
+  // A filter of degree 0 has no direction to align with.
   const bool can_align = l_filter > 0 && std::max(l_source, l_out) <= kMostZonalDegree;
   if (can_align && build.options().convolutions != SphereMethod::Sparse) {
     ZonalProduct zonal = zonal_product(l_source, l_filter, l_out);

@@ -11,7 +11,7 @@ namespace eqnn::plan {
 
 namespace {
 
-/// Non-zeros of the tables, ordered by (i, j): scale(l1, l2, l3) w3j.
+/// Nonzero entries scale(l1, l2, l3) w3j of a table, sorted by (i, j).
 template <class Scale> std::vector<Triple>
 triples(std::int32_t l_a, std::int32_t l_b, std::int32_t l_out, const Scale& scale) {
   std::vector<Triple> list;

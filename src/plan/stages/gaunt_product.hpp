@@ -9,7 +9,7 @@
 
 namespace eqnn::plan {
 
-/// One non-zero of the table of a bilinear product: out[k] += value a[i] b[j].
+/// One nonzero entry of the table of a bilinear product: out[k] += value a[i] b[j].
 struct Triple {
   std::int32_t i = 0, j = 0, k = 0;
   double value = 0.0;
@@ -23,9 +23,9 @@ struct GauntProduct {
   SphereMethod method = SphereMethod::Sparse;
   std::vector<double> scale_a, scale_b, scale_out, scale_curl;
   std::vector<Triple> gaunt, curl; ///< sparse
-  /// Else: values of both factors, projection of the product.
+  /// Not sparse: transforms to the values of both factors, and the projection of the product.
   SphereTransform of_a, of_b, of_out;
-  /// Slopes along two tangents, for the curl.
+  /// Not sparse: transforms to the slopes along two tangents, for the curl.
   SphereTransform gradient_a[2], gradient_b[2];
 
   ValueId output() const { return out; }
@@ -48,8 +48,8 @@ struct ProductDegrees {
   std::int32_t a = 0, b = 0, out = 0;
 };
 
-/// The product by a method, or by the one that is fastest by measured rates. `table_rate`: see
-/// Options. Wiring is left to the caller.
+/// Makes the product by a method; without a method, by the fastest one according to measured rates.
+/// `table_rate`: see Options. The caller sets inputs and output.
 GauntProduct gaunt_product(const GauntProductStage& stage,
                            const ProductDegrees& degrees,
                            std::optional<SphereMethod> method,

@@ -6,22 +6,22 @@
 
 namespace eqnn::plan {
 
-/// Blocks in .. in + n_blocks - 1 of the input -> as many of the output from `out` on, all by the same
-/// matrix: one large product.
+/// Maps blocks in .. in + n_blocks - 1 of the input to as many blocks of the output, starting at
+/// `out`. All use the same matrix, so this is one large matrix product.
 struct BlockMap {
   std::int32_t in = -1, out = -1;
   std::int32_t n_blocks = 1;
   std::vector<double> weight; ///< [1 or n_species, channels in, channels out]
 };
 
-/// out = residual + a linear map of each block, bias on the first component (times the number of
-/// neighbors where bias_per_neighbor). Blocks of the input that no map reads do not matter.
+/// out = term + a linear map of each block + a bias on the first component (times the number of
+/// neighbors if bias_per_neighbor). Input blocks that no map reads are ignored.
 struct Linear {
   ValueId out = kNoValue;
-  Input in, term; ///< term: what is added, or none
+  Input in, term; ///< term: optional term to add
   std::vector<BlockMap> maps;
   bool per_species = false;
-  std::vector<double> bias; ///< [channels of the first block] or empty
+  std::vector<double> bias; ///< [channels in the first block] or empty
   bool bias_per_neighbor = false;
 
   ValueId output() const { return out; }
@@ -39,11 +39,11 @@ struct Linear {
   std::string describe(const ValueNames& names) const;
 };
 
-/// The map of a matrix [channels out, channels in] that all of the first n blocks share.
+/// The map of the first n blocks by one shared matrix [channels out, channels in].
 BlockMap uniform_map(const Tensor& weight, std::size_t n_blocks);
 
-/// Neighboring blocks with the same matrix and the same layout become one map. `multiple`: to which
-/// channels are padded.
+/// Merges maps of adjacent blocks with the same matrix and the same layout. `multiple`: channels
+/// are padded to a multiple of this.
 std::vector<BlockMap> merge_equal_blocks(std::vector<BlockMap> maps,
                                          const std::vector<Block>& in,
                                          const std::vector<Block>& out,

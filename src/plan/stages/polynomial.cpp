@@ -39,12 +39,12 @@ Polynomial PolynomialBuilder::build() {
     }
   }
   for (const auto& prefix : prefixes) {
-    terms_[prefix]; // perhaps without terms of its own
+    terms_[prefix]; // creates it if needed, without terms
   }
   Polynomial polynomial;
   std::map<std::vector<std::int32_t>, std::int32_t> index_of;
   std::vector<const Parts*> columns;
-  for (const auto& [factors, targets] : terms_) { // in lexical order: parents before children
+  for (const auto& [factors, targets] : terms_) { // sorted: parents before children
     Monomial monomial;
     monomial.component = factors.back();
     if (factors.size() > 1) {

@@ -7,9 +7,9 @@
 
 namespace eqnn::plan {
 
-/// A polynomial of the components, channel by channel, with coefficients of each species and channel.
-/// Monomials form a tree: each is its parent's times one more component, so that products are made
-/// once; parents come before their children.
+/// A polynomial of the components, for each channel separately, with coefficients for each species
+/// and channel. Monomials form a tree: each is its parent times one more component, so that
+/// products are computed only once. Parents come before their children.
 struct Monomial {
   std::int32_t parent = -1; ///< -1: none
   std::int32_t component = 0;
@@ -39,26 +39,28 @@ struct Polynomial {
   std::string describe(const ValueNames& names) const;
 };
 
-/// FLOPs per channel, forward and adjoint, over the fraction of the machine's peak that polynomials
-/// were measured to reach (docs/performance.md).
+/// Estimated time of forward and adjoint: FLOPs per channel, divided by the fraction of the
+/// machine's peak that polynomials reached in measurements (docs/performance.md).
 double cost(const Polynomial& polynomial);
 
-/// A number for each species and channel, in weights of the model: number[z * of_species + c * of_channel].
+/// A number for each species and channel, in weights of the model: number[z * of_species + c *
+/// of_channel] for species z, channel c.
 struct SpeciesWeights {
   const double* number = nullptr;
   std::size_t of_species = 0, of_channel = 0;
 };
 
-/// Collects monomials, whatever their factors' order, and makes the tree. Of many species coefficients are
-/// hundreds of megabytes: until they are made, the weights that they are sums of stand for them.
+/// Collects monomials, merges those that differ only in the order of factors, and makes the tree.
+/// For many species, coefficients take hundreds of megabytes. So until build(), it stores only
+/// references to the weights that they are sums of.
 class PolynomialBuilder {
 public:
   PolynomialBuilder(std::size_t n_species, std::size_t n_channels)
       : n_species_(n_species)
       , n_channels_(n_channels) {}
 
-  /// Adds factor times weights to the coefficients of the monomial for a component of the output.
-  /// @pre the weights outlive build()
+  /// Adds factor times weights to the coefficients of a monomial for one output component. @pre the
+  /// weights remain valid until build() returns
   void add(std::vector<std::int32_t> factors,
            std::int32_t target,
            double factor,

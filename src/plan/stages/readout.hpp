@@ -8,11 +8,11 @@ namespace eqnn::plan {
 struct Dense {
   std::int32_t n_in = 0, n_out = 0;
   std::vector<double> weight; ///< [n_out, n_in]
-  std::vector<double> bias;   ///< [n_out], zeros where the model has none
+  std::vector<double> bias;   ///< [n_out], zeros if the model has none
   std::int32_t function = 0;  ///< kIdentity ...
 };
 
-/// Adds an MLP of component 0 to the atom's energy.
+/// Adds an MLP of component 0 to the energy of each atom.
 struct Readout {
   Input in;
   std::vector<Dense> layers;

@@ -10,7 +10,7 @@ struct RmsNorm {
   ValueId out = kNoValue;
   Input in;
   double eps = 0.0;
-  std::vector<std::vector<double>> scale; ///< of each block, [channels]
+  std::vector<std::vector<double>> scale; ///< for each block, [channels]
 
   ValueId output() const { return out; }
 

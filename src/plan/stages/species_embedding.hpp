@@ -5,7 +5,7 @@
 
 namespace eqnn::plan {
 
-/// Row l = 0 of a node is its species' row of the table.
+/// Sets the l = 0 row of a node to the table's row for its species.
 struct SpeciesEmbedding {
   ValueId out = kNoValue;
   std::vector<double> table; ///< [n_species, channels]

@@ -12,7 +12,7 @@ namespace eqnn::plan {
 
 namespace {
 
-/// Orthonormal harmonics at the points of a rule.
+/// Orthonormal harmonics at the points of a quadrature rule.
 std::vector<std::vector<double>> harmonics_at(const so3::SphereRule& rule, std::int32_t l_max) {
   const double scale = 1.0 / std::sqrt(4.0 * std::acos(-1.0));
   std::vector<std::vector<double>> s;
@@ -41,7 +41,7 @@ template <class Use> void for_multisets(std::int32_t order,
   }
 }
 
-/// In how many orders the factors can be written.
+/// Number of distinct orders of the factors.
 double multiplicity(const std::vector<std::int32_t>& factors) {
   double count = 1.0;
   double run = 0.0;
@@ -79,7 +79,7 @@ Polynomial monomials_of(const SpherePolynomialStage& stage,
       }
       for (std::int32_t k = 0; k < d_out; ++k) {
         const double value = integral[static_cast<std::size_t>(k)];
-        if (std::abs(value) < 1e-13) { // a selection rule, up to rounding
+        if (std::abs(value) < 1e-13) { // zero by a selection rule, up to rounding
           continue;
         }
         const auto n_degrees = static_cast<std::size_t>(l_out + 1);
@@ -115,7 +115,8 @@ std::variant<Polynomial, SpherePower> sphere_polynomial(const SpherePolynomialSt
   SpherePower grid = sphere_power(stage, l_in, l_out, n_species, SphereMethod::Grid);
   SpherePower fourier = sphere_power(stage, l_in, l_out, n_species, SphereMethod::Fourier);
   SpherePower best = cost(fourier) < cost(grid) ? std::move(fourier) : std::move(grid);
-  // Beyond, there are too many monomials to list them just for comparison; they lost long before.
+  // Beyond these limits, there are too many monomials to list just for comparison. They are the
+  // slower method long before that.
   constexpr std::int32_t kMostDegree = 4;
   constexpr std::size_t kMostOrders = 3;
   if (l_in <= kMostDegree && stage.orders.size() <= kMostOrders) {

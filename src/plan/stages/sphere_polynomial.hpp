@@ -10,9 +10,9 @@
 
 namespace eqnn::plan {
 
-/// The projections of f, f^2, ... on the harmonics: as a polynomial of the components (sparse), or by
-/// the function's values at points. Wiring is left to the caller. Without a method: the one that is
-/// fastest by measured rates.
+/// The projections of f, f^2, ... on the harmonics: as a polynomial of the components (sparse), or
+/// by the values of f at points. Without a method, uses the fastest one according to measured
+/// rates. The caller sets input and output.
 std::variant<Polynomial, SpherePower> sphere_polynomial(const SpherePolynomialStage& stage,
                                                         std::int32_t l_in,
                                                         std::int32_t l_out,

@@ -7,8 +7,8 @@
 
 namespace eqnn::plan {
 
-/// out[lm] = sum over nu of weight_nu[z, l] (projection of f^nu on S_lm): a polynomial by its values at
-/// points.
+/// out[lm] = sum over nu of weight_nu[z, l] (projection of f^nu on S_lm). Powers are computed from
+/// values at points.
 struct SpherePower {
   ValueId out = kNoValue;
   Input in;
@@ -32,14 +32,14 @@ struct SpherePower {
   std::string describe(const ValueNames& names) const;
 };
 
-/// The powers of a stage by a method: Grid or Fourier. Wiring is left to the caller.
+/// Makes the stage by a method, Grid or Fourier. The caller sets input and output.
 SpherePower sphere_power(const SpherePolynomialStage& stage,
                          std::int32_t l_in,
                          std::int32_t l_out,
                          std::size_t n_species,
                          SphereMethod method);
 
-/// As cost(Polynomial).
+/// See cost(const Polynomial&).
 double cost(const SpherePower& power);
 
 } // namespace eqnn::plan

@@ -3,7 +3,7 @@
 
 namespace eqnn::plan {
 
-/// Recomputed from the edge vector wherever needed.
+/// Nothing to do: harmonics are recomputed from the edge vector where needed.
 void lower(const SphericalHarmonicsStage&, PlanBuilder&) {}
 
 } // namespace eqnn::plan

@@ -6,8 +6,8 @@
 
 namespace eqnn::plan {
 
-/// The contraction as a polynomial: weights and coupling values multiplied out, monomials that
-/// differ in the order of their factors merged.
+/// The contraction as a polynomial. Weights and coupling values are multiplied out, and monomials
+/// that differ only in the order of factors are merged.
 Polynomial
 contraction(const SymmetricContractionStage& stage, const Irreps& out, std::size_t n_species);
 

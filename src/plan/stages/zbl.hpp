@@ -5,7 +5,8 @@
 
 namespace eqnn::plan {
 
-/// Screened nuclear repulsion of each pair of species; see docs/spec/stages/zbl.md.
+/// Screened nuclear repulsion, with parameters for each pair of species. See
+/// docs/spec/stages/zbl.md.
 struct Zbl {
   std::int32_t n_species = 0;
   double p = 0.0;

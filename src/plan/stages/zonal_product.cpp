@@ -10,7 +10,7 @@
 namespace eqnn::plan {
 namespace {
 
-/// A square matrix on the components of one degree, in the order of the frame.
+/// A square matrix on the components of one degree, in the frame's order.
 struct Square {
   std::int32_t n;
   std::vector<double> values = std::vector<double>(static_cast<std::size_t>(n * n), 0.0);
@@ -27,7 +27,7 @@ struct Square {
 /// Index of l^2 + l + m in the frame's order: cosines of m = 0 .. l, sines of m = 1 .. l.
 std::int32_t in_frame(std::int32_t l, std::int32_t m) { return m >= 0 ? m : l - m; }
 
-/// The turn of the direction at polar angle beta, azimuth 0, to the pole.
+/// The rotation that takes the direction at polar angle beta, azimuth 0 to the pole.
 Square turn(std::int32_t l, double beta) {
   const double c = std::cos(beta);
   const double s = std::sin(beta);
@@ -42,8 +42,9 @@ Square turn(std::int32_t l, double beta) {
   return square;
 }
 
-/// The turns of a degree are trigonometric polynomials of beta: [2 l_turned + 1] matrices, of 1,
-/// cos(k beta), sin(k beta), by the values at equidistant angles.
+/// The rotations of a degree are trigonometric polynomials of beta. Returns [2 l_turned + 1]
+/// matrices, the coefficients of 1, cos(k beta), sin(k beta), from the values at equidistant
+/// angles.
 std::vector<Square> fourier_series(std::int32_t l, std::int32_t l_turned) {
   const std::int32_t n = 2 * l_turned + 1;
   std::vector<Square> series(static_cast<std::size_t>(n), Square{2 * l + 1});
@@ -64,7 +65,7 @@ std::vector<Square> fourier_series(std::int32_t l, std::int32_t l_turned) {
   return series;
 }
 
-/// Upper triangle of an antisymmetric matrix of degree l.
+/// Adds the upper triangle of an antisymmetric matrix of degree l.
 void add_turns(std::vector<Turn>& turns, std::int32_t l, const Square& generator) {
   for (std::int32_t i = 0; i < generator.n; ++i) {
     for (std::int32_t j = i + 1; j < generator.n; ++j) {
@@ -76,8 +77,9 @@ void add_turns(std::vector<Turn>& turns, std::int32_t l, const Square& generator
   }
 }
 
-/// Generators of what moves the pole along beta, and along alpha (over sin beta) but for a turn about
-/// the pole: the derivative of the turn at 0, and its commutator with the turn about the pole.
+/// Adds the generators of rotations that move the pole along beta, and along alpha (divided by sin
+/// beta, up to a rotation about the pole). They are the derivative of turn() at beta = 0, and its
+/// commutator with the generator of rotations about the pole.
 void add_generators(ZonalProduct& product, std::int32_t l, const std::vector<Square>& series) {
   Square along_beta{2 * l + 1};
   for (std::int32_t k = 1; k <= product.l_turned; ++k) {
@@ -103,7 +105,7 @@ void add_generators(ZonalProduct& product, std::int32_t l, const std::vector<Squ
   add_turns(product.turns[1], l, along_alpha);
 }
 
-/// Rows of `polar` for a degree: of the cosines [m, m'], then of the sines.
+/// Adds the entries of `polar` for a degree: first of the cosines [m, m'], then of the sines.
 void add_polar(std::vector<std::vector<double>>& rows,
                std::int32_t l,
                const std::vector<Square>& series) {
@@ -126,7 +128,7 @@ void add_pairs(ZonalProduct& product, std::int32_t m, std::int32_t l_filter) {
       for (std::int32_t l2 = std::abs(l1 - l3); l2 <= std::min(l1 + l3, l_filter); l2 += 2) {
         const std::vector<double> w3j = so3::wigner_3j(l1, l2, l3);
         const std::int32_t at = ((l1 + m) * (2 * l2 + 1) + l2) * (2 * l3 + 1) + l3 + m;
-        // Y_l2 of the pole: sqrt(2 l2 + 1) at m = 0
+        // Y_l2 at the pole is sqrt(2 l2 + 1) for m = 0
         product.terms.push_back({l2,
                                  std::sqrt(2.0 * l2 + 1.0) * so3::gaunt_factor(l1, l2, l3) *
                                      w3j[static_cast<std::size_t>(at)]});
@@ -188,7 +190,7 @@ ZonalCost multiply_adds(const ZonalProduct& product) {
 }
 
 namespace {
-// Fraction of the machine's peak that was measured (docs/performance.md).
+// Measured fraction of the machine's peak (docs/performance.md).
 constexpr double kZonalRate = 0.30;
 } // namespace
 

@@ -18,7 +18,7 @@ void for_shared_blocks(const Irreps& sum_irreps, const Irreps& x_irreps, const U
   }
 }
 
-/// sum += x, whose blocks are some of sum's.
+/// sum += x. The blocks of x are a subset of those of sum.
 void add_blocks(Value& sum, const Irreps& sum_irreps, const Value& x, const Irreps& x_irreps) {
   for (std::int64_t i = 0; i < x.rows; ++i) {
     for_shared_blocks(
@@ -28,7 +28,7 @@ void add_blocks(Value& sum, const Irreps& sum_irreps, const Value& x, const Irre
   }
 }
 
-/// x += those blocks of sum.
+/// x += the same blocks of sum.
 void take_blocks(Value& x, const Irreps& x_irreps, const Value& sum, const Irreps& sum_irreps) {
   for (std::int64_t i = 0; i < x.rows; ++i) {
     for_shared_blocks(

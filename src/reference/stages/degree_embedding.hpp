@@ -12,7 +12,7 @@ Value degree_embedding(const DegreeEmbeddingStage& stage,
                        const Value& matrix,
                        const Value& radial);
 
-/// Where the adjoints of the inputs are added.
+/// The adjoints of the inputs, to which degree_embedding_adjoint() adds.
 struct DegreeAdjoints {
   Value &matrix, &radial;
 };

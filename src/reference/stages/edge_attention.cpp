@@ -13,7 +13,7 @@
 namespace eqnn::reference {
 namespace {
 
-/// Smooth leaky ReLU of negative slope a: (1+a)/2 x + (1-a)/2 x (2 sigmoid(x) - 1).
+/// Smooth leaky ReLU with negative slope a: (1+a)/2 x + (1-a)/2 x (2 sigmoid(x) - 1).
 double slrelu(double a, double x) {
   return 0.5 * (1.0 + a) * x + 0.5 * (1.0 - a) * x * (2.0 * sigmoid(x) - 1.0);
 }
@@ -155,7 +155,7 @@ AttentionEdges attention_edges(const EdgeAttentionStage& stage,
       z(e) += envelope.empty() ? 0.0 : envelope[static_cast<std::size_t>(begin + e)];
       largest = std::max(largest, z(e));
     }
-    // All neighbors are at the cutoff: radial functions multiply these weights by zero.
+    // If all neighbors are at the cutoff, radial functions multiply these weights by zero.
     const bool all_faded = std::isinf(largest);
     double sum = stage.eps;
     for (std::int64_t e = 0; e < n; ++e) {
@@ -173,8 +173,8 @@ AttentionEdges attention_edges(const EdgeAttentionStage& stage,
   return at;
 }
 
-/// dE/d(logits before slrelu), from dE/d(attention) [n_edges, H]. That of the envelope's logarithm, which is
-/// added to the logits of all heads, goes to adj_envelope [n_edges].
+/// dE/d(logits before slrelu), from dE/d(attention) [n_edges, H]. The logarithm of the envelope is
+/// added to the logits of all heads. Its adjoint is added to adj_envelope [n_edges].
 Value softmax_adjoint(const EdgeAttentionStage& stage,
                       const AttentionEdges& at,
                       const std::vector<double>& adj_attention,
@@ -202,7 +202,7 @@ Value softmax_adjoint(const EdgeAttentionStage& stage,
   return adj_q;
 }
 
-/// m = source + center
+/// Adjoint of m = source + center.
 void give_messages(const EdgeList& edges,
                    std::int32_t center,
                    const Value& adj_m,
@@ -219,7 +219,7 @@ void give_messages(const EdgeList& edges,
   }
 }
 
-/// u = M m w, of which u's adjoint is at hand and becomes that of M m; adjoints of w and M.
+/// Adjoint of u = M m w: adds to the adjoints of w and M, and turns adj_u into the adjoint of M m.
 void message_products_adjoint(const AttentionEdges& at,
                               std::int64_t begin,
                               const AttentionInputs<const Value>& in,
@@ -319,8 +319,8 @@ LogEnvelope edge_attention_adjoint(const EdgeAttentionStage& stage,
 
 namespace {
 
-/// DimeNet's polynomial of order p at x = r/cutoff, with its three zeros at x = 1 taken out of the sum, so
-/// that no digits cancel there; slope by x.
+/// DimeNet's polynomial of order p at x = r/cutoff. Its three zeros at x = 1 are factored out, so
+/// that no digits cancel there. The slope is d/dx.
 ValueAndSlope fading(std::int32_t p, double x) {
   double rest = 0.0;
   for (std::int32_t k = 0; k < p; ++k) {

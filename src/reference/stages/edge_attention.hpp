@@ -14,14 +14,15 @@ template <class V> struct AttentionInputs {
   V &source, &center, &matrix, &radial;
 };
 
-/// Logarithm of the envelope of each edge, -infinity at the cutoff, or its adjoint; empty: no envelope.
+/// [n_edges] logarithm of the envelope, -infinity at the cutoff; or its adjoint. Empty without an
+/// envelope.
 using LogEnvelope = std::vector<double>;
 
 Value edge_attention(const EdgeAttentionStage& stage,
                      const EdgeList& edges,
                      const LogEnvelope& envelope,
                      const AttentionInputs<const Value>& in);
-/// Adds to `adjoints`; returns the adjoint of the envelope's logarithm [n_edges].
+/// Adds to `adjoints`. Returns the adjoint of the logarithm of the envelope [n_edges].
 LogEnvelope edge_attention_adjoint(const EdgeAttentionStage& stage,
                                    const EdgeList& edges,
                                    const LogEnvelope& envelope,

@@ -7,8 +7,8 @@
 namespace eqnn::reference {
 namespace {
 
-/// Calls use(component of the source, of the harmonics, of the output, w3j) for all non-zero
-/// entries of a path.
+/// Calls use(component of the source, of the harmonics, of the output, w3j) for all nonzero entries
+/// of a path.
 template <class Use> void
 for_coupling(const TensorProductPath& path, const Irreps& in, const Irreps& out, const Use& use) {
   const std::int32_t l1 = block(in, path.source).l;

@@ -8,7 +8,8 @@
 namespace eqnn::reference {
 namespace {
 
-/// Calls use(block, component of out, of in, channel) for all that a stage passes.
+/// Calls use(block, component of out, component of in, channel) for all channels that a stage
+/// gates.
 template <class Use>
 void for_gated(const GateStage& stage, const GateInputs& inputs, const Use& use) {
   for (const GatedBlock& block : stage.blocks) {

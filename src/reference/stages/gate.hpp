@@ -6,7 +6,7 @@
 
 namespace eqnn::reference {
 
-/// What a gate works on: irreps of features, gates and output, and the values of the former.
+/// Inputs of a gate: irreps of features, gates and output, and the values of features and gates.
 struct GateInputs {
   const Irreps &in, &of_gates, &out;
   const Value &x, &gates;

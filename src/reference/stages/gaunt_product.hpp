@@ -7,7 +7,8 @@
 
 namespace eqnn::reference {
 
-/// The projection of f_a f_b, and of u . (grad f_a x grad f_b), on harmonics up to l_max.
+/// The projection of f_a f_b, and of u . (grad f_a x grad f_b), on harmonics of degrees up to
+/// l_max.
 Value gaunt_product(const GauntProductStage& stage,
                     std::int32_t l_max,
                     const Value& a,

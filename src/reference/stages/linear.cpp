@@ -8,7 +8,7 @@
 namespace eqnn::reference {
 namespace {
 
-/// Calls use(node, component of out, of in, channel of out, of in, weight).
+/// Calls use(node, component of out, component of in, channel of out, channel of in, weight).
 template <class Use> void for_mixing(const LinearStage& stage,
                                      const EdgeList& edges,
                                      const Irreps& in,

@@ -12,7 +12,7 @@
 namespace eqnn::reference {
 namespace {
 
-/// g_k(r) and their slopes.
+/// The functions g_k(r) and their slopes.
 struct BasisSample {
   std::vector<double> value, slope;
 };
@@ -39,7 +39,7 @@ BasisSample basis_at(const BesselBasis& basis, double r) {
   return sample;
 }
 
-/// T_k, whose slope is k U_{k-1}.
+/// Chebyshev polynomials T_k; the slope is k U_{k-1}.
 BasisSample basis_at(const ChebyshevBasis& basis, double r) {
   BasisSample sample;
   double t = r;
@@ -60,7 +60,7 @@ double sum_of(const Tensor& radius, std::int32_t center, std::int32_t source) {
   return radius.values[at(center)] + radius.values[at(source)];
 }
 
-/// The argument of the basis instead of r, and its slope by r.
+/// The argument of the basis in place of r, and its derivative with respect to r.
 ValueAndSlope transformed(std::monostate /*none*/, double r, std::int32_t, std::int32_t) {
   return {r, 1.0};
 }
@@ -91,12 +91,12 @@ transformed(const SoftTransform& of, double r, std::int32_t center, std::int32_t
 
 ValueAndSlope
 transformed(const PairCutoffs& of, double r, std::int32_t center, std::int32_t source) {
-  // Of lengths in units of this pair's cutoff; `radial` multiplies by the largest.
+  // In units of this pair's cutoff. radial() multiplies by the largest cutoff.
   const double cutoff = weight_at(of.cutoff, center, source);
   return {r / cutoff, 1.0 / cutoff};
 }
 
-/// The layers with the terms of both species in the first one's bias.
+/// The layers, with the terms of both species added to the bias of the first layer.
 std::vector<MlpLayer>
 layers_of(const RadialStage& stage, std::int32_t center, std::int32_t source) {
   std::vector<MlpLayer> layers = stage.layers;

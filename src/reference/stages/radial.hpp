@@ -7,12 +7,12 @@
 
 namespace eqnn::reference {
 
-/// Value [C] and derivative by r [C] of a radial function at distance r (Angstrom).
+/// Value [C] and derivative [C] with respect to r of a radial function at distance r (Angstrom).
 struct RadialSample {
   std::vector<double> value, derivative;
 };
 
-/// center, source: rows of both species, where the function depends on them.
+/// center, source: rows of both species; used only if the function depends on them.
 RadialSample radial(const RadialStage& stage,
                     double cutoff,
                     double r,

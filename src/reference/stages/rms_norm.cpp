@@ -22,7 +22,7 @@ template <class Use> void for_entries(const Irreps& irreps, const Use& use) {
   }
 }
 
-/// One over the number of blocks, components of block b and channels.
+/// 1 / (number of blocks * components of block b * channels of block b).
 double share(const Irreps& irreps, std::size_t b) {
   return 1.0 / (static_cast<double>(irreps.size()) * irreps[b].components() * irreps[b].channels);
 }

@@ -7,7 +7,7 @@
 
 namespace eqnn::reference {
 
-/// l_max: of the output.
+/// l_max: highest degree of the output.
 Value sphere_polynomial(const SpherePolynomialStage& stage,
                         const EdgeList& edges,
                         std::int32_t l_max,

@@ -9,12 +9,12 @@
 namespace eqnn::reference {
 namespace {
 
-/// Energy of one directed edge at distance r (eV; half a pair's) and its slope.
+/// Energy of one directed edge at distance r (eV, half the energy of a pair) and its slope.
 struct PairEnergy {
   double value = 0.0, slope = 0.0;
 };
 
-/// species: rows of the model's tables; number: atomic numbers.
+/// species: rows in the model's tables; number: atomic numbers.
 PairEnergy zbl(const ZblStage& stage,
                std::int32_t species_i,
                std::int32_t species_j,
