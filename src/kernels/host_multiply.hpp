@@ -149,16 +149,37 @@ template <int NV, bool Accumulate, int MR, class Scalar> inline void panel_rows(
 #endif
 
 #ifdef EQNN_VECTOR_TYPES
-/// Shuffles lanes by index. Indices from kFoldLanes on refer to the second register.
-template <class Scalar, class Index> inline FoldVector<Scalar>
-shuffle(const FoldVector<Scalar>& a, const FoldVector<Scalar>& b, const Index& index) {
+/// Shuffles lanes by index(lane), which must be a constant expression. Indices from kFoldLanes on refer
+/// to the second register. Clang has no __builtin_shuffle, GCC before 12 no __builtin_shufflevector.
+template <class Scalar, class Index, int... Lane> [[gnu::always_inline]] inline FoldVector<Scalar>
+shuffle(const FoldVector<Scalar>& a,
+        const FoldVector<Scalar>& b,
+        Index index,
+        std::integer_sequence<int, Lane...> /*lanes*/) {
+#if defined(__clang__) || __GNUC__ >= 12
+  return __builtin_shufflevector(a, b, index(Lane)...);
+#else
   using Integer = std::conditional_t<sizeof(Scalar) == 4, std::int32_t, std::int64_t>;
   using Mask __attribute__((vector_size(kFoldLanes<Scalar> * sizeof(Scalar)))) = Integer;
-  Mask mask{};
-  for (int lane = 0; lane < kFoldLanes<Scalar>; ++lane) {
-    mask[lane] = index(lane);
+  return __builtin_shuffle(a, b, Mask{index(Lane)...});
+#endif
+}
+
+template <class Scalar, class Index> [[gnu::always_inline]] inline FoldVector<Scalar>
+shuffle(const FoldVector<Scalar>& a, const FoldVector<Scalar>& b, Index index) {
+  return shuffle<Scalar>(a, b, index, std::make_integer_sequence<int, kFoldLanes<Scalar>>{});
+}
+
+/// Adds halves of ever narrower parts of a register, from 2 Width lanes down to four. Each of the
+/// first four lanes ends with the sum over the lanes that are congruent to it modulo four.
+template <int Width, class Scalar>
+[[gnu::always_inline]] inline FoldVector<Scalar> fold_halves(FoldVector<Scalar> total) {
+  if constexpr (Width >= 4) {
+    const auto moved = [](int lane) { return (lane + Width) % kFoldLanes<Scalar>; };
+    return fold_halves<Width / 2, Scalar>(total + shuffle<Scalar>(total, total, moved));
+  } else {
+    return total;
   }
-  return __builtin_shuffle(a, b, mask);
 }
 
 template <class Scalar, int N> struct Registers {
@@ -187,10 +208,8 @@ template <int N, class Scalar>
     const Vector cd = shuffle<Scalar>(of(2), of(3), even) + shuffle<Scalar>(of(2), of(3), odd);
     const auto low = [](int lane) { return lane / 4 * 4 + lane % 2 + (lane / 2 % 2) * kWide; };
     const auto high = [](int lane) { return lane / 4 * 4 + 2 + lane % 2 + (lane / 2 % 2) * kWide; };
-    Vector total = shuffle<Scalar>(ab, cd, low) + shuffle<Scalar>(ab, cd, high);
-    for (int width = kWide / 2; width >= 4; width /= 2) {
-      total += shuffle<Scalar>(total, total, [width](int lane) { return (lane + width) % kWide; });
-    }
+    const Vector total = fold_halves<kWide / 2, Scalar>(shuffle<Scalar>(ab, cd, low) +
+                                                        shuffle<Scalar>(ab, cd, high));
     for (int k = 0; k < N; ++k) {
       out[k] += total[k];
     }

@@ -182,8 +182,7 @@ team_policy(const typename S::Exec& space, std::int64_t league, std::size_t scra
 #endif
   typename S::Policy policy = S::kOnHost ? typename S::Policy(space, n_league, 1, 1)
                                          : typename S::Policy(space, n_league, n_threads, kWarp);
-  policy.set_scratch_size(Scratch<typename S::Team>::kLevel,
-                          Kokkos::PerTeam(static_cast<int>(scratch_bytes)));
+  policy.set_scratch_size(Scratch<typename S::Team>::kLevel, Kokkos::PerTeam(scratch_bytes));
   return policy;
 }
 

@@ -402,7 +402,7 @@ def test_runs_of_a_data_set_have_their_minima() -> None:
     jobs = read_jobs([VALIDATION])
     with gzip.open(VALIDATION, "rt") as file:
         n_minima = file.read().count("relaxed=T")
-    assert len(jobs) == n_minima == 18
+    assert len(jobs) == n_minima == 24
     job = next(job for job in jobs if job.id == "cyanamide-0")
     assert job.atoms is not None and job.reference is not None
     assert job.atoms.info["step"] == 0 and job.atoms.info["stage"] == "relax"

@@ -3,8 +3,8 @@
 
     PYTHONPATH=python:training python -m organic.ship FOLDER NAME
 
-FOLDER has the runs `pretrained`, `finetuned` and `distilled`, the result of which is taken, and
-`scratch` if there is one; NAME is that of the potential.
+FOLDER has the runs `pretrained`, `finetuned` and `distilled`, and `distilled_again` and `scratch`
+if there are any. The last distillation is the result. NAME is that of the potential.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ RUNS = {
     "pretrained": (0, "pretraining, against ANI-1x"),
     "finetuned": (1, "fine-tuning"),
     "scratch": (1, "without pretraining"),
-    "distilled": (2, "with labels of the committee"),
+    "distilled": (2, "once"),
+    "distilled_again": (2, "again"),
 }
 TITLES = ("pretraining,\nagainst ANI-1x", "fine-tuning,\nagainst DFT", "distillation,\nagainst DFT")
 
@@ -43,7 +44,7 @@ def curves(folder: Path) -> bytes:
         ("validation_energy_mae", "energy MAE (meV/atom)"),
     )
     with drawing(8.0, 5.2) as figure:
-        grid = figure.subplots(2, 3, squeeze=False, width_ratios=[1, 2, 1])
+        grid = figure.subplots(2, 3, squeeze=False, width_ratios=[1, 1.7, 1.2])
         for axes, (key, label) in zip(grid, shown, strict=True):
             for color, (run, rows) in enumerate(found.items()):
                 panel, name = RUNS[run]
@@ -59,6 +60,7 @@ def curves(folder: Path) -> bytes:
         for axis, title in zip(grid[0], TITLES, strict=True):
             axis.set_title(title)
         grid[0][1].legend()
+        grid[1][2].legend()
         for axis in grid[1]:
             axis.set_xlabel("epoch")
         return png(figure)
@@ -71,7 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("name")
     options = parser.parse_args(arguments)
     target = ROOT / "potentials" / f"{options.name}.eqnn"
-    shutil.copyfile(options.folder / "distilled" / "model.eqnn", target)
+    results = [options.folder / run / "model.eqnn" for run in ("distilled_again", "distilled")]
+    shutil.copyfile(next(path for path in results if path.exists()), target)
     model = read_model(target)
     told = {k: v for k, v in model.document["provenance"].items() if k != "exporter"}
     text = json.dumps(told, indent=2, ensure_ascii=False)

@@ -36,6 +36,9 @@ _REACH = 2.5
 # Units are named beside the best one where they fit about as well, in the logarithm: the farther
 # the best is off, the less it says.
 _ALIKE = 0.1
+# Sizes of models that agree less than this may be off by two: a Hartree has two Rydbergs.
+_AGREE_IN_SIZE = 0.9
+_ALIKE_IF_WEAK = np.log(2.0)
 # Correlations from which sizes say something. Energies of some frames may go along by chance,
 # forces of many atoms do not.
 _FORCES_AGREE = 0.5
@@ -88,7 +91,8 @@ class Verdict:
         best = min(off.values())
         if not best <= np.log(_REACH):
             return set()
-        return {name for name, x in off.items() if x <= 2.0 * best + _ALIKE}
+        alike = _ALIKE if abs(self.agreement) >= _AGREE_IN_SIZE else _ALIKE_IF_WEAK
+        return {name for name, x in off.items() if x <= 2.0 * best + alike}
 
     @property
     def is_usual(self) -> bool:
