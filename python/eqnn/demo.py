@@ -35,8 +35,8 @@ MODEL = data_folder("potentials") / "organic_tdn.eqnn"
 # Of data/qcr-small: the first, hot frame of each relaxation by DFT, and its minimum.
 HELD_OUT = data_folder("examples") / "data" / "held_out.xyz"
 ELEMENTS = ("H", "C", "N", "O")
-# eV/Angstrom. On top of the barrier of a methyl group's turn, forces are small too: at 0.001, L-BFGS
-# still stands on one that FIRE has left.
+# eV/Angstrom. On top of the barrier of a methyl group's turn, forces are small too: at 0.001,
+# L-BFGS still stands on one that FIRE has left.
 FMAX, FMAX_TOGETHER = 0.001, 0.0001
 TIMESTEP = 0.0005  # ps
 ROOM = 10.0  # Angstrom around a molecule
