@@ -33,7 +33,13 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from eqnn.errors import EqnnError
-from organic.committee import disagreement, predictions, replace_text
+from organic.committee import (
+    disagreement,
+    output_error,
+    potentials_error,
+    predictions,
+    replace_text,
+)
 from organic.small import Task, small
 from organic.structures import Floats, seed_of
 from organic.teacher import Lot, is_watched, load
@@ -329,10 +335,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after these")
     options = parser.parse_args(arguments)
-    if options.disagree and len(options.disagree) < 2:
-        parser.error(
-            "--disagree: found one potential, expected two or more: one agrees with itself"
-        )
+    problem = potentials_error(options.disagree) if options.disagree else None
+    if problem is not None:
+        parser.error(f"--disagree: {problem}")
+    problem = output_error(options.output)
+    if problem is not None:
+        parser.error(problem)
+    if not options.seconds >= 0:
+        parser.error(f"--seconds: found {options.seconds}, expected 0 or more")
     if options.largest is not None and not options.disagree:
         parser.error("--largest: found it without --disagree, which alone chooses by size")
     if options.largest is not None and options.largest < SMALLEST_DISAGREED:
@@ -344,11 +354,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"{options.folder}: found no lot*.npz. Expected the folder that `python -m "
             "organic.teacher frames` made"
         )
-    if not options.output.parent.is_dir():
-        parser.error(f"{options.output}: found no folder {options.output.parent}. Make it first")
     refused = options.output.with_suffix(".refused")
-    done = list(whole_frames(options.output.read_text())) if options.output.exists() else []
-    known = {key_of(frame) for frame in done}
+    try:
+        done = list(whole_frames(options.output.read_text())) if options.output.exists() else []
+        known = {key_of(frame) for frame in done}
+    except (ValueError, IndexError):
+        parser.error(
+            f"{options.output}: found a file that this command did not write, expected its frames "
+            "or no file. Name another"
+        )
     known |= set(refused.read_text().split()) if refused.exists() else set()
     if options.small:
         tasks = small()
@@ -364,7 +378,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tasks = as_tasks(larger(options.folder))
     else:
         tasks = as_tasks(chosen(options.folder, options.doubtful))
-    replace_text(options.output, "".join(done))  # a kill may have cut the last frame
+    try:
+        replace_text(options.output, "".join(done))  # a kill may have cut the last frame
+    except EqnnError as error:
+        parser.error(str(error))
     plan = [task for task in tasks if key(task.smiles, task.what) not in known]
     steepest = STEEPEST if options.small else LARGEST_FORCE
     began = time.monotonic()
