@@ -467,6 +467,30 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         committee.replace_text(tmp_path / "out.xyz", "text")
 
 
+def test_two_processes_do_not_add_to_the_same_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second would replace the file to which the first writes, and its frames would be lost."""
+    output = tmp_path / "out.xyz"
+    task = Task("CO", "", [6, 8], np.eye(3)[:2])
+    monkeypatch.setattr(dft, "small", lambda: [task])
+    seconds: list[int] = []
+
+    def computed(_: Task) -> tuple[float, Floats, float]:
+        with pytest.raises(SystemExit) as left:
+            dft.main([str(tmp_path), str(output), "--small"])
+        seconds.append(int(str(left.value)))
+        return -3000.0, np.zeros((2, 3)), 5.0
+
+    monkeypatch.setattr(dft, "lowest", computed)
+    assert dft.main([str(tmp_path), str(output), "--small"]) == 0
+    assert "out.xyz: another process adds to it. Wait for it" in capsys.readouterr().err
+    assert seconds == [2]
+    assert list(whole_frames(output.read_text())) == [written(task, -3000.0, np.zeros((2, 3)), 5.0)]
+    # It is done, so there is nothing to compute.
+    assert dft.main([str(tmp_path), str(output), "--small"]) == 0 and seconds == [2]
+
+
 @pytest.mark.parametrize("text", ["# notes\n", "\n", "-2\nx\ny\n", "1\n\nH 0 0 0\n"])
 def test_a_file_of_another_is_not_gone_on_with(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str

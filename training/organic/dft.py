@@ -22,10 +22,12 @@ same command goes on after a kill.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -303,6 +305,25 @@ def key(smiles: str, what: str) -> str:
     return "_".join([smiles, *what.split()])
 
 
+def found_so_far(output: Path, refused: Path) -> tuple[list[str], set[str]]:
+    """Return the frames that are done, and the keys of all structures that need no more work.
+
+    Raises
+    ------
+    EqnnError
+        If the output is not one of this command.
+    """
+    try:
+        done = list(whole_frames(output.read_text())) if output.exists() else []
+        known = {key_of(frame) for frame in done}
+    except (ValueError, IndexError):
+        raise EqnnError(
+            f"{output}: found a file that this command did not write, expected its frames or no "
+            "file. Name another"
+        ) from None
+    return done, known | (set(refused.read_text().split()) if refused.exists() else set())
+
+
 def written(task: Task, e: float, f: Floats, gap: float) -> str:
     """Return a frame as extended XYZ."""
     rows = [
@@ -356,14 +377,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     refused = options.output.with_suffix(".refused")
     try:
-        done = list(whole_frames(options.output.read_text())) if options.output.exists() else []
-        known = {key_of(frame) for frame in done}
-    except (ValueError, IndexError):
-        parser.error(
-            f"{options.output}: found a file that this command did not write, expected its frames "
-            "or no file. Name another"
-        )
-    known |= set(refused.read_text().split()) if refused.exists() else set()
+        found_so_far(options.output, refused)  # before what may take minutes
+    except EqnnError as error:
+        parser.error(str(error))
     if options.small:
         tasks = small()
     elif options.disagree:
@@ -378,14 +394,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tasks = as_tasks(larger(options.folder))
     else:
         tasks = as_tasks(chosen(options.folder, options.doubtful))
-    try:
-        replace_text(options.output, "".join(done))  # a kill may have cut the last frame
-    except EqnnError as error:
-        parser.error(str(error))
-    plan = [task for task in tasks if key(task.smiles, task.what) not in known]
     steepest = STEEPEST if options.small else LARGEST_FORCE
     began = time.monotonic()
-    with options.output.open("a") as out, refused.open("a") as bad:
+    with ExitStack() as files:
+        try:
+            bad = files.enter_context(refused.open("a"))
+            fcntl.flock(bad, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            done, known = found_so_far(options.output, refused)
+            replace_text(options.output, "".join(done))  # a kill may have cut the last frame
+        except BlockingIOError:
+            parser.error(f"{options.output}: another process adds to it. Wait for it or stop it")
+        except OSError as error:
+            parser.error(f"{refused}: cannot be written ({error.strerror}). Name a file elsewhere")
+        except EqnnError as error:
+            parser.error(str(error))
+        out = files.enter_context(options.output.open("a"))
+        plan = [task for task in tasks if key(task.smiles, task.what) not in known]
         for k, task in enumerate(plan):
             spent = time.monotonic() - began
             if spent > options.seconds:
