@@ -14,7 +14,7 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
-from organic import committee, dft, hot, nve
+from organic import committee, dft, hot, nve, ship
 from organic.dft import key, key_of, whole_frames, written
 from organic.small import (
     CONTACTS,
@@ -364,7 +364,7 @@ def test_potentials_that_are_not_there_are_refused(
     missing = str(tmp_path / "missing.eqnn")
     frames = str(ROOT / "training" / "organic" / "larger.xyz.gz")
     for main_of, words in (
-        (dft.main, [str(lots), str(output), "--disagree", missing, missing]),
+        (dft.main, [str(lots), str(output), "--disagree", missing, f"{missing}2"]),
         (nve.main, [missing, frames]),
         (nve.main, [frames, missing]),
     ):
@@ -418,6 +418,7 @@ def test_a_committee_labels_what_it_agrees_on(
     ("words", "expected"),
     [
         (["a.eqnn"], "found one potential, expected two or more"),
+        (["a.eqnn", "b.eqnn", "./a.eqnn"], "found ./a.eqnn twice, expected different potentials"),
         (["a.eqnn", "b.eqnn", "--frames", "0"], "--frames: found 0, expected 1 or more"),
         (["a.eqnn", "b.eqnn"], "found no lot*.npz. Expected the folder that"),
     ],
@@ -436,12 +437,79 @@ def test_committees_that_cannot_label_are_refused(
     with pytest.raises(SystemExit):
         committee.main([str(tmp_path), str(output), "a.eqnn", "b.eqnn"])
     assert "a.eqnn" in capsys.readouterr().err and not output.exists()
+    with pytest.raises(SystemExit):
+        committee.main([str(tmp_path), str(tmp_path), "a.eqnn", "b.eqnn"])
+    assert f"{tmp_path}: found a folder, expected a file to write" in capsys.readouterr().err
+
+
+def test_labels_that_are_not_finite_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a label says which potentials it is of, though training calls all of them model.eqnn."""
+    z, x = np.array([6, 8]), np.eye(3)[:2]
+    forces = [np.zeros((2, 2, 3)), np.full((2, 2, 3), np.nan)]
+    monkeypatch.setattr(committee, "predictions", lambda *_: (np.zeros((2, 2)), forces))
+    found = committee.kept(["tdn/model.eqnn", "mace/model.eqnn"], [("CO", z, x), ("C=O", z, x)])
+    (frame,) = found
+    assert 'smiles="CO" level="mean of tdn/model, mace/model"' in frame
+
+
+def test_a_folder_without_a_result_is_not_shipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ship, "ROOT", tmp_path)
+    with pytest.raises(SystemExit):
+        ship.main([str(tmp_path), "organic_tdn"])
+    assert f"{tmp_path}: found no distilled/model.eqnn. Train" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "out.xyz").mkdir()
+    with pytest.raises(EqnnError, match=r"out\.xyz: cannot be written \(Is a directory\)"):
+        committee.replace_text(tmp_path / "out.xyz", "text")
+
+
+def test_two_processes_do_not_add_to_the_same_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second would replace the file to which the first writes, and its frames would be lost."""
+    output = tmp_path / "out.xyz"
+    task = Task("CO", "", [6, 8], np.eye(3)[:2])
+    monkeypatch.setattr(dft, "small", lambda: [task])
+    seconds: list[int] = []
+
+    def computed(_: Task) -> tuple[float, Floats, float]:
+        with pytest.raises(SystemExit) as left:
+            dft.main([str(tmp_path), str(output), "--small"])
+        seconds.append(int(str(left.value)))
+        return -3000.0, np.zeros((2, 3)), 5.0
+
+    monkeypatch.setattr(dft, "lowest", computed)
+    assert dft.main([str(tmp_path), str(output), "--small"]) == 0
+    assert "out.xyz: another process adds to it. Wait for it" in capsys.readouterr().err
+    assert seconds == [2]
+    assert list(whole_frames(output.read_text())) == [written(task, -3000.0, np.zeros((2, 3)), 5.0)]
+    # It is done, so there is nothing to compute.
+    assert dft.main([str(tmp_path), str(output), "--small"]) == 0 and seconds == [2]
+
+
+@pytest.mark.parametrize("text", ["# notes\n", "\n", "-2\nx\ny\n", "1\n\nH 0 0 0\n"])
+def test_a_file_of_another_is_not_gone_on_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    """It is left as it was."""
+    output = tmp_path / "out.xyz"
+    output.write_text(text)
+    with pytest.raises(SystemExit):
+        dft.main([str(tmp_path), str(output), "--small"])
+    assert "found a file that this command did not write" in capsys.readouterr().err
+    assert output.read_text() == text
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
         (["--disagree", "a.eqnn"], "expected two or more"),
+        (["--disagree", "a.eqnn", "a.eqnn"], "--disagree: found a.eqnn twice"),
+        (["--small", "--seconds", "nan"], "--seconds: found nan, expected 0 or more"),
         (["--larger", "--doubtful"], "not allowed with"),
         (["--larger", "--disagree", "a.eqnn", "b.eqnn"], "not allowed with"),
         (["--transfers", "--doubtful"], "not allowed with"),
@@ -524,6 +592,9 @@ def test_what_cannot_get_hot_is_refused(tmp_path: Path, capsys: pytest.CaptureFi
         ([water], ["a"], "found one potential, expected two or more"),
         ([water], ["a", "b", "--trajectories", "0"], "--trajectories: found 0, expected 1"),
         ([water], ["a", "b", "--hottest", "nan"], "--hottest: found nan, expected 300 K or more"),
+        ([water], ["a", "b", "--hottest", "inf"], "--hottest: found inf, expected 300 K or more"),
+        ([water], ["a", "a"], "found a twice, expected different potentials"),
+        ([water], ["a", "b", "--seed", "-1"], "--seed: found -1, expected 0 or more"),
         ([water, ammonia], ["a", "b"], "frame 1 is not of the molecule of frame 0"),
         ([ase.Atoms("O", cell=[5, 5, 5], pbc=True)], ["a", "b"], "frame 0 is periodic"),
     ):
@@ -535,6 +606,11 @@ def test_what_cannot_get_hot_is_refused(tmp_path: Path, capsys: pytest.CaptureFi
     with pytest.raises(SystemExit):
         hot.main([str(start), str(tmp_path / "no" / "out.xyz"), "a", "b"])
     assert f"found no folder {tmp_path / 'no'}. Make it first" in capsys.readouterr().err
+    for text in ("", "hello\n"):
+        start.write_text(text)
+        with pytest.raises(SystemExit):
+            hot.main([str(start), str(output), "a", "b"])
+        assert "start.xyz: ASE cannot read frames from it" in capsys.readouterr().err
 
 
 def test_a_frame_that_a_kill_cut_is_computed_again() -> None:

@@ -148,12 +148,13 @@ def kept(
         As `predictions`.
     """
     energies, forces = predictions(models, [(z, x, None) for _, z, x in structures])
-    names = ", ".join(Path(model).stem for model in models)
+    # With their folders: training calls each of its results model.eqnn.
+    names = ", ".join("/".join(Path(model).with_suffix("").parts[-2:]) for model in models)
     frames = []
     for (name, z, x), energy, force in zip(
         structures, energies.mean(axis=0).tolist(), forces, strict=True
     ):
-        if disagreement(force) > LARGEST_DISAGREEMENT:
+        if not disagreement(force) <= LARGEST_DISAGREEMENT:  # nor NaN
             continue
         said = f'smiles="{name}" level="mean of {names}" energy={energy:.6f} pbc="F F F"'
         rows = [
@@ -166,11 +167,42 @@ def kept(
     return frames
 
 
+def potentials_error(models: Sequence[str]) -> str | None:
+    """Tell why files of potentials are not two or more; None if they are."""
+    if len(models) < 2:
+        return "found one potential, expected two or more: one agrees with itself"
+    paths = [Path(model).resolve() for model in models]
+    for k, path in enumerate(paths):
+        if path in paths[:k]:
+            return f"found {models[k]} twice, expected different potentials: one agrees with itself"
+    return None
+
+
+def output_error(path: Path) -> str | None:
+    """Tell why a file cannot be written, before the work that fills it; None if it can."""
+    if path.is_dir():
+        return f"{path}: found a folder, expected a file to write"
+    if not path.parent.is_dir():
+        return f"{path}: found no folder {path.parent}. Make it first"
+    return None
+
+
 def replace_text(path: Path, text: str) -> None:
-    """Write a file, so that there is the whole of it or what was there before."""
+    """Write a file, so that there is the whole of it or what was there before.
+
+    Raises
+    ------
+    EqnnError
+        If it cannot be written.
+    """
     part = path.with_suffix(f".part{os.getpid()}")
-    part.write_text(text)
-    os.replace(part, path)
+    try:
+        part.write_text(text)
+        os.replace(part, path)
+    except OSError as error:
+        raise EqnnError(
+            f"{path}: cannot be written ({error.strerror}). Name a file elsewhere"
+        ) from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -183,8 +215,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--frames", type=int, default=N_FRAMES, metavar="N", help=f"label so many ({N_FRAMES})"
     )
     options = parser.parse_args(arguments)
-    if len(options.potentials) < 2:
-        parser.error("found one potential, expected two or more: one agrees with itself")
+    problem = potentials_error(options.potentials) or output_error(options.output)
+    if problem is not None:
+        parser.error(problem)
     if options.frames < 1:
         parser.error(f"--frames: found {options.frames}, expected 1 or more")
     if not any(options.folder.glob("lot*.npz")):
@@ -192,13 +225,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"{options.folder}: found no lot*.npz. Expected the folder that `python -m "
             "organic.teacher frames` made"
         )
-    if not options.output.parent.is_dir():
-        parser.error(f"{options.output}: found no folder {options.output.parent}. Make it first")
     try:
         frames, counts = labeled(options.folder, options.potentials, options.frames)
+        replace_text(options.output, "".join(frames))
     except EqnnError as error:
         parser.error(str(error))
-    replace_text(options.output, "".join(frames))
     print(
         f"Wrote {options.output}: {counts['kept']} frames, of {counts['labeled']} labeled and "
         f"{counts['found']} found."

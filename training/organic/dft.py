@@ -22,10 +22,12 @@ same command goes on after a kill.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,7 +35,13 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from eqnn.errors import EqnnError
-from organic.committee import disagreement, predictions, replace_text
+from organic.committee import (
+    disagreement,
+    output_error,
+    potentials_error,
+    predictions,
+    replace_text,
+)
 from organic.small import Task, small
 from organic.structures import Floats, seed_of
 from organic.teacher import Lot, is_watched, load
@@ -297,6 +305,25 @@ def key(smiles: str, what: str) -> str:
     return "_".join([smiles, *what.split()])
 
 
+def found_so_far(output: Path, refused: Path) -> tuple[list[str], set[str]]:
+    """Return the frames that are done, and the keys of all structures that need no more work.
+
+    Raises
+    ------
+    EqnnError
+        If the output is not one of this command.
+    """
+    try:
+        done = list(whole_frames(output.read_text())) if output.exists() else []
+        known = {key_of(frame) for frame in done}
+    except (ValueError, IndexError):
+        raise EqnnError(
+            f"{output}: found a file that this command did not write, expected its frames or no "
+            "file. Name another"
+        ) from None
+    return done, known | (set(refused.read_text().split()) if refused.exists() else set())
+
+
 def written(task: Task, e: float, f: Floats, gap: float) -> str:
     """Return a frame as extended XYZ."""
     rows = [
@@ -329,10 +356,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after these")
     options = parser.parse_args(arguments)
-    if options.disagree and len(options.disagree) < 2:
-        parser.error(
-            "--disagree: found one potential, expected two or more: one agrees with itself"
-        )
+    problem = potentials_error(options.disagree) if options.disagree else None
+    if problem is not None:
+        parser.error(f"--disagree: {problem}")
+    problem = output_error(options.output)
+    if problem is not None:
+        parser.error(problem)
+    if not options.seconds >= 0:
+        parser.error(f"--seconds: found {options.seconds}, expected 0 or more")
     if options.largest is not None and not options.disagree:
         parser.error("--largest: found it without --disagree, which alone chooses by size")
     if options.largest is not None and options.largest < SMALLEST_DISAGREED:
@@ -344,12 +375,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"{options.folder}: found no lot*.npz. Expected the folder that `python -m "
             "organic.teacher frames` made"
         )
-    if not options.output.parent.is_dir():
-        parser.error(f"{options.output}: found no folder {options.output.parent}. Make it first")
     refused = options.output.with_suffix(".refused")
-    done = list(whole_frames(options.output.read_text())) if options.output.exists() else []
-    known = {key_of(frame) for frame in done}
-    known |= set(refused.read_text().split()) if refused.exists() else set()
+    try:
+        found_so_far(options.output, refused)  # before what may take minutes
+    except EqnnError as error:
+        parser.error(str(error))
     if options.small:
         tasks = small()
     elif options.disagree:
@@ -364,11 +394,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tasks = as_tasks(larger(options.folder))
     else:
         tasks = as_tasks(chosen(options.folder, options.doubtful))
-    replace_text(options.output, "".join(done))  # a kill may have cut the last frame
-    plan = [task for task in tasks if key(task.smiles, task.what) not in known]
     steepest = STEEPEST if options.small else LARGEST_FORCE
     began = time.monotonic()
-    with options.output.open("a") as out, refused.open("a") as bad:
+    with ExitStack() as files:
+        try:
+            bad = files.enter_context(refused.open("a"))
+            fcntl.flock(bad, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            done, known = found_so_far(options.output, refused)
+            replace_text(options.output, "".join(done))  # a kill may have cut the last frame
+        except BlockingIOError:
+            parser.error(f"{options.output}: another process adds to it. Wait for it or stop it")
+        except OSError as error:
+            parser.error(f"{refused}: cannot be written ({error.strerror}). Name a file elsewhere")
+        except EqnnError as error:
+            parser.error(str(error))
+        out = files.enter_context(options.output.open("a"))
+        plan = [task for task in tasks if key(task.smiles, task.what) not in known]
         for k, task in enumerate(plan):
             spent = time.monotonic() - began
             if spent > options.seconds:

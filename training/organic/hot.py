@@ -19,7 +19,7 @@ import ase.io
 import numpy as np
 
 from eqnn.errors import EqnnError
-from organic.committee import kept, predictions, replace_text
+from organic.committee import kept, output_error, potentials_error, predictions, replace_text
 from organic.structures import Floats, sampled
 
 TRAJECTORIES = 240
@@ -53,9 +53,12 @@ def frames_of(
     Raises
     ------
     EqnnError
-        If the frames are of several systems, or a potential cannot evaluate one.
+        If the frames are unreadable or of several systems, or a potential cannot evaluate one.
     """
-    found = ase.io.read(start, ":")
+    try:
+        found = ase.io.read(start, ":")
+    except Exception as error:  # ASE's readers raise whatever comes
+        raise EqnnError(f"{start}: ASE cannot read frames from it: {error}") from error
     assert isinstance(found, list)
     z = found[0].numbers
     for k, atoms in enumerate(found):
@@ -87,16 +90,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--hottest", type=float, default=HOTTEST, help="K")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
-    if len(options.potentials) < 2:
-        parser.error("found one potential, expected two or more: one agrees with itself")
+    problem = potentials_error(options.potentials) or output_error(options.output)
+    if problem is not None:
+        parser.error(problem)
     if options.trajectories < 1:
         parser.error(f"--trajectories: found {options.trajectories}, expected 1 or more")
-    if not options.hottest >= COLDEST:
+    if not COLDEST <= options.hottest < np.inf:
         parser.error(f"--hottest: found {options.hottest}, expected {COLDEST:.0f} K or more")
+    if options.seed < 0:
+        parser.error(f"--seed: found {options.seed}, expected 0 or more")
     if not options.start.is_file():
         parser.error(f"{options.start}: found no file. Expected frames to start from")
-    if not options.output.parent.is_dir():
-        parser.error(f"{options.output}: found no folder {options.output.parent}. Make it first")
     try:
         frames, n = frames_of(
             options.start,
@@ -105,9 +109,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.hottest,
             options.seed,
         )
+        replace_text(options.output, "".join(frames))
     except EqnnError as error:
         parser.error(str(error))
-    replace_text(options.output, "".join(frames))
     print(f"Wrote {options.output}: {len(frames)} frames, of {n} labeled.")
     return 0
 

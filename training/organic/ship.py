@@ -74,7 +74,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     target = ROOT / "potentials" / f"{options.name}.eqnn"
     results = [options.folder / run / "model.eqnn" for run in ("distilled_again", "distilled")]
-    shutil.copyfile(next(path for path in results if path.exists()), target)
+    result = next((path for path in results if path.exists()), None)
+    if result is None:
+        parser.error(f"{options.folder}: found no distilled/model.eqnn. Train distil.yaml first")
+    shutil.copyfile(result, target)
     model = read_model(target)
     told = {k: v for k, v in model.document["provenance"].items() if k != "exporter"}
     text = json.dumps(told, indent=2, ensure_ascii=False)

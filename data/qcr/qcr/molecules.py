@@ -86,11 +86,15 @@ def wanted(
 ) -> tuple[Run, ...]:
     """All relaxations of these splits in order; with ``first``, one of each molecule.
 
-    With ``names``, only of these molecules. Raises QcrError if the list has no such molecule.
+    With ``names``, only of these molecules. Raises QcrError if the list, or these splits, have no
+    such molecule.
     """
-    unknown = sorted(set(names) - {molecule.name for molecule in molecules()})
-    if unknown:
-        raise QcrError(f"{unknown[0]}: no such molecule. Expected a name of molecules.csv.")
+    split_of = {molecule.name: molecule.split for molecule in molecules()}
+    for name in sorted(set(names)):
+        if name not in split_of:
+            raise QcrError(f"{name}: no such molecule. Expected a name of molecules.csv.")
+        if split_of[name] not in splits:
+            raise QcrError(f"{name} is in {split_of[name]}, expected one of {', '.join(splits)}.")
     return tuple(
         run
         for run in runs()

@@ -357,6 +357,8 @@ def test_splits_and_first_relaxations_are_chosen_in_order() -> None:
     assert [run.name for run in two] == ["aniline-0", "tropone-0"]
     with pytest.raises(QcrError, match=r"nonsense: no such molecule\. Expected a name of"):
         wanted(names=["aniline", "nonsense"])
+    with pytest.raises(QcrError, match=r"aniline is in test, expected one of train, validation\."):
+        wanted(["train", "validation"], names=["aniline"])
 
 
 # ---------------------------------------------------------------- generate
