@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from ase import Atoms, units
 from ase.calculators.morse import MorsePotential
+from ase.calculators.singlepoint import SinglePointCalculator
 from eqnn_models import ROOT
 
 BUILD = ROOT / ".eqnn" / "build" / "openmp"
@@ -104,3 +105,31 @@ def test_a_profile_with_nan_is_refused() -> None:
     transfer.frames[3].calc.results["energy"] = np.nan
     with pytest.raises(SystemExit, match="no number"):
         transfer.energies()
+
+
+def test_conformers_are_the_different_minima_of_a_molecule() -> None:
+    bench = load("conformers")
+
+    def minimum(name: str, energy: float) -> Atoms:
+        atoms = Atoms("H", info={"molecule": name})
+        atoms.calc = SinglePointCalculator(atoms, energy=energy)
+        return atoms
+
+    given = [("a", -1.0), ("b", -5.0), ("a", -1.0005), ("a", -0.9), ("b", -5.001), ("a", -1.2)]
+    found = bench.conformers(minimum(*one) for one in given)
+    assert [[a.get_potential_energy() for a in one] for one in found] == [[-1.2, -1.0005, -0.9]]
+    held_out = bench.reference()
+    names = [one[0].info["molecule"] for one in held_out]
+    assert {"formaldoxime", "hydroxydiazene", "methyldiazene"} <= set(names)
+    assert all(len(one) > 1 for one in held_out)
+
+
+def test_a_ranking_counts_pairs_and_lost_conformers() -> None:
+    bench = load("conformers")
+    one = bench.Ranking(np.array([0.0, 0.3, 0.1]), np.array([0.0, 0.1, 0.2]))
+    assert one.pairs == (2, 3) and one.n_lost == 0
+    other = bench.Ranking(np.array([0.0, 0.001]), np.array([0.0, 0.1]))
+    assert other.pairs == (1, 1) and other.n_lost == 1
+    assert bench.row("x", [one, other]) == ["`x`", "2", "5", "3 of 4", "133", "200", "1"]
+    with pytest.raises(SystemExit, match="no number"):
+        bench.row("x", [bench.Ranking(np.array([0.0, np.nan]), np.array([0.0, 0.1]))])
