@@ -34,6 +34,7 @@ from eqnn.errors import EqnnError
 from eqnn.evaluation import Kind, Settings, evaluate, predict
 from eqnn.evaluation.command import Teller
 from eqnn.evaluation.data import _Draw
+from eqnn.evaluation.file_units import ENERGY_UNITS, Verdict
 from eqnn.evaluation.frame import Problem
 from eqnn.evaluation.html import page
 from eqnn.evaluation.journal import Journal, Prediction, refusal
@@ -1149,6 +1150,18 @@ def test_a_file_in_bohr_is_refused_and_leaves_the_others(frames: list[Atoms]) ->
         r"data#0: units: nearest .* are in Bohr, it seems \(left out\)\nConvert .*",
         str(error.value),
     )
+
+
+def test_who_agrees_little_cannot_tell_a_hartree_from_a_rydberg() -> None:
+    """Sizes are what a model predicts over what a file has: 27.2 eV in a Hartree, 13.6 in half."""
+
+    def named(agreement: float, size: float) -> set[str]:
+        return Verdict(agreement, size, 0.6).units(ENERGY_UNITS)
+
+    assert named(0.95, 14.4) == {"Rydberg"} and named(0.95, 27.0) == {"Hartree"}
+    assert named(0.8, 14.4) == named(0.8, 27.0) == {"Rydberg", "Hartree"}
+    assert named(0.8, 0.0434) == {"kcal/mol"} and named(0.8, 0.0104) == {"kJ/mol"}
+    assert named(0.8, 1.0) == set()
 
 
 QCR = ROOT / "data" / "qcr-small"

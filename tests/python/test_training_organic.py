@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import ase.io
@@ -342,6 +343,10 @@ def test_disagreement_is_the_spread_of_forces() -> None:
     expected = [np.sqrt(((a - b) ** 2).mean()) / 2 for a, b in zip(*forces, strict=True)]
     found = [committee.disagreement(of) for of in committee.predictions(models, structures)[1]]
     assert found == pytest.approx(expected, rel=1e-12)
+    with Potential(models[0]) as one, Potential(models[1]) as other:  # open ones stay open
+        for _ in range(2):
+            again = committee.predictions([one, other], structures)[1]
+            assert [committee.disagreement(of) for of in again] == found
     same = [committee.disagreement(np.stack([f, f])) for f in forces[0]]
     assert same == pytest.approx([0, 0], abs=1e-12)
 
@@ -563,6 +568,13 @@ def test_hot_frames_are_hot_and_labeled_by_the_mean(
         energies = [stiff * (d**2).sum() / 2 for d in moved]
         return np.array([energies, energies]), forces
 
+    opened: list[str] = []
+
+    def opening(model: str) -> nullcontext[None]:
+        opened.append(model)
+        return nullcontext()
+
+    monkeypatch.setattr(hot, "Potential", opening)
     for module in (hot, committee):
         monkeypatch.setattr(module, "predictions", springs)
     start, output = tmp_path / "start.xyz", tmp_path / "out.xyz"
@@ -570,6 +582,7 @@ def test_hot_frames_are_hot_and_labeled_by_the_mean(
     words = [str(start), str(output), "a.eqnn", "b.eqnn", "--trajectories", "200"]
     assert hot.main([*words, "--hottest", "300"]) == 0
     assert "600 frames, of 600 labeled" in capsys.readouterr().out
+    assert opened == ["a.eqnn", "b.eqnn"], "once, and not at every step"
     frames = ase.io.read(output, ":")
     assert isinstance(frames, list)
     moved = np.stack([frame.positions - rest for frame in frames])

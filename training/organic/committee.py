@@ -15,6 +15,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -25,21 +26,21 @@ from eqnn.errors import EqnnError
 from eqnn.library import Potential
 from eqnn.packed import Structure
 from organic.structures import Floats, seed_of
-from organic.teacher import is_watched, load
+from organic.teacher import calm_frames, lots_error
 
 LARGEST_DISAGREEMENT = 0.3  # eV/Angstrom, root mean square over atoms and directions
 N_FRAMES = 24_000
 
 
 def predictions(
-    models: Sequence[str], structures: Sequence[Structure]
+    models: Sequence[str | Potential], structures: Sequence[Structure]
 ) -> tuple[Floats, list[Floats]]:
     """Evaluate structures with several potentials.
 
     Parameters
     ----------
-    models : sequence of str
-        Files of potentials.
+    models : sequence of str or Potential
+        Files of potentials, or potentials that are open and stay so.
     structures : sequence of (numbers [atom], positions [atom, 3], None)
         In Angstrom.
 
@@ -58,11 +59,11 @@ def predictions(
     energies: list[list[float]] = []
     forces: list[list[Floats]] = []
     for model in models:
-        with Potential(model) as potential:
+        with nullcontext(model) if isinstance(model, Potential) else Potential(model) as potential:
             results = potential.evaluate_many(structures)
         for k, one in enumerate(results):
             if one.properties is None:
-                raise EqnnError(f"{model}: structure {k}: {one.reason}")
+                raise EqnnError(f"{potential.path}: structure {k}: {one.reason}")
         found = [one.properties for one in results if one.properties is not None]
         energies.append([one.energy for one in found])
         forces.append([one.forces for one in found])
@@ -112,14 +113,15 @@ def labeled(
     EqnnError
         As `predictions`.
     """
-    found: list[tuple[int, str, NDArray[np.int64], Floats]] = []
-    for path in sorted(folder.glob("lot*.npz")):
-        lot = load(path)
-        for k in np.flatnonzero(lot.good() | lot.doubtful()).tolist():
-            smiles = str(lot.smiles[k])
-            if not is_watched(smiles):
-                draw = seed_of(f"committee {path.stem} {k}")
-                found.append((draw, smiles, lot.numbers[k], lot.positions[k]))
+    found = [
+        (
+            seed_of(f"committee {path.stem} {k}"),
+            str(lot.smiles[k]),
+            lot.numbers[k],
+            lot.positions[k],
+        )
+        for path, lot, k in calm_frames(folder)
+    ]
     chosen = sorted(found, key=lambda frame: frame[:2])[:n]
     frames = kept(models, [frame[1:] for frame in chosen])
     return frames, {"found": len(found), "labeled": len(chosen), "kept": len(frames)}
@@ -215,16 +217,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--frames", type=int, default=N_FRAMES, metavar="N", help=f"label so many ({N_FRAMES})"
     )
     options = parser.parse_args(arguments)
-    problem = potentials_error(options.potentials) or output_error(options.output)
-    if problem is not None:
-        parser.error(problem)
     if options.frames < 1:
         parser.error(f"--frames: found {options.frames}, expected 1 or more")
-    if not any(options.folder.glob("lot*.npz")):
-        parser.error(
-            f"{options.folder}: found no lot*.npz. Expected the folder that `python -m "
-            "organic.teacher frames` made"
-        )
+    problem = potentials_error(options.potentials) or lots_error(options.folder)
+    problem = problem or output_error(options.output)
+    if problem is not None:
+        parser.error(problem)
     try:
         frames, counts = labeled(options.folder, options.potentials, options.frames)
         replace_text(options.output, "".join(frames))

@@ -44,7 +44,7 @@ from organic.committee import (
 )
 from organic.small import Task, small
 from organic.structures import Floats, seed_of
-from organic.teacher import Lot, is_watched, load
+from organic.teacher import Lot, calm_frames, is_watched, load, lot_paths, lots_error
 from qcr.units import BOHR, HARTREE
 
 LEVEL = "B3LYP(VWN3)/6-31G* Cartesian, density fitting def2-universal-jkfit"
@@ -121,7 +121,7 @@ def chosen(folder: Path, doubtful: bool = False) -> list[tuple[str, Lot, int]]:
     """
     part_of = PART_DOUBTFUL if doubtful else PART
     frames: list[tuple[float, str, Lot, int]] = []
-    for path in sorted(folder.glob("lot*.npz")):
+    for path in lot_paths(folder):
         lot = load(path)
         heavy = (lot.numbers > 1).sum(axis=1)
         wanted = lot.doubtful() if doubtful else lot.good()
@@ -145,7 +145,7 @@ def chosen(folder: Path, doubtful: bool = False) -> list[tuple[str, Lot, int]]:
 def larger(folder: Path) -> list[tuple[str, Lot, int]]:
     """Choose a frame of each of some larger molecules that no training has; see `chosen`."""
     candidates: dict[str, list[tuple[Lot, int]]] = {}
-    for path in sorted(folder.glob("lot*.npz")):
+    for path in lot_paths(folder):
         lot = load(path)
         heavy = (lot.numbers > 1).sum(axis=1)
         for k in np.flatnonzero(lot.good() & (heavy >= LARGER[0]) & (heavy <= LARGER[1])):
@@ -172,17 +172,10 @@ def disagreed(
     largest : int
         Heavy atoms of the largest molecules.
     """
-    frames: list[tuple[str, Lot, int]] = []
-    for path in sorted(folder.glob("lot*.npz")):
-        lot = load(path)
-        heavy = (lot.numbers > 1).sum(axis=1)
-        wanted = (lot.good() | lot.doubtful()) & (heavy <= largest)
-        wanted &= heavy >= SMALLEST_DISAGREED
-        frames += [
-            (str(lot.smiles[k]), lot, int(k))
-            for k in np.flatnonzero(wanted)
-            if not is_watched(str(lot.smiles[k]))
-        ]
+    frames = [
+        (str(lot.smiles[k]), lot, k)
+        for _, lot, k in calm_frames(folder, SMALLEST_DISAGREED, largest)
+    ]
     structures = [(lot.numbers[k], lot.positions[k], None) for _, lot, k in frames]
     apart = [disagreement(forces) for forces in predictions(models, structures)[1]]
     most: dict[str, tuple[float, Lot, int]] = {}
@@ -253,7 +246,7 @@ def transfers(folder: Path) -> list[tuple[str, Lot, int]]:
     Molecules of few heavy atoms come first. Otherwise as `chosen`.
     """
     found: list[tuple[float, str, Lot, int]] = []
-    for path in sorted(folder.glob("lot*.npz")):
+    for path in lot_paths(folder):
         lot = load(path)
         heavy = (lot.numbers > 1).sum(axis=1)
         wanted = (lot.good() | lot.doubtful()) & (heavy >= 2) & (heavy <= MOST_TRANSFERRED)
@@ -370,11 +363,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(
             f"--largest: found {options.largest}, expected {SMALLEST_DISAGREED} heavy atoms or more"
         )
-    if not options.small and not any(options.folder.glob("lot*.npz")):
-        parser.error(
-            f"{options.folder}: found no lot*.npz. Expected the folder that `python -m "
-            "organic.teacher frames` made"
-        )
+    problem = None if options.small else lots_error(options.folder)
+    if problem is not None:
+        parser.error(problem)
     refused = options.output.with_suffix(".refused")
     try:
         found_so_far(options.output, refused)  # before what may take minutes

@@ -13,12 +13,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import ase.io
 import numpy as np
 
 from eqnn.errors import EqnnError
+from eqnn.library import Potential
 from organic.committee import kept, output_error, potentials_error, predictions, replace_text
 from organic.structures import Floats, sampled
 
@@ -72,10 +74,14 @@ def frames_of(
     first = np.stack([found[k].positions for k in draw.integers(len(found), size=trajectories)])
     temperatures = draw.uniform(COLDEST, hottest, size=trajectories)
 
-    def forces(x: Floats) -> Floats:
-        return np.stack([f.mean(axis=0) for f in predictions(models, [(z, r, None) for r in x])[1]])
+    with ExitStack() as stack:
+        potentials = [stack.enter_context(Potential(model)) for model in models]
 
-    positions = [x for batch in sampled(first, temperatures, forces, KEEP, draw) for x in batch]
+        def forces(x: Floats) -> Floats:
+            of = predictions(potentials, [(z, r, None) for r in x])[1]
+            return np.stack([f.mean(axis=0) for f in of])
+
+        positions = [x for batch in sampled(first, temperatures, forces, KEEP, draw) for x in batch]
     smiles = found[0].get_chemical_formula()
     return kept(models, [(smiles, z, x) for x in positions]), len(positions)
 

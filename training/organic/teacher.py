@@ -116,6 +116,48 @@ def load(path: Path) -> Lot:
         return Lot(**{name: stored[name] for name in stored.files})
 
 
+def calm_frames(
+    folder: Path, fewest: int = 0, most: int | None = None
+) -> Iterator[tuple[Path, Lot, int]]:
+    """Yield all frames without large forces, of molecules that do not only watch.
+
+    Parameters
+    ----------
+    folder : Path
+        Has the lots.
+    fewest, most : int
+        Heavy atoms of the molecules; None: of any number.
+
+    Yields
+    ------
+    path, lot, frame : Path, Lot, int
+    """
+    for path in lot_paths(folder):
+        lot = load(path)
+        heavy = (lot.numbers > 1).sum(axis=1)
+        wanted = (lot.good() | lot.doubtful()) & (heavy >= fewest)
+        if most is not None:
+            wanted &= heavy <= most
+        for k in np.flatnonzero(wanted).tolist():
+            if not is_watched(str(lot.smiles[k])):
+                yield path, lot, k
+
+
+def lot_paths(folder: Path) -> list[Path]:
+    """Return the files of all lots in a folder."""
+    return sorted(folder.glob("lot*.npz"))
+
+
+def lots_error(folder: Path) -> str | None:
+    """Tell why a folder has no lots; None if it has."""
+    if lot_paths(folder):
+        return None
+    return (
+        f"{folder}: found no lot*.npz. Expected the folder that `python -m organic.teacher frames` "
+        "made"
+    )
+
+
 def starts(smiles: Sequence[str]) -> Iterator[tuple[Molecule, Floats, float]]:
     """Yield molecules, where their trajectories start, and temperatures."""
     for one in smiles:
@@ -199,7 +241,7 @@ def write_frame(out: TextIO, lot: Lot, k: int) -> None:
 
 def run_join(folder: Path) -> int:
     """Write the set from its lots."""
-    paths = sorted(folder.glob("lot*.npz"))
+    paths = lot_paths(folder)
     counts = {"train": 0, "watch": 0, "left out": 0}
     molecules: dict[str, set[str]] = {"train": set(), "watch": set()}
     parts = {name: (folder / f"{name}.xyz.part").open("w") for name in molecules}
