@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from organic import committee, dft, hot, nve, ship
 from organic.dft import key, key_of, whole_frames, written
+from organic.shared import FARTHEST, STIFFNESS, WIDEST, WINDOWS, held, hydrogen_bonds, windows
 from organic.small import (
     CONTACTS,
     MOLECULES,
@@ -515,6 +516,8 @@ def test_a_file_of_another_is_not_gone_on_with(
         (["--disagree", "a.eqnn"], "expected two or more"),
         (["--disagree", "a.eqnn", "a.eqnn"], "--disagree: found a.eqnn twice"),
         (["--small", "--seconds", "nan"], "--seconds: found nan, expected 0 or more"),
+        (["--shared", "a.eqnn"], "--shared: found one potential, expected two or more"),
+        (["--shared", "a.eqnn", "b.eqnn", "--small"], "not allowed with"),
         (["--larger", "--doubtful"], "not allowed with"),
         (["--larger", "--disagree", "a.eqnn", "b.eqnn"], "not allowed with"),
         (["--transfers", "--doubtful"], "not allowed with"),
@@ -843,3 +846,108 @@ def test_frames_by_density_functional_theory_are_sound(
         assert np.abs(forces.sum(axis=0)).max() <= 0.01
         # What watches a training, or tests its result, is never fitted.
         assert is_watched(frame.info["smiles"]) == (name == "larger")
+
+
+# 3-aminoacrolein by hand: N-H...O closes the ring.
+RING = (
+    [8, 6, 6, 6, 7, 1, 1, 1, 1, 1],
+    np.array(
+        [
+            [0.0, 0.0, 0.0],
+            [0.0, 1.24, 0.0],
+            [1.2, 1.96, 0.0],
+            [2.4, 1.28, 0.0],
+            [2.5, -0.06, 0.0],
+            [1.7, -0.66, 0.0],
+            [3.4, -0.5, 0.1],
+            [-0.95, 1.8, 0.0],
+            [1.2, 3.05, 0.0],
+            [3.35, 1.85, 0.0],
+        ]
+    ),
+)
+
+
+def test_hydrogen_bonds_of_a_structure() -> None:
+    """They join nitrogen and oxygen alone, and no atom has two."""
+    numbers, x = RING
+    assert hydrogen_bonds(numbers, x, 2.3) == [(4, 5, 0)]
+    assert hydrogen_bonds(numbers, x, 1.5) == []
+    # A second molecule far away, then so near that each atom has a choice.
+    for away, n in ((20.0, 2), (1.0, 1)):
+        both = np.vstack([x, x * [1.0, 1.0, -1.0] + [0.0, 0.0, away]])
+        bonds = hydrogen_bonds([*numbers, *numbers], both, 2.3)
+        atoms = [atom for bond in bonds for atom in (bond[0], bond[2])]
+        assert len(bonds) == n and len(set(atoms)) == 2 * n
+
+
+def test_springs_are_the_slope_of_their_energy() -> None:
+    """By central differences; both springs pull here."""
+    x = RING[1]
+    x = x + np.random.default_rng(2).normal(size=x.shape) * 0.05
+    x[4] += [0.4, -0.2, 0.1]
+    bonds, wanted = [(4, 5, 0)], np.array([0.3])
+
+    def energy(y: Floats) -> float:
+        d, a, r = (np.linalg.norm(y[i] - y[j]) for i, j in ((4, 5), (5, 0), (4, 0)))
+        assert r > WIDEST
+        return float(0.5 * STIFFNESS * ((d - a - 0.3) ** 2 + (r - WIDEST) ** 2))
+
+    h = 1e-5
+    slope = np.zeros_like(x)
+    for k in np.ndindex(*x.shape):
+        up, down = x.copy(), x.copy()
+        up[k] += h
+        down[k] -= h
+        slope[k] = (energy(up) - energy(down)) / (2 * h)
+    assert np.abs(slope).max() > 1.0
+    np.testing.assert_allclose(held(x, bonds, wanted), -slope, atol=1e-7)
+
+
+def test_windows_hold_the_proton_where_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without other forces, the proton is where its window has it, to what its heat allows."""
+    from organic import shared
+
+    numbers, x = RING
+
+    def nothing(_: object, structures: Sequence[Structure]) -> tuple[Floats, list[Floats]]:
+        forces = []
+        for _, y, _ in structures:  # all atoms keep near their start, but for the proton
+            f = 20.0 * (x - y)
+            f[5] = 0.0
+            forces.append(np.stack([f, f]))
+        return np.zeros((2, len(forces))), forces
+
+    monkeypatch.setattr(shared, "predictions", nothing)
+    tasks = list(windows("NC=CC=O", (numbers, x, [(4, 5, 0)]), ()))
+    assert len(tasks) == WINDOWS and len({task.what for task in tasks}) == WINDOWS
+    for task in tasks:
+        wanted = float(task.what.split()[1])
+        y = task.positions
+        found = np.linalg.norm(y[5] - y[4]) - np.linalg.norm(y[5] - y[0])
+        assert abs(wanted) <= FARTHEST and abs(found - wanted) < 0.25, task.what
+        assert task.smiles == "NC=CC=O" and task.numbers == numbers
+    again = list(windows("NC=CC=O", (numbers, x, [(4, 5, 0)]), ()))
+    assert all(np.array_equal(a.positions, b.positions) for a, b in zip(tasks, again, strict=True))
+
+
+def test_shared_protons_of_molecules_that_are_not_held_out() -> None:
+    """Rings of six by RDKit, and pairs with two hydrogen bonds; no tautomer is held out."""
+    pytest.importorskip("rdkit")
+    from organic.molecules import canonical, held_out
+    from organic.shared import PAIRED, names, pair, ring
+
+    found = names()
+    assert len(found) == len(set(found)) == 73
+    assert not set(found) & held_out()
+    for smiles in ("CC(=O)C=C(C)O", "O=CC=CO"):  # acetylacetone, malonaldehyde
+        assert canonical(smiles) not in found
+    start = ring("NC=CC=O")
+    assert start is not None and [start[0][k] for k in start[2][0]] == [7, 1, 8]
+    assert ring("CCO") is None
+    for smiles in PAIRED:
+        two = pair(smiles)
+        assert two is not None and len(two[2]) == 2
+        n = len(two[0]) // 2
+        for donor, h, acceptor in two[2]:  # from one molecule to the other
+            assert (donor < n) == (h < n) != (acceptor < n)

@@ -6,6 +6,7 @@
     PYTHONPATH=python:training:data/qcr python -m organic.dft FOLDER OTHER.xyz --disagree MODELS
     PYTHONPATH=python:training:data/qcr python -m organic.dft FOLDER OTHER.xyz --transfers
     PYTHONPATH=python:training:data/qcr python -m organic.dft FOLDER OTHER.xyz --small
+    PYTHONPATH=python:training:data/qcr python -m organic.dft FOLDER OTHER.xyz --shared MODELS
 
 FOLDER is that of `organic.teacher`: one frame of its dynamics is taken of each molecule of 3 to 7
 heavy atoms, small ones more often and sooner. `--doubtful` takes molecules on which the networks of
@@ -13,10 +14,11 @@ the teacher disagree, which pretraining leaves out. `--disagree` takes the frame
 3 to 5 heavy atoms (or `--largest N`) on which trained potentials disagree most. `--transfers` moves
 a hydrogen atom of small molecules between two heavy atoms, where dynamics rarely takes one.
 `--larger` takes sixteen larger molecules that no training has. `--small` takes what is too small
-for that dynamics, and nothing of FOLDER; see `organic.small`. The level is that of qcr-small but
-for density fitting (0.5 meV, 2 meV/Angstrom) and a convergence of 1e-8 Hartree, so the frames are
-for training and checks alone; each says so. A frame is added to OUTPUT.xyz when it is done, and the
-same command goes on after a kill.
+for that dynamics, and nothing of FOLDER; see `organic.small`. `--shared` takes protons on their way
+in hydrogen bonds, by dynamics with trained potentials, and nothing of FOLDER either; see
+`organic.shared`. The level is that of qcr-small but for density fitting (0.5 meV, 2 meV/Angstrom)
+and a convergence of 1e-8 Hartree, so the frames are for training and checks alone; each says so. A
+frame is added to OUTPUT.xyz when it is done, and the same command goes on after a kill.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ from organic.committee import (
     predictions,
     replace_text,
 )
+from organic.shared import shared
 from organic.small import Task, small
 from organic.structures import Floats, seed_of
 from organic.teacher import Lot, calm_frames, is_watched, load, lot_paths, lots_error
@@ -330,6 +333,28 @@ def written(task: Task, e: float, f: Floats, gap: float) -> str:
     )
 
 
+def planned(options: argparse.Namespace) -> list[Task]:
+    """Return the structures that the options choose, in the order in which they are computed.
+
+    Raises
+    ------
+    EqnnError
+        If a potential cannot evaluate a structure.
+    """
+    if options.small:
+        return small()
+    if options.shared:
+        return shared(options.shared)
+    if options.disagree:
+        largest = options.largest or MOST_DISAGREED
+        return as_tasks(disagreed(options.folder, options.disagree, largest))
+    if options.transfers:
+        return as_tasks(transfers(options.folder))
+    if options.larger:
+        return as_tasks(larger(options.folder))
+    return as_tasks(chosen(options.folder, options.doubtful))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Compute what is missing."""
     parser = argparse.ArgumentParser(description="Compute frames with density-functional theory.")
@@ -341,6 +366,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     choices.add_argument("--transfers", action="store_true", help="a hydrogen between two atoms")
     choices.add_argument("--small", action="store_true", help="atoms, small molecules, two of them")
     choices.add_argument("--disagree", nargs="+", metavar="POTENTIAL", help="two files or more")
+    choices.add_argument(
+        "--shared", nargs="+", metavar="POTENTIAL", help="protons of hydrogen bonds; two or more"
+    )
     parser.add_argument(
         "--largest",
         type=int,
@@ -349,9 +377,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after these")
     options = parser.parse_args(arguments)
-    problem = potentials_error(options.disagree) if options.disagree else None
-    if problem is not None:
-        parser.error(f"--disagree: {problem}")
+    for name in ("disagree", "shared"):
+        models = getattr(options, name)
+        problem = potentials_error(models) if models else None
+        if problem is not None:
+            parser.error(f"--{name}: {problem}")
     problem = output_error(options.output)
     if problem is not None:
         parser.error(problem)
@@ -363,7 +393,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(
             f"--largest: found {options.largest}, expected {SMALLEST_DISAGREED} heavy atoms or more"
         )
-    problem = None if options.small else lots_error(options.folder)
+    problem = None if options.small or options.shared else lots_error(options.folder)
     if problem is not None:
         parser.error(problem)
     refused = options.output.with_suffix(".refused")
@@ -371,20 +401,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found_so_far(options.output, refused)  # before what may take minutes
     except EqnnError as error:
         parser.error(str(error))
-    if options.small:
-        tasks = small()
-    elif options.disagree:
-        largest = options.largest or MOST_DISAGREED
-        try:
-            tasks = as_tasks(disagreed(options.folder, options.disagree, largest))
-        except EqnnError as error:
-            parser.error(str(error))
-    elif options.transfers:
-        tasks = as_tasks(transfers(options.folder))
-    elif options.larger:
-        tasks = as_tasks(larger(options.folder))
-    else:
-        tasks = as_tasks(chosen(options.folder, options.doubtful))
+    try:
+        tasks = planned(options)
+    except EqnnError as error:
+        parser.error(str(error))
     steepest = STEEPEST if options.small else LARGEST_FORCE
     began = time.monotonic()
     with ExitStack() as files:
