@@ -8,6 +8,7 @@ it.
 from __future__ import annotations
 
 import csv
+import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -154,6 +155,68 @@ def test_a_lot_is_whole_or_not_there(tmp_path: Path) -> None:
     for name, values in vars(lot).items():
         assert (getattr(found, name) == values).all(), name
     assert [path.name for path in tmp_path.iterdir()] == ["lot0000.npz"]
+
+
+@pytest.mark.parametrize("n", [0, 10, 400])
+def test_a_damaged_lot_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], n: int) -> None:
+    """By all that read lots, and nothing is written."""
+    path = tmp_path / "lot0000.npz"
+    save_atomically(path, a_lot())
+    path.write_bytes(path.read_bytes()[:n])
+    out = str(tmp_path / "out.xyz")
+    for run, words in (
+        (main, ["join", str(tmp_path)]),
+        (dft.main, [str(tmp_path), out]),
+        (committee.main, [str(tmp_path), out, "a.eqnn", "b.eqnn"]),
+    ):
+        with pytest.raises(SystemExit):
+            run(words)
+        said = capsys.readouterr().err
+        assert "lot0000.npz: cannot be read as a lot of frames" in said
+        assert "Delete it; organic.teacher makes it anew" in said
+    assert not (tmp_path / "out.xyz").exists() and not (tmp_path / "train.xyz").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["join", "."], "found no lot*.npz"),
+        (["frames", "none.txt", "."], "none.txt: cannot be read as a list"),
+        (["frames", "none.txt", ".", "--part", "2/2"], "--part: found 2/2, expected K below N"),
+        (["frames", "none.txt", ".", "--part", "half"], "--part: found half, expected K/N"),
+    ],
+)
+def test_what_the_teacher_cannot_do_is_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    expected: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(words)
+    assert expected in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_missing_packages_are_named_with_their_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cure = "`pip install -r training/organic/requirements.txt` brings what is needed"
+    output = tmp_path / "out.xyz"
+    for module in ("rdkit", "pyscf"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(SystemExit):
+        dft.main([str(tmp_path), str(output), "--small"])
+    assert "rdkit" in (said := capsys.readouterr().err) and cure in said
+    (tmp_path / "list.txt").write_text("CO\n")
+    with pytest.raises(SystemExit):
+        main(["frames", str(tmp_path / "list.txt"), str(tmp_path)])
+    assert "rdkit" in (said := capsys.readouterr().err) and cure in said
+    monkeypatch.setattr(dft, "small", lambda: [Task("CO", "", [6, 8], np.eye(3)[:2])])
+    with pytest.raises(SystemExit):
+        dft.main([str(tmp_path), str(output), "--small"])
+    assert "pyscf" in (said := capsys.readouterr().err) and cure in said
 
 
 def test_the_set_is_joined_and_split_by_molecule(
@@ -622,6 +685,11 @@ def test_what_cannot_get_hot_is_refused(tmp_path: Path, capsys: pytest.CaptureFi
     with pytest.raises(SystemExit):
         hot.main([str(start), str(tmp_path / "no" / "out.xyz"), "a", "b"])
     assert f"found no folder {tmp_path / 'no'}. Make it first" in capsys.readouterr().err
+    for inputs in ([str(start), str(start), "a", "b"], [str(start), "b", "a", "b"]):
+        with pytest.raises(SystemExit):
+            hot.main(inputs)
+        said = f"{inputs[1]}: found it among the inputs, expected another file"
+        assert said in capsys.readouterr().err
     for text in ("", "hello\n"):
         start.write_text(text)
         with pytest.raises(SystemExit):

@@ -180,8 +180,17 @@ def potentials_error(models: Sequence[str]) -> str | None:
     return None
 
 
-def output_error(path: Path) -> str | None:
-    """Tell why a file cannot be written, before the work that fills it; None if it can."""
+def output_error(path: Path, inputs: Sequence[str | Path] = ()) -> str | None:
+    """Tell why a file cannot be written, before the work that fills it; None if it can.
+
+    Parameters
+    ----------
+    path : Path
+    inputs : sequence of str or Path
+        Files that are read, which it would replace.
+    """
+    if any(path.resolve() == Path(one).resolve() for one in inputs):
+        return f"{path}: found it among the inputs, expected another file. It would be replaced"
     if path.is_dir():
         return f"{path}: found a folder, expected a file to write"
     if not path.parent.is_dir():
@@ -220,7 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.frames < 1:
         parser.error(f"--frames: found {options.frames}, expected 1 or more")
     problem = potentials_error(options.potentials) or lots_error(options.folder)
-    problem = problem or output_error(options.output)
+    problem = problem or output_error(options.output, options.potentials)
     if problem is not None:
         parser.error(problem)
     try:

@@ -46,7 +46,7 @@ from organic.committee import (
 )
 from organic.shared import shared
 from organic.small import Task, small
-from organic.structures import Floats, seed_of
+from organic.structures import Floats, needs, seed_of
 from organic.teacher import Lot, calm_frames, is_watched, load, lot_paths, lots_error
 from qcr.units import BOHR, HARTREE
 
@@ -382,7 +382,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         problem = potentials_error(models) if models else None
         if problem is not None:
             parser.error(f"--{name}: {problem}")
-    problem = output_error(options.output)
+    problem = output_error(options.output, [*(options.disagree or ()), *(options.shared or ())])
     if problem is not None:
         parser.error(problem)
     if not options.seconds >= 0:
@@ -405,6 +405,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tasks = planned(options)
     except EqnnError as error:
         parser.error(str(error))
+    except ImportError as error:
+        parser.error(needs(error))
     steepest = STEEPEST if options.small else LARGEST_FORCE
     began = time.monotonic()
     with ExitStack() as files:
@@ -425,7 +427,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             spent = time.monotonic() - began
             if spent > options.seconds:
                 break
-            energy, forces, gap = lowest(task)
+            try:
+                energy, forces, gap = lowest(task)
+            except ImportError as error:
+                parser.error(needs(error))
             largest_force = np.linalg.norm(forces, axis=1).max()
             if energy < 0 and gap >= SMALLEST_GAP and largest_force <= steepest:
                 out.write(written(task, energy, forces, gap))

@@ -96,7 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--hottest", type=float, default=HOTTEST, help="K")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
-    problem = potentials_error(options.potentials) or output_error(options.output)
+    problem = potentials_error(options.potentials)
+    problem = problem or output_error(options.output, [options.start, *options.potentials])
     if problem is not None:
         parser.error(problem)
     if options.trajectories < 1:

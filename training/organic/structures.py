@@ -49,6 +49,11 @@ class Molecule:
     positions: Floats
 
 
+def needs(error: ImportError) -> str:
+    """Tell which package is missing, and what brings it."""
+    return f"{error}. `pip install -r training/organic/requirements.txt` brings what is needed"
+
+
 def seed_of(text: str) -> int:
     """31 bits that depend on nothing but the text."""
     return zlib.crc32(text.encode()) & 0x7FFFFFFF

@@ -20,6 +20,8 @@ import io
 import os
 import sys
 import time
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +31,16 @@ import numpy as np
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from organic.structures import Floats, Molecule, conformer, distorted, sampled, seed_of
+from eqnn.errors import EqnnError
+from organic.structures import (
+    Floats,
+    Molecule,
+    conformer,
+    distorted,
+    needs,
+    sampled,
+    seed_of,
+)
 
 LOT = 192  # molecules
 TRAJECTORIES = 2  # of each, from different conformers
@@ -111,9 +122,21 @@ def save_atomically(path: Path, lot: Lot) -> None:
 
 
 def load(path: Path) -> Lot:
-    """Read a lot."""
-    with np.load(path) as stored:
-        return Lot(**{name: stored[name] for name in stored.files})
+    """Read a lot.
+
+    Raises
+    ------
+    EqnnError
+        If the file is none, or damaged.
+    """
+    try:
+        with np.load(path) as stored:
+            return Lot(**{name: stored[name] for name in stored.files})
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise EqnnError(
+            f"{path}: cannot be read as a lot of frames ({error}). Delete it; organic.teacher "
+            "makes it anew"
+        ) from error
 
 
 def calm_frames(
@@ -201,10 +224,13 @@ def make_lot(smiles: Sequence[str]) -> Lot | None:
 
 def run_frames(list_of_molecules: Path, folder: Path, part: int, parts: int) -> int:
     """Make the lots that are missing."""
+    try:
+        smiles = list_of_molecules.read_text().split()
+    except (OSError, UnicodeError) as error:
+        raise EqnnError(f"{list_of_molecules}: cannot be read as a list ({error})") from error
     from rdkit import Chem, RDLogger
 
     RDLogger.DisableLog("rdApp.*")
-    smiles = list_of_molecules.read_text().split()
     lines = [(s, Chem.AddHs(Chem.MolFromSmiles(s)).GetNumAtoms()) for s in smiles]
     lots = list(enumerate(lots_of(lines)))[part::parts]
     folder.mkdir(parents=True, exist_ok=True)
@@ -241,6 +267,9 @@ def write_frame(out: TextIO, lot: Lot, k: int) -> None:
 
 def run_join(folder: Path) -> int:
     """Write the set from its lots."""
+    problem = lots_error(folder)
+    if problem is not None:
+        raise EqnnError(problem)
     paths = lot_paths(folder)
     counts = {"train": 0, "watch": 0, "left out": 0}
     molecules: dict[str, set[str]] = {"train": set(), "watch": set()}
@@ -278,10 +307,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     join = commands.add_parser("join", help="write the set from its lots")
     join.add_argument("folder", type=Path)
     options = parser.parse_args(arguments)
-    if options.command == "join":
-        return run_join(options.folder)
-    part, parts = (int(word) for word in options.part.split("/"))
-    return run_frames(options.molecules, options.folder, part, parts)
+    try:
+        if options.command == "join":
+            return run_join(options.folder)
+        part, parts = part_of(options.part)
+        return run_frames(options.molecules, options.folder, part, parts)
+    except EqnnError as error:
+        parser.error(str(error))
+    except ImportError as error:
+        parser.error(needs(error))
+
+
+def part_of(text: str) -> tuple[int, int]:
+    """Read K/N.
+
+    Raises
+    ------
+    EqnnError
+        If it is no such text, or K is none of 0 to N - 1.
+    """
+    words = text.split("/")
+    if len(words) != 2 or not all(word.isdecimal() for word in words):
+        raise EqnnError(f"--part: found {text}, expected K/N, for example 0/2")
+    part, parts = (int(word) for word in words)
+    if part >= parts:
+        raise EqnnError(f"--part: found {text}, expected K below N: 0/2 and 1/2 are the halves")
+    return part, parts
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from qcr import frequencies, published
@@ -69,6 +69,21 @@ def _convert(options: argparse.Namespace) -> int:
     return 1 if report.damaged else 0
 
 
+def _at_least(smallest: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers from `smallest` on."""
+
+    def read(text: str) -> int:
+        try:
+            found = int(text)
+        except ValueError:
+            found = smallest - 1
+        if found < smallest:
+            raise argparse.ArgumentTypeError(f"found {text}, expected a number from {smallest} on")
+        return found
+
+    return read
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m qcr", description=__doc__)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -81,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     work = Path(".eqnn/qcr")
     generating = command("generate", "compute what the set does not have yet; stop it at any time")
     generating.add_argument("--work", type=Path, default=work, help="where runs are written")
-    generating.add_argument("--limit", type=int, help="stop after so many runs")
+    generating.add_argument("--limit", type=_at_least(1), help="stop after so many runs")
     generating.add_argument(
         "--split", nargs="+", choices=SPLITS, default=SPLITS, help="only molecules of these"
     )
@@ -99,8 +114,10 @@ def _parser() -> argparse.ArgumentParser:
     building.add_argument("--work", type=Path, default=work)
     building.set_defaults(run=_build)
     checking = command("check", "check the set")
-    checking.add_argument("--dft", type=int, default=0, metavar="N", help="compute N frames again")
-    checking.add_argument("--seed", type=int, default=0, help="which N")
+    checking.add_argument(
+        "--dft", type=_at_least(0), default=0, metavar="N", help="compute N frames again"
+    )
+    checking.add_argument("--seed", type=_at_least(0), default=0, help="which N")
     checking.set_defaults(run=_check)
     vibrating = command("frequencies", "compute frequencies of the held-out molecules (PySCF)")
     vibrating.add_argument("--output", type=Path, default=Path("data/vibrations/frequencies.json"))

@@ -20,7 +20,7 @@ from qcr.errors import QcrError
 from qcr.frames import Frame, Value, compressed, write_atomically
 from qcr.molecules import SPLITS, Molecule, runs
 from qcr.readme import PLOT, plot, readme
-from qcr.runs import RunFile, read_run
+from qcr.runs import RunFile, read_run, run_files
 from qcr.units import HARTREE, HARTREE_PER_BOHR
 
 
@@ -119,7 +119,7 @@ def build(data: Path, work: Path) -> int:
         if errors:
             raise QcrError(f"{data}: {errors[0]}. Restore the set with git before adding to it.")
     collection = read_collection(data)
-    files = sorted((work / "runs").glob("*.json"))
+    files = run_files(work)
     new = sum(add_run(collection, read_run(path)) for path in files)
     sort(collection)
     data.mkdir(parents=True, exist_ok=True)

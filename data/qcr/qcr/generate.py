@@ -217,7 +217,12 @@ def generate(
     One process at a time: ``work/pid`` is locked and holds the number of the process. ``order`` is
     which runs, all of `runs` by default.
     """
-    work.mkdir(parents=True, exist_ok=True)
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise QcrError(
+            f"{work}: cannot be a folder for runs ({error.strerror}). Name another with --work."
+        ) from None
     folder = work / "runs"
     with (work / "pid").open("a+") as pid:
         try:

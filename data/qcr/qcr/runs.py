@@ -72,3 +72,15 @@ def read_run(path: Path) -> RunFile:
             f"{path}: no relaxation in the form that `generate` writes ({error}). "
             "Remove it to have it made again."
         ) from error
+
+
+def run_files(work: Path) -> list[Path]:
+    """Return the files of runs in a folder of ``generate``; none if it is not there yet.
+
+    Raises QcrError if it is no folder.
+    """
+    if work.exists() and not work.is_dir():
+        raise QcrError(
+            f"{work}: found a file, expected a folder with runs. Name another with --work."
+        )
+    return sorted((work / "runs").glob("*.json"))

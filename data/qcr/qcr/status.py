@@ -10,7 +10,7 @@ from pathlib import Path
 
 from qcr.collection import read_manifest
 from qcr.molecules import SPLITS, Run, runs
-from qcr.runs import read_run
+from qcr.runs import read_run, run_files
 
 
 def cost(run: Run) -> float:
@@ -33,7 +33,7 @@ def hours(seconds: float | None) -> str:
 def status(data: Path, work: Path) -> str:
     """Say what the set has, what waits to be built, and what is left."""
     held, failures = read_manifest(data)
-    files = [read_run(path) for path in sorted((work / "runs").glob("*.json"))]
+    files = [read_run(path) for path in run_files(work)]
     new = {file.name: file for file in files if file.name not in held and file.name not in failures}
     done = {name: float(entry["seconds"]) for name, entry in held.items()}
     done |= {name: file.seconds for name, file in new.items() if file.complete}

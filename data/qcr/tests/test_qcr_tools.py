@@ -345,6 +345,30 @@ def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.startswith("qcr: ")
 
 
+@pytest.mark.parametrize("command", ["generate", "status", "build"])
+def test_a_file_is_no_folder_for_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """It is left as it was."""
+    if command == "generate":
+        pytest.importorskip("pyscf")
+    place = tmp_path / "file"
+    place.write_text("text")
+    assert main([command, "--data", str(tmp_path / "set"), "--work", str(place)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"qcr: {place}: ") and "Name another with --work." in said
+    assert place.read_text() == "text" and not (tmp_path / "set").exists()
+
+
+@pytest.mark.parametrize("words", [["generate", "--limit", "-1"], ["check", "--dft", "half"]])
+def test_numbers_that_are_none_are_refused(
+    capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(words)
+    assert f"found {words[-1]}, expected a number from " in capsys.readouterr().err
+
+
 def test_splits_and_first_relaxations_are_chosen_in_order() -> None:
     assert wanted() == runs()
     held_out = wanted(["validation", "test"])
