@@ -3,12 +3,13 @@
 
     PYTHONPATH=tests/upstream python training/gaunt_acetylacetone.py CLONE DATA OUTPUT [--epochs N]
 
-CLONE is Gaunt-Tensor-Product, DATA the folder of acetylacetone in BOTNet-datasets, OUTPUT a folder
-for the weights, the configuration and a log. Upstream's network, its products computed by
-quadrature (the same, and sooner); a training loop of our own: single precision, Adam (AMSGrad), a
-moving average of the weights. 450 structures at 300 K train, 50 choose nothing and only watch. The
-energies of the free atoms stay out of the network while it trains (9.4 keV would leave single
-precision 1 meV) and are put in at the end. Needs torch 2.8.0, e3nn 0.5.6, ASE and safetensors.
+CLONE is a clone of Gaunt-Tensor-Product. DATA is the folder of acetylacetone in BOTNet-datasets.
+OUTPUT is a folder for the weights, the configuration and a log. The network is upstream's, with its
+products computed by quadrature, which gives the same numbers faster. The training loop is our own:
+single precision, Adam (AMSGrad) and a moving average of the weights. It trains on 450 structures at
+300 K; 50 others show its progress, and nothing is chosen by them. The energies of the free atoms
+are added at the end: with 9.4 keV in it, a total energy in single precision is good to 1 meV only.
+Needs torch 2.8.0, e3nn 0.5.6, ASE and safetensors.
 """
 
 from __future__ import annotations

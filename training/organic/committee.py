@@ -4,9 +4,9 @@
     PYTHONPATH=python:training:data/qcr python -m organic.committee FOLDER OUTPUT.xyz POTENTIAL...
 
 FOLDER is that of `organic.teacher`. The mean of several potentials is better than each of them, and
-it costs no density-functional theory: a potential that learns from it on many molecules comes close
-to it (distillation). Frames on which the potentials disagree are left out, and so are the molecules
-that only watch. Such labels are for training alone; each frame says so.
+needs no density-functional theory. A potential that is trained on its labels of many molecules
+comes close to it (distillation). Frames on which the potentials disagree are left out, and so are
+the molecules that no training uses. The labels are for training only; each frame says so.
 """
 
 from __future__ import annotations

@@ -8,17 +8,24 @@
     PYTHONPATH=python:training:data/qcr python -m organic.dft FOLDER OTHER.xyz --small
     PYTHONPATH=python:training:data/qcr python -m organic.dft FOLDER OTHER.xyz --shared MODELS
 
-FOLDER is that of `organic.teacher`: one frame of its dynamics is taken of each molecule of 3 to 7
-heavy atoms, small ones more often and sooner. `--doubtful` takes molecules on which the networks of
-the teacher disagree, which pretraining leaves out. `--disagree` takes the frame of each molecule of
-3 to 5 heavy atoms (or `--largest N`) on which trained potentials disagree most. `--transfers` moves
-a hydrogen atom of small molecules between two heavy atoms, where dynamics rarely takes one.
-`--larger` takes sixteen larger molecules that no training has. `--small` takes what is too small
-for that dynamics, and nothing of FOLDER; see `organic.small`. `--shared` takes protons on their way
-in hydrogen bonds, by dynamics with trained potentials, and nothing of FOLDER either; see
-`organic.shared`. The level is that of qcr-small but for density fitting (0.5 meV, 2 meV/Angstrom)
-and a convergence of 1e-8 Hartree, so the frames are for training and checks alone; each says so. A
-frame is added to OUTPUT.xyz when it is done, and the same command goes on after a kill.
+FOLDER is that of `organic.teacher`. The program takes one frame of each molecule of 3 to 7 heavy
+atoms from its dynamics; small molecules are taken more often and computed first. Options choose
+other frames:
+
+* `--doubtful`: of molecules on which the networks of the teacher disagree. Pretraining leaves them
+  out.
+* `--disagree`: of each molecule of 3 to 5 heavy atoms (or `--largest N`), the frame on which
+  trained potentials disagree most.
+* `--transfers`: of small molecules, with a hydrogen atom moved between two heavy atoms, where
+  dynamics rarely takes one.
+* `--larger`: of sixteen larger molecules that no training uses.
+* `--small`: of what is too small for that dynamics (`organic.small`). It does not use FOLDER.
+* `--shared`: with protons on their way in hydrogen bonds, by dynamics with trained potentials
+  (`organic.shared`). It does not use FOLDER.
+
+The level is that of qcr-small, but with density fitting (errors of 0.5 meV and 2 meV/Angstrom) and
+a convergence of 1e-8 Hartree. The frames are for training and checks only; each says so. A frame is
+added to OUTPUT.xyz when it is computed, and the same command continues after a kill.
 """
 
 from __future__ import annotations

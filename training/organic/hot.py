@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Make hot frames of one system by dynamics with trained potentials, labeled by their mean.
+"""Make hot frames of one molecule by dynamics with trained potentials, labeled by their mean.
 
     PYTHONPATH=python:training:data/qcr python -m organic.hot START.xyz OUTPUT.xyz POTENTIAL...
 

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Run molecules at constant energy in LAMMPS, and say by how much their energy drifts.
+"""Run molecules at constant energy in LAMMPS and print the drifts of their energies.
 
     PYTHONPATH=python:training:data/qcr python -m organic.nve MODEL.eqnn FRAMES.xyz.gz [--ps 5]
 
-Takes the relaxed structure of each molecule of FRAMES, gives it velocities of 600 K, half of which
-go to its springs, and runs it in double precision with steps of 0.5 fs. A row each: the slope of
-the total energy against time, its largest deviation, the mean temperature of the second half, and
-whether the bonds at the end are those at the beginning. Needs LAMMPS with the plugin.
+The relaxed structure of each molecule of FRAMES starts with velocities of 600 K; half of this
+energy becomes potential energy. It runs in double precision with steps of 0.5 fs. The program
+prints a row for each: the slope of the total energy against time, its largest deviation, the mean
+temperature of the second half, and whether the molecule still has its bonds. Needs LAMMPS with the
+plugin.
 """
 
 from __future__ import annotations

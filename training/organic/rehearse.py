@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Write frames of two close atoms, labeled by the pretrained network itself.
+"""Write frames of two close atoms, labeled by the pretrained network.
 
     PYTHONPATH=python:training python -m organic.rehearse FINETUNE.yaml OUTPUT.xyz
 
-No frame for fine-tuning has atoms that are much closer than a bond, and what pretraining taught of
-them is forgotten: walls between atoms may vanish. These frames, among those of the fine-tuning,
-keep them. Where pretraining taught no wall either, they go on as ZBL's repulsion does. Frames with
-forces that no repulsion has are left out: the network is about to fall there. Reference
-energies are those that `energies.reference: refit` gives for the other frames of FINETUNE.yaml, so
-that the labels fit to them; OUTPUT.xyz itself is not counted. Needs what `eqnn train` needs.
+The frames for fine-tuning have no atoms that are much closer than a bond. A network that is trained
+on them alone forgets that close atoms repel. Frames of two close atoms among them prevent this.
+Where the pretrained network does not repel either, the labels continue as ZBL's repulsion. Frames
+with forces larger than those of any repulsion are left out: there, the energy is about to fall. The
+labels use the reference energies that `energies.reference: refit` gives for the other frames of
+FINETUNE.yaml. Needs the packages of `eqnn train`.
 """
 
 from __future__ import annotations

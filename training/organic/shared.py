@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Structures with a proton that two atoms share in a hydrogen bond.
+"""Structures with protons that two atoms share in a hydrogen bond.
 
-Two kinds: a ring of six, closed by the hydrogen bond (O=C-C=C-O-H and its likes with nitrogen), and
-two equal molecules with two such bonds. Dynamics of a few hundred femtoseconds with trained
-potentials holds each proton at a place on its way that is drawn at random (umbrella sampling;
-Torrie and Valleau, J. Comput. Phys. 23, 187 (1977)), so what is far from a minimum is met too.
+There are two kinds. In one, the hydrogen bond closes a ring of six atoms: O=C-C=C-O-H, and the same
+with nitrogen. In the other, two equal molecules have two hydrogen bonds. Both are taken from 300 fs
+of dynamics with trained potentials. Springs hold each proton at a place on its way that is drawn at
+random (umbrella sampling; Torrie and Valleau, J. Comput. Phys. 23, 187 (1977)), so structures far
+from a minimum occur, too.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Put what was trained into potentials/, with its provenance and its learning curve.
+"""Put a trained potential into potentials/, with its provenance and its learning curve.
 
     PYTHONPATH=python:training python -m organic.ship FOLDER NAME
 
@@ -33,7 +33,7 @@ TITLES = ("pretraining,\nagainst ANI-1x", "fine-tuning,\nagainst DFT", "distilla
 
 
 def curves(folder: Path) -> bytes:
-    """Draw errors of the frames that watched, epoch by epoch; return a PNG."""
+    """Draw the errors on the validation frames, epoch by epoch; return a PNG."""
     found: dict[str, list[dict[str, str]]] = {}
     for run in RUNS:
         path = folder / run / "metrics.csv"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Structures of atoms and molecules too small for the made-up list, and of two such together.
 
-The list of `organic.molecules` begins with three heavy atoms, and its dynamics breaks no bond and
-presses nothing together. What is here fills that gap: two atoms from a bond's length inwards,
-molecules of up to two heavy atoms with a bond pressed or stretched, and two molecules side by side.
+The list of `organic.molecules` begins with three heavy atoms. Its dynamics breaks no bonds and
+presses no atoms together. This module adds two atoms at a bond's length and closer, molecules of up
+to two heavy atoms with a compressed or stretched bond, and two molecules side by side.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Structures of made-up molecules: conformers, and what stretches, bends and shakes them.
+"""Structures of generated molecules: conformers, distortions and dynamics.
 
-All of it is NumPy but for `conformer`, which asks RDKit.
+All of it is NumPy, except for `conformer`, which uses RDKit.
 """
 
 from __future__ import annotations

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Make the set that organic potentials are pretrained on: frames labeled by ANI-1x.
+"""Make the frames on which organic potentials are pretrained, labeled by ANI-1x.
 
     PYTHONPATH=training:data/qcr python -m organic.teacher frames MOLECULES.txt FOLDER [--part 0/2]
     PYTHONPATH=training:data/qcr python -m organic.teacher join FOLDER
 
 `frames` makes conformers, distorts half of them, runs short Langevin dynamics from 50 to 1500 K
-with one of ANI-1x's networks, and labels what comes by all eight. Molecules of one number of atoms
-go together, some hundred at a time; each such lot is a file in FOLDER, written at once, so that the
-same command goes on after a kill. `--part` lets several processes share the work. What a lot holds
-depends on its molecules and the seed alone. `join` writes FOLDER/train.xyz and FOLDER/watch.xyz
-(one molecule of fifty), without frames of large forces or on which the networks disagree.
+with one of ANI-1x's networks, and labels the frames by all eight. Molecules with the same number of
+atoms are computed together, up to 192 at a time (a lot). Each lot is a file in FOLDER, which is
+written as a whole, so the same command continues after a kill. `--part` divides the work between
+processes. A lot depends on its molecules only. `join` writes FOLDER/train.xyz and FOLDER/watch.xyz
+(one molecule of fifty, which no training uses). It leaves out frames that have large forces and
+frames on which the networks disagree.
 """
 
 from __future__ import annotations
