@@ -23,6 +23,9 @@ Weights = dict[str, FloatArray]
 Features = dict[str, FloatArray]
 """Values [node, 2l+1, C] of each block, as in ``{"0e": ..., "1o": ...}``."""
 StageFunction = Callable[..., Any]
+SpeciesTables = Callable[[Stage], list[tuple[dict[str, Any], str, int]]]
+"""From a stage to its tensors with a row for each element: an object and its key, which holds the
+tensor's name, and how many of its first axes are elements."""
 
 
 @dataclass(frozen=True)

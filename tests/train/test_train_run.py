@@ -20,9 +20,11 @@ import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from eqnn_models import ROOT, max_error, refusal
+from train_models import random_cluster
 from training_runs import prepare
 
 from eqnn.cli import main
+from eqnn.errors import EqnnError
 from eqnn.library import Potential
 from eqnn.model_file import Model, read_model, write_model
 from eqnn.train.config import read_config
@@ -237,6 +239,71 @@ def test_energies_beside_the_network_are_fitted_given_or_kept(tmp_path: Path) ->
     config = prepare(tmp_path, energies={"reference": {"H": 1.0}})
     assert refusal(lambda: Trainer(read_config(config))) == (
         "energies/reference has H, the model has H, C, O. Give each of these."
+    )
+
+
+def without_oxygen(folder: Path, *files: str) -> None:
+    """Make hydrogen of the oxygen in frames; the model knows both."""
+    for name in files:
+        frames = ase.io.read(folder / name, ":")
+        assert isinstance(frames, list)
+        for frame in frames:
+            frame.numbers[frame.numbers == 8] = 1
+        ase.io.write(folder / name, frames)
+
+
+def test_elements_without_frames_are_left_out(tmp_path: Path) -> None:
+    """Their weights would be worth nothing; what is left gives what it gave before."""
+    config = prepare(tmp_path, epochs=1)
+    without_oxygen(tmp_path, "train.xyz", "watch.xyz")
+    trainer = Trainer(read_config(config), lambda _: None)
+    trainer.prepare(with_files=False)
+    assert "elements: H, C; 1 of the model are in no training frame and left out" in (
+        trainer.describe()
+    )
+    path = trainer.run()
+    model = read_model(path)
+    assert model.document["species"] == [1, 6]
+    assert {z for test in model.document["self_test"] for z in test["numbers"]} == {1, 6}
+    atoms = random_cluster([1, 6], 5, seed=7)
+    with (
+        Potential(tmp_path / "start.eqnn", "double") as start,
+        Potential(path, "double") as potential,
+    ):
+        before = start.evaluate(atoms.numbers, atoms.positions)
+        after = potential.evaluate(atoms.numbers, atoms.positions)
+        assert 0 < np.abs(before.forces - after.forces).max() < np.abs(before.forces).max()
+        with pytest.raises(
+            EqnnError, match="atom 0 is O, which the model does not know, expected one of H, C"
+        ):
+            potential.evaluate([8, 1], [[0, 0, 0], [0, 0, 1]])
+
+
+def test_all_elements_stay_if_that_is_wanted(tmp_path: Path) -> None:
+    config = prepare(tmp_path, species="keep")
+    without_oxygen(tmp_path, "train.xyz", "watch.xyz")
+    trainer = Trainer(read_config(config), lambda _: None)
+    assert trainer.model.document["species"] == [1, 6, 8]
+
+
+@pytest.mark.parametrize("way", ["fit", "refit"])
+def test_energies_of_elements_without_frames_are_not_fitted(tmp_path: Path, way: str) -> None:
+    config = prepare(tmp_path, species="keep", energies={"reference": way})
+    without_oxygen(tmp_path, "train.xyz", "watch.xyz")
+    assert refusal(lambda: Trainer(read_config(config), lambda _: None)) == (
+        f"energies/reference is {way}, but no training frame has O. "
+        "Set species to data, or give the energies in eV."
+    )
+
+
+def test_a_validation_frame_with_an_element_of_no_training_frame_is_refused(
+    tmp_path: Path,
+) -> None:
+    config = prepare(tmp_path)
+    without_oxygen(tmp_path, "train.xyz")
+    said = refusal(lambda: Trainer(read_config(config), lambda _: None))
+    assert said == (
+        "watch#0: has O, which no training frame has. Add such frames, or remove this one."
     )
 
 

@@ -31,7 +31,7 @@ from eqnn.library import Potential
 from eqnn.model_file import Model, read_model, write_model
 from eqnn.short_range import zbl
 from eqnn.train.config import Config, read_config
-from eqnn.train.data import read_sets, with_energies
+from eqnn.train.data import Frames, read_sets, started
 from organic.structures import Floats
 
 # Distances over the sum of the covalent radii.
@@ -50,7 +50,7 @@ def refitted(config: Config, left_out: Path) -> Model:
     config = dataclasses.replace(config, data=data)
     model = read_model(config.model)
     frames = read_sets(config, model.document["species"], print).train
-    return with_energies(model, config, frames)
+    return started(model, config, Frames(frames, [], {}))
 
 
 def dimers(species: Sequence[int]) -> list[list[Atoms]]:

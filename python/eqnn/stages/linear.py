@@ -46,3 +46,6 @@ OPS = {
     "irreps_linear": irreps_linear,
     "species_linear": species_linear,
 }
+SPECIES_TABLES = {
+    "species_linear": lambda stage: [(stage["weights"], b, 1) for b in stage["weights"]]
+}

@@ -87,4 +87,12 @@ def radial(context: Context, stage: Stage, weights: Weights) -> FloatArray:
     return out * r ** context.tensor(stage["powers"]) if "powers" in stage else out
 
 
+def _species_tables(stage: Stage) -> list[tuple[Stage, str, int]]:
+    transform, terms = stage.get("transform", {}), stage.get("species", {})
+    axes = {"radius": 1, "cutoff": 2}
+    tables = [(transform, key, n) for key, n in axes.items() if key in transform]
+    return tables + [(terms, key, 1) for key in terms]
+
+
 OPS = {"radial": radial}
+SPECIES_TABLES = {"radial": _species_tables}

@@ -18,3 +18,4 @@ def species_embedding(context: Context, stage: Stage, weights: Weights) -> Float
 
 
 OPS = {"species_embedding": on_arrays(species_embedding)}
+SPECIES_TABLES = {"species_embedding": lambda stage: [(stage["weights"], "table", 1)]}

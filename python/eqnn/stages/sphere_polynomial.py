@@ -27,3 +27,6 @@ def sphere_polynomial(
 
 
 OPS = {"sphere_polynomial": on_arrays(sphere_polynomial)}
+SPECIES_TABLES = {
+    "sphere_polynomial": lambda stage: [(stage["weights"], k, 1) for k in stage["weights"]]
+}

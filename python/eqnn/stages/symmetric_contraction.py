@@ -30,3 +30,6 @@ def symmetric_contraction(
 
 
 OPS = {"symmetric_contraction": symmetric_contraction}
+SPECIES_TABLES = {
+    "symmetric_contraction": lambda stage: [(term, "weights", 1) for term in stage["terms"]]
+}

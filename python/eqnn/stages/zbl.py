@@ -28,3 +28,4 @@ def zbl(context: Context, stage: Stage, weights: Weights) -> FloatArray:
 
 
 OPS = {"zbl": zbl}
+SPECIES_TABLES = {"zbl": lambda stage: [(stage["weights"], "radius", 1)]}

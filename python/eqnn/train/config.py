@@ -21,6 +21,7 @@ from eqnn.errors import EqnnError, one_line
 PRECISIONS = ("float32", "float64")
 LOSSES = ("squares", "huber")
 KEEP, FIT, REFIT = "keep", "fit", "refit"
+OF_DATA = "data"
 
 
 def _of(
@@ -117,6 +118,11 @@ class Config:
     model: str = _of("", "the .eqnn file to start from, trained or new (`eqnn new`)")
     output: str = _of(
         "", "folder for the result, the checkpoint, metrics.csv and the learning curve"
+    )
+    species: str = _of(
+        OF_DATA,
+        "elements of the result, those of the training frames or all of the model",
+        *(OF_DATA, KEEP),
     )
     data: Data = field(default_factory=Data)
     energies: Energies = field(default_factory=Energies)

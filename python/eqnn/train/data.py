@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from eqnn.errors import EqnnError
@@ -22,8 +23,9 @@ from eqnn.evaluation.settings import Settings
 from eqnn.library import Potential
 from eqnn.model_file import Model
 from eqnn.so3 import FloatArray
+from eqnn.species import with_species
 from eqnn.structures import cell_with_vacuum, elements_in
-from eqnn.train.config import FIT, REFIT, Config
+from eqnn.train.config import FIT, OF_DATA, REFIT, Config
 from eqnn.train.packing import Arrays, Example, Shape, example_of, pack
 
 # Number of batches that are packed ahead.
@@ -173,7 +175,27 @@ def _cached(path: Path, key: str) -> dict[str, Any] | None:
         return None
 
 
-# ---- energies that stand beside the network ----
+# ---- what is set once, before the training ----
+
+
+def started(model: Model, config: Config, frames: Frames) -> Model:
+    """Return the model to train: its elements and its energies are those of the configuration.
+
+    Raises
+    ------
+    EqnnError
+        If a validation frame has an element that no training frame has, or as `with_energies`.
+    """
+    if config.species == OF_DATA:
+        known = {z for frame in frames.train for z in frame.atoms.numbers.tolist()}
+        for frame in frames.validation:
+            for z in sorted(set(frame.atoms.numbers.tolist()) - known):
+                raise EqnnError(
+                    f"{frame.label}: has {chemical_symbols[z]}, which no training frame has. "
+                    "Add such frames, or remove this one."
+                )
+        model = with_species(model, sorted(known))
+    return with_energies(model, config, frames.train)
 
 
 def with_energies(model: Model, config: Config, frames: Sequence[Frame]) -> Model:
@@ -183,14 +205,21 @@ def with_energies(model: Model, config: Config, frames: Sequence[Frame]) -> Mode
     counts = np.array([[int((f.atoms.numbers == z).sum()) for z in numbers] for f in frames])
     energies = np.array([frame.energy for frame in frames])
     choice = config.energies
+    if choice.reference in (FIT, REFIT):
+        missing = [
+            chemical_symbols[z] for z, n in zip(numbers, counts.sum(0), strict=True) if not n
+        ]
+        if missing:
+            raise EqnnError(
+                f"energies/reference is {choice.reference}, but no training frame has "
+                f"{', '.join(missing)}. Set species to data, or give the energies in eV."
+            )
     if choice.reference == FIT:
         said["reference"] = fitted_reference(counts, energies)
     elif choice.reference == REFIT:
         own = _network_energies(model, frames) - counts @ np.asarray(said["reference"])
         said["reference"] = fitted_reference(counts, energies - own)
     elif isinstance(choice.reference, dict):
-        from ase.data import chemical_symbols
-
         symbols = [chemical_symbols[z] for z in numbers]
         if set(symbols) != set(choice.reference):
             raise EqnnError(

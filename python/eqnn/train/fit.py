@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from ase.data import chemical_symbols
 
 import eqnn
 from eqnn.errors import EqnnError
@@ -27,7 +28,7 @@ from eqnn.status_line import StatusLine, duration
 from eqnn.train.checkpoint import Progress, put_whole, read_checkpoint, write_checkpoint
 from eqnn.train.config import Config, Loss
 from eqnn.train.curve import curve
-from eqnn.train.data import Batches, examples_of, read_sets, with_energies
+from eqnn.train.data import Batches, examples_of, read_sets, started
 from eqnn.train.network import Batch, Network
 from eqnn.train.packing import Arrays, Example, pack, shape_for
 from eqnn.train.turned import evaluate_turned, random_rotations
@@ -198,9 +199,9 @@ class Trainer:
                 "of stresses to 0."
             )
         self.frames = read_sets(config, start.document["species"], say)
-        self.model = with_energies(start, config, self.frames.train)
+        self.model = started(start, config, self.frames)
         self.network = Network(self.model, config.precision)
-        self._start_sha = start.sha256
+        self._start_sha, self._start_species = start.sha256, start.document["species"]
         key = [config.key(), start.sha256, eqnn.__version__, *sorted(self.frames.hashes.values())]
         self.key = hashlib.sha256("\n".join(key).encode()).hexdigest()
 
@@ -229,7 +230,10 @@ class Trainer:
         n = sum(w.size for w in self.network.weights.values())
         said = self.model.document["energy"]
         scale = said["scale"] if isinstance(said["scale"], list) else [said["scale"]]
+        left_out = len(self._start_species) - len(self.model.document["species"])
         lines = [
+            f"elements: {', '.join(chemical_symbols[z] for z in self.model.document['species'])}"
+            + (f"; {left_out} of the model are in no training frame and left out" * bool(left_out)),
             f"{self.config.model}: {n} weights in {len(self.network.weights)} tensors are trained, "
             f"{self.model.n_parameters - n} numbers are constants; {self.config.precision}",
             f"frames: {len(self.frames.train)} train, {len(self.frames.validation)} watch",
