@@ -263,6 +263,8 @@ private:
 
   void count(const plan::RmsNorm& s) { count_norm("rms_norm", s); }
 
+  void count(const plan::NormActivation& s) { count_norm("norm_activation", s); }
+
   /// Vectors, distances, harmonics and matrices, and their adjoints; forces.
   void count_edges() {
     const double vector = 3.0 * sizeof(double);

@@ -126,7 +126,7 @@ def _degrees(name: str, made: Mapping[str, Mapping[str, Any]]) -> list[int] | No
     if "irreps" in stage:
         degrees = [degree_of(block) for block in parse_irreps(stage["irreps"])]
         return None if degrees == list(range(len(degrees))) else degrees
-    if stage["op"] in ("add", "divide", "rms_norm"):
+    if stage["op"] in ("add", "divide", "rms_norm", "norm_activation", "soft_normalization"):
         inputs = stage["inputs"]
         return _degrees(inputs["a"] if "a" in inputs else inputs["features"], made)
     return None

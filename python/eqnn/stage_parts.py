@@ -138,6 +138,12 @@ def mish(x: FloatArray) -> FloatArray:
     return np.asarray(x * np.tanh(above + np.log1p(np.exp(-absolute(x)))))
 
 
+def shifted_softplus(x: FloatArray) -> FloatArray:
+    """Compute log(1 + exp(x)) - log 2, without overflow."""
+    above = np.where(x.real > 0.0, x, 0.0)
+    return np.asarray(above + np.log1p(np.exp(-absolute(x))) - math.log(2.0))
+
+
 ACTIVATIONS: dict[str, Callable[[FloatArray], FloatArray]] = {
     "none": lambda x: x,
     "silu": silu,
@@ -146,6 +152,7 @@ ACTIVATIONS: dict[str, Callable[[FloatArray], FloatArray]] = {
     "abs": absolute,
     "gelu": gelu,
     "mish": mish,
+    "shifted_softplus": shifted_softplus,
     "tanh_square": lambda x: np.asarray(np.tanh(x * x)),
 }
 

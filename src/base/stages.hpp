@@ -23,6 +23,7 @@
   FILE(EquivariantNorm, equivariant_norm)             \
   FILE(RmsNorm, rms_norm)                             \
   FILE(Divide, divide)                                \
+  FILE(NormActivation, norm_activation)               \
   FILE(Gate, gate)                                    \
   FILE(EdgeAttention, edge_attention)                 \
   GRAPH(EdgeTensorProduct, edge_tensor_product)       \

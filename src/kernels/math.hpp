@@ -130,6 +130,10 @@ KOKKOS_FORCEINLINE_FUNCTION Activation<T> activation_at(T x) {
     const T n = x < T(0) ? q * (q + T(2)) : T(1) + T(2) * q;
     const T t = n / (n + (x < T(0) ? T(2) : T(2) * q * q));
     return {x * t, t + x * sigmoid(x) * (T(1) - t * t)};
+  } else if constexpr (Function == plan::kShiftedSoftplus) {
+    const T q = exponential(x < T(0) ? x : -x);
+    const T above = x > T(0) ? x : T(0);
+    return {above + Kokkos::log1p(q) - T(0.69314718055994530942), sigmoid(x)};
   } else {
     return {x, T(1)};
   }
@@ -151,6 +155,8 @@ KOKKOS_FORCEINLINE_FUNCTION void for_function(std::int32_t function, const Body&
     return body(std::integral_constant<std::int32_t, plan::kGelu>{});
   case plan::kMish:
     return body(std::integral_constant<std::int32_t, plan::kMish>{});
+  case plan::kShiftedSoftplus:
+    return body(std::integral_constant<std::int32_t, plan::kShiftedSoftplus>{});
   default:
     return body(std::integral_constant<std::int32_t, plan::kIdentity>{});
   }

@@ -263,6 +263,7 @@ Activation GraphReader::activation(const JsonReader& entry, const std::set<std::
       {"abs", Activation::Abs},
       {"gelu", Activation::Gelu},
       {"mish", Activation::Mish},
+      {"shifted_softplus", Activation::ShiftedSoftplus},
       {"tanh_square", Activation::TanhSquare}};
   return kActivations.at(entry.word(allowed));
 }

@@ -20,8 +20,9 @@ struct Tensor {
   std::int64_t size() const { return static_cast<std::int64_t>(values.size()); }
 };
 
-/// TanhSquare: tanh(x^2); Gelu: x (1 + erf(x/sqrt 2))/2; Mish: x tanh(log(1 + e^x))
-enum class Activation { None, Silu, Tanh, Sigmoid, Abs, Gelu, Mish, TanhSquare };
+/// TanhSquare: tanh(x^2); Gelu: x (1 + erf(x/sqrt 2))/2; Mish: x tanh(log(1 + e^x));
+/// ShiftedSoftplus: log(1 + e^x) - log 2
+enum class Activation { None, Silu, Tanh, Sigmoid, Abs, Gelu, Mish, ShiftedSoftplus, TanhSquare };
 
 struct LayerNorm {
   Tensor scale; ///< [out]

@@ -21,6 +21,8 @@ inline std::int32_t function_of(Activation activation) {
     return kGelu;
   case Activation::Mish:
     return kMish;
+  case Activation::ShiftedSoftplus:
+    return kShiftedSoftplus;
   case Activation::TanhSquare: // only in radial functions
   case Activation::None:
     break;

@@ -90,5 +90,6 @@ inline constexpr std::int32_t kSigmoid = 3;
 inline constexpr std::int32_t kAbs = 4;
 inline constexpr std::int32_t kGelu = 5;
 inline constexpr std::int32_t kMish = 6;
+inline constexpr std::int32_t kShiftedSoftplus = 7;
 
 } // namespace eqnn::plan

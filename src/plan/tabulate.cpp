@@ -265,6 +265,11 @@ private:
              return v * std::tanh(std::max(v, T(0)) + std::log1p(q));
            }).eval();
     }
+    if (layer.activation == Activation::ShiftedSoftplus) {
+      y = y.unaryExpr([](T v) {
+             return std::max(v, T(0)) + std::log1p(std::exp(-std::abs(v))) - std::log(T(2));
+           }).eval();
+    }
     if (layer.activation == Activation::TanhSquare) {
       y = y.array().square().tanh().matrix().eval();
     }

@@ -35,6 +35,8 @@ inline double activate(Activation kind, double x) {
     return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
   case Activation::Mish:
     return x * std::tanh(softplus(x));
+  case Activation::ShiftedSoftplus:
+    return softplus(x) - std::log(2.0);
   case Activation::TanhSquare:
     return std::tanh(x * x);
   case Activation::None:
@@ -60,6 +62,8 @@ inline double activation_derivative(Activation kind, double x) {
     const double t = std::tanh(softplus(x));
     return t + x * sigmoid(x) * (1.0 - t * t);
   }
+  case Activation::ShiftedSoftplus:
+    return sigmoid(x);
   case Activation::TanhSquare:
     return 2.0 * x * (1.0 - std::tanh(x * x) * std::tanh(x * x));
   case Activation::None:

@@ -262,7 +262,7 @@ def nequix_models() -> Iterator[Made]:
 
 def mlip_models() -> Iterator[Made]:
     """Yield some of the golden networks of mlip."""
-    for name in ("mlip_mace", "mlip_gaunt", "mlip_nequip"):
+    for name in ("mlip_mace", "mlip_gaunt", "mlip_nequip", "mlip_mace_soft"):
         path = GOLDEN / "exporters" / f"{name}.zip"
         told = RANDOM_WEIGHTS | {"upstream": "mlip 0.2.5"} | EXPORTER
 

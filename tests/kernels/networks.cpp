@@ -98,6 +98,16 @@ const std::vector<Network>& networks() {
                        return build.rms_norm(x);
                      });
                    }});
+    all.push_back({"functions_of_norms", true, [] {
+                     return two_layers(Parity::O3, 2, 12, [](GraphBuilder& build, StageIndex x) {
+                       return build.norm_activation(x, Activation::Silu);
+                     });
+                   }});
+    all.push_back({"soft_norms", true, [] {
+                     return two_layers(Parity::O3, 2, 7, [](GraphBuilder& build, StageIndex x) {
+                       return build.soft_normalization(x, 0.7);
+                     });
+                   }});
     all.push_back({"contraction", false, [] {
                      return two_layers(Parity::O3, 2, 10, [](GraphBuilder& build, StageIndex x) {
                        return build.contraction(x, full(2, 10, Parity::O3), 3, 40);

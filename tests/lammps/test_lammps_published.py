@@ -50,7 +50,9 @@ NETWORKS = {
     "exporters/mlip_mace": ("molecule", "cell"),
     "exporters/mlip_gaunt": ("molecule", "cell"),
     "exporters/mlip_nequip": ("molecule", "cell"),
+    "exporters/mlip_mace_soft": ("molecule", "cell"),
     "pretrained/nequip_cutoffs": ("pbc9",),
+    "pretrained/nequip_norms": ("pbc9",),
     "pretrained/mace_acac": ("md300_0", "md300_400_flipped", "isolated_h", "acac1_pbc_small"),
     "pretrained/mace_tutorial": ("ethanol_md0", "solvent_idx40", "ethanol8_pbc"),
     "pretrained/sevennet_cp0": (

@@ -333,6 +333,42 @@ def tiny_gate_model() -> Model:
     )
 
 
+def tiny_norm_model() -> Model:
+    """Random model with functions of norms, each of which the energy depends on."""
+    rng = np.random.default_rng(11)
+    build = ModelBuilder(family="tiny", species=[1, 6, 8], cutoff=3.0, l_max=2)
+
+    def random(*shape: int) -> Array:
+        out: Array = rng.normal(size=shape) / np.sqrt(shape[-1])
+        return out
+
+    def convolve(k: int, source: str, paths: list[list[Any]], n_weights: int) -> str:
+        ends = {"kind": "polynomial", "p": 5.0, "on": "basis"}
+        layers = [layer(2 * random(5, 4), activation="shifted_softplus")]
+        layers.append(layer(4 * random(n_weights, 5)))
+        inputs = {"source": source, "harmonics": "harmonics"}
+        inputs["radial"] = build.stage(
+            "radial", f"radial{k}", basis=bessel(3.0), envelope=ends, layers=layers
+        )
+        return build.stage("edge_tensor_product", f"messages{k}", inputs, paths=paths)
+
+    build.stage("spherical_harmonics", "harmonics", l_max=2)
+    build.stage("species_embedding", "species", weights={"table": random(3, 2)}, l_max=0)
+    x = convolve(1, "species", [["0e", 0, "0e"], ["0e", 1, "1o"], ["0e", 2, "2e"]], 6)
+    for function in ("silu", "tanh", "shifted_softplus"):
+        x = build.stage("norm_activation", function, {"features": x}, function=function, eps=1e-8)
+    paths: list[list[Any]] = [["0e", 0, "0e"], ["1o", 1, "0e"], ["1o", 0, "1o"], ["2e", 2, "0e"]]
+    x = convolve(2, x, [*paths, ["2e", 1, "1o"]], 10)
+    x = build.stage("soft_normalization", "soft", {"features": x}, limit=0.4)
+    convolve(3, x, [["0e", 0, "0e"], ["1o", 1, "0e"]], 10)
+    last = [layer(random(4, 10), random(4), "shifted_softplus"), layer(2 * random(1, 4))]
+    build.stage("readout", "site", {"features": "messages3"}, layers=last)
+    build.stage("energy", "energy", {"terms": ["site"]})
+    return build.finish(
+        energy=SAID, forces="gradient", parity="o3", provenance=PROVENANCE, name="tiny"
+    )
+
+
 def tiny_density_model() -> Model:
     """Random model whose radial functions depend on species, and that divides by densities."""
     rng = np.random.default_rng(9)

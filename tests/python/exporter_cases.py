@@ -30,18 +30,23 @@ EXPORTED: dict[str, tuple[str, str, dict[str, Any]]] = {
     },
     "sevennet_growing": ("sevennet", "sevennet_growing.pth", {}),
     "sevennet_cueq": ("sevennet", "sevennet_cueq.pth", {}),
+    "sevennet_ssp": ("sevennet", "sevennet_ssp.pth", {}),
     "nequip_nequip_0.14_plain": (
         "nequip",
         "nequip_nequip_0.14_plain.nequip.zip",
         {"energy_unit": "eV"},
     ),
+    **{
+        f"nequip_{name}": ("nequip", f"nequip_{name}.pth", {"energy_unit": "eV"})
+        for name in ("norm", "norm_ssp", "ssp")
+    },
     "mlip_mace": ("mlip", "mlip_mace.zip", {}),
     "mlip_mace_heads": ("mlip", "mlip_mace_heads.zip", {"head": "b"}),
     **{
         f"mlip_{name}": ("mlip", f"mlip_{name}.zip", {})
         for name in (
             *("gaunt", "gaunt_wide", "gaunt_messages", "gaunt_powers", "gaunt_linear"),
-            *("mace_pseudo", "mace_gates", "mace_e3nn"),
+            *("mace_pseudo", "mace_gates", "mace_e3nn", "mace_soft", "mace_symmetric"),
         )
     },
     "mlip_nequip": ("mlip", "mlip_nequip.zip", {}),

@@ -50,14 +50,17 @@ def export_package(tree: Any) -> str:
 
 
 def export_deployed(tree: Any) -> str:
-    metadata = read_extra_files(PRETRAINED / "nequip_deployed.pth")
+    has_norms = any(key_of(part) == "e3nn.NormActivation" for _, part in modules(tree))
+    path = EXPORTERS / "nequip_norm.pth" if has_norms else PRETRAINED / "nequip_deployed.pth"
+    metadata = read_extra_files(path)
     module = NequipModule(tree, metadata, "m")
     return export_nequip(module, energy_unit="eV", provenance=PROVENANCE, log=quiet).sha256
 
 
 @cache
 def tree_of(file: str) -> Any:
-    path = (EXPORTERS if file.startswith(("mace_", "nequip_nequip")) else PRETRAINED) / file
+    ours = file.startswith(("mace_", "nequip_nequip", "nequip_norm."))
+    path = (EXPORTERS if ours else PRETRAINED) / file
     if file == "mace_acac.pt":
         path = PRETRAINED / file
     if file.endswith(".zip"):
@@ -70,9 +73,16 @@ FAMILIES: dict[str, tuple[known.Table, Callable[[Any], str], tuple[str, ...]]] =
     "nequip package": (
         nequip_package.TABLE,
         export_package,
-        ("nequip_zbl.nequip.zip", "nequip_nequip_0.14_plain.nequip.zip"),
+        (
+            *("nequip_zbl.nequip.zip", "nequip_nequip_0.14_plain.nequip.zip"),
+            "nequip_norms.nequip.zip",
+        ),
     ),
-    "nequip deployed": (nequip.TABLE, export_deployed, ("nequip_deployed.pth",)),
+    "nequip deployed": (
+        nequip.TABLE,
+        export_deployed,
+        ("nequip_deployed.pth", "nequip_norm.pth"),
+    ),
 }
 # Attributes that say again what irreps, weights or other attributes say: these are what is used.
 SAID_TWICE = {

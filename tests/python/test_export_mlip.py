@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ase import Atoms
 from eqnn_models import EXPORTERS, engine_errors, refusal
 from exporter_cases import export
 from safetensors.numpy import load_file
+from scipy.linalg import block_diag
 
 from eqnn.builder import contraction_defect
 from eqnn.errors import ChoiceNeededError
@@ -29,9 +31,12 @@ from eqnn.export.mlip import (
     head_number,
     power_couplings,
 )
+from eqnn.export.mlip_symmetric import symmetric_couplings
 from eqnn.export.recognize import describe_checkpoint, recognize
 from eqnn.library import Potential
 from eqnn.model_file import write_model
+from eqnn.numpy_evaluator import edges_of, run
+from eqnn.so3 import random_rotations, wigner_d
 
 PLAIN = EXPORTERS / "mlip_mace.zip"
 HEADS = EXPORTERS / "mlip_mace_heads.zip"
@@ -81,6 +86,58 @@ def test_couplings_are_equivariant_and_as_many_as_upstream_has(l_out: int) -> No
         for key, shape in shapes.items():
             if f"layers_{layer}#" in key and f"weight{degree}_" in key and l_out < 2:
                 assert shape[-1] == n
+
+
+def multiplicities(irreps: list[tuple[int, int]], power: int, l_out: int) -> dict[int, int]:
+    """How often each degree of the harmonics' parity is in a symmetric power, by characters."""
+    n = 64  # equally spaced angles: exact for the degrees that occur
+    angles = 2.0 * np.pi * np.arange(n) / n
+
+    def character(k: int, sign: int) -> np.ndarray:
+        """Of the k-th power of a rotation, or of one with the inversion."""
+        total = np.zeros(n)
+        for degree, parity in irreps:
+            orders = np.arange(-degree, degree + 1)
+            total += (parity if sign**k < 0 else 1) * np.cos(np.outer(k * angles, orders)).sum(1)
+        return total
+
+    found = dict.fromkeys(range(l_out + 1), 0.0)
+    for sign in (1, -1):
+        one, two, three = (character(k, sign) for k in (1, 2, 3))
+        whole = {1: one, 2: (one**2 + two) / 2, 3: (one**3 + 3 * one * two + 2 * three) / 6}[power]
+        for degree in found:
+            own = np.cos(np.outer(angles, np.arange(-degree, degree + 1))).sum(1)
+            own *= (-1) ** degree if sign < 0 else 1
+            found[degree] += 0.5 * float((whole * own * (1.0 - np.cos(angles))).mean())
+    return {degree: round(count) for degree, count in found.items()}
+
+
+@pytest.mark.parametrize(
+    "irreps", [[(0, 1), (1, -1), (2, 1)], [(0, 1), (0, -1), (1, -1), (1, 1)], [(0, 1)]]
+)
+def test_couplings_of_symmetric_tensors(irreps: list[tuple[int, int]]) -> None:
+    """Equivariant, symmetric and orthonormal, and as many as there are."""
+    l_out = max(degree for degree, _ in irreps)
+    blocks = wigner_d(l_out, random_rotations(1, seed=4)[0])
+
+    def turn(degree: int, parity: int) -> np.ndarray:
+        """With the inversion."""
+        part = slice(degree**2, (degree + 1) ** 2)
+        return np.asarray(parity * blocks[part, part])
+
+    of_features = block_diag(*[turn(*irrep) for irrep in irreps])
+    for power, tables in enumerate(symmetric_couplings(irreps, 3, l_out), start=1):
+        counted = {degree: table.shape[-1] for degree, table in tables.items()}
+        assert counted == multiplicities(irreps, power, l_out)
+        for degree, table in tables.items():
+            turned = np.tensordot(turn(degree, (-1) ** degree), table, (1, 0))
+            for axis in range(1, power + 1):
+                turned = np.moveaxis(np.tensordot(of_features, turned, (1, axis)), 0, axis)
+                assert np.abs(np.swapaxes(table, 1, axis) - table).max() <= 1e-14
+            assert np.abs(turned - table).max() <= 1e-13
+            rows = table.reshape(-1, table.shape[-1])
+            gram = rows.T @ rows / (2 * degree + 1)
+            assert np.abs(gram - np.eye(len(gram))).max() <= 1e-13
 
 
 @pytest.mark.slow
@@ -169,6 +226,21 @@ def test_paths_of_gaunt_messages_share_radial_functions() -> None:
     assert np.linalg.matrix_rank(rows[:, 0]) == len(by_target)
 
 
+def test_norms_of_the_golden_network_are_on_both_sides_of_the_limit() -> None:
+    """Otherwise the numbers of upstream would be those of a network without the stage."""
+    model = export("mlip", EXPORTERS / "mlip_mace_soft.zip")
+    golden = load_file(EXPORTERS / "mlip_mace_soft.cell.safetensors")
+    atoms = Atoms(golden["atomic_numbers"], golden["positions"], cell=golden["cell"], pbc=True)
+    values = run(model, atoms.numbers, edges_of(atoms, model.document["cutoff"]))
+    stages = [s for s in model.document["graph"] if s["op"] == "soft_normalization"]
+    assert [s["output"] for s in stages] == [f"layers_{k}.normalized" for k in range(3)]
+    for stage in stages:
+        assert stage["limit"] == 0.004
+        for x in values[stage["inputs"]["features"]].values():
+            u = np.linalg.norm(x, axis=1) / (0.004 * np.sqrt(x.shape[1]))
+            assert u.min() < 0.5 and u.max() > 1.0
+
+
 def test_some_elements_get_the_same_energies(tmp_path: Path) -> None:
     numbers = [8, 1, 1]
     positions = [[0.0, 0.0, 0.0], [0.96, 0.0, 0.0], [-0.24, 0.93, 0.0]]
@@ -188,7 +260,6 @@ def test_energies_of_free_atoms_may_be_left_out(tmp_path: Path) -> None:
 
 
 PARTS = {
-    "soft_normalization": 2.0,
     "radial_envelope": "soft_envelope",
     "predict_partial_charges": True,
     "use_total_charge_embedding": True,
@@ -203,14 +274,14 @@ def test_parts_without_a_stage_are_named(key: str, tmp_path: Path) -> None:
 
 def test_all_that_is_refused_is_told_at_once(tmp_path: Path) -> None:
     def change(said: dict[str, Any], arrays: dict[str, Any]) -> None:
-        said["config"] |= {"soft_normalization": 2.0, "new_part": 1}
+        said["config"] |= {"radial_envelope": "soft_envelope", "new_part": 1}
         said["dataset_info"]["long_range_cutoff_angstrom"] = 12.0
 
     path = changed(tmp_path, change)
     assert refusal(lambda: export("mlip", path)) == (
-        f"{path}: config/soft_normalization: 2.0 has no stage; config/new_part: unknown key; it "
-        "may change the network; dataset_info/long_range_cutoff_angstrom: a second cutoff has no "
-        f"stage.\n{CURE}"
+        f"{path}: config/radial_envelope: soft_envelope has no stage; config/new_part: unknown "
+        "key; it may change the network; dataset_info/long_range_cutoff_angstrom: a second cutoff "
+        f"has no stage.\n{CURE}"
     )
 
 
@@ -223,10 +294,15 @@ def test_values_that_have_no_exporter(tmp_path: Path) -> None:
         f"/config/correlation: found 5, expected 1 to {HIGHEST_GAUNT_CORRELATION}. "
         "Others have no exporter."
     )
-    assert refused(tmp_path, symmetric_contraction_backend="e3nn_symmetric") == (
-        "/config/symmetric_contraction_backend: found e3nn_symmetric, expected e3j, e3nn, "
+    assert refused(tmp_path, symmetric_contraction_backend="e3x") == (
+        "/config/symmetric_contraction_backend: found e3x, expected e3j, e3nn, e3nn_symmetric, "
         "gaunt_tp. Others have no exporter."
     )
+    for limit in (0.0, -1.5):
+        assert refused(tmp_path, soft_normalization=limit) == (
+            f"/config/soft_normalization: found {limit:g}, expected a number above 0. "
+            "Train it again."
+        )
     for part in (
         {"use_gaunt_tp_message_passing": True},
         {"symmetric_contraction_backend": "gaunt_tp"},

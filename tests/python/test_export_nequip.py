@@ -297,14 +297,17 @@ CONFIGS: dict[str, tuple[dict[str, Any], str]] = {
         with_config(_normalize_sph=1),
         "/_normalize_sph: found 1, expected true or false",
     ),
-    "radial": (with_config(act_radial="ssp"), "c: act_radial is ssp, expected silu"),
+    "radial": (
+        with_config(act_radial="elu"),
+        "c: act_radial is elu, expected silu, tanh, ssp. Other activations have no stage.",
+    ),
     "scalars": (
-        with_config(act_scalar={"e": "ssp", "o": "tanh"}),
-        "c: act_scalar of parity e is ssp, expected silu or tanh (odd: tanh)",
+        with_config(act_scalar={"e": "abs", "o": "tanh"}),
+        "c: act_scalar of parity e is abs, expected silu, tanh, ssp (odd: tanh)",
     ),
     "gates": (
         with_config(act_gate={"e": "silu", "o": "silu"}),
-        "c: act_gate of parity o is silu, expected silu or tanh (odd: tanh)",
+        "c: act_gate of parity o is silu, expected silu, tanh, ssp (odd: tanh)",
     ),
     "missing": (with_config(cutoff=None), 'c: key "cutoff" is missing, expected a length'),
     "map": (with_config(_type_map={72: 0, 8: 2}), "c/_type_map: indices are not 0 to 1, each once"),
@@ -849,11 +852,15 @@ NEQUIPS: dict[str, tuple[Any, str]] = {
     "module more": (add_part, "(more: pair_potential; missing: none)"),
     "resnet": (
         set_in("layer1_convnet", "resnet", True),
-        "layer1_convnet.resnet: residual connections (resnet) have no exporter",
+        "n.pth: layer1_convnet.resnet: features 4x0e+2x2e+3x1o that skip a layer which makes",
     ),
     "nonlinearity": (
-        set_in("layer0_convnet", "equivariant_nonlin", stub("e3nn.nn.NormActivation", x=1)),
-        "layer0_convnet.equivariant_nonlin: NormActivation has no stage",
+        set_in("layer0_convnet", "equivariant_nonlin", stub("e3nn.nn.Extract", x=1)),
+        "layer0_convnet.equivariant_nonlin: Extract has no stage",
+    ),
+    "biases of norms": (
+        set_in("layer0_convnet", "equivariant_nonlin", stub("e3nn.nn.NormActivation", biases=1)),
+        "layer0_convnet.equivariant_nonlin.biases: 1 is of no part that this exporter knows",
     ),
     "envelope": (
         set_in("radial_basis", "cutoff", stub("nequip.nn.CosineCutoff", p=6.0)),
@@ -864,8 +871,9 @@ NEQUIPS: dict[str, tuple[Any, str]] = {
         "n.pth: shift_by shifts the energy of a whole structure, whatever its size",
     ),
     "activations": (
-        lambda network: network.metadata.update(config=b"nonlinearity_scalars:\n  e: ssp\n"),
-        "n.pth: nonlinearity_scalars of parity e is ssp, expected silu or tanh",
+        lambda network: network.metadata.update(config=b"nonlinearity_scalars:\n  e: relu\n"),
+        "n.pth: nonlinearity_scalars of parity e is relu, expected silu or tanh or abs or ssp "
+        "(odd: tanh)",
     ),
     "no metadata": (
         lambda network: network.metadata.update(config=b""),
@@ -875,7 +883,7 @@ NEQUIPS: dict[str, tuple[Any, str]] = {
         lambda network: network.metadata.update(
             config=METADATA["config"].replace(b"scalars:\n  e: silu", b"scalars:\n  e: tanh")
         ),
-        "n.pth: radial networks use tanh, expected silu",
+        "n.pth: radial networks use tanh, expected silu or ssp. Upstream has no others.",
     ),
     "types": (
         lambda network: network.metadata.update(type_names=b"H X1 O"),

@@ -24,10 +24,10 @@ from safetensors.numpy import load_file
 from eqnn.export import nequip, nequip_package
 from eqnn.export.nequip_package import NequipPackage, PackageExporter
 from eqnn.export.torch_file import Stub, _stub_class, read_torch_package, submodules
-from eqnn.model_file import Model
+from eqnn.model_file import Model, write_model
 from eqnn.numpy_evaluator import energy
 
-NAMES = ("nequip_parity", "nequip_zbl", "nequip_cutoffs")
+NAMES = ("nequip_parity", "nequip_zbl", "nequip_cutoffs", "nequip_norms")
 KCAL = 0.04336410390059322
 
 
@@ -63,6 +63,14 @@ def test_odd_scalars_take_the_odd_activation() -> None:
     graph = export("nequip_parity").document["graph"]
     found = [stage["activations"] for stage in graph if stage["op"] == "irreps_gate"]
     assert found[2] == {"0e": "silu", "0o": "tanh", "gates": "silu"}
+
+
+def test_functions_of_norms_take_the_place_of_gates() -> None:
+    graph = export("nequip_norms").document["graph"]
+    found = [stage for stage in graph if stage["op"] == "norm_activation"]
+    assert [stage["function"] for stage in found] == ["tanh"] * 4
+    assert [stage["eps"] for stage in found] == [1e-8] * 4
+    assert not [stage for stage in graph if stage["op"] == "irreps_gate"]
 
 
 def test_norms_of_each_element_are_weights_of_each_element() -> None:
@@ -264,8 +272,8 @@ REFUSALS: dict[str, tuple[Callable[[Stub], None], str]] = {
         "layer1_convnet.resnet: features 4x0e+3x1o+2x2e that skip a layer which makes",
     ),
     "nonlinearity": (
-        set_part("layer1_convnet", "equivariant_nonlin", "e3nn.nn.NormActivation"),
-        "layer1_convnet.equivariant_nonlin: NormActivation has no stage",
+        set_part("layer1_convnet", "equivariant_nonlin", "e3nn.nn.Extract"),
+        "layer1_convnet.equivariant_nonlin: Extract has no stage",
     ),
     "activation": (
         set_in(f"{GATE}.act_scalars.acts.0", "f", part("torch.gelu")),
@@ -346,3 +354,38 @@ def test_files_that_are_no_packages(tmp_path: Path) -> None:
     assert "not readable as a package of torch (BadZipFile" in refusal(
         lambda: nequip_package.read(missing)
     )
+
+
+NORM_FAULTS: dict[str, tuple[str, Any, str]] = {
+    "function": ("scalar_nonlinearity", part("torch.sigmoid"), "function of norms sigmoid"),
+    "eps": ("epsilon", 1e-6, "1e-06, expected 1e-08"),
+    "square": ("_eps_squared", 1e-14, "1e-14, expected 1e-16"),
+    "bias": ("bias", True, "True, expected False"),
+    "normalize": ("normalize", False, "False, expected True"),
+}
+
+
+@pytest.mark.parametrize("fault", NORM_FAULTS)
+def test_other_functions_of_norms_are_refused(fault: str) -> None:
+    key, value, text = NORM_FAULTS[fault]
+
+    def change(module: Stub) -> None:
+        find(module, "layer1_convnet.equivariant_nonlin").__dict__[key] = value
+
+    assert f"layer1_convnet.equivariant_nonlin.{key}: {text}" in refusal(
+        lambda: export("nequip_norms", change)
+    )
+
+
+def test_the_absolute_value_of_norms_is_no_stage(tmp_path: Path) -> None:
+    """|n|/n is 1: the layer ends with its sum."""
+
+    def change(module: Stub) -> None:
+        for k in range(4):
+            nonlin = find(module, f"layer{k}_convnet.equivariant_nonlin")
+            nonlin.__dict__["scalar_nonlinearity"] = function("abs")
+
+    model = export("nequip_norms", change)
+    ops = [stage["op"] for stage in model.document["graph"]]
+    assert "norm_activation" not in ops and "irreps_gate" not in ops
+    write_model(tmp_path / "m.eqnn", model.document, model.tensors)

@@ -26,6 +26,7 @@ from eqnn_models import (
     tiny_gate_model,
     tiny_gaunt_model,
     tiny_model,
+    tiny_norm_model,
 )
 from safetensors.numpy import load_file
 
@@ -195,6 +196,7 @@ NEW_MODELS: dict[str, Callable[[], Model]] = {
     "xplor": lambda: tiny_cg_model(envelope="xplor", on="output"),
     "odd gates": tiny_gate_model,
     "densities": tiny_density_model,
+    "functions of norms": tiny_norm_model,
     "Gaunt": lambda: tiny_gaunt_model(curl=False),
     "Gaunt with curl": tiny_gaunt_model,
     "CP": tiny_cp_model,
@@ -282,6 +284,36 @@ def test_the_gates_order_and_scalars_by_hand() -> None:
     # 1e comes first, gated by the first two, and becomes 1o.
     assert max_error(y["1o"], x["1e"] * gates[:, :, :2]) == 0.0
     assert max_error(y["1e"], x["1o"] * gates[:, :, 2:]) == 0.0
+
+
+def test_functions_of_norms_by_hand() -> None:
+    atoms = cluster()
+    values = run(tiny_norm_model(), atoms.numbers, edges_of(atoms, 3.0))
+    for block, x in values["messages1"].items():
+        n = np.linalg.norm(x, axis=1, keepdims=True)
+        assert max_error(values["silu"][block], x / (1 + np.exp(-n))) <= 1e-15
+    for block, x in values["silu"].items():
+        n = np.linalg.norm(x, axis=1, keepdims=True)
+        assert max_error(values["tanh"][block], x * np.tanh(n) / n) <= 1e-15
+    for block, x in values["tanh"].items():
+        n = np.linalg.norm(x, axis=1, keepdims=True)
+        f = (np.log(1 + np.exp(n)) - np.log(2)) / n
+        assert max_error(values["shifted_softplus"][block], x * f) <= 1e-14
+    assert list(values["soft"]) == ["0e", "1o"]
+    for block, x in values["messages2"].items():
+        u = np.linalg.norm(x, axis=1, keepdims=True) / (0.4 * np.sqrt(x.shape[1]))
+        assert u.max() > 1.0 > u.min()
+        assert max_error(values["soft"][block], x / (1 + u * np.exp(-1 / u))) <= 1e-15
+
+
+def test_functions_of_norms_are_finite_where_there_are_no_neighbors() -> None:
+    model, atoms = tiny_norm_model(), cluster()
+    atoms += Atoms("C", [[30.0, 0.0, 0.0]])
+    values = run(model, atoms.numbers, edges_of(atoms, 3.0))
+    for name in ("silu", "tanh", "shifted_softplus", "soft"):
+        for x in values[name].values():
+            assert np.isfinite(x).all() and (x[-1] == 0.0).all() and (x[0] != 0.0).any()
+    assert np.isfinite(forces(model, atoms)).all()
 
 
 def test_the_norm_and_the_contraction_by_hand() -> None:
@@ -425,6 +457,7 @@ def test_the_shipped_potential_is_the_golden_one() -> None:
         tiny_cg_model,
         tiny_gate_model,
         tiny_density_model,
+        tiny_norm_model,
         tiny_gaunt_model,
         tiny_cp_model,
     ],

@@ -56,6 +56,7 @@ FILES = {
         "nequip_parity": "pbc9",
         "nequip_zbl": "pbc9",
         "nequip_cutoffs": "pbc9",
+        "nequip_norms": "pbc9",
         **dict.fromkeys(("nequip_deployed", "nequix_norm", "nequix_indexed"), "pbc7"),
     },
     EXPORTERS: dict.fromkeys(
@@ -63,7 +64,7 @@ FILES = {
             *("mace_soft", "mace_density_agnesi_zbl", "mace_nonlinear_two_heads", "mace_pseudo"),
             *("mace_tanh_output_cutoff", "mace_abs_chebyshev", "mace_correlation_4"),
             *("mace_joint.q-2s3", "sevennet_growing", "mlip_mace", "mlip_nequip"),
-            "mlip_gaunt",
+            *("mlip_gaunt", "mlip_mace_soft"),
         ),
         "cell",
     ),

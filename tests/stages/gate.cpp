@@ -28,6 +28,7 @@ std::vector<StageCase> gate_cases() {
           with_functions("abs", Activation::Abs),
           with_functions("gelu", Activation::Gelu),
           with_functions("mish", Activation::Mish),
+          with_functions("shifted_softplus", Activation::ShiftedSoftplus),
           one_stage("by_others",
                     Parity::So3,
                     3,

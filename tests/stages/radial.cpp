@@ -81,7 +81,8 @@ std::vector<StageCase> radial_cases() {
       pair_cutoffs(),
       hidden("tanh", Activation::Tanh),
       hidden("gelu", Activation::Gelu),
-      hidden("mish", Activation::Mish)};
+      hidden("mish", Activation::Mish),
+      hidden("shifted_softplus", Activation::ShiftedSoftplus)};
 }
 
 } // namespace eqnn::test

@@ -24,7 +24,8 @@ std::vector<StageCase> readout_cases() {
       ending_with("tanh", Activation::Tanh),
       ending_with("abs", Activation::Abs),
       ending_with("gelu", Activation::Gelu),
-      ending_with("mish", Activation::Mish)};
+      ending_with("mish", Activation::Mish),
+      ending_with("shifted_softplus", Activation::ShiftedSoftplus)};
 }
 
 } // namespace eqnn::test

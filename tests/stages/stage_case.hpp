@@ -23,6 +23,7 @@ struct StageCase {
   std::string name;
   ModelSpec model; ///< its last stage is the one; those of nodes before it are inputs
   Methods methods;
+  bool has_zeros = false; ///< channel 0 of each block of the inputs vanishes
 };
 
 /// l_max: of the model, which limits harmonics.

@@ -114,6 +114,10 @@ protected:
       values.push_back(stage.kind == ValueKind::Features
                            ? random_value(stage.irreps, edges.n_centers)
                            : Value{});
+      Value& made = values.back();
+      for (std::int64_t row = 0; of_stage_.has_zeros && row < made.rows * made.components; ++row) {
+        made.data[static_cast<std::size_t>(row * made.channels)] = 0.0;
+      }
     }
     return values;
   }
@@ -180,6 +184,35 @@ TEST_P(StageTest, ReferenceAdjointIsTheTransposedDerivative) {
     best = std::min(best, error / std::max(1.0, std::abs(expected)));
   }
   EXPECT_LE(best, 1e-8); // NaN fails
+}
+
+/// y = x f(|x|) is y = x f(0) there, whatever the slope of f.
+TEST(NormActivationStage, TheDerivativeIsFiniteWhereFeaturesVanish) {
+  const auto derivative = [](const std::function<StageIndex(GraphBuilder&)>& make) {
+    const ModelSpec model = one_stage("zero", Parity::O3, 3, make).model;
+    const EdgeList edges = edges_of(model, {{6}, {{0.0, 0.0, 0.0}}, std::nullopt});
+    Network network(model, edges);
+    const std::vector<Value> inputs{Value(1, 3, 2)};
+    const Value output = network.forward_alone(1, inputs);
+    EXPECT_EQ(output.data, std::vector<double>(6, 0.0));
+    Value v(1, 3, 2);
+    std::fill(v.data.begin(), v.data.end(), 1.0);
+    const std::vector<double> found = network.adjoint_alone(1, v).front().data;
+    EXPECT_EQ(found, std::vector<double>(6, found.front()));
+    return found.front();
+  };
+  const auto of_function = [&](Activation function) {
+    return derivative([function](GraphBuilder& b) {
+      return b.norm_activation(b.input({{1, true, 2}}), function);
+    });
+  };
+  // Norms count as 1e-8: terms of this size are right.
+  EXPECT_NEAR(of_function(Activation::Silu), 0.5, 1e-8);
+  EXPECT_NEAR(of_function(Activation::Tanh), 1.0, 1e-8);
+  EXPECT_NEAR(of_function(Activation::ShiftedSoftplus), 0.5, 1e-8);
+  EXPECT_EQ(derivative(
+                [](GraphBuilder& b) { return b.soft_normalization(b.input({{1, true, 2}}), 0.8); }),
+            1.0);
 }
 
 /// A stage that forgets a table of species gives an element the weights of another.

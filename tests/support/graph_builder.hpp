@@ -324,6 +324,21 @@ public:
     return features(irreps(x), std::move(op));
   }
 
+  StageIndex norm_activation(StageIndex x, Activation function, double eps = 1e-8) {
+    NormActivationStage op;
+    op.features = x;
+    op.function = function;
+    op.eps = eps;
+    return features(irreps(x), op);
+  }
+
+  StageIndex soft_normalization(StageIndex x, double limit) {
+    NormActivationStage op;
+    op.features = x;
+    op.limit = limit;
+    return features(irreps(x), op);
+  }
+
   StageIndex sum(StageIndex a, StageIndex b) { return features(irreps(a), AddStage{a, b}); }
 
   /// Random couplings, not equivariant: kernels do not care.

@@ -80,6 +80,10 @@ NEQUIP_FLIPS: dict[str, tuple[dict[str, Any], str | None]] = {
         {"readout_mlp_hidden_layers_depth": 1, "readout_mlp_nonlinearity": "gelu"},
         FOLLOWED,
     ),
+    "readout_mlp_nonlinearity ssp": (
+        {"readout_mlp_hidden_layers_depth": 1, "readout_mlp_nonlinearity": "ssp"},
+        FOLLOWED,
+    ),
     "readout_mlp_nonlinearity None": (
         {"readout_mlp_hidden_layers_depth": 1, "readout_mlp_nonlinearity": None},
         FOLLOWED,
@@ -110,7 +114,28 @@ NEQUIP_FLIPS: dict[str, tuple[dict[str, Any], str | None]] = {
     ),
     "convnet_nonlinearity_type": (
         {"convnet_nonlinearity_type": "norm"},
-        "NormActivation has no stage",
+        FOLLOWED,
+    ),
+    "convnet_nonlinearity_type tanh": (
+        {
+            "convnet_nonlinearity_type": "norm",
+            "convnet_nonlinearity_scalars": {"e": "tanh", "o": "tanh"},
+        },
+        FOLLOWED,
+    ),
+    "convnet_nonlinearity_type abs": (
+        {
+            "convnet_nonlinearity_type": "norm",
+            "convnet_nonlinearity_scalars": {"e": "abs", "o": "tanh"},
+        },
+        FOLLOWED,
+    ),
+    "convnet_nonlinearity_type ssp": (
+        {
+            "convnet_nonlinearity_type": "norm",
+            "convnet_nonlinearity_scalars": {"e": "ssp", "o": "tanh"},
+        },
+        FOLLOWED,
     ),
     "convnet_nonlinearity_scalars": (
         {"convnet_nonlinearity_scalars": {"e": "tanh", "o": "tanh"}},
@@ -118,7 +143,7 @@ NEQUIP_FLIPS: dict[str, tuple[dict[str, Any], str | None]] = {
     ),
     "convnet_nonlinearity_scalars ssp": (
         {"convnet_nonlinearity_scalars": {"e": "ssp", "o": "tanh"}},
-        "with constant 1.878204668541552, expected silu",
+        FOLLOWED,
     ),
     "convnet_nonlinearity_gates": (
         {"convnet_nonlinearity_gates": {"e": "tanh", "o": "tanh"}},

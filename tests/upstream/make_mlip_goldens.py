@@ -12,10 +12,11 @@ products, three factors, fewer degrees in features; `mlip_gaunt_wide`: the same 
 l_max 3, three layers, what goes round the first of them; `mlip_gaunt_messages`: Gaunt products in
 messages alone; `mlip_gaunt_powers`: in contractions alone, one layer, four factors;
 `mlip_gaunt_linear`: one factor, l_max 1; `mlip_mace_pseudo`: features of both parities;
-`mlip_mace_gates`: gates by element; `mlip_mace_e3nn`: couplings in e3nn's order. Weights
-are random, in single precision in the file, evaluated in double. Without --write, results are
-compared with those stored. Needs mlip 0.2.5 (JAX, e3j, e3nn_jax) and ASE; our package is not
-needed.
+`mlip_mace_gates`: gates by element; `mlip_mace_soft`: norms of features that are kept below a
+limit; `mlip_mace_e3nn`: couplings in e3nn's order; `mlip_mace_symmetric`: couplings of symmetric
+tensors alone. Weights are random, in single precision in the file, evaluated in double. Without
+--write, results are compared with those stored. Needs mlip 0.2.5 (JAX, e3j, e3nn_jax) and ASE; our
+package is not needed.
 """
 
 from __future__ import annotations
@@ -150,10 +151,25 @@ NETWORKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         },
         _PLAIN_DATA,
     ),
+    "mlip_mace_soft": (
+        {
+            **{"num_layers": 3, "num_channels": 4, "l_max": 2, "node_symmetry": 1},
+            **{**_SMALL, "correlation": 2, "soft_normalization": 0.004},
+            "residual_connection_first_layer": True,
+        },  # features are small
+        _PLAIN_DATA,
+    ),
     "mlip_mace_e3nn": (
         {
             **{"num_layers": 2, "num_channels": 4, "l_max": 2, "node_symmetry": 1},
             **{**_SMALL, **_GAUNT, "correlation": 3, "symmetric_contraction_backend": "e3nn"},
+        },
+        _PLAIN_DATA,
+    ),
+    "mlip_mace_symmetric": (
+        {
+            **{"num_layers": 2, "num_channels": 4, "l_max": 2, "node_symmetry": 1},
+            **{**_SMALL, "correlation": 3, "symmetric_contraction_backend": "e3nn_symmetric"},
         },
         _PLAIN_DATA,
     ),

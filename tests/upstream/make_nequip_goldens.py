@@ -5,11 +5,12 @@
 
 `nequip_parity`: full parity, neighbors and energy scales of each element, a readout with a hidden
 layer. `nequip_zbl`: no parity, one number of neighbors, repulsion. `nequip_cutoffs`: cutoffs of
-each pair of elements, residual connections, other functions of gates and readout. Two steps of
-training on random labels, so that every weight is the optimizer's, double precision. Of a package
-only the pickled model, its storages and its metadata are kept. Without --write, the networks are
-trained again and their results compared with those stored. Needs nequip 0.19.1 (e3nn 0.6.0, torch),
-not our package.
+each pair of elements, residual connections, other functions of gates and readout. `nequip_norms`:
+functions of norms in the place of gates, residual connections, the shifted softplus in the readout.
+Two steps of training on random labels, so that every weight is the optimizer's, double precision.
+Of a package only the pickled model, its storages and its metadata are kept. Without --write, the
+networks are trained again and their results compared with those stored. Needs nequip 0.19.1 (e3nn
+0.6.0, torch), not our package.
 """
 
 from __future__ import annotations
@@ -69,6 +70,13 @@ MODELS: dict[str, dict[str, Any]] = {
         "convnet_nonlinearity_gates": {"e": "abs", "o": "tanh"},
         **{"readout_mlp_hidden_layers_depth": 2, "readout_mlp_hidden_layers_width": 5},
         "readout_mlp_nonlinearity": "gelu",
+    },
+    "nequip_norms": {
+        **{"parity": True, "num_features": 3, "radial_mlp_depth": 1, "avg_num_neighbors": 2.5},
+        **{"convnet_nonlinearity_type": "norm", "convnet_resnet": True},
+        "convnet_nonlinearity_scalars": {"e": "tanh", "o": "tanh"},
+        **{"readout_mlp_hidden_layers_depth": 1, "readout_mlp_hidden_layers_width": 5},
+        "readout_mlp_nonlinearity": "ssp",
     },
 }
 

@@ -6,7 +6,8 @@
 `sevennet_growing`: harmonics that are not normalized, as those of SevenNet-0 of May 2024.
 `sevennet_cueq`: the layout of a checkpoint trained with cuEquivariance: tensors with the names and
 shapes that sevenn's own conversion expects of one, and none of e3nn's tables. It takes a GPU to
-train one; what is computed here is what sevenn makes of it after that conversion. Random weights
+train one; what is computed here is what sevenn makes of it after that conversion. `sevennet_ssp`: the
+shifted softplus in gates and radial networks, tanh in a readout with a hidden layer. Random weights
 from a seed, double precision; the structures are those of `mace_soft`. With --published, the
 goldens of SevenNet-0 of May 2024 too, whose file comes with sevenn
 (`SevenNet_0__22May2024/checkpoint_sevennet_0.pth`), on structures of `sevennet_0`: learned numbers
@@ -46,9 +47,15 @@ CONFIG: dict[str, Any] = {
     **{"_model_type": "E3_equivariant_model", "scale": 1.25},
     "chemical_species": ["H", "C", "O", "Si"],
 }
+_SSP = {"e": "ssp", "o": "tanh"}
 NETWORKS: dict[str, dict[str, Any]] = {
     "sevennet_growing": {"_normalize_sph": False},
     "sevennet_cueq": {"is_parity": False},
+    "sevennet_ssp": {
+        **{"act_radial": "ssp", "act_scalar": dict(_SSP), "act_gate": dict(_SSP)},
+        **{"readout_as_fcn": True, "readout_fcn_hidden_neurons": [6]},
+        "readout_fcn_activation": "tanh",
+    },
 }
 
 

@@ -27,6 +27,7 @@ from eqnn.so3 import FloatArray, wigner_3j
 NORMALIZED = {
     **{"silu": 1.6791767923989418, "tanh": 1.5937334472592695, "abs": 1.001110600838467},
     **{"gelu": 1.5360642850770576, "mish": 1.4891609082630328, "none": 1.0},
+    "shifted_softplus": 1.878204668541552,
 }
 
 HIGHEST_DEGREE = 20  # of irreps that are read: far beyond any network
@@ -457,17 +458,22 @@ def scale_inputs(weights: Mapping[str, FloatArray], factors: Mapping[str, float]
 
 @dataclass(frozen=True)
 class Gate:
-    """e3nn's ``Gate``: where its input lies, the attributes of the stage, what follows from it.
+    """What ends a layer: e3nn's ``Gate``, or its ``NormActivation``, which has no gates.
+
+    Where its input lies, the stage and its attributes, what follows from it.
 
     Attributes
     ----------
     inputs, outputs : list of segments
     attributes : dict
-        ``scalars``, ``activations`` and ``gates`` of the stage ``irreps_gate``.
+        ``scalars``, ``activations`` and ``gates`` of the stage ``irreps_gate``, or ``function`` and
+        ``eps`` of ``norm_activation``.
     rows : ndarray of int
         Channels of the block of the gates in the file's order: gates follow the blocks they gate.
     factors : dict of float
         By block of the output: e3nn's constants of the activations, for the weights that follow.
+    op : str
+        The stage.
     """
 
     inputs: Segments
@@ -475,14 +481,25 @@ class Gate:
     attributes: dict[str, Any]
     rows: np.ndarray
     factors: dict[str, float]
+    op: str = "irreps_gate"
+
+    @property
+    def gates(self) -> str:
+        """The block of the gates; empty where there are none."""
+        return str(self.attributes.get("gates", ""))
 
     def arranged(self, weights: Mapping[str, FloatArray]) -> Weights:
         """Put the rows of weights [.., Cout, Cin] or a table [.., Cout] that lead here in order."""
-        gates = self.attributes["gates"]
         return {
-            block: tensor[..., self.rows, :] if block == gates else tensor
+            block: tensor[..., self.rows, :] if block == self.gates else tensor
             for block, tensor in weights.items()
         }
+
+    def add(self, build: ModelBuilder, name: str, x: str) -> str:
+        """Append the stage."""
+        if self.attributes.get("function") == "abs":  # |n|/n is 1
+            return x
+        return build.stage(self.op, name, {"features": x}, **self.attributes)
 
 
 def gate(
@@ -523,6 +540,26 @@ def gate(
     }
     attributes = {"scalars": n_scalars, "activations": activations, "gates": block}
     return Gate(inputs, outputs, attributes, np.concatenate(rows).astype(int), factors)
+
+
+# Norms below it are raised to it, in every version of NequIP.
+NORM_EPS = 1e-8
+
+
+def norm_activation(irreps: Segments, function: str) -> Gate:
+    """Lay out e3nn's ``NormActivation`` as NequIP builds it: normalized, without bias.
+
+    Parameters
+    ----------
+    irreps : list of segments
+        Of the input and of the output.
+    function : str
+        Of the norms. Unlike those of gates, it is multiplied by no constant.
+    """
+    factors = dict.fromkeys(channels(irreps), 1.0)
+    attributes = {"function": function, "eps": NORM_EPS}
+    rows = np.arange(0)
+    return Gate(irreps, irreps, attributes, rows, factors, op="norm_activation")
 
 
 def add_linear(
@@ -624,7 +661,7 @@ def add_convnet_layer(
     """
     mixing, skip = spec.gate.arranged(spec.mixing), spec.gate.arranged(spec.skip)
     mixing_bias = spec.mixing_bias
-    if mixing_bias is not None and spec.gate.attributes["gates"] == "0e":
+    if mixing_bias is not None and spec.gate.gates == "0e":
         mixing_bias = mixing_bias[spec.gate.rows]
     skipped = ""
     if isinstance(x, str):
@@ -668,9 +705,9 @@ def add_convnet_layer(
         scales = {block: w[:, 0] for block, w in norm.items()}
         y = build.stage("rms_norm", f"{name}.norm", {"features": y}, scales, eps=spec.eps)
     if not spec.kept:
-        return build.stage("irreps_gate", name, {"features": y}, **spec.gate.attributes)
+        return spec.gate.add(build, name, y)
     assert isinstance(x, str)
-    y = build.stage("irreps_gate", f"{name}.gate", {"features": y}, **spec.gate.attributes)
+    y = spec.gate.add(build, f"{name}.gate", y)
     # Both without the constants that wait for the next layer.
     sizes = channels(spec.gate.outputs)
     new = {block: factor * np.eye(sizes[block]) for block, factor in spec.gate.factors.items()}
@@ -684,9 +721,34 @@ def _paths_of(convolved: Convolution) -> Iterator[tuple[list[Any], Segment]]:
     return zip(convolved.paths, convolved.outputs, strict=True)
 
 
+def kept_around(
+    factors: Mapping[str, float], inputs: Segments, gate: Gate, name: str
+) -> dict[str, float]:
+    """Return what features are to be multiplied by that go round a whole layer.
+
+    Parameters
+    ----------
+    factors : mapping of str to float
+        Of the layer before; empty before the first.
+    inputs : list of segments
+        The features.
+    gate : Gate
+        What ends the layer.
+    name : str
+        What messages call the part.
+    """
+    if not factors or channels(inputs) != channels(gate.outputs):
+        raise EqnnError(
+            f"{name}: features {written(inputs)} that skip a layer which makes "
+            f"{written(gate.outputs)}, or skip the first layer, have no exporter. "
+            "It cannot be exported."
+        )
+    return dict(factors)
+
+
 def scalars_alone(spec: ConvnetLayer) -> ConvnetLayer:
     """Keep of a layer what leads to its even scalars, where nothing else of it is used."""
-    n = spec.gate.attributes["scalars"]["0e"]
+    n = channels(spec.gate.outputs)["0e"]
     kept: list[list[Any]] = []
     outputs, parts = [], []
     start = 0
@@ -703,9 +765,11 @@ def scalars_alone(spec: ConvnetLayer) -> ConvnetLayer:
         np.concatenate([spec.convolution.rows[part] for part in parts]),
     )
     sources = {path[0] for path in kept}
-    activation = spec.gate.attributes["activations"]["0e"]
-    activations = {"0e": activation, "gates": activation}
-    attributes = {"scalars": {"0e": n}, "activations": activations, "gates": "0e"}
+    attributes = spec.gate.attributes
+    if spec.gate.gates:
+        activation = attributes["activations"]["0e"]
+        activations = {"0e": activation, "gates": activation}
+        attributes = {"scalars": {"0e": n}, "activations": activations, "gates": "0e"}
     scalars = [(n, 0, 1)]
     factors = {"0e": spec.gate.factors["0e"]}
     bias = None if spec.mixing_bias is None else spec.mixing_bias[:n]
@@ -716,5 +780,5 @@ def scalars_alone(spec: ConvnetLayer) -> ConvnetLayer:
         mixing={"0e": spec.mixing["0e"][:n]},
         mixing_bias=bias,
         skip={"0e": spec.skip["0e"][..., :n, :]} if spec.skip else {},
-        gate=Gate(scalars, scalars, attributes, np.arange(n), factors),
+        gate=Gate(scalars, scalars, attributes, np.arange(n), factors, spec.gate.op),
     )

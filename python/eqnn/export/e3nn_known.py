@@ -127,6 +127,26 @@ def _hidden_layers(*functions: str) -> Check:
     return check
 
 
+def _norm_function(*functions: str) -> Check:
+    """Make a check of the function of norms of ``NormActivation``, one of these."""
+
+    def check(module: Stub, name: str) -> str | None:
+        found = function_name(module.__dict__.get(name)).lower()
+        if found in functions:
+            return None
+        return f"function of norms {found}, expected {' or '.join(functions)}"
+
+    return check
+
+
+def _norm_eps(module: Stub, name: str) -> str | None:
+    found = module.__dict__.get(name)
+    expected = e3nn.NORM_EPS if name == "epsilon" else e3nn.NORM_EPS**2
+    if isinstance(found, float) and math.isclose(found, expected, rel_tol=1e-9):
+        return None
+    return f"{found}, expected {expected:g}"
+
+
 def e3nn_table(*functions: str, hidden: tuple[str, ...] = ()) -> Table:
     """Make the table of e3nn's modules, for networks whose activations are these.
 
@@ -181,5 +201,15 @@ def e3nn_table(*functions: str, hidden: tuple[str, ...] = ()) -> Table:
             used=("irreps_scalars", "irreps_gates", "irreps_gated", "act_scalars", "act_gates"),
             inert=("_irreps_in", "_irreps_out"),
             closed=("sc", "mul"),
+        ),
+        "e3nn.NormActivation": Known(
+            fixed={"normalize": (True,), "bias": (False,)},
+            checks={
+                "scalar_nonlinearity": _norm_function("silu", "tanh", "abs", "shifted_softplus"),
+                "epsilon": _norm_eps,
+                "_eps_squared": _norm_eps,
+            },
+            inert=("irreps_in", "irreps_out"),
+            closed=("norm", "scalar_multiplier"),
         ),
     }

@@ -26,6 +26,7 @@ from eqnn.export import e3nn, foreign, known, verify
 from eqnn.export.checkpoint import State
 from eqnn.export.e3nn import Segments, Weights
 from eqnn.export.mace import component_places, coupling_entries
+from eqnn.export.mlip_symmetric import Irrep, symmetric_couplings, upstream_order
 from eqnn.export.nequix import NORMALIZED
 from eqnn.export.upstream import Log, Upstream, kept_species, provenance_of, typed
 from eqnn.model_file import Array, Model, block_of, degree_of
@@ -42,7 +43,7 @@ USED = {
     "MACE": (
         *(*_ALL, "num_channels", "node_symmetry", "correlation", "readout_irreps", "activation"),
         *("residual_connection_first_layer", "include_pseudotensors", "gate_nodes"),
-        *("symmetric_contraction_backend", "use_gaunt_tp_message_passing"),
+        *("symmetric_contraction_backend", "use_gaunt_tp_message_passing", "soft_normalization"),
     ),
     "NequIP": (*_ALL, "target_irreps", "use_residual_connection", "gate_nonlinearities"),
 }
@@ -51,10 +52,7 @@ _PLAIN: dict[str, Any] = {
     **{"radial_envelope": "polynomial_envelope", "predict_partial_charges": False},
     **{"use_coulomb_term": False, "use_total_charge_embedding": False},
 }
-FIXED: dict[str, dict[str, Any]] = {
-    "MACE": {**_PLAIN, "soft_normalization": None},
-    "NequIP": _PLAIN,
-}
+FIXED: dict[str, dict[str, Any]] = {"MACE": _PLAIN, "NequIP": _PLAIN}
 # Keys that change no number: what upstream itself does not read, and how it computes.
 INERT = (
     *("avg_num_neighbors", "avg_r_min", "num_species", "embed_activation"),
@@ -63,8 +61,9 @@ INERT = (
 # Upstream's words for functions that have stages.
 ACTIVATIONS = {"silu": "silu", "swish": "silu", "tanh": "tanh", "none": "none"}
 ENVELOPE_POWER = 5.0
-# Bases of the contraction: powers by Wigner 3j, in two orders, and products on the sphere.
-BACKENDS = ("e3j", "e3nn", "gaunt_tp")
+# Bases of the contraction: powers by Wigner 3j, in two orders and of symmetric tensors alone, and
+# products on the sphere.
+BACKENDS = ("e3j", "e3nn", "e3nn_symmetric", "gaunt_tp")
 # Tables of four factors have a billion entries; products on the sphere have no tables.
 HIGHEST_CORRELATION = 3
 HIGHEST_GAUNT_CORRELATION = 4
@@ -253,10 +252,6 @@ def refuse_others(said: Mapping[str, Any], name: str) -> None:
     if said["dataset_info"].get("long_range_cutoff_angstrom") is not None:
         faults.append(("a second cutoff has no stage", "dataset_info/long_range_cutoff_angstrom"))
     known.refuse(faults, name, foreign.MLIP_CURE)
-
-
-Irrep = tuple[int, int]
-"""Degree, parity (1 or -1)."""
 
 
 def power_couplings(
@@ -657,6 +652,11 @@ class _Mace(_Exporter):
             y = self._gated(name, y, outputs)
         mixed = self.linear(f"{name}#expansion_block#linear_block", outputs, outputs)
         y = e3nn.add_linear(build, f"{name}.linear_block", y, mixed)
+        if self.config.config.get("soft_normalization") is not None:
+            limit = self.config.positive("soft_normalization", of_config=True)
+            y = build.stage(
+                "soft_normalization", f"{name}.normalized", {"features": y}, limit=limit
+            )
         return build.stage("add", name, {"a": y, "b": skipped}) if skipped else y
 
     def _table(self, name: str, table: FloatArray) -> str:
@@ -831,16 +831,19 @@ class _Mace(_Exporter):
     def couplings(self, features: Sequence[Irrep], l_out: int) -> list[dict[int, FloatArray]]:
         """Couplings of powers, made once for the layers that have the same outputs."""
         if l_out not in self._couplings:
-            self._couplings[l_out] = power_couplings(
-                features, self.correlation, l_out, with_root=self.backend == "e3nn"
-            )
+            if self.backend == "e3nn_symmetric":
+                found = symmetric_couplings(features, self.correlation, l_out)
+            else:
+                with_root = self.backend == "e3nn"
+                found = power_couplings(features, self.correlation, l_out, with_root=with_root)
+            self._couplings[l_out] = found
         return self._couplings[l_out]
 
     def _power_weights(self, name: str, degree: int, copies: Sequence[int]) -> list[FloatArray]:
         """Weights [species, K, C] of each power that leads to a degree."""
         block = f"{_PREFIX}{name}#expansion_block#symmetric_contraction"
         n, c = len(self.elements), self.n_channels
-        if self.backend == "e3nn":
+        if self.backend in ("e3nn", "e3nn_symmetric"):
             irrep = block_of(degree, (-1) ** degree)
             found = [
                 self.state.take(f"{block}#w{power}_{irrep}", n, k, c)
@@ -956,12 +959,6 @@ class _Nequip(_Exporter):
                     "readout", "site_energy", {"features": x}, layers=[layer(weight)]
                 )
         return out
-
-
-def upstream_order(irrep: Irrep) -> tuple[int, bool]:
-    """Where upstream sorts an irrep (degree, parity): harmonics' parities come first."""
-    degree, parity = irrep
-    return degree, parity != (-1) ** degree
 
 
 def _weight_rows(outputs: Segments, n_parts: int) -> np.ndarray:

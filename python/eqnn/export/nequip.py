@@ -46,6 +46,8 @@ ENERGY_UNITS = {
     "kJ/mol": units.kJ / units.mol,
     "Hartree": units.Hartree,
 }
+# Upstream's words for functions of scalars and gates, those of the file.
+ACTIVATIONS = {"silu": "silu", "tanh": "tanh", "abs": "abs", "ssp": "shifted_softplus"}
 # Modules of the network that has stages, in upstream's order; convolutions stand in between.
 _FIRST = ("one_hot", "spharm_edges", "radial_basis", "chemical_embedding")
 _LAST = (
@@ -60,14 +62,10 @@ _FIELDS = (
 )
 
 
-def _refused_if_on(why: str) -> known.Check:
-    return lambda module, name: why if module.__dict__.get(name) else None
-
-
 # All that modules of these classes may have; known.py says what for. Activations are in no
 # attribute of TorchScript: the metadata tell them.
 TABLE: Table = {
-    **e3nn_table("silu", "tanh"),
+    **e3nn_table("silu", "tanh", "abs", "shifted_softplus"),
     "nequip.RescaleOutput": Known(
         used=("scale_by", "shift_by", "model"),
         inert=(
@@ -91,10 +89,7 @@ TABLE: Table = {
     "nequip.PolynomialCutoff": Known(used=("p", "_factor")),
     "nequip.AtomwiseLinear": Known(used=("linear",), inert=_FIELDS),
     "nequip.ConvNetLayer": Known(
-        used=("conv", "equivariant_nonlin"),
-        checks={
-            "resnet": _refused_if_on("residual connections (resnet) have no exporter"),
-        },
+        used=("conv", "equivariant_nonlin", "resnet"),
         inert=("feature_irreps_hidden", "num_layers", *_FIELDS),
     ),
     "nequip.InteractionBlock": Known(
@@ -165,12 +160,12 @@ class NequipModule:
         found = re.search(rf"^{key}:\n((?:  \w+: \w+\n?)+)", config, re.MULTILINE)
         out = dict(re.findall(r"  (\w+): (\w+)", found[1])) if found else {}
         for parity in "eo":
-            if out.get(parity) not in ({"silu", "tanh"} if parity == "e" else {"tanh"}):
+            if out.get(parity) not in (ACTIVATIONS if parity == "e" else {"tanh"}):
                 raise EqnnError(
-                    f"{self.name}: {key} of parity {parity} is {out.get(parity)}, expected silu or "
-                    "tanh (odd: tanh). Other activations have no stage."
+                    f"{self.name}: {key} of parity {parity} is {out.get(parity)}, expected "
+                    f"{' or '.join(ACTIVATIONS)} (odd: tanh). Other activations have no stage."
                 )
-        return out
+        return {parity: ACTIVATIONS[word] for parity, word in out.items()}
 
     def _elements(self) -> list[int]:
         names = self.metadata.get("type_names", "").split()
@@ -267,7 +262,7 @@ class _Exporter:
             if key == module.layers[-1]:
                 spec = e3nn.scalars_alone(spec)
             x = e3nn.add_convnet_layer(build, key, x, spec, functions, envelope)
-            factors = spec.gate.factors
+            factors = dict.fromkeys(spec.gate.factors, 1.0) if spec.kept else spec.gate.factors
         first, _ = self._linear("conv_to_output_hidden.linear")
         last, _ = self._linear("output_hidden_to_scalar.linear")
         # Nothing stands between both: they are one.
@@ -304,12 +299,18 @@ class _Exporter:
         module, state = self.module, self.state
         part = self._find(key)
         conv, nonlin = submodules(part)["conv"], submodules(part)["equivariant_nonlin"]
-        gate = e3nn.gate(
-            module.irreps(nonlin, "irreps_scalars"),
-            module.irreps(nonlin, "irreps_gated"),
-            module.scalar_activations,
-            module.gate_activations,
-        )
+        if is_of(nonlin, "NormActivation"):
+            multiplied = submodules(nonlin)["scalar_multiplier"]
+            gate = e3nn.norm_activation(
+                module.irreps(multiplied, "irreps_in2"), module.scalar_activations["e"]
+            )
+        else:
+            gate = e3nn.gate(
+                module.irreps(nonlin, "irreps_scalars"),
+                module.irreps(nonlin, "irreps_gated"),
+                module.scalar_activations,
+                module.gate_activations,
+            )
         source, inputs = self._linear(f"{key}.conv.linear_1")
         product = submodules(conv)["tp"]
         paths = [Instruction(*path[:3]) for path in _tagged(product.__dict__["instructions"])]
@@ -335,19 +336,23 @@ class _Exporter:
                 weight, before, len(module.elements), into, f"{module.name}: {key}.conv.sc"
             )
             skip = {block: tensor[self.rows] for block, tensor in skip.items()}
+        kept: dict[str, float] = {}
+        if part.__dict__.get("resnet"):
+            kept = e3nn.kept_around(factors, inputs, gate, f"{module.name}: {key}.resnet")
         activation = module.scalar_activations["e"]
-        if activation != "silu":
+        if activation not in ("silu", "shifted_softplus"):
             raise EqnnError(
-                f"{module.name}: radial networks use {activation}, expected silu. "
-                "Other activations have no stage."
+                f"{module.name}: radial networks use {activation}, expected silu or ssp. "
+                "Upstream has no others."
             )
         return e3nn.ConvnetLayer(
             source=e3nn.scale_inputs(source, factors),
-            radial=e3nn.network(state.layers(f"{key}.conv.fc"), f"{key}.conv.fc"),
+            radial=e3nn.network(state.layers(f"{key}.conv.fc"), f"{key}.conv.fc", activation),
             convolution=convolved,
             mixing=e3nn.scaled(mixing, 1.0 / math.sqrt(average) if average else 1.0),
             skip=e3nn.scale_inputs(skip, factors),
             gate=gate,
+            kept=kept,
         )
 
     def _energy(self, energy_unit: str) -> dict[str, Any]:

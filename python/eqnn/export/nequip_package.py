@@ -45,8 +45,11 @@ _PARTS = (
 # Hard-coded in upstream's ZBL, as in LAMMPS.
 ZBL_LENGTH, ZBL_EXPONENT = 0.46850, 0.23
 ZBL_COEFFICIENTS = (0.02817, 0.28022, 0.50986, 0.18175)
-# torch's modules that apply a function.
-MODULES = {"SiLU": "silu", "Mish": "mish", "GELU": "gelu", "Tanh": "tanh"}
+# Modules that apply a function.
+MODULES = {
+    **{"SiLU": "silu", "Mish": "mish", "GELU": "gelu", "Tanh": "tanh"},
+    "ShiftedSoftplus": "shifted_softplus",
+}
 # Of a cutoff in Angstrom: what is stored is its inverse.
 LENGTH_DIGITS = 12
 ZBL_EXPONENTS = (0.20162, 0.40290, 0.94229, 3.19980)
@@ -68,7 +71,7 @@ def _no_fields(module: Stub, name: str) -> str | None:
 
 # All that modules of these classes may have; known.py says what for.
 TABLE: Table = {
-    **e3nn_table("silu", "tanh", "abs"),
+    **e3nn_table("silu", "tanh", "abs", "shifted_softplus"),
     "nequip.GraphModel": Known(
         used=("model", "type_names"),
         inert=(*(key for key in _FIELDS if key != "type_names"), "_metadata"),
@@ -138,6 +141,7 @@ TABLE: Table = {
     "torch.Mish": Known(inert=("inplace",)),
     "torch.GELU": Known(fixed={"approximate": ("none",)}),
     "torch.Tanh": Known(),
+    "nequip.ShiftedSoftplus": Known(),
     "nequip.PerTypeScaleShift": Known(
         used=("scales", "shifts", "has_scales", "has_shifts"),
         inert=(
@@ -366,19 +370,26 @@ class PackageExporter:
             out["e" if parity == 1 else "o"] = name
         return out
 
-    def _layer(self, key: str, factors: Mapping[str, float]) -> e3nn.ConvnetLayer:
-        package, state = self.package, self.state
-        part = package.find(key)
-        conv, nonlin = submodules(part)["conv"], submodules(part)["equivariant_nonlin"]
+    def _gate(self, nonlin: Stub) -> e3nn.Gate:
+        package = self.package
+        if is_of(nonlin, "NormActivation"):
+            function = function_name(nonlin.__dict__.get("scalar_nonlinearity")).lower()
+            return e3nn.norm_activation(package.irreps(nonlin, "irreps_in"), function)
         scalars, gates, gated = (
             package.irreps(nonlin, f"irreps_{what}") for what in ("scalars", "gates", "gated")
         )
-        gate = e3nn.gate(
+        return e3nn.gate(
             scalars,
             gated,
             self._activations(nonlin, "act_scalars", scalars),
             self._activations(nonlin, "act_gates", _each(gates, nonlin)),
         )
+
+    def _layer(self, key: str, factors: Mapping[str, float]) -> e3nn.ConvnetLayer:
+        package, state = self.package, self.state
+        part = package.find(key)
+        conv, nonlin = submodules(part)["conv"], submodules(part)["equivariant_nonlin"]
+        gate = self._gate(nonlin)
         source, inputs = self._linear(f"{key}.conv.linear_1")
         product = package.find(f"{key}.conv.tp_scatter.tp")
         paths = [Instruction(*path.args[:3]) for path in product.__dict__["instructions"]]
@@ -421,13 +432,7 @@ class PackageExporter:
             skip = {b: np.einsum("zt,toi->zoi", self.embedding, w) for b, w in by_feature.items()}
         kept: dict[str, float] = {}
         if part.__dict__.get("resnet"):
-            if not factors or e3nn.channels(inputs) != e3nn.channels(gate.outputs):
-                self._refuse(
-                    f"{key}.resnet",
-                    f"features {e3nn.written(inputs)} that skip a layer which makes "
-                    f"{e3nn.written(gate.outputs)}, or skip the first layer, have no exporter",
-                )
-            kept = dict(factors)
+            kept = e3nn.kept_around(factors, inputs, gate, f"{package.name}: {key}.resnet")
         return e3nn.ConvnetLayer(
             source=source,
             kept=kept,

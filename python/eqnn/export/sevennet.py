@@ -83,6 +83,8 @@ OTHER_KEYS = (
     # Of our own.
     "provenance",
 )
+# Upstream's words for functions, those of the file.
+ACTIVATIONS = {"silu": "silu", "tanh": "tanh", "ssp": "shifted_softplus"}
 BASIS_KEYS = ("radial_basis_name", "bessel_basis_num", "trainable_coeff")
 CUTOFF_KEYS = ("cutoff_function_name", "poly_cut_p_value", "cutoff_on")
 # Accelerators: weights lie as e3nn's, as sevenn's own conversion takes them. Their checkpoints have
@@ -110,7 +112,7 @@ class SevenNetConfig:
         self._must("_model_type", "E3_equivariant_model", kind)
         # A missing key means an old checkpoint, whose harmonics grow with the distance.
         self.normalized = typed(config, "_normalize_sph", bool, "true or false", name, False)
-        self._must("act_radial", "silu", config.get("act_radial", "silu"))
+        self.radial_activation = self.function("act_radial", "silu")
         self.cutoff = float(typed(config, "cutoff", int | float, "a length", name))
         self.n_layers = typed(config, "num_convolution_layer", int, "a number of layers", name)
         l_max = typed(config, "lmax", int, "a degree", name)
@@ -187,12 +189,22 @@ class SevenNetConfig:
     def _activations(self, key: str) -> dict[str, str]:
         found = typed(self.config, key, dict, "an object", self.name, {"e": "silu", "o": "tanh"})
         for parity, name in found.items():
-            if name not in ("silu", "tanh") or (parity, name) == ("o", "silu"):
+            if name not in ACTIVATIONS or (parity == "o" and name != "tanh"):
                 raise EqnnError(
-                    f"{self.name}: {key} of parity {parity} is {name}, expected silu or tanh (odd: "
-                    "tanh). Other activations have no stage."
+                    f"{self.name}: {key} of parity {parity} is {name}, expected "
+                    f"{', '.join(ACTIVATIONS)} (odd: tanh). Other activations have no stage."
                 )
-        return dict(found)
+        return {parity: ACTIVATIONS[name] for parity, name in found.items()}
+
+    def function(self, key: str, default: str) -> str:
+        """Return a stage's word for the function of a network's hidden layers."""
+        found = self.config.get(key, default)
+        if found not in ACTIVATIONS:
+            raise EqnnError(
+                f"{self.name}: {key} is {found}, expected {', '.join(ACTIVATIONS)}. "
+                "Other activations have no stage."
+            )
+        return ACTIVATIONS[found]
 
     def _elements(self) -> list[int]:
         """Atomic numbers in the order of the one-hot vectors."""
@@ -439,7 +451,7 @@ class _Exporter:
         return e3nn.ConvnetLayer(
             source=e3nn.scale_inputs(source, factors),
             source_bias=source_bias,
-            radial=e3nn.network(weights, name),
+            radial=e3nn.network(weights, name, config.radial_activation),
             convolution=convolved,
             mixing=mixing,
             mixing_bias=mixing_bias,
@@ -459,13 +471,9 @@ class _Exporter:
 
     def _readout(self, x: str, inputs: Segments, factors: Mapping[str, float]) -> None:
         if "readout_FCN.fcn.layer0.weight" in self.state:
-            activation = self.config.config.get("readout_fcn_activation")
-            if activation != "silu":
-                raise EqnnError(
-                    f"{self.config.name}: readout_fcn_activation is {activation}, expected silu. "
-                    "Other activations have no stage."
-                )
-            layers = e3nn.network(self.state.layers("readout_FCN.fcn"), "readout_FCN")
+            activation = self.config.function("readout_fcn_activation", "relu")
+            weights = self.state.layers("readout_FCN.fcn")
+            layers = e3nn.network(weights, "readout_FCN", activation)
             layers[0]["weight"] = layers[0]["weight"] * factors["0e"]
         else:
             n_hidden = sum(mul * (2 * degree + 1) for mul, degree, _ in inputs) // 2

@@ -23,6 +23,7 @@ STAGES = (
     "equivariant_norm",
     "rms_norm",
     "divide",
+    "norm_activation",
     "gate",
     "edge_attention",
     "edge_tensor_product",

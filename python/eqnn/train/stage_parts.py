@@ -209,6 +209,11 @@ def mish(x: Tensor) -> Tensor:
     return x * jnp.tanh(jax.nn.softplus(x))
 
 
+def shifted_softplus(x: Tensor) -> Tensor:
+    """Compute log(1 + exp(x)) - log 2, without overflow."""
+    return jax.nn.softplus(x) - math.log(2.0)
+
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "none": lambda x: x,
     "silu": silu,
@@ -217,6 +222,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "abs": absolute,
     "gelu": gelu,
     "mish": mish,
+    "shifted_softplus": shifted_softplus,
     "tanh_square": lambda x: jnp.tanh(x * x),
 }
 

@@ -95,7 +95,8 @@ private:
   /// A function of odd scalars preserves parity only if the function is odd.
   static Activation read_function(const JsonReader& name, bool odd) {
     const std::set<std::string> odd_functions{"none", "tanh"};
-    const std::set<std::string> functions{"none", "silu", "tanh", "sigmoid", "abs", "gelu", "mish"};
+    const std::set<std::string> functions{
+        "none", "silu", "tanh", "sigmoid", "abs", "gelu", "mish", "shifted_softplus"};
     return GraphReader::activation(name, odd ? odd_functions : functions);
   }
 

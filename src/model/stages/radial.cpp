@@ -167,7 +167,9 @@ void read(const JsonReader& entry, GraphReader& graph, RadialStage& op) {
     read_transform(entry.at("transform"), graph, op);
   }
   op.layers =
-      graph.layers(entry.at("layers"), n, {"none", "silu", "tanh", "gelu", "mish", "tanh_square"});
+      graph.layers(entry.at("layers"),
+                   n,
+                   {"none", "silu", "tanh", "gelu", "mish", "shifted_softplus", "tanh_square"});
   if (entry.has("species")) {
     const JsonReader terms = entry.at("species");
     terms.allow_only({"center", "source"});

@@ -13,8 +13,9 @@ void read(const JsonReader& entry, GraphReader& graph, ReadoutStage& op) {
     inputs.at("features")
         .error(irreps_text(irreps), " has no scalars (0e) to read out. Re-export the model.");
   }
-  op.layers = graph.layers(
-      entry.at("layers"), irreps.front().channels, {"none", "silu", "tanh", "abs", "gelu", "mish"});
+  op.layers = graph.layers(entry.at("layers"),
+                           irreps.front().channels,
+                           {"none", "silu", "tanh", "abs", "gelu", "mish", "shifted_softplus"});
   if (op.layers.size() > kMostReadoutLayers) {
     entry.at("layers").error("the readout has ",
                              op.layers.size(),
