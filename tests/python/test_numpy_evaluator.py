@@ -26,6 +26,7 @@ from eqnn_models import (
     tiny_gate_model,
     tiny_gaunt_model,
     tiny_model,
+    tiny_network_model,
 )
 from safetensors.numpy import load_file
 
@@ -195,6 +196,7 @@ NEW_MODELS: dict[str, Callable[[], Model]] = {
     "xplor": lambda: tiny_cg_model(envelope="xplor", on="output"),
     "odd gates": tiny_gate_model,
     "densities": tiny_density_model,
+    "networks on edges": tiny_network_model,
     "Gaunt": lambda: tiny_gaunt_model(curl=False),
     "Gaunt with curl": tiny_gaunt_model,
     "CP": tiny_cp_model,
@@ -425,6 +427,7 @@ def test_the_shipped_potential_is_the_golden_one() -> None:
         tiny_cg_model,
         tiny_gate_model,
         tiny_density_model,
+        tiny_network_model,
         tiny_gaunt_model,
         tiny_cp_model,
     ],
