@@ -21,11 +21,11 @@ std::vector<double> sum_of_edge(const EdgeNetworkProductStage& op,
                                 std::int64_t e) {
   const std::int32_t j = network.edges().source[at(e)];
   const std::int32_t first = first_scalar(op, network.irreps(op.source));
-  std::vector<double> sum;
+  std::vector<double> sum(at(op.scalars));
   for (std::int32_t c = 0; c < op.scalars; ++c) {
-    sum.push_back(network.value(op.radial).at(e, 0, c) +
-                  network.value(op.source).at(j, 0, first + c) +
-                  network.value(op.center).at(i, 0, c));
+    sum[at(c)] = network.value(op.radial).at(e, 0, c) +
+                 network.value(op.source).at(j, 0, first + c) +
+                 network.value(op.center).at(i, 0, c);
   }
   return sum;
 }
