@@ -165,6 +165,35 @@ private:
     gather(s.source);
   }
 
+  void count(const plan::EdgeNetworkProduct& s) {
+    double product = 0.0;
+    for (const auto& path : s.paths) {
+      product +=
+          components(s.source.value, path.source) * components(s.out, path.out) * path.channels;
+    }
+    double network = 0.0; // multiply-adds, as many as there are weights
+    double values = 0.0;
+    for (const auto& layer : s.layers) {
+      network += static_cast<double>(layer.n_in) * layer.n_out;
+      values += layer.n_in + layer.n_out;
+    }
+    const double matrices = 2.0 * s.harmonics * s.entries;
+    const double powers = degree(s.radial) * radial_channels(s.radial);
+    // Values of a tile are written once and read once; weights are read for several rows at a time.
+    const double of_edge = row(s.source) + radial_bytes(s.radial) + 2.0 * bytes_ * values +
+                           bytes_ * network / kernels::device::kMostRows;
+    add("edge_network_product",
+        {neighbors_ * (2.0 * network + 3.0 * product + 2.0 * powers + matrices),
+         row(s.source) + row(s.center) + row(s.out) + neighbors_ * harmonics_bytes(),
+         neighbors_ * of_edge});
+    add("edge_network_product_adjoint",
+        {neighbors_ * (4.0 * network + 9.0 * product + 4.0 * powers + 3.0 * matrices),
+         row(s.source) + 2.0 * row(s.center) + row(s.out) +
+             neighbors_ * (3.0 * harmonics_bytes() + row(s.source)),
+         neighbors_ * 2.0 * of_edge});
+    gather(s.source);
+  }
+
   void count(const plan::CpProduct& s) {
     const double c = value(s.out).channels;
     const double powers = degree(s.radial) * radial_channels(s.radial);

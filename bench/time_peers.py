@@ -72,8 +72,9 @@ class Case:
 ALN = bulk("AlN", "wurtzite", a=3.112, c=4.982, orthorhombic=True).repeat(3)
 SILICON = bulk("Si", "diamond", a=5.431, cubic=True).repeat(3)
 MACE_PEERS = ("symmetrix-xl", "mace-torch")
-_DENSITY, _NONLINEAR = (
-    f"RealAgnostic{name}InteractionBlock" for name in ("DensityResidual", "ResidualNonLinear")
+_DENSITY, _NONLINEAR, _ATTENTION = (
+    f"RealAgnostic{name}InteractionBlock"
+    for name in ("DensityResidual", "ResidualNonLinear", "AttResidual")
 )
 # Arguments of mace-torch's constructor that differ from `make_mace`'s.
 FAMILIES: dict[str, dict[str, Any]] = {
@@ -88,6 +89,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
         **{"interaction_cls_first": _NONLINEAR, "interaction_cls": _NONLINEAR},
         **{"apply_cutoff": False, "readout_cls": "NonLinearBiasReadoutBlock"},
     },
+    "attention": {"interaction_cls_first": _ATTENTION, "interaction_cls": _ATTENTION},
 }
 # As MACE-OMOL-0 has it.
 FAMILIES["charge and spin"] = {

@@ -71,7 +71,11 @@ def cutoff_defects(model: Model) -> list[str]:
     """Name the parts of the graph that make the energy jump when a pair crosses the cutoff."""
     out = []
     graph = model.document["graph"]
-    radial = [s for s in graph if s["op"] == "radial"]
+    networks = [s for s in graph if s["op"] == "edge_network_product"]
+    # What such a stage makes of them has an envelope of its own, or is listed below.
+    inner = {s["inputs"]["radial"] for s in networks}
+    inner -= {s["inputs"].get("radial") for s in graph if s not in networks}
+    radial = [s for s in graph if s["op"] == "radial" and s["output"] not in inner]
     if any(s["envelope"]["kind"] == "none" for s in radial):
         out.append("radial functions without an envelope")
     on_basis = [s for s in radial if s["envelope"].get("on") == "basis"]
@@ -85,6 +89,8 @@ def cutoff_defects(model: Model) -> list[str]:
     # Both count a neighbor at the cutoff in full, whatever its radial function is.
     if any(s["op"] == "edge_attention" and "envelope" not in s for s in graph):
         out.append("attention weights without an envelope")
+    if any("envelope" not in s for s in networks):
+        out.append("weights of edges that depend on both atoms, without an envelope")
     if any(
         s["op"] == "degree_embedding" and model.tensors[s["weights"]["bias"]].any() for s in graph
     ):
@@ -121,6 +127,7 @@ def _entries(model: Model, in_full: bool) -> Iterator[tuple[str, str]]:
     kinds = {
         "edge_attention": "attention layer(s)",
         "edge_tensor_product": "convolution(s) by tensor products",
+        "edge_network_product": "convolution(s) with networks on edges",
         "gaunt_convolution": "convolution(s) by Gaunt products",
     }
     layers = [

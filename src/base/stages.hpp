@@ -27,6 +27,7 @@
   FILE(Gate, gate)                                    \
   FILE(EdgeAttention, edge_attention)                 \
   GRAPH(EdgeTensorProduct, edge_tensor_product)       \
+  FILE(EdgeNetworkProduct, edge_network_product)      \
   GRAPH(GauntConvolution, gaunt_convolution)          \
   GRAPH(CpConvolution, cp_convolution)                \
   KERNEL(CpProduct, cp_product)                       \

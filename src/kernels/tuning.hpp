@@ -38,6 +38,10 @@ template <class Scalar> inline constexpr int kPanel = 2 * kLanes<Scalar>;
 /// Share of the L2 cache for the edge buffers of one tile (L2: 512 KiB on Zen 3, 2 MiB on Sapphire
 /// Rapids).
 inline constexpr std::size_t kTileBytes = 192 * 1024;
+/// The same for stages with a network on edges. Its weights are megabytes that are read once for
+/// each tile, so tiles are as long as they can be. On a device every team has its own.
+inline constexpr std::size_t kNetworkTileBytes = std::size_t{4} << 20;
+inline constexpr std::size_t kDeviceNetworkTileBytes = std::size_t{256} << 10;
 inline constexpr std::int32_t kFewestTileEdges = 4;
 inline constexpr std::int32_t kMostTileEdges = 64;
 

@@ -295,6 +295,80 @@ GraphReader::layers(const JsonReader& list, std::int64_t n_in, const std::set<st
   return layers;
 }
 
+namespace {
+
+void check_triangle(const JsonReader& where,
+                    const IrrepsBlock& a,
+                    std::int32_t l,
+                    bool odd,
+                    const IrrepsBlock& out) {
+  if (out.l < std::abs(a.l - l) || out.l > a.l + l || out.odd != (a.odd != odd)) {
+    where.error(
+        kind_name(a),
+        " x ",
+        kind_name({l, odd, 0}),
+        " -> ",
+        kind_name(out),
+        " is not a path: the degrees violate the triangle rule, or the parities do not multiply. "
+        "Re-export the model.");
+  }
+}
+
+} // namespace
+
+TensorProductPaths
+GraphReader::paths(const JsonReader& list, const Irreps& source, std::int32_t l_max) const {
+  constexpr std::int64_t kMaxPathChannels = 1 << 22;
+  const auto entries = list.elements();
+  if (entries.empty()) {
+    list.error("no path, expected at least one. Re-export the model.");
+  }
+  TensorProductPaths found;
+  std::vector<IrrepsBlock> out_of_path;
+  for (const JsonReader& path : entries) {
+    const auto parts = path.elements();
+    if (parts.size() != 3) {
+      path.error("found ",
+                 parts.size(),
+                 " entries, expected block, degree, block, as in [\"1o\", 2, \"3o\"]. Re-export "
+                 "the model.");
+    }
+    TensorProductPath p;
+    p.source = block_of(parts[0], source);
+    p.l = parts[1].integer(0, l_max);
+    const IrrepsBlock& block = source[static_cast<std::size_t>(p.source)];
+    auto target = parse_kind(parts[2].string());
+    if (!target) {
+      parts[2].error("found \"",
+                     JsonReader::printable(parts[2].string()),
+                     "\", expected a block such as \"1o\". Re-export the model.");
+    }
+    check_block(parts[2], *target);
+    check_triangle(path, block, p.l, is_o3() && p.l % 2 == 1, *target);
+    target->channels = p.channels = block.channels;
+    p.radial = static_cast<std::int32_t>(found.channels);
+    found.channels += block.channels;
+    if (found.channels > kMaxPathChannels) {
+      path.error("the paths have more than ", kMaxPathChannels, " channels. Re-export the model.");
+    }
+    out_of_path.push_back(*target);
+    found.paths.push_back(p);
+  }
+  for (const IrrepsBlock& target : out_of_path) {
+    if (find_block(found.out, target) < 0) {
+      found.out.push_back({target.l, target.odd, 0});
+    }
+  }
+  sort_blocks(found.out);
+  for (std::size_t k = 0; k < found.paths.size(); ++k) {
+    found.paths[k].out = find_block(found.out, out_of_path[k]);
+    IrrepsBlock& block = found.out[static_cast<std::size_t>(found.paths[k].out)];
+    found.paths[k].channel = block.channels;
+    block.channels += out_of_path[k].channels;
+  }
+  return found;
+}
+
 double GraphReader::norm_eps(const JsonReader& entry) {
   // Then the cube of 1/sqrt(eps), which occurs in the adjoint, is finite in single precision.
   constexpr double kSmallest = 1e-24;

@@ -22,6 +22,13 @@ void read_graph(const JsonReader& graph,
                 const std::map<std::string, StoredTensor>& tensors,
                 ModelSpec& spec);
 
+/// The paths of a tensor product along edges.
+struct TensorProductPaths {
+  std::vector<TensorProductPath> paths;
+  std::int64_t channels = 0; ///< of all paths together
+  Irreps out;                ///< the blocks that they lead to
+};
+
 /// Reads the graph stage by stage, and keeps track of the values made so far. Every failed check
 /// throws Error.
 class GraphReader {
@@ -94,6 +101,8 @@ public:
   /// words: the activations that the stage supports.
   std::vector<MlpLayer>
   layers(const JsonReader& list, std::int64_t n_in, const std::set<std::string>& words);
+  /// source: the blocks that paths start from. l_max: of the harmonics.
+  TensorProductPaths paths(const JsonReader& list, const Irreps& source, std::int32_t l_max) const;
   /// Reads the eps that keeps the inverse of a norm finite.
   static double norm_eps(const JsonReader& entry);
   /// Reads the order of a polynomial envelope.

@@ -41,4 +41,15 @@ struct MlpLayer {
 /// Index of a stage in ModelSpec::graph whose output is used.
 using StageIndex = std::int32_t;
 
+/// Source block x harmonics of degree l -> output block. It has the first channels of the source
+/// block.
+struct TensorProductPath {
+  std::int32_t source = -1; ///< block
+  std::int32_t l = 0;
+  std::int32_t out = -1; ///< block
+  std::int32_t channels = 0;
+  std::int32_t radial = 0;  ///< first channel of the weights
+  std::int32_t channel = 0; ///< first channel in the output's block
+};
+
 } // namespace eqnn

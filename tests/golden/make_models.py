@@ -168,6 +168,8 @@ def exporter_models() -> Iterator[Made]:
         ("mace_abs_chebyshev", None),
         ("mace_correlation_4", None),
         ("mace_pseudo", None),
+        ("mace_attention", None),
+        ("mace_attention_output_cutoff", None),
     ):
         path = GOLDEN / "exporters" / f"{name}.model"
         told = RANDOM_WEIGHTS | {"upstream": "MACE, mace-torch 0.3.16"} | EXPORTER

@@ -160,6 +160,32 @@ const std::vector<Network>& networks() {
                      return build.finish(
                          {build.readout(build.gaunt_product(z, p, 1, false, false))});
                    }});
+    all.push_back({"networks_on_edges", true, [] {
+                     GraphBuilder build(kSpecies, 4.0, 2, Parity::O3, 23);
+                     const StageIndex y = build.harmonics(2);
+                     StageIndex x = build.product(build.embedding(4), y, 2);
+                     for (const double envelope : {0.0, 5.0}) {
+                       Irreps sent = full(2, 5, Parity::O3);
+                       sent.front().channels += 9;
+                       const StageIndex source = build.linear(x, sent);
+                       const StageIndex center = build.linear(x, {{0, false, 9}});
+                       x = build.network_product(source,
+                                                 center,
+                                                 y,
+                                                 {{0, 0, 0},
+                                                  {1, 1, 0},
+                                                  {2, 2, 0},
+                                                  {0, 1, 1},
+                                                  {1, 0, 1},
+                                                  {2, 1, 1},
+                                                  {0, 2, 2},
+                                                  {2, 0, 2}},
+                                                 {9, 12},
+                                                 Activation::Silu,
+                                                 envelope);
+                     }
+                     return build.finish({build.readout(x)});
+                   }});
     all.push_back({"xplor_and_repulsion", true, [] {
                      GraphBuilder build(kSpecies, 4.0, 1, Parity::O3, 13);
                      const StageIndex y = build.harmonics(1);

@@ -45,6 +45,8 @@ NETWORKS = {
     "exporters/mace_abs_chebyshev": ("molecule", "cell"),
     "exporters/mace_correlation_4": ("molecule", "cell"),
     "exporters/mace_pseudo": ("molecule", "cell"),
+    "exporters/mace_attention": ("molecule", "cell"),
+    "exporters/mace_attention_output_cutoff": ("molecule", "cell"),
     "exporters/mace_joint.q-2s3": ("molecule", "cell"),
     "exporters/sevennet_growing": ("molecule", "cell"),
     "exporters/mlip_mace": ("molecule", "cell"),

@@ -418,6 +418,56 @@ def tiny_density_model() -> Model:
     )
 
 
+def tiny_network_model(envelope: float | None = 5.0) -> Model:
+    """Random model with weights of edges that depend on both atoms, without self-test.
+
+    `envelope` is the order of that of these weights.
+    """
+    rng = np.random.default_rng(10)
+    build = ModelBuilder(family="tiny", species=[1, 6, 8], cutoff=3.0, l_max=1)
+
+    def random(*shape: int) -> Array:
+        out: Array = rng.normal(size=shape) / np.sqrt(shape[-1])
+        return out
+
+    def radial(name: str, layers: list[dict[str, Any]]) -> str:
+        ends = {"kind": "polynomial", "p": 5.0, "on": "basis"}
+        return build.stage("radial", name, basis=bessel(3.0), envelope=ends, layers=layers)
+
+    build.stage("spherical_harmonics", "harmonics", l_max=1)
+    build.stage("species_embedding", "species", weights={"table": 3 * random(3, 3)}, l_max=0)
+    w = radial("radial1", [layer(3 * random(5, 4), activation="silu"), layer(2 * random(6, 5))])
+    inputs = {"source": "species", "harmonics": "harmonics", "radial": w}
+    paths: list[list[Any]] = [["0e", 0, "0e"], ["0e", 1, "1o"]]
+    build.stage("edge_tensor_product", "messages1", inputs, paths=paths)
+    # Of the source's seven scalars, the last five are for the network.
+    irreps = {"0e": 2 + 5, "1o": 3}
+    weights = {block: 2 * random(n, 3) for block, n in irreps.items()}
+    build.stage("irreps_linear", "sent", {"features": "messages1"}, weights, irreps=irreps)
+    weights = {"0e": 2 * random(5, 3)}
+    build.stage("irreps_linear", "center", {"features": "messages1"}, weights, irreps="5x0e")
+    w = radial("radial2", [layer(2 * random(5, 4))])
+    inputs = {"source": "sent", "center": "center", "harmonics": "harmonics", "radial": w}
+    ends: dict[str, Any] = {}
+    if envelope is not None:
+        ends["envelope"] = {"kind": "polynomial", "p": envelope}
+    build.stage(
+        "edge_network_product",
+        "messages2",
+        inputs,
+        activation="silu",
+        layers=[layer(2 * random(4, 5), random(4), "tanh"), layer(2 * random(5, 4))],
+        paths=[["0e", 0, "0e"], ["1o", 1, "0e"]],
+        **ends,
+    )
+    last = [layer(2 * random(4, 5), random(4), "silu"), layer(2 * random(1, 4), random(1))]
+    build.stage("readout", "site", {"features": "messages2"}, layers=last)
+    build.stage("energy", "energy", {"terms": ["site"]})
+    return build.finish(
+        energy=SAID, forces="gradient", parity="o3", provenance=PROVENANCE, name="tiny"
+    )
+
+
 def tiny_gaunt_model(curl: bool = True) -> Model:
     """Random model with every stage of products on the sphere, without self-test."""
     rng = np.random.default_rng(7)

@@ -26,7 +26,10 @@ EXPORTED: dict[str, tuple[str, str, dict[str, Any]]] = {
     "mace_joint.q-2s3": ("mace", "mace_joint.model", {"charge": -2.0, "spin": 3.0}),
     **{
         f"mace_{name}": ("mace", f"mace_{name}.model", {})
-        for name in ("tanh_output_cutoff", "abs_chebyshev", "correlation_4", "pseudo")
+        for name in (
+            *("tanh_output_cutoff", "abs_chebyshev", "correlation_4", "pseudo"),
+            *("attention", "attention_output_cutoff"),
+        )
     },
     "sevennet_growing": ("sevennet", "sevennet_growing.pth", {}),
     "sevennet_cueq": ("sevennet", "sevennet_cueq.pth", {}),

@@ -30,6 +30,7 @@ from eqnn_models import (
     tiny_gate_model,
     tiny_gaunt_model,
     tiny_model,
+    tiny_network_model,
 )
 
 import eqnn
@@ -564,10 +565,25 @@ def test_a_bias_after_the_envelope_does_not_end_at_the_cutoff() -> None:
     assert cutoff_defects(model) == ["radial functions with a bias after the envelope"]
 
 
+def test_weights_of_both_atoms_end_at_the_cutoff_by_an_envelope_of_their_own() -> None:
+    expected = "weights of edges that depend on both atoms, without an envelope"
+    assert cutoff_defects(tiny_network_model(None)) == [expected]
+    model = tiny_network_model()
+    assert cutoff_defects(model) == []
+    (of_network,) = (s for s in model.document["graph"] if s["output"] == "radial2")
+    of_network["envelope"] = {"kind": "none"}  # what is made of it has one
+    assert cutoff_defects(model) == []
+    (product,) = (s for s in model.document["graph"] if s["output"] == "messages1")
+    product["inputs"]["radial"] = "radial2"
+    assert cutoff_defects(model) == ["radial functions without an envelope"]
+
+
 def test_info_of_models_with_paths_and_products_on_the_sphere() -> None:
     text = " ".join(describe(tiny_cg_model()).split())
     assert "size l_max 2, 6x0e+2x1o+2x2e, 2 convolution(s) by tensor products, " in text
     assert "scale H 1.5, C 0.5, O -2 shift 0.5 eV per atom" in text
+    text = " ".join(describe(tiny_network_model()).split())
+    assert "1 convolution(s) by tensor products, 1 convolution(s) with networks on edges, " in text
     text = " ".join(describe(tiny_gaunt_model()).split())
     assert "size l_max 2, 2 channels, 2 convolution(s) by Gaunt products, " in text
 

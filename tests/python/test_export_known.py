@@ -69,7 +69,7 @@ def tree_of(file: str) -> Any:
 
 
 FAMILIES: dict[str, tuple[known.Table, Callable[[Any], str], tuple[str, ...]]] = {
-    "mace": (mace.TABLE, export_mace, ("mace_so3.model", "mace_acac.pt")),
+    "mace": (mace.TABLE, export_mace, ("mace_so3.model", "mace_acac.pt", "mace_attention.model")),
     "nequip package": (
         nequip_package.TABLE,
         export_package,

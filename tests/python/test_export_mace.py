@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from ase.data import covalent_radii
 from eqnn_models import (
+    EXPORTERS,
     MACE,
     MACE_GAUNT,
     PRETRAINED,
@@ -31,6 +32,7 @@ from eqnn.export.e3nn import old_wigner_3j
 from eqnn.export.mace import coupling_table, export_mace, network_from_config, network_from_module
 from eqnn.export.mace_gaunt import export_mace_gaunt
 from eqnn.export.torch_file import Stub, _stub_class, read_torch_file, state_dict, submodules
+from eqnn.info import cutoff_defects, describe
 from eqnn.model_file import Array, Model
 from eqnn.numpy_evaluator import edges_of, energy, forces, run
 
@@ -313,6 +315,71 @@ def test_correlations_of_each_layer_are_held_against_the_weights() -> None:
     assert "correlation is 2, but the configuration says 3" in text
 
 
+# ---- attention blocks ----
+
+
+def attention() -> dict[str, Array]:
+    module = read_torch_file(EXPORTERS / "mace_attention.model")
+    return dict(state_dict(module))
+
+
+ATTENTION_BLOCK = "RealAgnosticAttResidualInteractionBlock"
+ATTENTION = {
+    "elements": [1, 6, 8, 14],
+    "e3nn": "0.4.4",
+    "config": {
+        **{"max_ell": 2, "num_interactions": 3, "hidden": "6x0e+6x1o+6x2e", "avg": 11.0},
+        **{"first": ATTENTION_BLOCK, "inter": ATTENTION_BLOCK},
+        "radial_MLP": [16, 16],  # upstream's block ignores it
+    },
+}
+
+
+def test_attention_blocks_of_a_state_dict_equal_upstream() -> None:
+    model = export(attention(), ATTENTION)
+    assert_as_golden(model, EXPORTERS / "mace_attention.molecule.safetensors")
+    ops = [stage["op"] for stage in model.document["graph"]]
+    assert ops.count("edge_network_product") == 2
+    assert ops.count("edge_tensor_product") == 1  # of the first layer, whose weights are a table
+    told = "the cutoff energies jump where a pair crosses it (radial functions with a bias after"
+    assert told in " ".join(describe(model).split())
+
+
+def test_weights_with_an_envelope_of_their_own_end_at_the_cutoff() -> None:
+    name = "mace_attention_output_cutoff"
+    model = export_pickled(read_torch_file(EXPORTERS / f"{name}.model"))
+    assert cutoff_defects(model) == []
+    assert cutoff_defects(export(attention(), ATTENTION)) == [
+        "radial functions with a bias after the envelope",
+        "weights of edges that depend on both atoms, without an envelope",
+    ]
+
+
+@pytest.mark.parametrize("k", [0, 1])
+def test_attention_blocks_that_do_not_fit(k: int) -> None:
+    tensors = attention()
+    key = f"interactions.{k}.conv_tp_weights.layer0.weight"
+    tensors[key] = tensors[key][:-1]
+    text = refusal(lambda: export(tensors, ATTENTION))
+    assert text == (
+        f"w.safetensors: interactions.{k}.conv_tp_weights: the first layer takes 133 numbers, "
+        "expected 6 of the basis and 64 of each atom. The checkpoint is damaged: get it again."
+    )
+    tensors = attention()
+    key = f"interactions.{k}.linear_down.weight"
+    tensors[key] = tensors[key][:-1]
+    text = refusal(lambda: export(tensors, ATTENTION))
+    assert f"interactions.{k}.linear_down: 383 weights, expected 378 of a layer from 6x0e" in text
+    del tensors[key]
+    text = refusal(lambda: export(tensors, ATTENTION))
+    assert f'w.safetensors: tensor "{key}" is missing' in text
+    tensors = attention()
+    key = f"interactions.{k}.conv_tp_weights.layer3.weight"
+    tensors[key] = tensors[key][:, :-1]
+    text = refusal(lambda: export(tensors, ATTENTION))
+    assert f"interactions.{k}.conv_tp_weights: {tensors[key].shape[1]} outputs, expected " in text
+
+
 # ---- repulsion ----
 
 
@@ -358,8 +425,8 @@ CONFIGS: dict[str, tuple[dict[str, Any], str]] = {
     "correlation": (with_config(correlation=3), "correlation is 2, but the configuration says 3"),
     "scale": (with_config(scale=2.0), "scale is 0.8, but the configuration says 2.0"),
     "block": (
-        with_config(inter="RealAgnosticAttResidualInteractionBlock"),
-        "interactions.1: RealAgnosticAttResidualInteractionBlock has no stage.\nBlocks",
+        with_config(inter="RealAgnosticOtherInteractionBlock"),
+        "interactions.1: RealAgnosticOtherInteractionBlock has no stage.\nBlocks",
     ),
     "width": (with_config(hidden="8x0e+8x1o"), "weights, expected 32 of a layer from 4x0e to 8x0"),
     "hidden": (
@@ -494,9 +561,9 @@ MODULES: dict[str, tuple[Callable[[Stub], None], str]] = {
         add("readouts", "1", "mace.modules.blocks.GeneralNonLinearBiasReadoutBlock"),
         "readouts.1: GeneralNonLinearBiasReadoutBlock has no stage",
     ),
-    "attention": (
-        add("interactions", "1", "mace.modules.blocks.RealAgnosticAttResidualInteractionBlock"),
-        "interactions.1: RealAgnosticAttResidualInteractionBlock has no stage",
+    "block": (
+        add("interactions", "1", "mace.modules.blocks.RealAgnosticOtherInteractionBlock"),
+        "interactions.1: RealAgnosticOtherInteractionBlock has no stage",
     ),
     "radial activation": (
         set_radial_activation,

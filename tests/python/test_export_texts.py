@@ -588,10 +588,10 @@ def test_every_unknown_key_and_block_is_told() -> None:
     given = document(dropout=0.1, norm="layer")
     text = refusal(lambda: network_from_config(given, "c.json"))
     assert text.startswith("c.json: /config/dropout, /config/norm: unknown key; it may change the")
-    attention = "RealAgnosticAttResidualInteractionBlock"
-    given = document(first=attention, inter="Other")
+    another = "RealAgnosticOtherInteractionBlock"
+    given = document(first=another, inter="Other")
     text = refusal(lambda: network_from_config(given, "c.json"))
-    assert f"interactions.0: {attention} has no stage; " in text
+    assert f"interactions.0: {another} has no stage; " in text
     assert "interactions.1: Other has no stage.\nBlocks that have stages: RealAgnostic" in text
     given = document(inter=mace.NONLINEAR)
     text = refusal(lambda: network_from_config(given, "c.json"))

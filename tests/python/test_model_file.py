@@ -21,6 +21,7 @@ from eqnn_models import (
     tiny_gate_model,
     tiny_gaunt_model,
     tiny_model,
+    tiny_network_model,
     tiny_norm_model,
 )
 from safetensors.numpy import save
@@ -322,6 +323,7 @@ def test_documents_that_are_none(tmp_path: Path, text: str, expected: str) -> No
         lambda: tiny_cg_model("so3"),
         lambda: tiny_cg_model(envelope="xplor", on="output"),
         tiny_density_model,
+        tiny_network_model,
         tiny_gate_model,
         tiny_norm_model,
         tiny_gaunt_model,

@@ -26,6 +26,7 @@ from eqnn_models import (
     tiny_gate_model,
     tiny_gaunt_model,
     tiny_model,
+    tiny_network_model,
     tiny_norm_model,
 )
 from safetensors.numpy import load_file
@@ -196,6 +197,7 @@ NEW_MODELS: dict[str, Callable[[], Model]] = {
     "xplor": lambda: tiny_cg_model(envelope="xplor", on="output"),
     "odd gates": tiny_gate_model,
     "densities": tiny_density_model,
+    "networks on edges": tiny_network_model,
     "functions of norms": tiny_norm_model,
     "Gaunt": lambda: tiny_gaunt_model(curl=False),
     "Gaunt with curl": tiny_gaunt_model,
@@ -457,6 +459,7 @@ def test_the_shipped_potential_is_the_golden_one() -> None:
         tiny_cg_model,
         tiny_gate_model,
         tiny_density_model,
+        tiny_network_model,
         tiny_norm_model,
         tiny_gaunt_model,
         tiny_cp_model,

@@ -63,6 +63,7 @@ FILES = {
         (
             *("mace_soft", "mace_density_agnesi_zbl", "mace_nonlinear_two_heads", "mace_pseudo"),
             *("mace_tanh_output_cutoff", "mace_abs_chebyshev", "mace_correlation_4"),
+            *("mace_attention", "mace_attention_output_cutoff"),
             *("mace_joint.q-2s3", "sevennet_growing", "mlip_mace", "mlip_nequip"),
             *("mlip_gaunt", "mlip_mace_soft"),
         ),

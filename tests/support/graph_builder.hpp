@@ -257,32 +257,47 @@ public:
     EdgeTensorProductStage op;
     op.source = x;
     op.harmonics = y;
-    const bool o3 = spec_.parity == Parity::O3;
     std::int32_t n_radial = 0;
-    std::vector<IrrepsBlock> targets;
-    const Irreps in = irreps(x);
-    for (const auto& [b, l, l3] : paths) {
-      const IrrepsBlock& source = in[at(b)];
-      op.paths.push_back({b, l, -1, n_radial, 0});
-      targets.push_back({l3, o3 && (source.odd != (l % 2 == 1)), source.channels});
-      n_radial += source.channels;
-    }
-    Irreps out;
-    for (const IrrepsBlock& target : targets) {
-      if (find_block(out, target) < 0) {
-        out.push_back({target.l, target.odd, 0});
-      }
-    }
-    std::sort(out.begin(), out.end(), [](const IrrepsBlock& p, const IrrepsBlock& q) {
-      return p.l != q.l ? p.l < q.l : !p.odd && q.odd;
-    });
-    for (std::size_t k = 0; k < targets.size(); ++k) {
-      op.paths[k].out = find_block(out, targets[k]);
-      IrrepsBlock& block = out[at(op.paths[k].out)];
-      op.paths[k].channel = block.channels;
-      block.channels += targets[k].channels;
-    }
+    const Irreps out = add_paths(irreps(x), paths, op.paths, n_radial);
     op.radial = radial(n_radial, envelope);
+    return features(out, std::move(op));
+  }
+
+  /// hidden: widths of the network, the first of them that of the sum. function: after each layer
+  /// but the last of several. envelope: exponent; 0: none
+  StageIndex network_product(StageIndex x,
+                             StageIndex center,
+                             StageIndex y,
+                             const PathList& paths,
+                             const std::vector<std::int32_t>& hidden,
+                             Activation function = Activation::Silu,
+                             double envelope = 0.0) {
+    EdgeNetworkProductStage op;
+    op.scalars = hidden.front();
+    op.center = center;
+    op.source = x;
+    op.harmonics = y;
+    op.radial = radial(op.scalars);
+    op.activation = function;
+    op.envelope = envelope;
+    Irreps of_paths = irreps(x);
+    of_paths.front().channels -= op.scalars;
+    std::int32_t n_weights = 0;
+    const Irreps out = add_paths(of_paths, paths, op.paths, n_weights);
+    for (std::size_t l = 0; l < hidden.size(); ++l) {
+      const bool is_last = l + 1 == hidden.size();
+      const std::int64_t n_in = hidden[l];
+      const std::int64_t n_out = is_last ? n_weights : hidden[l + 1];
+      const double deviation = 1.5 / std::sqrt(static_cast<double>(n_in));
+      MlpLayer layer{tensor({n_out, n_in}, deviation), std::nullopt, std::nullopt, function};
+      if (l % 2 == 1) {
+        layer.bias = tensor({n_out}, 0.3);
+      }
+      if (is_last && hidden.size() > 1) {
+        layer.activation = Activation::None;
+      }
+      op.layers.push_back(std::move(layer));
+    }
     return features(out, std::move(op));
   }
 
@@ -441,6 +456,37 @@ public:
   }
 
 private:
+  /// Fills `made` and the number of weights. Returns the blocks that the paths lead to.
+  Irreps add_paths(const Irreps& in,
+                   const PathList& paths,
+                   std::vector<TensorProductPath>& made,
+                   std::int32_t& n_weights) const {
+    const bool o3 = spec_.parity == Parity::O3;
+    std::vector<IrrepsBlock> targets;
+    for (const auto& [b, l, l3] : paths) {
+      const IrrepsBlock& source = in[at(b)];
+      made.push_back({b, l, -1, source.channels, n_weights, 0});
+      targets.push_back({l3, o3 && (source.odd != (l % 2 == 1)), source.channels});
+      n_weights += source.channels;
+    }
+    Irreps out;
+    for (const IrrepsBlock& target : targets) {
+      if (find_block(out, target) < 0) {
+        out.push_back({target.l, target.odd, 0});
+      }
+    }
+    std::sort(out.begin(), out.end(), [](const IrrepsBlock& p, const IrrepsBlock& q) {
+      return p.l != q.l ? p.l < q.l : !p.odd && q.odd;
+    });
+    for (std::size_t k = 0; k < targets.size(); ++k) {
+      made[k].out = find_block(out, targets[k]);
+      IrrepsBlock& block = out[at(made[k].out)];
+      made[k].channel = block.channels;
+      block.channels += targets[k].channels;
+    }
+    return out;
+  }
+
   static std::size_t at(std::int64_t k) { return static_cast<std::size_t>(k); }
 
   std::int64_t n_species() const { return static_cast<std::int64_t>(spec_.species.size()); }

@@ -24,6 +24,7 @@ from eqnn_models import (
     tiny_gate_model,
     tiny_gaunt_model,
     tiny_model,
+    tiny_network_model,
     tiny_norm_model,
 )
 from train_models import batch_of, jax, random_cluster, self_test_atoms
@@ -59,6 +60,8 @@ TINY: dict[str, Callable[[], Model]] = {
     "paths_so3_xplor": lambda: with_xplor(tiny_cg_model("so3", "polynomial", "output")),
     "gates": tiny_gate_model,
     "densities": tiny_density_model,
+    "networks": tiny_network_model,
+    "networks_without_envelope": lambda: tiny_network_model(None),
     "norms": tiny_norm_model,
     "sphere": tiny_gaunt_model,
     "factors": tiny_cp_model,

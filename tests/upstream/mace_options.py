@@ -30,6 +30,7 @@ from eqnn import cli
 
 ELEMENTS = [1, 6, 8]
 RESIDUAL = "RealAgnosticResidualInteractionBlock"
+ATTENTION = "RealAgnosticAttResidualInteractionBlock"
 PLAIN = "RealAgnosticInteractionBlock"
 COMMON: dict[str, Any] = {
     **{"r_max": 4.0, "num_bessel": 4, "num_polynomial_cutoff": 5, "max_ell": 2},
@@ -37,6 +38,17 @@ COMMON: dict[str, Any] = {
     **{"hidden_irreps": "6x0e+6x1o", "MLP_irreps": "5x0e", "radial_MLP": [8, 8]},
     **{"gate": torch.nn.functional.silu, "use_reduced_cg": False},
     **{"interaction_cls_first": RESIDUAL, "interaction_cls": RESIDUAL},
+}
+WITH_ATTENTION: dict[str, dict[str, Any]] = {
+    "apply_cutoff": {"apply_cutoff": False},
+    "distance_transform": {"distance_transform": "Soft"},
+    "edge_irreps": {"edge_irreps": o3.Irreps("4x0e+4x1o")},
+    "edge_irreps without scalars": {"edge_irreps": o3.Irreps("6x1o")},
+    "use_so3": {"use_so3": True, "hidden_irreps": "6x0e+6x1e"},
+    "hidden with a pseudovector": {"hidden_irreps": "6x0e+6x1o+6x1e"},
+    # Products of more features have stresses above 1e10, for which upstream returns 0.
+    "three layers": {"num_interactions": 3, "correlation": 1},
+    "after another block": {"interaction_cls_first": RESIDUAL},
 }
 # Options by value: what changes, and what the refusal names; None where the exporter follows.
 FOLLOWED = None
@@ -92,10 +104,17 @@ FLIPS: dict[str, tuple[dict[str, Any], str | None]] = {
     **{
         f"interaction {name}": (
             {"interaction_cls_first": name, "interaction_cls": name},
-            f"interactions.0, interactions.1: {name} has no stage" if "Att" in name else FOLLOWED,
+            FOLLOWED,
         )
         for name in modules.interaction_classes
         if name != RESIDUAL
+    },
+    **{
+        f"attention, {words}": (
+            {"interaction_cls_first": ATTENTION, "interaction_cls": ATTENTION, **changes},
+            FOLLOWED,
+        )
+        for words, changes in WITH_ATTENTION.items()
     },
 }
 # These alone change no energy, and must be followed.
@@ -238,6 +257,7 @@ GOLDEN = Path(__file__).resolve().parent.parent / "golden"
             for name in (
                 *("gate_none", "so3", "soft", "density_agnesi_zbl", "nonlinear"),
                 *("tanh_output_cutoff", "correlation_4", "pseudo"),
+                *("attention", "attention_output_cutoff"),
             )
         ),
         *("pretrained/mace_acac.pt", "pretrained/mace_tutorial.model"),

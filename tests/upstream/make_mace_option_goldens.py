@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Make or hold the goldens of MACE networks with options that few use.
 
-    python tests/upstream/make_mace_option_goldens.py [--write]
+    python tests/upstream/make_mace_option_goldens.py [--write] [NAME ...]
 
 Random weights from a seed, double precision; the structures are those of `mace_soft`. torch has no
 derivative of `special.chebyshev_polynomial_t`, so that upstream's forces are not the gradient of
@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from ase import Atoms
 from e3nn import o3
+from e3nn.nn import FullyConnectedNet
 from mace import data, modules
 from mace.tools import AtomicNumberTable, torch_geometric
 from safetensors.numpy import load_file, save_file
@@ -34,6 +35,9 @@ ELEMENTS = [1, 6, 8, 14]
 CUTOFF = 4.5
 SEED = 11
 DENSITY = "RealAgnosticDensityResidualInteractionBlock"
+ATTENTION = "RealAgnosticAttResidualInteractionBlock"
+# Upstream's hidden layers of the network on edges have 256 each; so many would be megabytes.
+ATTENTION_WIDTHS = (16, 24, 20)
 # What differs from `network`, by the golden's name.
 OPTIONS: dict[str, dict[str, Any]] = {
     "mace_tanh_output_cutoff": {
@@ -51,6 +55,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "mace_pseudo": {
         **{"hidden_irreps": "4x0e+4x0o+4x1e+4x1o", "correlation": 3, "max_ell": 1},
         "num_interactions": 3,
+    },
+    # Of three layers: the weights of the first one depend on species alone.
+    "mace_attention": {
+        **{"interaction_cls": ATTENTION, "num_interactions": 3},
+        "hidden_irreps": "6x0e+6x1o+6x2e",
+    },
+    "mace_attention_output_cutoff": {
+        **{"interaction_cls": ATTENTION, "apply_cutoff": False, "distance_transform": "Agnesi"},
+        "edge_irreps": o3.Irreps("4x0e+4x1o"),
     },
 }
 
@@ -95,6 +108,11 @@ def network(**changes: Any) -> torch.nn.Module:
         atomic_inter_scale=0.9,
         atomic_inter_shift=0.05,
     )
+    for block in model.interactions:
+        if given["interaction_cls"].__name__ == ATTENTION:
+            widths = list(block.conv_tp_weights.hs)
+            widths[1:-1] = ATTENTION_WIDTHS
+            block.conv_tp_weights = FullyConnectedNet(widths, torch.nn.functional.silu)
     # Strong weights: a wrong sign shows.
     for name, parameter in model.named_parameters():
         strength = 1.0 if "products" in name else 0.3
@@ -125,9 +143,13 @@ def main() -> None:
     """Make all, then write or compare."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true")
-    write = parser.parse_args().write
+    parser.add_argument("names", nargs="*", help="of goldens; all if left out")
+    given = parser.parse_args()
+    write = given.write
     torch.set_default_dtype(torch.float64)
     for name, changes in OPTIONS.items():
+        if given.names and name not in given.names:
+            continue
         path = GOLDEN / f"{name}.model"
         if write:
             torch.save(network(**changes), path)

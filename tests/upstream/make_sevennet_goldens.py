@@ -6,8 +6,8 @@
 `sevennet_growing`: harmonics that are not normalized, as those of SevenNet-0 of May 2024.
 `sevennet_cueq`: the layout of a checkpoint trained with cuEquivariance: tensors with the names and
 shapes that sevenn's own conversion expects of one, and none of e3nn's tables. It takes a GPU to
-train one; what is computed here is what sevenn makes of it after that conversion. `sevennet_ssp`: the
-shifted softplus in gates and radial networks, tanh in a readout with a hidden layer. Random weights
+train one; what is computed here is what sevenn makes of it after that conversion. `sevennet_ssp`:
+the shifted softplus in gates and radial networks, tanh in a readout with a hidden layer. Random weights
 from a seed, double precision; the structures are those of `mace_soft`. With --published, the
 goldens of SevenNet-0 of May 2024 too, whose file comes with sevenn
 (`SevenNet_0__22May2024/checkpoint_sevennet_0.pth`), on structures of `sevennet_0`: learned numbers

@@ -21,7 +21,7 @@ from ase.data import chemical_symbols, covalent_radii
 
 from eqnn.builder import ModelBuilder, layer
 from eqnn.errors import ChoiceNeededError, EqnnError
-from eqnn.export import e3nn, foreign, known, mace_embedding, mace_nonlinear, verify
+from eqnn.export import e3nn, foreign, known, mace_attention, mace_embedding, mace_nonlinear, verify
 from eqnn.export.checkpoint import State, read_checkpoint
 from eqnn.export.e3nn import Instruction, Segments
 from eqnn.export.e3nn_known import e3nn_table
@@ -71,11 +71,14 @@ class Block:
         Whether messages are divided by a density of neighbors, in place of their average number.
     is_nonlinear : bool
         Whether a gate follows the convolution, and its weights depend on both elements.
+    has_attention : bool
+        Whether weights of the convolution depend on the features of both atoms.
     """
 
     is_residual: bool
     has_density: bool = False
     is_nonlinear: bool = False
+    has_attention: bool = False
 
 
 NONLINEAR = "RealAgnosticResidualNonLinearInteractionBlock"
@@ -85,6 +88,7 @@ BLOCKS = {
     "RealAgnosticResidualInteractionBlock": Block(is_residual=True),
     "RealAgnosticDensityInteractionBlock": Block(is_residual=False, has_density=True),
     "RealAgnosticDensityResidualInteractionBlock": Block(is_residual=True, has_density=True),
+    "RealAgnosticAttResidualInteractionBlock": Block(is_residual=True, has_attention=True),
     NONLINEAR: Block(is_residual=True, has_density=True, is_nonlinear=True),
 }
 ZBL_EXPONENTS = [3.2, 0.9423, 0.4028, 0.2016]
@@ -392,6 +396,14 @@ _INTERACTION = Known(
     closed=("reshape",),
     refused={"conv_fusion": "a layout of cuEquivariance or OpenEquivariance"},
 )
+_ATTENTION = replace(
+    _INTERACTION,
+    used=(
+        *("node_feats_irreps", "edge_attrs_irreps", "target_irreps", "avg_num_neighbors"),
+        *("linear_up", "linear_down", "conv_tp", "conv_tp_weights", "linear", "skip_linear"),
+    ),
+    inert=(*_INTERACTION.inert, "node_feats_down_irreps"),
+)
 _DENSITY = replace(_INTERACTION, used=(*_INTERACTION.used, "density_fn"))
 _ORDERS = range(1, 10)
 # All that modules of these classes may have; known.py says what for.
@@ -418,6 +430,7 @@ TABLE: Table = {
     "mace.RealAgnosticResidualInteractionBlock": _INTERACTION,
     "mace.RealAgnosticDensityInteractionBlock": _DENSITY,
     "mace.RealAgnosticDensityResidualInteractionBlock": _DENSITY,
+    "mace.RealAgnosticAttResidualInteractionBlock": _ATTENTION,
     "mace.EquivariantProductBasisBlock": Known(
         used=("symmetric_contractions", "linear", "use_sc", "use_agnostic_product"),
         checks=_CONFIGS,
@@ -863,6 +876,8 @@ class MaceExporter:
         spec = self.network.layers[k]
         if BLOCKS[spec.block].is_nonlinear:
             y, skipped = mace_nonlinear.add_interaction(self, k, x)
+        elif BLOCKS[spec.block].has_attention:
+            y, skipped = mace_attention.add_interaction(self, k, x)
         else:
             y, skipped = self._interaction(k, x)
         y = self._product(f"products.{k}", y, spec)
@@ -942,6 +957,18 @@ class MaceExporter:
         species : mapping, optional
             What elements add to the first layer, as the stage takes it.
         """
+        name = f"interactions.{k}"
+        convolved = self.convolution_of(k, layers[-1]["weight"].shape[0])
+        folded = e3nn.fold_rows(layers, convolved)
+        radial = self._radial(f"{name}.conv_tp_weights", folded, species)
+        inputs = {"source": source, "harmonics": "harmonics", "radial": radial}
+        y = self.build.stage(
+            "edge_tensor_product", f"{name}.conv_tp", inputs, paths=convolved.paths
+        )
+        return y, convolved.outputs
+
+    def convolution_of(self, k: int, n_out: int) -> e3nn.Convolution:
+        """Return the paths of layer k, whose network has this many outputs."""
         network, name = self.network, f"interactions.{k}"
         spec = network.layers[k]
         default, outputs = e3nn.instructions(
@@ -959,20 +986,14 @@ class MaceExporter:
             is_old=network.has_old_signs,
             cure=SIGN_CURE,
         )
-        n_out, expected = layers[-1]["weight"].shape[0], convolved.factors.size
+        expected = convolved.factors.size
         if n_out != expected:
             raise EqnnError(
                 f"{self.state.name}: {name}.conv_tp_weights: {n_out} outputs, expected {expected} "
                 "of the convolution's paths.\n"
                 "Give the configuration that the network was trained with."
             )
-        folded = e3nn.fold_rows(layers, convolved)
-        radial = self._radial(f"{name}.conv_tp_weights", folded, species)
-        inputs = {"source": source, "harmonics": "harmonics", "radial": radial}
-        y = self.build.stage(
-            "edge_tensor_product", f"{name}.conv_tp", inputs, paths=convolved.paths
-        )
-        return y, convolved.outputs
+        return convolved
 
     def divided(
         self,

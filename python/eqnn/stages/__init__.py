@@ -27,6 +27,7 @@ STAGES = (
     "gate",
     "edge_attention",
     "edge_tensor_product",
+    "edge_network_product",
     "gaunt_convolution",
     "cp_convolution",
     "symmetric_contraction",

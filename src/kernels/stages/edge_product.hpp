@@ -257,38 +257,15 @@ template <class S> struct EdgeProductStage {
     DeviceEdgeProduct<S>& p = product;
     std::vector<DevicePath> paths;
     for (const plan::Path& path : op.paths) {
-      const LaneUnit source = place_of(op.source.value, path.source, tables);
-      const LaneUnit out = place_of(op.out, path.out, tables);
-      paths.push_back({source.block,
-                       source.stride,
-                       source.rows,
-                       out.block + path.channel,
-                       out.stride,
-                       out.rows,
-                       padded_channels<Scalar>(path.channels),
-                       path.radial,
-                       path.entry});
+      paths.push_back(device_path(path, op.source.value, op.out, tables));
+      paths.back().channels = padded_channels<Scalar>(path.channels);
     }
     if constexpr (!S::kOnHost) {
       tables.tangents = true;
       share_out_among_lanes(paths, tables);
     }
-    p.n_paths = static_cast<std::int32_t>(paths.size());
     p.paths = tables.template array<DevicePath>("eqnn::paths", paths);
-    p.harmonics = op.harmonics;
-    p.harmonics_stride = tables.harmonics_stride();
-    p.entries = op.entries;
-    p.entries_stride = padded_channels<Scalar>(op.entries);
-    p.coupling = tables.template array<Scalar>(
-        "eqnn::path_coupling",
-        pack<Scalar>(op.coupling, op.harmonics, op.entries, op.harmonics, p.entries_stride));
-    p.adjoint = tables.template array<Scalar>(
-        "eqnn::path_coupling_adjoint",
-        pack<Scalar>(plan::transposed(op.coupling, op.harmonics, op.entries),
-                     op.entries,
-                     op.harmonics,
-                     op.entries,
-                     p.harmonics_stride));
+    upload_couplings(op, tables, p);
     p.tile_edges = tile_edges<Scalar>(2 * (tables.radial_stride(op.radial) + p.entries_stride));
     release(op.coupling);
   }
@@ -320,16 +297,6 @@ template <class S> struct EdgeProductStage {
   }
 
 private:
-  /// The place of a block in a row: its first scalar, stride and rows.
-  static LaneUnit place_of(plan::ValueId v, std::int32_t block, const DeviceTables<S>& tables) {
-    const bool all = block == plan::kAllBlocks;
-    LaneUnit place;
-    place.block = all ? 0 : tables.first_of(v, block);
-    place.stride = place.channels = DeviceTables<S>::stride_of(tables.block(v, all ? 0 : block));
-    place.rows = all ? tables.value(v).components : tables.block(v, block).components;
-    return place;
-  }
-
   void share_out_among_lanes(const std::vector<DevicePath>& paths, DeviceTables<S>& tables) {
     std::vector<LaneUnit> sums, adjoints;
     std::vector<DevicePath> by_out, by_source;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// One path of an edge product: the inner loops of stages/edge_product.hpp.
+// Paths of an edge product on a device, and the inner loops of one: for stages/edge_product.hpp.
 #pragma once
 
 #include "kernels/edge_tiles.hpp"
+#include "kernels/tables.hpp"
+#include "plan/stages/edge_product.hpp"
 
 #include <type_traits>
 
@@ -41,6 +43,56 @@ template <class S> struct DeviceEdgeProduct {
   Array<S, const LaneUnit> sums, adjoints;
   Array<S, const DevicePath> by_out, by_source; ///< the paths of each unit, unit by unit
 };
+
+/// The place of a block in a row: its first scalar, stride and rows.
+template <class S>
+LaneUnit place_of(plan::ValueId v, std::int32_t block, const DeviceTables<S>& tables) {
+  const bool all = block == plan::kAllBlocks;
+  LaneUnit place;
+  place.block = all ? 0 : tables.first_of(v, block);
+  place.stride = place.channels = DeviceTables<S>::stride_of(tables.block(v, all ? 0 : block));
+  place.rows = all ? tables.value(v).components : tables.block(v, block).components;
+  return place;
+}
+
+/// A path between rows of two values; its channels without padding.
+template <class S> DevicePath device_path(const plan::Path& path,
+                                          plan::ValueId from,
+                                          plan::ValueId to,
+                                          const DeviceTables<S>& tables) {
+  const LaneUnit source = place_of(from, path.source, tables);
+  const LaneUnit out = place_of(to, path.out, tables);
+  return {source.block,
+          source.stride,
+          source.rows,
+          out.block + path.channel,
+          out.stride,
+          out.rows,
+          path.channels,
+          path.radial,
+          path.entry};
+}
+
+/// Uploads everything but the paths.
+template <class S> void
+upload_couplings(const plan::Couplings& host, DeviceTables<S>& tables, DeviceEdgeProduct<S>& p) {
+  using Scalar = typename S::Scalar;
+  p.n_paths = static_cast<std::int32_t>(host.paths.size());
+  p.harmonics = host.harmonics;
+  p.harmonics_stride = tables.harmonics_stride();
+  p.entries = host.entries;
+  p.entries_stride = padded_channels<Scalar>(host.entries);
+  p.coupling = tables.template array<Scalar>(
+      "eqnn::path_coupling",
+      pack<Scalar>(host.coupling, host.harmonics, host.entries, host.harmonics, p.entries_stride));
+  p.adjoint = tables.template array<Scalar>(
+      "eqnn::path_coupling_adjoint",
+      pack<Scalar>(plan::transposed(host.coupling, host.harmonics, host.entries),
+                   host.entries,
+                   host.harmonics,
+                   host.entries,
+                   p.harmonics_stride));
+}
 
 /// Operands and adjoints of one edge, for all paths. Pointers into the tile's buffers and into
 /// rows.

@@ -30,7 +30,31 @@ std::string EdgeProduct::describe(const ValueNames& names) const {
          std::to_string(radial) + ", " + std::to_string(paths.size()) + " paths";
 }
 
-void add_coupling(EdgeProduct& product,
+Couplings
+couplings_of(const std::vector<TensorProductPath>& paths, const Irreps& source, const Irreps& out) {
+  Couplings found;
+  std::int32_t l_max = 0;
+  for (const TensorProductPath& p : paths) {
+    const IrrepsBlock& from = source[static_cast<std::size_t>(p.source)];
+    const IrrepsBlock& to = out[static_cast<std::size_t>(p.out)];
+    found.paths.push_back({p.source, p.out, p.channels, p.radial, p.channel, found.entries});
+    found.entries += from.components() * to.components();
+    l_max = std::max(l_max, p.l);
+  }
+  found.harmonics = sphere_components(l_max);
+  found.coupling.assign(static_cast<std::size_t>(found.harmonics * found.entries), 0.0);
+  for (std::size_t k = 0; k < paths.size(); ++k) {
+    add_coupling(found,
+                 found.paths[k],
+                 {source[static_cast<std::size_t>(paths[k].source)].l,
+                  paths[k].l,
+                  out[static_cast<std::size_t>(paths[k].out)].l},
+                 1.0);
+  }
+  return found;
+}
+
+void add_coupling(Couplings& product,
                   const Path& path,
                   const std::array<std::int32_t, 3>& degrees,
                   double scale) {

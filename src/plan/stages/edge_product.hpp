@@ -22,14 +22,18 @@ struct Path {
   std::int32_t entry = 0;   ///< first of the (2l1+1)(2l3+1) entries [m1, m3] of the path
 };
 
-struct EdgeProduct {
-  ValueId out = kNoValue;
-  Input source;
-  std::int32_t radial = -1;
+/// Paths, and the matrices K that they share out.
+struct Couplings {
   std::int32_t harmonics = 0; ///< components of Y
   std::int32_t entries = 0;
   std::vector<Path> paths;
   std::vector<double> coupling; ///< [harmonics, entries]
+};
+
+struct EdgeProduct : Couplings {
+  ValueId out = kNoValue;
+  Input source;
+  std::int32_t radial = -1;
 
   ValueId output() const { return out; }
 
@@ -48,8 +52,12 @@ struct EdgeProduct {
 
 class PlanBuilder;
 
+/// Those of a model's paths.
+Couplings
+couplings_of(const std::vector<TensorProductPath>& paths, const Irreps& source, const Irreps& out);
+
 /// Adds scale * w3j(l1, l2, l3) to the coupling entries of a path.
-void add_coupling(EdgeProduct& product,
+void add_coupling(Couplings& product,
                   const Path& path,
                   const std::array<std::int32_t, 3>& degrees,
                   double scale);

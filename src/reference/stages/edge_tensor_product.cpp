@@ -1,36 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "reference/couplings.hpp"
 #include "reference/edges.hpp"
 #include "reference/features.hpp"
 #include "reference/network.hpp"
-#include "so3/coupling.hpp"
 
 namespace eqnn::reference {
-namespace {
-
-/// Calls use(component of the source, of the harmonics, of the output, w3j) for all nonzero entries
-/// of a path.
-template <class Use> void
-for_coupling(const TensorProductPath& path, const Irreps& in, const Irreps& out, const Use& use) {
-  const std::int32_t l1 = block(in, path.source).l;
-  const std::int32_t l3 = block(out, path.out).l;
-  const std::vector<double> w3j = so3::wigner_3j(l1, path.l, l3);
-  std::size_t k = 0;
-  for (std::int32_t m1 = 0; m1 < 2 * l1 + 1; ++m1) {
-    for (std::int32_t m2 = 0; m2 < 2 * path.l + 1; ++m2) {
-      for (std::int32_t m3 = 0; m3 < 2 * l3 + 1; ++m3, ++k) {
-        if (w3j[k] != 0.0) {
-          use(first_component(in, path.source) + m1,
-              path.l * path.l + m2,
-              first_component(out, path.out) + m3,
-              w3j[k]);
-        }
-      }
-    }
-  }
-}
-
-} // namespace
-
 /// out_i[m3,c] = sum_e w_e[c] sum w3j[m1,m2,m3] source_j[m1,c] Y_m2
 Value forward(const EdgeTensorProductStage& stage, Network& network) {
   const EdgeList& edges = network.edges();
@@ -45,7 +19,7 @@ Value forward(const EdgeTensorProductStage& stage, Network& network) {
         p, in, out, [&](std::int32_t k1, std::int32_t k2, std::int32_t k3, double coefficient) {
           for_edges(edges, [&](std::int32_t i, std::int64_t e) {
             const double factor = coefficient * harmonics.at(e, k2, 0);
-            for (std::int32_t c = 0; c < block(in, p.source).channels; ++c) {
+            for (std::int32_t c = 0; c < p.channels; ++c) {
               y.at(i, k3, p.channel + c) +=
                   factor * radial.at(e, 0, p.radial + c) * source.at(edges.source[at(e)], k1, c);
             }
@@ -72,7 +46,7 @@ void adjoint(const EdgeTensorProductStage& stage, Network& network) {
           for_edges(edges, [&](std::int32_t i, std::int64_t e) {
             const std::int32_t j = edges.source[at(e)];
             const double y = harmonics.at(e, k2, 0);
-            for (std::int32_t c = 0; c < block(in, p.source).channels; ++c) {
+            for (std::int32_t c = 0; c < p.channels; ++c) {
               const double adjoint = coefficient * adj_out.at(i, k3, p.channel + c);
               const double w = radial.at(e, 0, p.radial + c);
               const double x = source.at(j, k1, c);

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 
 from eqnn.model_file import block_order, degree_of
@@ -20,6 +22,29 @@ from eqnn.train.stage_parts import (
 )
 
 
+def sum_of_paths(
+    context: Context,
+    paths: Sequence[tuple[str, int, str]],
+    source: Features,
+    harmonics: Tensor,
+    weights: Tensor,
+) -> Features:
+    """Features of the paths' output blocks, with weights [edge, channels of all paths]."""
+    parts: dict[str, list[Tensor]] = {}
+    gathered = {block: context.of_source(source[block]) for block, _, _ in paths}
+    start = 0
+    for block, l2, target in paths:
+        x = gathered[block]
+        w = weights[:, None, start : start + x.shape[2]]
+        start += x.shape[2]
+        w3j = context.array(wigner_3j(degree_of(block), l2, degree_of(target)))
+        turned = einsum("ijk,ej->eki", w3j, harmonics[:, l2 * l2 : (l2 + 1) ** 2])
+        message = turned * x if turned.shape[2] == 1 else matmul(turned, x)
+        parts.setdefault(target, []).append(context.sum_over_edges(message * w))
+    order = sorted(parts, key=block_order)
+    return {block: jnp.concatenate(parts[block], axis=2) for block in order}
+
+
 def edge_tensor_product(
     context: Context,
     stage: Stage,
@@ -29,19 +54,7 @@ def edge_tensor_product(
     radial: Tensor,
 ) -> Features:
     """Features of the paths' output blocks, summed over each node's edges."""
-    parts: dict[str, list[Tensor]] = {}
-    gathered = {block: context.of_source(source[block]) for block, _, _ in stage["paths"]}
-    start = 0
-    for block, l2, target in stage["paths"]:
-        x = gathered[block]
-        w = radial[:, None, start : start + x.shape[2]]
-        start += x.shape[2]
-        w3j = context.array(wigner_3j(degree_of(block), l2, degree_of(target)))
-        turned = einsum("ijk,ej->eki", w3j, harmonics[:, l2 * l2 : (l2 + 1) ** 2])
-        message = turned * x if turned.shape[2] == 1 else matmul(turned, x)
-        parts.setdefault(target, []).append(context.sum_over_edges(message * w))
-    order = sorted(parts, key=block_order)
-    return {block: jnp.concatenate(parts[block], axis=2) for block in order}
+    return sum_of_paths(context, stage["paths"], source, harmonics, radial)
 
 
 OPS = {"edge_tensor_product": TrainedOp(edge_tensor_product, nothing)}
