@@ -276,21 +276,24 @@ SEVENNET_FLIPS: dict[str, tuple[dict[str, Any], str | None]] = {
         FOLLOWED,
     ),
     **{
-        f"act_radial {name}": ({"act_radial": name}, f"act_radial is {name}, expected silu")
+        f"act_radial {name}": (
+            {"act_radial": name},
+            FOLLOWED if name in ("tanh", "ssp") else f"act_radial is {name}, expected silu",
+        )
         for name in _const.ACTIVATION
         if name != "silu"
     },
     "act_scalar ssp": (
         {"act_scalar": {"e": "ssp", "o": "tanh"}},
-        "act_scalar of parity e is ssp, expected silu or tanh",
+        FOLLOWED,
     ),
     "act_scalar abs": (
         {"act_scalar": {"e": "silu", "o": "abs"}, "irreps_manual": WITH_ODD},
-        "act_scalar of parity o is abs, expected silu or tanh",
+        "act_scalar of parity o is abs, expected silu, tanh, ssp (odd: tanh)",
     ),
     "act_gate ssp": (
         {"act_gate": {"e": "ssp", "o": "tanh"}},
-        "act_gate of parity e is ssp, expected silu or tanh",
+        FOLLOWED,
     ),
     "irreps_manual": ({"irreps_manual": WITH_ODD}, FOLLOWED),
     "irreps_manual that nothing makes": (
@@ -311,7 +314,9 @@ SEVENNET_FLIPS: dict[str, tuple[dict[str, Any], str | None]] = {
                 **{"readout_as_fcn": True, "readout_fcn_activation": name},
                 "readout_fcn_hidden_neurons": [5],
             },
-            f"readout_fcn_activation is {name}, expected silu",
+            FOLLOWED
+            if name in ("tanh", "ssp")
+            else f"readout_fcn_activation is {name}, expected silu",
         )
         for name in _const.ACTIVATION
         if name != "silu"

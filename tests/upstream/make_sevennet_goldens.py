@@ -7,13 +7,13 @@
 `sevennet_cueq`: the layout of a checkpoint trained with cuEquivariance: tensors with the names and
 shapes that sevenn's own conversion expects of one, and none of e3nn's tables. It takes a GPU to
 train one; what is computed here is what sevenn makes of it after that conversion. `sevennet_ssp`:
-the shifted softplus in gates and radial networks, tanh in a readout with a hidden layer. Random weights
-from a seed, double precision; the structures are those of `mace_soft`. With --published, the
-goldens of SevenNet-0 of May 2024 too, whose file comes with sevenn
+the shifted softplus in gates and radial networks, tanh in a readout with a hidden layer. Random
+weights from a seed, double precision; the structures are those of `mace_soft`. With --published,
+the goldens of SevenNet-0 of May 2024 too, whose file comes with sevenn
 (`SevenNet_0__22May2024/checkpoint_sevennet_0.pth`), on structures of `sevennet_0`: learned numbers
-are promoted to double, Wigner 3j are those of double precision. Without --write, what the
-stored checkpoints give is compared with what is stored. Needs sevenn 0.13.0 with e3nn 0.6.0; our
-package is not needed.
+are promoted to double, Wigner 3j are those of double precision. Without --write, what the stored
+checkpoints give is compared with what is stored. Needs sevenn 0.13.0 with e3nn 0.6.0; our package
+is not needed.
 """
 
 from __future__ import annotations
