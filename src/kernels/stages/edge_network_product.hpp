@@ -265,6 +265,7 @@ template <class S> struct EdgeNetworkProductStage {
   EdgeNetworkProductStage(plan::EdgeNetworkProduct host, DeviceTables<S>& tables)
       : op(std::move(host)) {
     std::vector<DevicePath> paths;
+    paths.reserve(op.paths.size());
     for (const plan::Path& path : op.paths) {
       paths.push_back(device_path(path, op.source.value, op.out, tables));
     }
