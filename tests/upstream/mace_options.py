@@ -46,8 +46,6 @@ WITH_ATTENTION: dict[str, dict[str, Any]] = {
     "edge_irreps without scalars": {"edge_irreps": o3.Irreps("6x1o")},
     "use_so3": {"use_so3": True, "hidden_irreps": "6x0e+6x1e"},
     "hidden with a pseudovector": {"hidden_irreps": "6x0e+6x1o+6x1e"},
-    # Products of more features have stresses above 1e10, for which upstream returns 0.
-    "three layers": {"num_interactions": 3, "correlation": 1},
     "after another block": {"interaction_cls_first": RESIDUAL},
 }
 # Options by value: what changes, and what the refusal names; None where the exporter follows.
