@@ -152,12 +152,12 @@ template <class S> struct EdgeNetworkAdjointTile : EdgeNetworkTile<S> {
                       Left<Scalar>{from, layer.n_out, 1},
                       packed(layer.adjoint.data(), layer.n_out),
                       Target<Scalar>{next, layer.n_in});
-      const Scalar* const z = this->before(l);
+      const Scalar* const inputs = this->before(l);
       for_function(layer.function, [&](auto function) {
         for_rows(team, tile.n, [&](std::int64_t e) {
           for_channels(team, layer.n_in, [&](int c) {
             const std::int64_t at = e * layer.n_in + c;
-            next[at] *= activation_at<decltype(function)::value>(z[at]).slope;
+            next[at] *= activation_at<decltype(function)::value>(inputs[at]).slope;
           });
         });
       });
@@ -171,7 +171,7 @@ template <class S> struct EdgeNetworkAdjointTile : EdgeNetworkTile<S> {
 
   /// adj_weights becomes the adjoint of the last layer's outputs.
   KOKKOS_FORCEINLINE_FUNCTION void activation_of_weights_adjoint(const EdgeTile<S>& tile) const {
-    const Scalar* const z = this->before(net.n_layers);
+    const Scalar* const last = this->before(net.n_layers);
     for_function(net.function, [&](auto function) {
       for_rows(team, tile.n, [&](std::int64_t e) {
         const std::int64_t first = e * net.n_weights;
@@ -180,8 +180,9 @@ template <class S> struct EdgeNetworkAdjointTile : EdgeNetworkTile<S> {
         this->envelope_of(tile.first + e, value, slope_of_value);
         if (net.envelope > 0.0) {
           const Accum total = sum_channels<Accum>(team, 0, net.n_weights, [&](int c) {
-            return static_cast<Accum>(adj_weights[first + c] *
-                                      activation_at<decltype(function)::value>(z[first + c]).value);
+            return static_cast<Accum>(
+                adj_weights[first + c] *
+                activation_at<decltype(function)::value>(last[first + c]).value);
           });
           once(team, [&]() {
             to.adj_distance(tile.first + e) += total * static_cast<Accum>(slope_of_value);
@@ -190,7 +191,7 @@ template <class S> struct EdgeNetworkAdjointTile : EdgeNetworkTile<S> {
         const auto u = static_cast<Scalar>(value);
         for_channels(team, net.n_weights, [&](int c) {
           adj_weights[first + c] *=
-              u * activation_at<decltype(function)::value>(z[first + c]).slope;
+              u * activation_at<decltype(function)::value>(last[first + c]).slope;
         });
       });
     });
