@@ -58,6 +58,24 @@ from eqnn.packed import Structure
 
 ROOT = Path(__file__).resolve().parents[2]
 MADE_UP = ("CNC(C)=O", "COC=N", "CCC=O", "C=CCN", "NCC#N", "CC(C)O", "CN(C)N", "OCC=O")
+# 3-aminoacrolein by hand: N-H...O closes the ring.
+RING = (
+    [8, 6, 6, 6, 7, 1, 1, 1, 1, 1],
+    np.array(
+        [
+            [0.0, 0.0, 0.0],
+            [0.0, 1.24, 0.0],
+            [1.2, 1.96, 0.0],
+            [2.4, 1.28, 0.0],
+            [2.5, -0.06, 0.0],
+            [1.7, -0.66, 0.0],
+            [3.4, -0.5, 0.1],
+            [-0.95, 1.8, 0.0],
+            [1.2, 3.05, 0.0],
+            [3.35, 1.85, 0.0],
+        ]
+    ),
+)
 
 
 def a_lot(n_frames: int = 4, smiles: str = "CO") -> Lot:
@@ -663,6 +681,42 @@ def test_hot_frames_are_hot_and_labeled_by_the_mean(
     assert output.read_text() != first
 
 
+def test_protons_of_hot_frames_are_held_where_nothing_else_holds_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Their labels have no springs; a start without hydrogen bonds is refused."""
+    numbers, x = RING
+
+    def but_for_the_proton(
+        _: object, structures: Sequence[Structure]
+    ) -> tuple[Floats, list[Floats]]:
+        forces = []
+        for _, y, _ in structures:
+            f = 20.0 * (x - y)
+            f[5] = 0.0
+            forces.append(np.stack([f, f]))
+        return np.zeros((2, len(forces))), forces
+
+    monkeypatch.setattr(hot, "Potential", lambda model: nullcontext())
+    for module in (hot, committee):
+        monkeypatch.setattr(module, "predictions", but_for_the_proton)
+    start, output = tmp_path / "start.xyz", tmp_path / "out.xyz"
+    ase.io.write(start, ase.Atoms(numbers, x))
+    words = [str(start), str(output), "a.eqnn", "b.eqnn", "--hottest", "300", "--protons"]
+    assert hot.main([*words, "--trajectories", "60"]) == 0
+    frames = ase.io.read(output, ":")
+    assert isinstance(frames, list) and len(frames) == 180
+    way = [f.get_distance(4, 5) - f.get_distance(0, 5) for f in frames]
+    assert max(map(abs, way)) < FARTHEST + 0.3
+    assert min(way) < -0.6 and max(way) > 0.6 and sum(abs(w) < 0.3 for w in way) > 30
+    assert all(np.array_equal(f.get_forces()[5], [0, 0, 0]) for f in frames)
+    ase.io.write(start, ase.Atoms("OHH", np.eye(3)))
+    with pytest.raises(SystemExit):
+        hot.main(words)
+    said = capsys.readouterr().err
+    assert "start.xyz: found a frame without a hydrogen bond of at most 2.3 Angstrom" in said
+
+
 def test_what_cannot_get_hot_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     start, output = tmp_path / "start.xyz", tmp_path / "out.xyz"
     water, ammonia = ase.Atoms("OHH", np.eye(3)), ase.Atoms("NHHH", np.eye(4)[:, :3])
@@ -914,26 +968,6 @@ def test_frames_by_density_functional_theory_are_sound(
         assert np.abs(forces.sum(axis=0)).max() <= 0.01
         # What watches a training, or tests its result, is never fitted.
         assert is_watched(frame.info["smiles"]) == (name == "larger")
-
-
-# 3-aminoacrolein by hand: N-H...O closes the ring.
-RING = (
-    [8, 6, 6, 6, 7, 1, 1, 1, 1, 1],
-    np.array(
-        [
-            [0.0, 0.0, 0.0],
-            [0.0, 1.24, 0.0],
-            [1.2, 1.96, 0.0],
-            [2.4, 1.28, 0.0],
-            [2.5, -0.06, 0.0],
-            [1.7, -0.66, 0.0],
-            [3.4, -0.5, 0.1],
-            [-0.95, 1.8, 0.0],
-            [1.2, 3.05, 0.0],
-            [3.35, 1.85, 0.0],
-        ]
-    ),
-)
 
 
 def test_hydrogen_bonds_of_a_structure() -> None:

@@ -4,7 +4,8 @@
     PYTHONPATH=python:training:data/qcr python -m organic.hot START.xyz OUTPUT.xyz POTENTIAL...
 
 Each trajectory starts from a frame of START.xyz, at a temperature drawn from a range, and its
-forces are the mean of the potentials. See `organic.committee` for the labels, and for what is left
+forces are the mean of the potentials. With `--protons`, springs hold the protons of hydrogen bonds
+on their way, as `organic.shared` does. See `organic.committee` for the labels, and for what is left
 out.
 """
 
@@ -22,6 +23,7 @@ import numpy as np
 from eqnn.errors import EqnnError
 from eqnn.library import Potential
 from organic.committee import kept, output_error, potentials_error, predictions, replace_text
+from organic.shared import FARTHEST, NEAR, held, hydrogen_bonds
 from organic.structures import Floats, sampled
 
 TRAJECTORIES = 240
@@ -30,7 +32,12 @@ KEEP = (100, 150, 200)  # steps
 
 
 def frames_of(
-    start: Path, models: Sequence[str], trajectories: int, hottest: float, seed: int
+    start: Path,
+    models: Sequence[str],
+    trajectories: int,
+    hottest: float,
+    seed: int,
+    protons: bool = False,
 ) -> tuple[list[str], int]:
     """Run dynamics and label what comes.
 
@@ -44,6 +51,8 @@ def frames_of(
     hottest : float
         K.
     seed : int
+    protons : bool
+        Whether to hold the protons of hydrogen bonds.
 
     Returns
     -------
@@ -55,7 +64,8 @@ def frames_of(
     Raises
     ------
     EqnnError
-        If the frames are unreadable or of several systems, or a potential cannot evaluate one.
+        If the frames are unreadable or of several systems, or a potential cannot evaluate one, or a
+        frame has no hydrogen bond whose proton could be held.
     """
     try:
         found = ase.io.read(start, ":")
@@ -73,13 +83,22 @@ def frames_of(
     draw = np.random.default_rng(seed)
     first = np.stack([found[k].positions for k in draw.integers(len(found), size=trajectories)])
     temperatures = draw.uniform(COLDEST, hottest, size=trajectories)
+    bonds = [hydrogen_bonds(z.tolist(), x, NEAR) if protons else [] for x in first]
+    if protons and not all(bonds):
+        raise EqnnError(
+            f"{start}: found a frame without a hydrogen bond of at most {NEAR} Angstrom. "
+            "Leave out --protons, or such frames"
+        )
+    wanted = [draw.uniform(-FARTHEST, FARTHEST, size=len(some)) for some in bonds]
 
     with ExitStack() as stack:
         potentials = [stack.enter_context(Potential(model)) for model in models]
 
         def forces(x: Floats) -> Floats:
             of = predictions(potentials, [(z, r, None) for r in x])[1]
-            return np.stack([f.mean(axis=0) for f in of])
+            return np.stack(
+                [f.mean(axis=0) + held(*one) for f, *one in zip(of, x, bonds, wanted, strict=True)]
+            )
 
         positions = [x for batch in sampled(first, temperatures, forces, KEEP, draw) for x in batch]
     smiles = found[0].get_chemical_formula()
@@ -95,6 +114,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--trajectories", type=int, default=TRAJECTORIES)
     parser.add_argument("--hottest", type=float, default=HOTTEST, help="K")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--protons", action="store_true", help="hold those of hydrogen bonds on their way"
+    )
     options = parser.parse_args(arguments)
     problem = potentials_error(options.potentials)
     problem = problem or output_error(options.output, [options.start, *options.potentials])
@@ -115,6 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.trajectories,
             options.hottest,
             options.seed,
+            options.protons,
         )
         replace_text(options.output, "".join(frames))
     except EqnnError as error:

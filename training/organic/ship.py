@@ -3,8 +3,8 @@
 
     PYTHONPATH=python:training python -m organic.ship FOLDER NAME
 
-FOLDER has the runs `pretrained`, `finetuned` and `distilled`, and `distilled_again` and `scratch`
-if there are any. The last distillation is the result. NAME is that of the potential.
+FOLDER has the runs `pretrained`, `finetuned` and `distilled`, and `distilled_again`, `shared` and
+`scratch` if there are any. The last of them is the result. NAME is that of the potential.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ RUNS = {
     "scratch": (1, "without pretraining"),
     "distilled": (2, "once"),
     "distilled_again": (2, "again"),
+    "shared": (2, "protons"),
 }
 TITLES = ("pretraining,\nagainst ANI-1x", "fine-tuning,\nagainst DFT", "distillation,\nagainst DFT")
 
@@ -73,7 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("name")
     options = parser.parse_args(arguments)
     target = ROOT / "potentials" / f"{options.name}.eqnn"
-    results = [options.folder / run / "model.eqnn" for run in ("distilled_again", "distilled")]
+    last = ("shared", "distilled_again", "distilled")
+    results = [options.folder / run / "model.eqnn" for run in last]
     result = next((path for path in results if path.exists()), None)
     if result is None:
         parser.error(f"{options.folder}: found no distilled/model.eqnn. Train distil.yaml first")
