@@ -40,10 +40,11 @@ CASES = (
         "Acetylacetone, published test sets",
         "acetylacetone",
         "[data/acetylacetone](../data/acetylacetone), PBE-D3/def2-SVP; all potentials were "
-        "trained on molecular dynamics at 300 K at this level. Published for the same structures, "
-        "RMSE of energies in meV and forces in meV/A at 300 and 600 K: MACE 0.9 and 5.1, 4.6 and "
-        "22.4 (arXiv 2206.07697); NequIP 0.81 and 5.9, 6.04 and 27.8; BOTNet 0.89 and 6.3, 6.2 and "
-        "29.8 (arXiv 2205.06643).",
+        "trained on molecular dynamics at 300 K at this level, `tdn_acetylacetone` on other "
+        "molecules before. Published for the same structures, RMSE of energies in meV and forces "
+        "in meV/A at 300 and 600 K: MACE 0.9 and 5.1, 4.6 and 22.4 (arXiv "
+        "2206.07697); NequIP 0.81 and 5.9, 6.04 and 27.8; BOTNet 0.89 and 6.3, 6.2 and 29.8 (arXiv "
+        "2205.06643).",
         ("mace_acetylacetone", "gaunt_acetylacetone", "tdn_acetylacetone"),
         tuple(
             f"data/acetylacetone/test_{name}.xyz.gz"

@@ -33,8 +33,8 @@ def test_what_is_left_out_has_its_default() -> None:
     [
         (
             {"epoch": 3},
-            "c.yaml: epoch is not a key of the configuration, which has model, output, data, "
-            "energies, loss, second_stage, optimizer, provenance, precision, seed, epochs, "
+            "c.yaml: epoch is not a key of the configuration, which has model, output, species, "
+            "data, energies, loss, second_stage, optimizer, provenance, precision, seed, epochs, "
             "batch_size, shapes, checkpoint_seconds.\nWrite epochs, or see docs/train.md.",
         ),
         (
