@@ -53,6 +53,13 @@ def shortened(text: str, length: int) -> str:
     return found if len(found) > length // 2 else f"{text[: length - 3]}..."
 
 
+def listed(words: Sequence[str], most: int = 12) -> str:
+    """Write a list for a message, with commas; of a long one, the first words and how many more."""
+    if len(words) <= most:
+        return ", ".join(words)
+    return f"{', '.join(words[:most])} and {len(words) - most} more"
+
+
 def one_line(error: BaseException, length: int = 120, *, named: bool = True) -> str:
     """Text of another library's exception in one line, after its name; cut after a word."""
     text = shortened(" ".join(str(error).split()), length)

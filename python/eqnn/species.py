@@ -10,7 +10,7 @@ from typing import Any
 
 from ase.data import chemical_symbols
 
-from eqnn.errors import EqnnError
+from eqnn.errors import EqnnError, listed
 from eqnn.model_file import Model
 from eqnn.stages import SPECIES_TABLES
 
@@ -42,7 +42,7 @@ def with_species(model: Model, atomic_numbers: Sequence[int]) -> Model:
     wanted = sorted(set(atomic_numbers))
     foreign = [z for z in wanted if z not in species]
     if foreign or not wanted:
-        known = ", ".join(chemical_symbols[z] for z in species)
+        known = listed([chemical_symbols[z] for z in species])
         found = f"the atomic number {foreign[0]}" if foreign else "no element"
         raise EqnnError(f"{model.name}: found {found}, expected some of {known}.")
     rows = [species.index(z) for z in wanted]

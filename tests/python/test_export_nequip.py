@@ -876,8 +876,26 @@ NEQUIPS: dict[str, tuple[Any, str]] = {
         "(odd: tanh)",
     ),
     "no metadata": (
-        lambda network: network.metadata.update(config=b""),
+        lambda network: network.metadata.update(config=b"", nequip_version=b"0.5.6"),
+        "n.pth: the metadata's config says no nonlinearity_scalars, and nequip 0.5.6 deployed it, "
+        "expected 0.6, whose defaults are known.",
+    ),
+    "no metadata, not even the version": (
+        lambda network: network.metadata.update(config=b"", nequip_version=b""),
+        "says no nonlinearity_scalars, and nequip of unknown version deployed it, expected 0.6",
+    ),
+    "an alias of nothing": (
+        lambda network: network.metadata.update(config=b"nonlinearity_scalars: *id001\n"),
         "n.pth: nonlinearity_scalars of parity e is None, expected silu or tanh",
+    ),
+    "shared activations that have no stage": (
+        lambda network: network.metadata.update(
+            config=METADATA["config"].replace(
+                b"nonlinearity_gates:\n  e: silu\n  o: tanh", b"nonlinearity_gates: *id002"
+            )
+            + b"others: &id002\n  e: silu\n  o: abs\n"
+        ),
+        "n.pth: nonlinearity_gates of parity o is abs, expected silu or tanh",
     ),
     "tanh": (
         lambda network: network.metadata.update(
@@ -910,6 +928,33 @@ def test_networks_of_nequip_that_have_no_exporter(fault: str) -> None:
     network = Nequip()
     apply(network)
     assert expected in refusal(network.export)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "nonlinearity_gates: &id001\n  e: ssp\n  o: tanh\nnonlinearity_scalars: *id001\n",
+        "a: &id001\n  e: ssp\n  o: tanh\nnonlinearity_gates: *id001\nnonlinearity_scalars: *id001",
+        "b:\n- &id001\n  e: ssp\n  o: tanh\n- 1\nnonlinearity_gates: *id001\n"
+        "nonlinearity_scalars: *id001",
+        "c:\n  d: &id001\n    e: ssp\n    o: tanh\n  f: word\nnonlinearity_gates: *id001\n"
+        "nonlinearity_scalars: *id001",
+        "nonlinearity_gates: &id001 {e: ssp, o: tanh}\nnonlinearity_scalars: *id001\n",
+        "nonlinearity_gates: {e: ssp, o: tanh}\nnonlinearity_scalars: {o: tanh, e: ssp}\n",
+    ],
+)
+def test_activations_that_keys_of_the_configuration_share(config: str) -> None:
+    network = Nequip()
+    network.metadata["config"] = config.encode()
+    gates = network.module().gate_activations
+    assert network.module().scalar_activations == {"e": "shifted_softplus", "o": "tanh"} == gates
+
+
+def test_activations_of_which_a_configuration_says_nothing() -> None:
+    network = Nequip()
+    network.metadata["config"] = b"nonlinearity_type: gate\n"
+    module = network.module()
+    assert module.scalar_activations == {"e": "silu", "o": "tanh"} == module.gate_activations
 
 
 def test_archives_that_are_not_nequips(tmp_path: Path) -> None:

@@ -104,3 +104,11 @@ def test_elements_that_it_does_not_have_are_refused(numbers: list[int], found: s
     names = ", ".join(chemical_symbols[z] for z in model.document["species"])
     said = refusal(lambda: with_species(model, numbers))
     assert said == f"{model.name}: found {found}, expected some of {names}."
+
+
+def test_the_elements_of_a_large_model_are_named_in_part() -> None:
+    model: Model = read_model(ROOT / "potentials" / "sevennet_0.eqnn")
+    assert refusal(lambda: with_species(model, [118])) == (
+        f"{model.name}: found the atomic number 118, expected some of H, He, Li, Be, B, C, N, O, "
+        "F, Ne, Na, Mg and 77 more."
+    )

@@ -710,11 +710,18 @@ def test_protons_of_hot_frames_are_held_where_nothing_else_holds_them(
     assert max(map(abs, way)) < FARTHEST + 0.3
     assert min(way) < -0.6 and max(way) > 0.6 and sum(abs(w) < 0.3 for w in way) > 30
     assert all(np.array_equal(f.get_forces()[5], [0, 0, 0]) for f in frames)
-    ase.io.write(start, ase.Atoms("OHH", np.eye(3)))
+    for bare in (ase.Atoms("OHH", np.eye(3)), ase.Atoms("HH", np.eye(3)[:2])):
+        ase.io.write(start, bare)
+        with pytest.raises(SystemExit):
+            hot.main(words)
+        said = capsys.readouterr().err
+        assert "start.xyz: frame 0 has no hydrogen bond, expected one of at most 2.3 " in said
+    apart = x.copy()
+    apart[5] += 9.0
+    ase.io.write(start, [ase.Atoms(numbers, x), ase.Atoms(numbers, apart)])
     with pytest.raises(SystemExit):
         hot.main(words)
-    said = capsys.readouterr().err
-    assert "start.xyz: found a frame without a hydrogen bond of at most 2.3 Angstrom" in said
+    assert "start.xyz: frame 1 has no hydrogen bond" in capsys.readouterr().err
 
 
 def test_what_cannot_get_hot_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -975,6 +982,8 @@ def test_hydrogen_bonds_of_a_structure() -> None:
     numbers, x = RING
     assert hydrogen_bonds(numbers, x, 2.3) == [(4, 5, 0)]
     assert hydrogen_bonds(numbers, x, 1.5) == []
+    assert hydrogen_bonds([1, 1], np.eye(3)[:2], 2.3) == []
+    assert hydrogen_bonds([], np.zeros((0, 3)), 2.3) == []
     # A second molecule far away, then so near that each atom has a choice.
     for away, n in ((20.0, 2), (1.0, 1)):
         both = np.vstack([x, x * [1.0, 1.0, -1.0] + [0.0, 0.0, away]])

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,11 @@ from training_runs import prepare
 
 from eqnn.cli import main
 from eqnn.errors import EqnnError
+from eqnn.evaluation.frame import Frame
 from eqnn.library import Potential
 from eqnn.model_file import Model, read_model, write_model
 from eqnn.train.config import read_config
-from eqnn.train.data import Batches, examples_of, fitted_reference
+from eqnn.train.data import Batches, examples_of, fitted_reference, with_energies
 from eqnn.train.fit import CHECKPOINT, Trainer, require_agreement
 from eqnn.train.network import trained_names
 from eqnn.train.packing import Example, Shape, shape_for
@@ -238,7 +240,28 @@ def test_energies_beside_the_network_are_fitted_given_or_kept(tmp_path: Path) ->
     assert (said["reference"], said["scale"], said["shift"]) == ([-1.5, -2.5, -3.5], 2.0, 0.25)
     config = prepare(tmp_path, energies={"reference": {"H": 1.0}})
     assert refusal(lambda: Trainer(read_config(config))) == (
-        "energies/reference has H, the model has H, C, O. Give each of these."
+        "energies/reference lacks C, O, expected each of H, C, O, the elements of the result. "
+        "Correct it, or see species."
+    )
+
+
+def test_texts_about_many_elements_stay_short(tmp_path: Path) -> None:
+    config = read_config(prepare(tmp_path, species="keep", energies={"reference": "refit"}))
+    small = read_model(tmp_path / "start.eqnn")
+    model = Model({**small.document, "species": list(range(1, 90))}, small.tensors, "m")
+    hydrogen = Frame("train", 0, "h", "", Atoms("H"), 1.0, None, None, "")
+    said = refusal(lambda: with_energies(model, config, [hydrogen]))
+    first = "Li, Be, B, C, N, O, F, Ne, Na, Mg"
+    assert said == (
+        f"energies/reference is refit, but no training frame has He, {first}, Al and 76 more. "
+        "Set species to data, or give the energies in eV."
+    )
+    reference: dict[str, float] = {"H": 1.0, "Xx": 2.0}
+    given = replace(config, energies=replace(config.energies, reference=reference))
+    said = refusal(lambda: with_energies(model, given, [hydrogen]))
+    assert said == (
+        f"energies/reference lacks He, {first}, Al and 76 more and has Xx, expected each of H, He, "
+        f"{first} and 77 more, the elements of the result. Correct it, or see species."
     )
 
 

@@ -81,12 +81,14 @@ def frames_of(
                 f"{start}: frame {k} is not of the molecule of frame 0. Give frames of one molecule"
             )
     draw = np.random.default_rng(seed)
-    first = np.stack([found[k].positions for k in draw.integers(len(found), size=trajectories)])
+    starts = draw.integers(len(found), size=trajectories)
+    first = np.stack([found[k].positions for k in starts])
     temperatures = draw.uniform(COLDEST, hottest, size=trajectories)
     bonds = [hydrogen_bonds(z.tolist(), x, NEAR) if protons else [] for x in first]
     if protons and not all(bonds):
+        k = min(k for k, some in zip(starts.tolist(), bonds, strict=True) if not some)
         raise EqnnError(
-            f"{start}: found a frame without a hydrogen bond of at most {NEAR} Angstrom. "
+            f"{start}: frame {k} has no hydrogen bond, expected one of at most {NEAR} Angstrom. "
             "Leave out --protons, or such frames"
         )
     wanted = [draw.uniform(-FARTHEST, FARTHEST, size=len(some)) for some in bonds]

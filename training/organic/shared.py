@@ -77,11 +77,12 @@ def hydrogen_bonds(numbers: Sequence[int], x: Floats, nearest: float) -> list[Bo
         Both are nitrogen or oxygen. The shortest bond comes first, and an atom has one at most.
     """
     z = np.asarray(numbers)
-    polar = np.flatnonzero(z > 6)
+    heavy, polar = np.flatnonzero(z > 1), np.flatnonzero(z > 6)
+    if not polar.size:
+        return []
     apart = np.linalg.norm(x[:, None] - x[None], axis=-1)
     found: list[tuple[float, Bond]] = []
     for h in np.flatnonzero(z == 1).tolist():
-        heavy = np.flatnonzero(z > 1)
         donor = int(heavy[apart[h, heavy].argmin()])
         if z[donor] <= 6:
             continue

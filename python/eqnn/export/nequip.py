@@ -48,6 +48,8 @@ ENERGY_UNITS = {
 }
 # Upstream's words for functions of scalars and gates, those of the file.
 ACTIVATIONS = {"silu": "silu", "tanh": "tanh", "abs": "abs", "ssp": "shifted_softplus"}
+# Those of nequip 0.6 where the configuration says nothing; 0.5 has others.
+_DEFAULTS = {"e": "silu", "o": "tanh"}
 # Modules of the network that has stages, in upstream's order; convolutions stand in between.
 _FIRST = ("one_hot", "spharm_edges", "radial_basis", "chemical_embedding")
 _LAST = (
@@ -157,15 +159,23 @@ class NequipModule:
         return child
 
     def _activations(self, config: str, key: str) -> dict[str, str]:
-        found = re.search(rf"^{key}:\n((?:  \w+: \w+\n?)+)", config, re.MULTILINE)
-        out = dict(re.findall(r"  (\w+): (\w+)", found[1])) if found else {}
+        version = self.metadata.get("nequip_version", "").strip()
+        out = _yaml_words(config, key)
+        if out is None and version.startswith("0.6."):
+            out = dict(_DEFAULTS)
+        if out is None:
+            raise EqnnError(
+                f"{self.name}: the metadata's config says no {key}, and nequip "
+                f"{version or 'of unknown version'} deployed it, expected 0.6, whose defaults are "
+                "known.\nSay them in the config.yaml of the training, and deploy again."
+            )
         for parity in "eo":
             if out.get(parity) not in (ACTIVATIONS if parity == "e" else {"tanh"}):
                 raise EqnnError(
                     f"{self.name}: {key} of parity {parity} is {out.get(parity)}, expected "
                     f"{' or '.join(ACTIVATIONS)} (odd: tanh). Other activations have no stage."
                 )
-        return {parity: ACTIVATIONS[word] for parity, word in out.items()}
+        return {parity: ACTIVATIONS[out[parity]] for parity in "eo"}
 
     def _elements(self) -> list[int]:
         names = self.metadata.get("type_names", "").split()
@@ -184,6 +194,23 @@ class NequipModule:
     def irreps(self, module: Stub, key: str) -> Segments:
         """Irreps of a module."""
         return e3nn.segments(module.__dict__[key], f"{self.name}: {key}")
+
+
+def _yaml_words(config: str, key: str) -> dict[str, str] | None:
+    """Find a mapping of words at the top of a YAML document; None if the key is not there.
+
+    A mapping that two keys share stands at the first of them, with an anchor (``&id001``), and the
+    other key names it (``*id001``).
+    """
+    said = re.search(rf"^{key}:(.*\n?(?: .*\n?)*)", config, re.MULTILINE)
+    if not said:
+        return None
+    value = said[1]
+    alias = re.match(r" *\*(\w+)", value)
+    if alias:
+        shared = re.search(rf"&{alias[1]}\b(.*\n?(?: .*\n?)*)", config)
+        value = shared[1] if shared else ""
+    return dict(re.findall(r"(\w+): *(\w+)", value))
 
 
 def _tagged(value: Any) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from eqnn.errors import EqnnError
+from eqnn.errors import EqnnError, listed
 from eqnn.evaluation.data import read_data
 from eqnn.evaluation.frame import Frame, Keys, Problem
 from eqnn.evaluation.settings import Settings
@@ -212,7 +212,7 @@ def with_energies(model: Model, config: Config, frames: Sequence[Frame]) -> Mode
         if missing:
             raise EqnnError(
                 f"energies/reference is {choice.reference}, but no training frame has "
-                f"{', '.join(missing)}. Set species to data, or give the energies in eV."
+                f"{listed(missing)}. Set species to data, or give the energies in eV."
             )
     if choice.reference == FIT:
         said["reference"] = fitted_reference(counts, energies)
@@ -221,10 +221,14 @@ def with_energies(model: Model, config: Config, frames: Sequence[Frame]) -> Mode
         said["reference"] = fitted_reference(counts, energies - own)
     elif isinstance(choice.reference, dict):
         symbols = [chemical_symbols[z] for z in numbers]
-        if set(symbols) != set(choice.reference):
+        lacking = [symbol for symbol in symbols if symbol not in choice.reference]
+        foreign = [symbol for symbol in choice.reference if symbol not in symbols]
+        if lacking or foreign:
+            wrong = [f"lacks {listed(lacking)}"] * bool(lacking)
+            wrong += [f"has {listed(foreign)}"] * bool(foreign)
             raise EqnnError(
-                f"energies/reference has {', '.join(choice.reference)}, the model has "
-                f"{', '.join(symbols)}. Give each of these."
+                f"energies/reference {' and '.join(wrong)}, expected each of "
+                f"{listed(symbols)}, the elements of the result. Correct it, or see species."
             )
         said["reference"] = [choice.reference[symbol] for symbol in symbols]
     if isinstance(choice.scale, float):
