@@ -4,18 +4,20 @@
 namespace eqnn {
 namespace {
 
-/// Smaller norms have squares that vanish in single precision.
-double smallest_norm(const JsonReader& entry) {
-  constexpr double kSmallest = 1e-12;
-  const double eps = entry.positive();
-  if (!(eps >= kSmallest)) {
+/// A norm whose square single precision holds, with room for what it is compared with.
+double moderate_norm(const JsonReader& entry, double smallest) {
+  constexpr double kLargest = 1e6;
+  const double norm = entry.positive();
+  if (!(norm >= smallest && norm <= kLargest)) {
     entry.error("found ",
-                eps,
-                ", expected at least ",
-                kSmallest,
-                ": squares of smaller norms vanish in single precision. Re-export the model.");
+                norm,
+                ", expected ",
+                smallest,
+                " to ",
+                kLargest,
+                ": squares of other norms are lost in single precision. Re-export the model.");
   }
-  return eps;
+  return norm;
 }
 
 } // namespace
@@ -27,10 +29,10 @@ void read(const JsonReader& entry, GraphReader& graph, NormActivationStage& op) 
     GraphReader::allow_attributes(entry, {"function", "eps"});
     op.function =
         GraphReader::activation(entry.at("function"), {"silu", "tanh", "shifted_softplus"});
-    op.eps = smallest_norm(entry.at("eps"));
+    op.eps = moderate_norm(entry.at("eps"), 1e-12);
   } else {
     GraphReader::allow_attributes(entry, {"limit"});
-    op.limit = entry.at("limit").positive();
+    op.limit = moderate_norm(entry.at("limit"), 1e-6);
   }
   graph.make_irreps(graph.stage_at(op.features).irreps);
 }
