@@ -36,9 +36,10 @@ def test_a_cut_model_gives_the_same_bit_by_bit(path: Path, tmp_path: Path) -> No
     """As the library does, which cuts the weights that it has read."""
     model = read_model(path)
     chosen = some(model.document["species"])
-    if len(model.document["species"]) == 1:
-        pytest.skip("it has one element")
     cut = with_species(model, chosen)
+    if len(model.document["species"]) == 1:
+        assert cut.sha256 == model.sha256
+        return
     assert cut.document["species"] == sorted(chosen)
     file = tmp_path / "cut.eqnn"
     write_model(file, cut.document, cut.tensors)
